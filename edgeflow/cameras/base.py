@@ -1,0 +1,62 @@
+"""What a camera is: the frame it gives and the four calls that every driver answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgeflow.contracts.images import RgbImage
+
+__all__ = ["Camera", "EndOfStream", "Frame"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One image of one view.
+
+    Attributes:
+        image: uint8 (H, W, 3), red first.
+        captured_ns: monotonic stamp, as near to the exposure as the driver allows.
+        frame_id: the camera's own counter, from 0.
+        trigger_id: the trigger that caused it, where the camera knows.
+        part_id: the recorded part, for replayed frames.
+    """
+
+    view: str
+    image: RgbImage
+    captured_ns: int
+    frame_id: int
+    trigger_id: str | None = None
+    part_id: str | None = None
+
+
+class EndOfStream(Exception):  # noqa: N818 - an event, not an error
+    """A recording has been played to its end."""
+
+
+class Camera(Protocol):
+    """A source of frames; ``trigger`` may be called from another thread than the rest."""
+
+    @property
+    def view(self) -> str: ...
+
+    def open(self, epoch_ns: int) -> None:
+        """Connect and get ready; ``epoch_ns`` (monotonic) is the common start of paced sources.
+
+        Raises:
+            CameraError: says which camera, what happened, and what to check.
+        """
+
+    def trigger(self, trigger_id: str) -> None:
+        """Software trigger; returns at once. Free-running cameras ignore it."""
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """The next frame, in order, or None when none came within the timeout.
+
+        Raises:
+            CameraError: the camera failed; the caller closes and reopens it.
+            EndOfStream: a recording is over.
+        """
+
+    def close(self) -> None:
+        """Release everything; safe to call twice, or without ``open``."""

@@ -1,0 +1,21 @@
+"""Time: monotonic for every duration, UTC text only for display."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+
+__all__ = ["monotonic_ns", "utc_text"]
+
+
+def monotonic_ns() -> int:
+    """Nanoseconds on the monotonic clock."""
+    return time.monotonic_ns()
+
+
+def utc_text(at_monotonic_ns: int | None = None) -> str:
+    """RFC 3339 UTC text with milliseconds: now, or the moment of a monotonic stamp (past or future)."""
+    moment = datetime.now(timezone.utc)
+    if at_monotonic_ns is not None:
+        moment += timedelta(microseconds=(at_monotonic_ns - time.monotonic_ns()) / 1000)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

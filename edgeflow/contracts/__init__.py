@@ -1,0 +1,1 @@
+"""What the export line and the runtime share: neither restates a field."""

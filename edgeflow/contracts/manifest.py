@@ -1,0 +1,230 @@
+"""The bundle's manifest: tensors, view order, preprocessing, scoring, thresholds, parity, hashes."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from edgeflow.contracts.document import Document, parse_document
+from edgeflow.errors import IntegrityError
+
+__all__ = [
+    "MANIFEST_NAME",
+    "SCHEMA_VERSION",
+    "AccuracyReport",
+    "FileRecord",
+    "GoldenPart",
+    "Graph",
+    "Manifest",
+    "Preprocessing",
+    "Scale",
+    "Scoring",
+    "Tensor",
+    "Thresholds",
+    "ViewSpec",
+    "parse_manifest",
+]
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = "1.0"
+
+# Relative, forward slashes, no dot-segments: the only names a bundle may hold.
+EntryName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")
+]
+ViewId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class ViewSpec(Document):
+    """One view: its name and the geometry from camera image to model image."""
+
+    id: ViewId
+    mirror: bool = Field(default=False, description="flip left-right, after the crop")
+    crop: tuple[Count, Count, Positive, Positive] | None = Field(
+        default=None, description="x, y, width, height in pixels of the camera image"
+    )
+
+
+class Preprocessing(Document):
+    """From a camera's RGB image to the graph's uint8 input; the graph holds the normalisation."""
+
+    height: Positive
+    width: Positive
+    resize: Literal["bilinear-antialias"] = "bilinear-antialias"
+    colour: Literal["rgb"] = "rgb"
+
+
+class Scoring(Document):
+    """How an anomaly map becomes a view score, and view scores a part score."""
+
+    view: Literal["max", "mean", "top_k"] = "max"
+    top_k: Positive | None = None
+    part: Literal["mean", "max"] = "mean"
+    pixel_statistics: EntryName | None = Field(
+        default=None,
+        description="npz with mean and std (V, h, w) of normal parts; maps are standardised by it",
+    )
+
+    @model_validator(mode="after")
+    def _k_belongs_to_top_k(self) -> Scoring:
+        if (self.view == "top_k") != (self.top_k is not None):
+            raise ValueError("top_k goes with view: top_k, and only with it")
+        return self
+
+
+class Scale(Document):
+    """Raw score to scaled score: ``centre`` becomes 0, ``threshold`` becomes 1; never clamped."""
+
+    centre: float
+    threshold: float
+
+    @model_validator(mode="after")
+    def _threshold_above_centre(self) -> Scale:
+        if not self.threshold > self.centre:
+            raise ValueError(f"threshold {self.threshold} is not above centre {self.centre}")
+        return self
+
+
+class Thresholds(Document):
+    """Thresholds from normal parts at a target false-reject rate."""
+
+    part: Scale
+    views: dict[ViewId, Scale]
+    false_reject_rate: Fraction
+    normal_parts: Positive
+    note: str | None = Field(default=None, description="what a reader must know, such as a small sample")
+
+
+class Tensor(Document):
+    """One tensor of a graph; V views of one part are one call."""
+
+    name: str
+    dtype: Literal["uint8", "float32"]
+    shape: tuple[Positive, ...]
+
+
+class Graph(Document):
+    """One executable form of the model: uint8 images (V, H, W, 3) to anomaly maps (V, h, w)."""
+
+    backend: Literal["openvino", "onnxruntime"]
+    precision: Literal["fp32", "int8"]
+    model: EntryName
+    weights: EntryName | None = None
+    input: Tensor
+    output: Tensor
+    measured_error: float = Field(
+        ge=0, description="largest relative map error against torch on golden parts"
+    )
+    tolerance: float = Field(gt=0, description="verify refuses a larger relative map error")
+
+    @property
+    def id(self) -> str:
+        return f"{self.backend}-{self.precision}"
+
+
+class GoldenPart(Document):
+    """A part with the expected anomaly maps of the trained model in torch."""
+
+    part_id: str
+    images: dict[ViewId, EntryName]
+    expected: EntryName = Field(description="npz: maps (V, h, w) float32, views (V,), part ()")
+
+
+class AccuracyReport(Document):
+    """What one quantized graph did to scores and verdicts of validation parts, against fp32."""
+
+    graph: str
+    parts: Positive
+    verdict_flips: Count
+    rank_correlation: float
+    part_auroc: float | None = None
+    part_auroc_reference: float | None = None
+    float_operations_kept: Count = 0
+
+
+class FileRecord(Document):
+    """Hash and size of one file of the bundle."""
+
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    size: Count
+
+
+class Manifest(Document):
+    """Everything a box must know of a bundle."""
+
+    schema_version: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")]
+    name: str
+    created_by: str = Field(description="program and version")
+    views: tuple[ViewSpec, ...] = Field(min_length=1)
+    preprocessing: Preprocessing
+    graphs: tuple[Graph, ...] = Field(min_length=1)
+    scoring: Scoring
+    thresholds: Thresholds
+    golden: tuple[GoldenPart, ...] = Field(min_length=1)
+    accuracy: tuple[AccuracyReport, ...] = ()
+    recipe: dict[str, object]
+    provenance: dict[str, str]
+    files: dict[EntryName, FileRecord]
+
+    @property
+    def view_ids(self) -> tuple[str, ...]:
+        """Names of the views, in the order of the graph's first axis."""
+        return tuple(view.id for view in self.views)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Manifest:
+        ids = self.view_ids
+        if len(set(ids)) != len(ids):
+            raise ValueError("views: an id is used twice")
+        if set(self.thresholds.views) != set(ids):
+            raise ValueError("thresholds.views: not the same ids as views")
+        for part in self.golden:
+            if set(part.images) != set(ids):
+                raise ValueError(f"golden part {part.part_id}: images are not one per view")
+        graph_ids = [graph.id for graph in self.graphs]
+        if len(set(graph_ids)) != len(graph_ids):
+            raise ValueError("graphs: backend and precision used twice")
+        expected = (len(ids), self.preprocessing.height, self.preprocessing.width, 3)
+        for graph in self.graphs:
+            if (
+                graph.input.shape != expected
+                or len(graph.output.shape) != 3
+                or graph.output.shape[0] != len(ids)
+            ):
+                raise ValueError(f"graph {graph.id}: tensor shapes do not fit views and preprocessing")
+        missing = sorted(self._named_files() - set(self.files))
+        if missing:
+            raise ValueError(f"files: no hash for {', '.join(missing)}")
+        return self
+
+    def _named_files(self) -> set[str]:
+        names = {graph.model for graph in self.graphs}
+        names |= {graph.weights for graph in self.graphs if graph.weights}
+        names |= {part.expected for part in self.golden}
+        names |= {name for part in self.golden for name in part.images.values()}
+        return names | ({self.scoring.pixel_statistics} if self.scoring.pixel_statistics else set())
+
+
+def parse_manifest(text: bytes, *, what: str) -> Manifest:
+    """Read a manifest; a newer major version is refused before any other field is looked at.
+
+    Raises:
+        IntegrityError: not JSON, newer major version, or any field missing, unknown or wrong.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as cause:
+        raise IntegrityError(f"{what}: {MANIFEST_NAME} is not JSON: {cause}") from cause
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    major, _, _ = str(version).partition(".")
+    if major.isdigit() and int(major) > int(SCHEMA_VERSION.partition(".")[0]):
+        raise IntegrityError(
+            f"{what}: manifest version {version} is newer than this edgeflow reads ({SCHEMA_VERSION}); "
+            "update edgeflow on this box, or export the bundle with the box's version"
+        )
+    return parse_document(Manifest, data, what=f"{what}: {MANIFEST_NAME}", error=IntegrityError)

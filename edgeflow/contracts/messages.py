@@ -1,0 +1,238 @@
+"""MQTT payloads and JSON: one model per message; their JSON Schemas ship in ``schemas/``."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field
+
+from edgeflow.contracts.document import Document, parse_document
+from edgeflow.errors import DataError
+
+__all__ = [
+    "MESSAGES",
+    "Ack",
+    "Availability",
+    "Birth",
+    "BundleInfo",
+    "CameraInfo",
+    "CameraStatus",
+    "Deadline",
+    "Decision",
+    "Region",
+    "Result",
+    "State",
+    "StateName",
+    "SyncInfo",
+    "VerdictName",
+    "ViewResult",
+    "from_json",
+    "json_schema",
+    "shipped_schema",
+    "to_json",
+]
+
+VerdictName = Literal["OK", "NG", "UNDECIDED"]
+Availability = Literal["online", "offline", "stopped"]
+# Names of the OPC 40100-1 vision state machine.
+StateName = Literal["PreOperational", "Initialized", "Ready", "ContinuousExecution", "Halted", "Error"]
+Timestamp = Annotated[
+    str, Field(description="UTC, RFC 3339", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$")
+]
+
+
+class Message(Document):
+    """Base of all payloads; ``schema`` names message and major version."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+
+class Decision(Message):
+    """For the gate: tiny, not retained, never replayed; worthless after ``valid_until``."""
+
+    schema_: Literal["edgeflow/decision/1"] = Field(default="edgeflow/decision/1", alias="schema")
+    result_id: str
+    trigger_id: str
+    part_id: str
+    verdict: VerdictName
+    reason: str = Field(description="why, in one sentence; empty for OK")
+    seq: int
+    session: str
+    acquired_at: Timestamp
+    valid_until: Timestamp
+
+
+class Region(Message):
+    """A box around connected map pixels over the view's threshold, in model-image pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    score_raw: float
+
+
+class ViewResult(Message):
+    """One view of a result; scores are absent where the view was not scored."""
+
+    id: str
+    score: float | None = Field(description="1.0 is the threshold; not clamped")
+    score_raw: float | None
+    frame_id: int | None = Field(description="the camera's own frame counter; absent where no frame came")
+    skew_ms: float | None = Field(description="behind the earliest frame of the part")
+    regions: tuple[Region, ...] = ()
+
+
+class SyncInfo(Message):
+    """How well the frames of a part belong together."""
+
+    complete: bool
+    missing: tuple[str, ...]
+    skew_ms: float | None
+    max_skew_ms: float
+
+
+class Deadline(Message):
+    """The gate's deadline, counted from the trigger."""
+
+    deadline_ms: float
+    decided_after_ms: float
+    met: bool
+
+
+class BundleInfo(Message):
+    """Which model decided."""
+
+    name: str
+    sha256: str
+    backend: str
+    precision: str
+
+
+class Result(Message):
+    """The full record of one part, delivered through the outbox."""
+
+    schema_: Literal["edgeflow/result/1"] = Field(default="edgeflow/result/1", alias="schema")
+    result_id: str
+    trigger_id: str
+    part_id: str
+    verdict: VerdictName
+    reason: str
+    seq: int
+    session: str
+    score: float | None
+    score_raw: float | None
+    views: tuple[ViewResult, ...]
+    sync: SyncInfo
+    bundle: BundleInfo
+    triggered_at: Timestamp
+    acquired_at: Timestamp
+    decided_at: Timestamp
+    durations_ms: dict[str, float]
+    deadline: Deadline
+    evidence: str | None = Field(default=None, description="folder of images and maps, where kept")
+    replayed: bool = False
+    attempt: int = Field(default=1, ge=1)
+
+
+class Ack(Message):
+    """A consumer's receipt: these results are safe with it."""
+
+    schema_: Literal["edgeflow/ack/1"] = Field(default="edgeflow/ack/1", alias="schema")
+    result_ids: tuple[str, ...] = Field(min_length=1, max_length=1000)
+
+
+class CameraInfo(Message):
+    """One camera in the birth message."""
+
+    view: str
+    kind: str
+    source: str
+
+
+class Birth(Message):
+    """Who is there, published retained at every connection."""
+
+    schema_: Literal["edgeflow/birth/1"] = Field(default="edgeflow/birth/1", alias="schema")
+    session: str
+    edgeflow_version: str
+    bundle: BundleInfo
+    config_sha256: str
+    cameras: tuple[CameraInfo, ...]
+    message_schemas: tuple[str, ...]
+    at: Timestamp
+
+
+class State(Message):
+    """The station's state, by its OPC 40100-1 name."""
+
+    schema_: Literal["edgeflow/state/1"] = Field(default="edgeflow/state/1", alias="schema")
+    session: str
+    state: StateName
+    detail: str = Field(description="starting, running, stopped, or what is wrong")
+    recipe: str
+    ready: bool
+    degraded_views: tuple[str, ...] = ()
+    at: Timestamp
+
+
+class CameraStatus(Message):
+    """Health of one camera, retained."""
+
+    schema_: Literal["edgeflow/camera-status/1"] = Field(default="edgeflow/camera-status/1", alias="schema")
+    session: str
+    view: str
+    status: Literal["online", "offline", "stale"]
+    serial: str | None = None
+    fps: float | None = None
+    last_frame_age_ms: float | None = None
+    reconnects: int = 0
+    detail: str = ""
+    at: Timestamp
+
+
+MESSAGES: dict[str, type[Message]] = {
+    "decision": Decision,
+    "result": Result,
+    "ack": Ack,
+    "birth": Birth,
+    "state": State,
+    "camera-status": CameraStatus,
+}
+
+M = TypeVar("M", bound=Message)
+
+
+def to_json(message: Message) -> bytes:
+    """UTF-8 JSON of a message, keys as in its schema."""
+    return message.model_dump_json(by_alias=True).encode()
+
+
+def from_json(model: type[M], payload: bytes) -> M:
+    """Read a payload.
+
+    Raises:
+        DataError: not JSON, or not this message; carries every problem.
+    """
+    try:
+        data = json.loads(payload)
+    except (ValueError, RecursionError) as cause:
+        raise DataError(f"{model.__name__.lower()} message is not JSON: {cause}") from cause
+    return parse_document(model, data, what=f"{model.__name__.lower()} message", error=DataError)
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of one message as the model defines it now."""
+    schema = MESSAGES[name].model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def shipped_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema file that ships with edgeflow, for consumers in any language."""
+    text = (
+        resources.files("edgeflow.contracts").joinpath("schemas").joinpath(f"{name}.json").read_text("utf-8")
+    )
+    schema: dict[str, Any] = json.loads(text)
+    return schema

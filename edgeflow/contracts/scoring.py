@@ -1,0 +1,57 @@
+"""Anomaly maps to view and part scores, and raw scores to scaled ones: the same arithmetic everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeflow.contracts.manifest import Scale, Scoring
+
+__all__ = ["FloatArray", "PixelStatistics", "part_score", "scaled", "standardise", "view_scores"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelStatistics:
+    """Mean and deviation of each pixel's negative log-likelihood over normal parts, each (V, h, w)."""
+
+    mean: FloatArray
+    std: FloatArray
+
+
+def standardise(maps: FloatArray, statistics: PixelStatistics | None) -> FloatArray:
+    """Anomaly maps (..., V, h, w) in deviations from normal parts; unchanged without statistics."""
+    if statistics is None:
+        return maps
+    return np.asarray((maps - statistics.mean) / statistics.std, np.float32)
+
+
+def view_scores(maps: FloatArray, scoring: Scoring) -> FloatArray:
+    """Pool anomaly maps (..., V, h, w) into view scores (..., V).
+
+    The published score is the maximum (Multi-Flow, section 3.4); ``top_k`` is the mean of the k
+    highest pixels.
+    """
+    flat = maps.reshape(*maps.shape[:-2], -1)
+    if scoring.view == "max":
+        return np.asarray(flat.max(-1))
+    if scoring.view == "mean":
+        return np.asarray(flat.mean(-1, dtype=np.float64), np.float32)
+    k = min(scoring.top_k or 1, flat.shape[-1])
+    highest = np.partition(flat, flat.shape[-1] - k, axis=-1)[..., -k:]
+    return np.asarray(highest.mean(-1, dtype=np.float64), np.float32)
+
+
+def part_score(views: FloatArray, scoring: Scoring) -> FloatArray:
+    """View scores (..., V) to part scores (...): their mean, as published, or their maximum."""
+    if scoring.part == "max":
+        return np.asarray(views.max(-1))
+    return np.asarray(views.mean(-1, dtype=np.float64), np.float32)
+
+
+def scaled(raw: float, scale: Scale) -> float:
+    """Raw score to the scale on which 1.0 is the threshold; not clamped, negative scores allowed."""
+    return (raw - scale.centre) / (scale.threshold - scale.centre)

@@ -1,0 +1,48 @@
+"""The MQTT topics of one inspection station."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Topics"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topics:
+    """Topic names under one root, such as ``edgeflow/v1/plant1/l3/s2``."""
+
+    root: str
+
+    @property
+    def availability(self) -> str:
+        return f"{self.root}/availability"
+
+    @property
+    def birth(self) -> str:
+        return f"{self.root}/birth"
+
+    @property
+    def state(self) -> str:
+        return f"{self.root}/state"
+
+    @property
+    def decision(self) -> str:
+        return f"{self.root}/decision"
+
+    @property
+    def result(self) -> str:
+        return f"{self.root}/result"
+
+    @property
+    def result_ack(self) -> str:
+        return f"{self.root}/result/ack"
+
+    @property
+    def trigger(self) -> str:
+        return f"{self.root}/trigger"
+
+    def camera_status(self, view: str) -> str:
+        return f"{self.root}/camera/{view}/status"
+
+    def alarm(self, code: str) -> str:
+        return f"{self.root}/alarm/{code}"

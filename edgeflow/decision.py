@@ -1,0 +1,90 @@
+"""Scores and synchronisation to a verdict: pure, clock as an argument, never a silent OK."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgeflow.config import DecisionConfig, SyncConfig
+from edgeflow.contracts.manifest import Thresholds
+from edgeflow.contracts.messages import VerdictName
+from edgeflow.contracts.scoring import scaled
+from edgeflow.scorer import Scores
+from edgeflow.synchronizer import ViewSet
+
+__all__ = ["Policy", "Verdict", "decide"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """All that a verdict depends on besides the part itself."""
+
+    thresholds: Thresholds
+    sync: SyncConfig
+    decision: DecisionConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the line is told of one part, and how it came about.
+
+    ``score`` and ``views`` are scaled (1.0 is the threshold); None and empty where not scored.
+    """
+
+    verdict: VerdictName
+    reason: str
+    score: float | None
+    views: Mapping[str, float]
+    decided_ns: int
+    late: bool
+
+
+def decide(view_set: ViewSet, scores: Scores | None, failure: str, policy: Policy, now_ns: int) -> Verdict:
+    """The verdict on one part.
+
+    Args:
+        scores: None where the set was not scored.
+        failure: why scoring failed; empty otherwise.
+        now_ns: monotonic.
+    """
+    late_ms = (now_ns - view_set.triggered_ns) / 1e6 - policy.decision.deadline_ms
+    verdict, reason = _judge(view_set, scores, failure, policy)
+    if late_ms > 0 and verdict != "NG":
+        verdict = _mapped(policy.decision.on_late)
+        reason = f"late: decided {late_ms:.0f} ms after the deadline of {policy.decision.deadline_ms:g} ms"
+    thresholds = policy.thresholds
+    finite = scores if scores is not None and _all_finite(scores) else None
+    return Verdict(
+        verdict=verdict,
+        reason=reason,
+        score=scaled(finite.part, thresholds.part) if finite else None,
+        views={v: scaled(s, thresholds.views[v]) for v, s in finite.views.items()} if finite else {},
+        decided_ns=now_ns,
+        late=late_ms > 0,
+    )
+
+
+def _judge(view_set: ViewSet, scores: Scores | None, failure: str, policy: Policy) -> tuple[VerdictName, str]:
+    if view_set.missing:
+        return _mapped(policy.sync.on_missing), f"missing views: {', '.join(view_set.missing)}"
+    if view_set.fault:
+        return "UNDECIDED", view_set.fault
+    if scores is None:
+        return "UNDECIDED", failure or "not scored"
+    if not _all_finite(scores):
+        bad = [view for view, score in scores.views.items() if not math.isfinite(score)]
+        return "UNDECIDED", f"score is not finite in: {', '.join(bad) or 'the part score'}"
+    score = scaled(scores.part, policy.thresholds.part)
+    if score <= 1.0:
+        return "OK", ""
+    worst = max(scores.views, key=lambda view: scaled(scores.views[view], policy.thresholds.views[view]))
+    return "NG", f"score {score:.2f} is over the threshold; highest in view '{worst}'"
+
+
+def _all_finite(scores: Scores) -> bool:
+    return math.isfinite(scores.part) and all(math.isfinite(score) for score in scores.views.values())
+
+
+def _mapped(policy: str) -> VerdictName:
+    return "NG" if policy == "ng" else "UNDECIDED"

@@ -1,0 +1,1 @@
+"""The workstation: data to trained flow to verified bundle."""

@@ -1,0 +1,48 @@
+"""The whole trained model as one torch module: uint8 images of a part to anomaly maps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edgeflow_export.models.multiflow import MultiFlow, nll_map
+
+__all__ = ["IMAGE_MEAN", "IMAGE_STD", "InspectionModel"]
+
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+
+
+class InspectionModel(nn.Module):
+    """Normalisation, frozen extractor, feature standardisation and flow.
+
+    Args:
+        extractor: normalised RGB (N, 3, H, W) to features (N, C, h, w).
+        feature_mean, feature_std: (C,); zeros and ones where features are not standardised.
+    """
+
+    image_mean: Tensor
+    image_std: Tensor
+    feature_mean: Tensor
+    feature_std: Tensor
+
+    def __init__(
+        self, extractor: nn.Module, feature_mean: Tensor, feature_std: Tensor, flow: MultiFlow
+    ) -> None:
+        super().__init__()
+        self.extractor = extractor
+        self.flow = flow
+        self.register_buffer("image_mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("image_std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("feature_mean", feature_mean.float().view(1, -1, 1, 1))
+        self.register_buffer("feature_std", feature_std.float().view(1, -1, 1, 1))
+
+    def features(self, images: Tensor) -> Tensor:
+        """uint8 images (N, H, W, 3), red first, to standardised features (N, C, h, w)."""
+        x = images.permute(0, 3, 1, 2).float() / 255
+        features: Tensor = self.extractor((x - self.image_mean) / self.image_std)
+        return (features - self.feature_mean) / self.feature_std
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 images (V, H, W, 3) of one part to anomaly maps (V, h, w)."""
+        return nll_map(self.flow(self.features(images).unsqueeze(0)))[0]

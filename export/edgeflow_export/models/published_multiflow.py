@@ -1,0 +1,127 @@
+"""Published Multi-Flow checkpoints: their tensor names, and the architecture that the names tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from edgeflow.errors import CheckpointError
+from edgeflow_export.models.multiflow import FlowShape
+from edgeflow_export.models.view_graph import ViewGraph, view_graph
+
+__all__ = ["is_published_multiflow", "published_shape", "published_state"]
+
+PUBLISHED_CLAMP = 1.9
+_NET = re.compile(r"^module_list\.(\d+)\.s([12])\.")
+
+
+def is_published_multiflow(names: set[str]) -> bool:
+    """Whether tensor names are those of a published Multi-Flow."""
+    return any(_NET.match(name) and name.endswith(".gamma0") for name in names)
+
+
+def published_shape(state: Mapping[str, Tensor], *, graph: str | None = None) -> FlowShape:
+    """The architecture of a published state dict, read from its names and tensor shapes.
+
+    Args:
+        graph: the graph's name where the tensor names cannot tell.
+
+    Raises:
+        CheckpointError: not a published Multi-Flow, or one whose graph is refused.
+    """
+    blocks = _blocks(state)
+    first = f"module_list.{blocks[0]}.s1."
+    views = sum(1 for name in state if re.fullmatch(re.escape(first) + r"gamma\d+", name))
+    try:
+        hidden, inputs = state[f"{first}conv_scale0_0.weight"].shape[:2]
+        channels = state[f"{first}conv_scale0_1.weight"].shape[0]
+        kernels = tuple(int(state[f"module_list.{b}.s1.conv_scale0_0.weight"].shape[-1]) for b in blocks)
+    except KeyError as cause:
+        raise CheckpointError(f"published Multi-Flow checkpoint lacks {cause}") from cause
+    return FlowShape(
+        channels=channels,
+        hidden=hidden,
+        kernels=kernels,
+        clamp=PUBLISHED_CLAMP,
+        conditioned=inputs == channels // 2 + 1,
+        graph=view_graph(graph or _graph_name(state, first), views),
+    )
+
+
+def published_state(state: Mapping[str, Tensor], shape: FlowShape) -> dict[str, Tensor]:
+    """The published tensors under this project's names; every one is used.
+
+    Raises:
+        CheckpointError: tensors are missing or left over; all are named.
+    """
+    source = dict(state)
+    missing: list[str] = []
+    result: dict[str, Tensor] = {}
+
+    def take(name: str) -> Tensor:
+        if name not in source:
+            missing.append(name)
+            return torch.zeros(1)
+        return source.pop(name)
+
+    for block, index in enumerate(_blocks(state)):
+        for net in (1, 2):
+            prefix = f"module_list.{index}.s{net}."
+            for name, tensors in _net_tensors(shape.graph, prefix).items():
+                parts = [take(tensor) for tensor in tensors]
+                if not missing:
+                    join = torch.stack if name.startswith(("kernels", "biases")) else torch.cat
+                    result[f"blocks.{block}.net{net}.{name}"] = join(parts)
+    problems = [f"missing: {name}" for name in missing] + [f"not used: {name}" for name in sorted(source)]
+    if problems:
+        raise CheckpointError("published Multi-Flow checkpoint does not fit its graph", problems=problems)
+    return result
+
+
+def _net_tensors(graph: ViewGraph, prefix: str) -> dict[str, list[str]]:
+    """Our tensor name → the published tensors it consists of, for one net."""
+    views = range(graph.views)
+    tensors = {
+        "gamma": [f"{prefix}gamma{v}" for v in views],
+        "first.weight": [f"{prefix}conv_scale{v}_0.weight" for v in views],
+        "first.bias": [f"{prefix}conv_scale{v}_0.bias" for v in views],
+    }
+    for v in views:
+        names = [f"conv_scale{v}_1", *(_message_name(graph, u, v) for u in graph.senders[v])]
+        tensors[f"kernels.{v}"] = [f"{prefix}{name}.weight" for name in names]
+        tensors[f"biases.{v}"] = [f"{prefix}{name}.bias" for name in names]
+    return tensors
+
+
+def _message_name(graph: ViewGraph, sender: int, receiver: int) -> str:
+    if graph.wrapped:
+        direction = "down" if (sender + 1) % graph.views == receiver else "up"
+        return f"{direction}_conv{sender}{receiver}"
+    if sender == 0:
+        return f"topview_up{receiver - 1}"
+    return f"topview_down{sender - 1}" if receiver == 0 else f"cross_conv{sender}{receiver}"
+
+
+def _graph_name(state: Mapping[str, Tensor], prefix: str) -> str:
+    kinds = {
+        name.removeprefix(prefix).rstrip("0123456789.").split(".")[0]
+        for name in state
+        if name.startswith(prefix)
+    }
+    kinds = {re.sub(r"\d+(_\d)?$", "", kind) for kind in kinds}
+    has_star, has_ring = "topview_up" in kinds, "cross_conv" in kinds
+    if "up_conv" in kinds:
+        return "cs_wrapped"
+    if has_star:
+        return "cs_neigh" if has_ring else "cs_top"
+    return "cs_neigh_only" if has_ring else "cs_seperated"
+
+
+def _blocks(state: Mapping[str, Tensor]) -> list[int]:
+    found = {int(match.group(1)) for name in state if (match := _NET.match(name))}
+    if not found:
+        raise CheckpointError("not a published Multi-Flow checkpoint: no tensor module_list.*.s1")
+    return sorted(found)

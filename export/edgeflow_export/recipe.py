@@ -1,0 +1,188 @@
+"""A recipe: what to train and how to export it, as frozen models read from YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from edgeflow.contracts.document import Document, parse_document
+from edgeflow.contracts.manifest import Scoring
+from edgeflow.contracts.strict_yaml import read_yaml
+from edgeflow.errors import ConfigError
+
+__all__ = [
+    "DataSpec",
+    "ExportSpec",
+    "ExtractorSpec",
+    "FlowSpec",
+    "FunctionExtractor",
+    "ImageSpec",
+    "NoiseSpec",
+    "Recipe",
+    "ScoringSpec",
+    "SelfSupervisedExtractor",
+    "ThresholdSpec",
+    "TimmExtractor",
+    "TrainingSpec",
+    "load_recipe",
+]
+
+ViewId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+Precision = Literal["fp32", "int8"]
+Backend = Literal["openvino", "onnxruntime"]
+
+
+class DataSpec(Document):
+    """Recorded parts: Real-IAD layout, or one folder per part."""
+
+    root: Path
+    class_name: str | None = None
+    views: tuple[ViewId, ...] | None = Field(default=None, description="the views used, first one the hub")
+    mirror: tuple[ViewId, ...] = Field(default=(), description="views flipped left-right while loading")
+    validation_fraction: Fraction = Field(default=0.15, description="normal parts held out for thresholds")
+
+
+class ImageSpec(Document):
+    """Size of the model image."""
+
+    height: Positive
+    width: Positive
+
+
+class TimmExtractor(Document):
+    """Any timm model that offers ``features_only``."""
+
+    kind: Literal["timm"]
+    model: str = Field(min_length=1)
+    layer: int = Field(description="index into the model's feature_info; negative counts from the end")
+    weights: Path | None = Field(default=None, description="safetensors or torch file; default: timm's own")
+
+
+class FunctionExtractor(Document):
+    """``module:function`` that returns a torch module: normalised RGB (N, 3, H, W) to (N, C, h, w)."""
+
+    kind: Literal["function"]
+    target: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class SelfSupervisedExtractor(Document):
+    """A small network trained by the recipe itself on normal parts with cut-and-paste defects."""
+
+    kind: Literal["self_supervised"]
+    channels: Positive = 64
+    steps: Positive = 3000
+    batch: Positive = 16
+    learning_rate: float = Field(default=1e-3, gt=0)
+
+
+ExtractorSpec = Annotated[
+    TimmExtractor | FunctionExtractor | SelfSupervisedExtractor, Field(discriminator="kind")
+]
+
+
+class FlowSpec(Document):
+    """Multi-Flow's architecture (section 3.2); the defaults are the published ones."""
+
+    graph: Literal["cs_neigh", "cs_top", "cs_neigh_only", "cs_seperated", "cs_wrapped"] = "cs_neigh"
+    hidden: Positive = 64
+    kernels: tuple[Literal[1, 3, 5, 7], ...] = Field(default=(3, 3, 3, 3, 3, 5), min_length=1)
+    clamp: float = Field(default=1.9, gt=0)
+
+
+class NoiseSpec(Document):
+    """Noise conditioning: mode 0 none, 1 fixed deviation, 2 deviation c² with c ~ U(0,1), 3 uniform."""
+
+    mode: Literal[0, 1, 2, 3] = 1
+    deviation: float = Field(default=0.15, ge=0)
+    factor: float = Field(default=20.0, gt=0)
+
+
+class TrainingSpec(Document):
+    """Optimizer and schedule; the defaults are the published ones."""
+
+    epochs: Positive = 40
+    batch: Positive = 8
+    learning_rate: float = Field(default=2e-4, gt=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=1e-5, ge=0)
+    seed: int = Field(default=0, ge=0)
+    standardise: bool = Field(default=True, description="features per channel on the normal parts")
+
+
+class ScoringSpec(Document):
+    """How maps become scores; see the manifest's Scoring."""
+
+    view: Literal["max", "mean", "top_k"] = "top_k"
+    top_k: Positive | None = 20
+    part: Literal["mean", "max"] = "mean"
+    pixel_statistics: bool = False
+
+    def scoring(self, statistics_file: str | None) -> Scoring:
+        """The manifest's form."""
+        top_k = self.top_k if self.view == "top_k" else None
+        return Scoring(view=self.view, top_k=top_k, part=self.part, pixel_statistics=statistics_file)
+
+
+class ThresholdSpec(Document):
+    """Thresholds from held-out normal parts."""
+
+    false_reject_rate: Fraction = 0.01
+
+
+class ExportSpec(Document):
+    """What the bundle holds, and what it must reach."""
+
+    backends: tuple[Backend, ...] = Field(default=("openvino", "onnxruntime"), min_length=1)
+    precisions: tuple[Precision, ...] = Field(default=("fp32", "int8"), min_length=1)
+    golden_parts: Positive = 2
+    calibration_parts: Positive = 32
+    tolerance_fp32: float = Field(default=1e-3, gt=0, description="relative map error against torch")
+    tolerance_int8: float = Field(default=0.25, gt=0, description="relative map error against torch")
+    max_flip_rate: float = Field(default=0.02, ge=0, le=1, description="verdicts changed by int8")
+    min_rank_correlation: float = Field(default=0.95, ge=-1, le=1)
+
+
+class Recipe(Document):
+    """One product on one class of devices."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    data: DataSpec
+    image: ImageSpec
+    extractor: ExtractorSpec
+    flow: FlowSpec = FlowSpec()
+    noise: NoiseSpec = NoiseSpec()
+    training: TrainingSpec = TrainingSpec()
+    scoring: ScoringSpec = ScoringSpec()
+    thresholds: ThresholdSpec = ThresholdSpec()
+    export: ExportSpec = ExportSpec()
+
+    @model_validator(mode="after")
+    def _mirrored_views_exist(self) -> Recipe:
+        unknown = sorted(set(self.data.mirror) - set(self.data.views or self.data.mirror))
+        if unknown:
+            raise ValueError(f"data.mirror: not among data.views: {', '.join(unknown)}")
+        return self
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigError: with every problem, each with its path, line and what is allowed.
+    """
+    data, lines = read_yaml(path)
+    recipe = parse_document(Recipe, data, what=str(path), error=ConfigError, lines=lines)
+    base = path.resolve().parent
+    update: dict[str, object] = {
+        "data": recipe.data.model_copy(update={"root": base / recipe.data.root.expanduser()})
+    }
+    if isinstance(recipe.extractor, TimmExtractor) and recipe.extractor.weights:
+        weights = base / recipe.extractor.weights.expanduser()
+        update["extractor"] = recipe.extractor.model_copy(update={"weights": weights})
+    return recipe.model_copy(update=update)
