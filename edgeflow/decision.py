@@ -13,7 +13,7 @@ from edgeflow.contracts.scoring import scaled
 from edgeflow.scorer import Scores
 from edgeflow.synchronizer import ViewSet
 
-__all__ = ["Policy", "Verdict", "decide"]
+__all__ = ["Policy", "Verdict", "decide", "judge_scores"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +72,18 @@ def _judge(view_set: ViewSet, scores: Scores | None, failure: str, policy: Polic
         return "UNDECIDED", view_set.fault
     if scores is None:
         return "UNDECIDED", failure or "not scored"
+    return judge_scores(scores, policy.thresholds)
+
+
+def judge_scores(scores: Scores, thresholds: Thresholds) -> tuple[VerdictName, str]:
+    """Verdict and reason from scores alone; a score that is not finite is never OK."""
     if not _all_finite(scores):
         bad = [view for view, score in scores.views.items() if not math.isfinite(score)]
         return "UNDECIDED", f"score is not finite in: {', '.join(bad) or 'the part score'}"
-    score = scaled(scores.part, policy.thresholds.part)
+    score = scaled(scores.part, thresholds.part)
     if score <= 1.0:
         return "OK", ""
-    worst = max(scores.views, key=lambda view: scaled(scores.views[view], policy.thresholds.views[view]))
+    worst = max(scores.views, key=lambda view: scaled(scores.views[view], thresholds.views[view]))
     return "NG", f"score {score:.2f} is over the threshold; highest in view '{worst}'"
 
 

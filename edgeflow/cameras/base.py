@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeflow.contracts.images import RgbImage
+from edgeflow.errors import CameraError
 
-__all__ = ["Camera", "EndOfStream", "Frame"]
+__all__ = ["Camera", "EndOfStream", "Frame", "FrameLost"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,14 @@ class EndOfStream(Exception):  # noqa: N818 - an event, not an error
     """A recording has been played to its end."""
 
 
+class FrameLost(CameraError):  # noqa: N818 - says what was lost
+    """One frame cannot be used, but the camera itself is well and goes on without being reopened."""
+
+    def __init__(self, message: str, *, trigger_id: str | None = None) -> None:
+        super().__init__(message)
+        self.trigger_id = trigger_id
+
+
 class Camera(Protocol):
     """A source of frames; ``trigger`` may be called from another thread than the rest."""
 
@@ -54,6 +63,7 @@ class Camera(Protocol):
         """The next frame, in order, or None when none came within the timeout.
 
         Raises:
+            FrameLost: this frame cannot be used; the next call goes on with the next one.
             CameraError: the camera failed; the caller closes and reopens it.
             EndOfStream: a recording is over.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,11 @@ def flow_shape(recipe: Recipe, channels: int, views: int) -> FlowShape:
     )
 
 
-def build_model(recipe: Recipe, channels: int, views: int) -> InspectionModel:
+def build_model(
+    recipe: Recipe, channels: int, views: int, search_path: Sequence[Path] = ()
+) -> InspectionModel:
     """The module of a recipe with untrained weights, in evaluation mode."""
-    extractor = build_extractor(recipe.extractor, pretrained=False)
+    extractor = build_extractor(recipe.extractor, pretrained=False, search_path=search_path)
     flow = MultiFlow(flow_shape(recipe, channels, views))
     return InspectionModel(extractor, torch.zeros(channels), torch.ones(channels), flow).eval()
 
@@ -90,11 +93,16 @@ def save_checkpoint(path: Path, model: TrainedModel) -> None:
         os.replace(partial, path)  # noqa: PTH105 - the atomic form
     except (OSError, SafetensorError) as cause:
         partial.unlink(missing_ok=True)
-        raise StorageError(f"{path}: checkpoint cannot be written: {cause}; check space and rights") from cause
+        raise StorageError(
+            f"{path}: checkpoint cannot be written: {cause}; check space and rights"
+        ) from cause
 
 
-def load_checkpoint(path: Path) -> TrainedModel:
+def load_checkpoint(path: Path, *, search_path: Sequence[Path] = ()) -> TrainedModel:
     """Read a checkpoint.
+
+    Args:
+        search_path: folders besides the current one where an extractor function's module may lie.
 
     Raises:
         CheckpointError: unreadable, another format, or tensors missing or left over; all are named.
@@ -102,7 +110,7 @@ def load_checkpoint(path: Path) -> TrainedModel:
     header, tensors = _read(path)
     recipe = parse_document(Recipe, header["recipe"], what=f"{path}: recipe", error=CheckpointError)
     views = tuple(str(view) for view in header["views"])
-    module = build_model(recipe, int(header["channels"]), len(views))
+    module = build_model(recipe, int(header["channels"]), len(views), search_path)
     statistics = None
     if "statistics.mean" in tensors and "statistics.std" in tensors:
         mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeflow.errors import ConfigError
+from edgeflow_export.models.messages import message_maps
 from edgeflow_export.models.view_graph import ViewGraph
 
 __all__ = ["CLAMP_FACTOR", "CouplingBlock", "CrossViewNet", "FlowOutput", "FlowShape", "MultiFlow", "nll_map"]
@@ -48,8 +49,9 @@ class CrossViewNet(nn.Module):
     """The network of a coupling (section 3.2): all views at once, with messages along the graph.
 
     Per view a convolution and ReLU give hidden maps h; view v's output is
-    ``gamma_v * (conv_vv(h_v) + w_v * sum over senders u of conv_uv(h_u))``. The sum is computed as one
-    convolution over the concatenated hidden maps, which is the same linear map.
+    ``gamma_v * (conv_vv(h_v) + w_v * sum over senders u of conv_uv(m_uv))`` with the message m_uv = h_u,
+    or h_u seen through attention (table 4). The sum is computed as one convolution over the
+    concatenated maps, which is the same linear map.
     """
 
     def __init__(self, shape: FlowShape, kernel: int) -> None:
@@ -74,6 +76,7 @@ class CrossViewNet(nn.Module):
         self.biases = nn.ParameterList(
             nn.Parameter(torch.empty(1 + len(heard), shape.channels)) for heard in shape.graph.senders
         )
+        self.messages = message_maps(shape.graph, hidden)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -98,9 +101,9 @@ class CrossViewNet(nn.Module):
         h = F.relu(self.first(x.flatten(1, 2)))
         per_view = h.chunk(self.graph.views, dim=1)
         outputs = []
-        for view, heard in enumerate(self.graph.senders):
+        for view, received in enumerate(self.messages(per_view)):
             weight, bias = self.merged(view)
-            gathered = torch.cat([per_view[view], *(per_view[u] for u in heard)], dim=1)
+            gathered = torch.cat([per_view[view], *received], dim=1)
             pad = weight.shape[-1] // 2
             gathered = F.pad(gathered, (pad, pad, pad, pad), mode="replicate")
             outputs.append(F.conv2d(gathered, weight, bias))

@@ -8,29 +8,42 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from edgeflow.errors import CheckpointError
+from edgeflow.errors import CheckpointError, ConfigError
 from edgeflow_export.models.multiflow import FlowShape
 from edgeflow_export.models.view_graph import ViewGraph, view_graph
+from edgeflow_export.published import identify, require_kind
 
 __all__ = ["is_published_multiflow", "published_shape", "published_state"]
 
 PUBLISHED_CLAMP = 1.9
 _NET = re.compile(r"^module_list\.(\d+)\.s([12])\.")
+_PER_SENDER = ("kernels", "biases")
+# A published attention message: our names below `messages.edges` → its names.
+_ATTENTION = {
+    "attention.in_proj_weight": "att.in_proj_weight",
+    "attention.in_proj_bias": "att.in_proj_bias",
+    "attention.out_proj.weight": "att.out_proj.weight",
+    "attention.out_proj.bias": "att.out_proj.bias",
+    "norm.weight": "norm.weight",
+    "norm.bias": "norm.bias",
+}
 
 
 def is_published_multiflow(names: set[str]) -> bool:
     """Whether tensor names are those of a published Multi-Flow."""
-    return any(_NET.match(name) and name.endswith(".gamma0") for name in names)
+    return identify(names) == "multiflow"
 
 
 def published_shape(state: Mapping[str, Tensor], *, graph: str | None = None) -> FlowShape:
     """The architecture of a published state dict, read from its names and tensor shapes.
 
     Args:
-        graph: the graph's name where the tensor names cannot tell.
+        graph: the graph's name. The tensor names tell it, but for one case: ``cs_att_cross`` and
+            ``cs_att_self`` have the same names, so one of them has to be given.
 
     Raises:
-        CheckpointError: not a published Multi-Flow, or one whose graph is refused.
+        CheckpointError: not a published Multi-Flow, or one whose graph is refused or cannot be told.
+        ConfigError: the given graph is unknown or refused.
     """
     blocks = _blocks(state)
     first = f"module_list.{blocks[0]}.s1."
@@ -47,7 +60,7 @@ def published_shape(state: Mapping[str, Tensor], *, graph: str | None = None) ->
         kernels=kernels,
         clamp=PUBLISHED_CLAMP,
         conditioned=inputs == channels // 2 + 1,
-        graph=view_graph(graph or _graph_name(state, first), views),
+        graph=view_graph(graph, views) if graph else _told_graph(state, first, views),
     )
 
 
@@ -73,7 +86,7 @@ def published_state(state: Mapping[str, Tensor], shape: FlowShape) -> dict[str, 
             for name, tensors in _net_tensors(shape.graph, prefix).items():
                 parts = [take(tensor) for tensor in tensors]
                 if not missing:
-                    join = torch.stack if name.startswith(("kernels", "biases")) else torch.cat
+                    join = torch.stack if name.startswith(_PER_SENDER) else torch.cat
                     result[f"blocks.{block}.net{net}.{name}"] = join(parts)
     problems = [f"missing: {name}" for name in missing] + [f"not used: {name}" for name in sorted(source)]
     if problems:
@@ -90,9 +103,15 @@ def _net_tensors(graph: ViewGraph, prefix: str) -> dict[str, list[str]]:
         "first.bias": [f"{prefix}conv_scale{v}_0.bias" for v in views],
     }
     for v in views:
-        names = [f"conv_scale{v}_1", *(_message_name(graph, u, v) for u in graph.senders[v])]
-        tensors[f"kernels.{v}"] = [f"{prefix}{name}.weight" for name in names]
-        tensors[f"biases.{v}"] = [f"{prefix}{name}.bias" for name in names]
+        messages = {u: f"{prefix}{_message_name(graph, u, v)}" for u in graph.senders[v]}
+        attended = graph.message != "convolution"
+        convs = [f"{prefix}conv_scale{v}_1"]
+        convs += [f"{message}.conv" if attended else message for message in messages.values()]
+        tensors[f"kernels.{v}"] = [f"{conv}.weight" for conv in convs]
+        tensors[f"biases.{v}"] = [f"{conv}.bias" for conv in convs]
+        for u, message in messages.items() if attended else ():
+            for ours, theirs in _ATTENTION.items():
+                tensors[f"messages.edges.{u}to{v}.{ours}"] = [f"{message}.{theirs}"]
     return tensors
 
 
@@ -105,23 +124,30 @@ def _message_name(graph: ViewGraph, sender: int, receiver: int) -> str:
     return f"topview_down{sender - 1}" if receiver == 0 else f"cross_conv{sender}{receiver}"
 
 
-def _graph_name(state: Mapping[str, Tensor], prefix: str) -> str:
-    kinds = {
-        name.removeprefix(prefix).rstrip("0123456789.").split(".")[0]
-        for name in state
-        if name.startswith(prefix)
-    }
-    kinds = {re.sub(r"\d+(_\d)?$", "", kind) for kind in kinds}
+def _told_graph(state: Mapping[str, Tensor], prefix: str, views: int) -> ViewGraph:
+    try:
+        return view_graph(_graph_name(state, prefix, views), views)
+    except ConfigError as cause:
+        raise CheckpointError(f"published Multi-Flow checkpoint: {cause}") from cause
+
+
+def _graph_name(state: Mapping[str, Tensor], prefix: str, views: int) -> str:
+    names = {name.removeprefix(prefix).split(".")[0] for name in state if name.startswith(prefix)}
+    kinds = {re.sub(r"\d+(_\d)?$", "", name) for name in names}
     has_star, has_ring = "topview_up" in kinds, "cross_conv" in kinds
+    if any(name.startswith(prefix) and ".att." in name for name in state):
+        raise CheckpointError(
+            "published Multi-Flow checkpoint with attention messages: its tensor names do not tell "
+            "cs_att_cross from cs_att_self; say which as the graph"
+        )
     if "up_conv" in kinds:
-        return "cs_wrapped"
+        # The naive chain lacks the edge that closes the ring.
+        return "cs_wrapped" if f"down_conv{views - 1}0" in names else "cs_naive"
     if has_star:
         return "cs_neigh" if has_ring else "cs_top"
     return "cs_neigh_only" if has_ring else "cs_seperated"
 
 
 def _blocks(state: Mapping[str, Tensor]) -> list[int]:
-    found = {int(match.group(1)) for name in state if (match := _NET.match(name))}
-    if not found:
-        raise CheckpointError("not a published Multi-Flow checkpoint: no tensor module_list.*.s1")
-    return sorted(found)
+    require_kind(state, "multiflow")
+    return sorted({int(match.group(1)) for name in state if (match := _NET.match(name))})

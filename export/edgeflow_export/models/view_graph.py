@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from edgeflow.errors import ConfigError
 
-__all__ = ["GRAPHS", "ViewGraph", "view_graph"]
+__all__ = ["GRAPHS", "MessageKind", "ViewGraph", "view_graph"]
+
+MessageKind = Literal["convolution", "cross_attention", "self_attention"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +21,14 @@ class ViewGraph:
         senders: for each receiving view, the views it hears, in a fixed order.
         weights: for each receiving view, the factor on the sum of its messages.
         wrapped: a ring over all views by index, without a hub.
+        message: what a receiver's convolutions get: the sender's hidden maps, or these seen through
+            attention in which the receiver's pixels ask (cross) or the sender's own (self).
     """
 
     senders: tuple[tuple[int, ...], ...]
     weights: tuple[float, ...]
     wrapped: bool = False
+    message: MessageKind = "convolution"
 
     @property
     def views(self) -> int:
@@ -43,10 +49,10 @@ def view_graph(name: str, views: int) -> ViewGraph:
         raise ConfigError(f"graph '{name}' is refused: {_REFUSED[name]}; use cs_neigh")
     if name not in GRAPHS:
         raise ConfigError(f"unknown graph '{name}'; allowed: {', '.join(GRAPHS)}")
-    edges, factor = GRAPHS[name]
+    edges, factor, message = GRAPHS[name]
     senders = edges(views)
     weights = tuple(factor(len(heard)) for heard in senders)
-    return ViewGraph(senders=senders, weights=weights, wrapped=name == "cs_wrapped")
+    return ViewGraph(senders=senders, weights=weights, wrapped=name == "cs_wrapped", message=message)
 
 
 Senders = tuple[tuple[int, ...], ...]
@@ -88,12 +94,14 @@ def _wrapped(views: int) -> Senders:
     return tuple(tuple(dict.fromkeys(n for n in pair if n != v)) for v, pair in enumerate(around))
 
 
-GRAPHS: dict[str, tuple[Callable[[int], Senders], Callable[[int], float]]] = {
-    "cs_neigh": (_star_and_ring, _mean),
-    "cs_top": (_star, _mean),
-    "cs_neigh_only": (_ring_only, _mean),
-    "cs_seperated": (_separate, _mean),
-    "cs_wrapped": (_wrapped, _sum),
+GRAPHS: dict[str, tuple[Callable[[int], Senders], Callable[[int], float], MessageKind]] = {
+    "cs_neigh": (_star_and_ring, _mean, "convolution"),
+    "cs_top": (_star, _mean, "convolution"),
+    "cs_neigh_only": (_ring_only, _mean, "convolution"),
+    "cs_seperated": (_separate, _mean, "convolution"),
+    "cs_wrapped": (_wrapped, _sum, "convolution"),
+    "cs_att_cross": (_star_and_ring, _mean, "cross_attention"),
+    "cs_att_self": (_star_and_ring, _mean, "self_attention"),
 }
 
 _REFUSED = {

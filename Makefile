@@ -1,0 +1,52 @@
+# make demo   - watch recorded parts being inspected, verdicts over MQTT (runtime only, no torch)
+# make test   - everything installed, all tests
+# make check  - format, lint, types, imports
+# make bench  - speed and memory, as ratios in one run
+# make demo-bundle - rebuild the demo's parts and bundle from nothing: render, train, evaluate, export, verify
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check bench demo-bundle format clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python tools/demo.py
+
+test: $(VENV)/.dev
+	sh tools/system_packages.sh test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy edgeflow export/edgeflow_export
+	$(BIN)/mypy tools
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.dev
+	$(BIN)/python tools/bench.py
+
+demo-bundle: $(VENV)/.dev
+	sh tools/system_packages.sh render
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/build_demo.sh
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(BIN)/python:
+	PYTHON="$(PYTHON)" sh tools/system_packages.sh venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[demo]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) runs demo_output

@@ -1,0 +1,125 @@
+"""What ``edgeflow inspect`` and ``edgeflow verify`` print."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from edgeflow.bundle import Bundle
+from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.errors import ConfigError, DeviceError, EdgeflowError, ParityError
+from edgeflow.output import print_json
+from edgeflow.verification import GoldenCheck, verify_graph
+
+__all__ = ["show", "verify"]
+
+
+def show(path: Path, *, json_output: bool) -> None:
+    """Print the manifest: a summary for people, all of it for machines."""
+    with Bundle.open(path) as bundle:
+        manifest = bundle.manifest
+        if json_output:
+            print_json({"sha256": bundle.sha256, **manifest.model_dump(mode="json")})
+            return
+        console = Console(highlight=False)
+        console.print(f"[bold]{manifest.name}[/bold]  {path}  {path.stat().st_size / 1e6:.2f} MB")
+        console.print(f"made by {manifest.created_by}; sha256 {bundle.sha256[:16]}…; all hashes match")
+        size = manifest.preprocessing
+        views = ", ".join(view.id + (" (mirrored)" if view.mirror else "") for view in manifest.views)
+        console.print(f"views: {views}; model image {size.width}×{size.height}")
+        _print_scoring(console, manifest)
+        console.print(_graph_table(manifest))
+        for key, value in manifest.provenance.items():
+            console.print(f"{key}: {value}", markup=False)
+
+
+def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) -> None:
+    """Replay the golden parts on every graph (or one) and print each figure.
+
+    Raises:
+        ParityError: a graph is out of tolerance; all graphs are tried and printed first.
+        DeviceError: no graph of the bundle can run on this machine.
+    """
+    with Bundle.open(path) as bundle:
+        graphs = [graph for graph in bundle.manifest.graphs if graph_id in (None, graph.id)]
+        if not graphs:
+            found = ", ".join(graph.id for graph in bundle.manifest.graphs)
+            raise ConfigError(f"{path}: no graph '{graph_id}'; the bundle holds: {found}")
+        checks: list[GoldenCheck] = []
+        failures: list[EdgeflowError] = []
+        for graph in graphs:
+            try:
+                checks += verify_graph(bundle, graph, device=device)
+            except (ParityError, DeviceError) as error:
+                failures.append(error)
+    if json_output:
+        print_json(
+            {"device": device, "checks": [asdict(c) for c in checks], "failures": [str(f) for f in failures]}
+        )
+    else:
+        Console(highlight=False).print(_check_table(checks, device))
+    if failures:
+        raise _worst(failures)
+
+
+def _worst(failures: list[EdgeflowError]) -> EdgeflowError:
+    """A wrong result is worse than a missing library."""
+    parity = [failure for failure in failures if isinstance(failure, ParityError)]
+    first = (parity or failures)[0]
+    others = [str(failure) for failure in failures if failure is not first]
+    return type(first)(first.message, problems=[*first.problems, *others])
+
+
+def _print_scoring(console: Console, manifest: Manifest) -> None:
+    scoring, thresholds = manifest.scoring, manifest.thresholds
+    pooling = f"{scoring.view} {scoring.top_k or ''}".strip()
+    console.print(
+        f"view score: {pooling} of the map{' after pixel statistics' if scoring.pixel_statistics else ''}; "
+        f"part score: {scoring.part} over views"
+    )
+    console.print(
+        f"part threshold {thresholds.part.threshold:.4g} (scaled 1.0) from {thresholds.normal_parts} normal "
+        f"parts at a false-reject rate of {thresholds.false_reject_rate:g}"
+    )
+    if thresholds.note:
+        console.print(f"note: {thresholds.note}", markup=False)
+
+
+def _graph_table(manifest: Manifest) -> Table:
+    table = Table("graph", "size", "map error", "allowed", "verdict flips", "part AUROC (reference)")
+    reports = {report.graph: report for report in manifest.accuracy}
+    for graph in manifest.graphs:
+        report = reports.get(graph.id)
+        auroc = report.part_auroc if report else None
+        table.add_row(
+            graph.id,
+            f"{_size(manifest, graph) / 1e6:.2f} MB",
+            f"{graph.measured_error:.2g}",
+            f"{graph.tolerance:.2g}",
+            f"{report.verdict_flips} of {report.parts}" if report else "",
+            f"{auroc:.4f} ({report.part_auroc_reference:.4f})" if report and auroc is not None else "",
+        )
+    return table
+
+
+def _size(manifest: Manifest, graph: Graph) -> int:
+    return sum(manifest.files[name].size for name in (graph.model, graph.weights) if name)
+
+
+def _check_table(checks: list[GoldenCheck], device: str) -> Table:
+    table = Table(
+        "graph", "golden part", "map error", "allowed", "score", "trained model's", title=f"on {device}"
+    )
+    for check in checks:
+        table.add_row(
+            check.graph,
+            check.part_id,
+            f"{check.error:.2g}",
+            f"{check.tolerance:.2g}",
+            f"{check.score:.3f}",
+            f"{check.expected_score:.3f}",
+        )
+    return table

@@ -1,0 +1,127 @@
+"""Recorded parts played as a camera: one view's images, part after part."""
+
+from __future__ import annotations
+
+import queue
+import time
+
+from edgeflow.cameras.base import EndOfStream, Frame, FrameLost
+from edgeflow.cameras.pace import Pace
+from edgeflow.clock import monotonic_ns
+from edgeflow.config import ReplayConfig
+from edgeflow.contracts.images import RgbImage, read_image
+from edgeflow.contracts.parts import RecordedPart, find_parts
+from edgeflow.errors import CameraError, DataError
+
+__all__ = ["ReplayCamera"]
+
+
+class ReplayCamera:
+    """Plays the images of one view; closed and opened again, it goes on where it was.
+
+    Without ``rate_hz`` every software trigger delivers the next part. With it, frames come at that
+    rate, in step with all cameras of the same epoch, and a slow reader misses some.
+    """
+
+    def __init__(self, view: str, config: ReplayConfig) -> None:
+        self._view = view
+        self._config = config
+        self._recorded_view = config.view or view
+        self._parts: tuple[RecordedPart, ...] = ()
+        self._next = 0
+        self._decoded: tuple[int, RgbImage | DataError] | None = None
+        self._pace: Pace | None = None
+        self._triggers: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+
+    @property
+    def view(self) -> str:
+        return self._view
+
+    def open(self, epoch_ns: int) -> None:
+        """Find the recorded parts.
+
+        Raises:
+            CameraError: no such folder, or a part without this view.
+        """
+        if self._config.rate_hz is not None:
+            self._pace = Pace(epoch_ns=epoch_ns, rate_hz=self._config.rate_hz)
+        if self._parts:
+            return
+        try:
+            self._parts = find_parts(self._config.parts, views=(self._recorded_view,))
+        except DataError as cause:
+            raise CameraError(
+                f"camera '{self._view}': {cause.message}; check cameras.{self._view}.parts and .view",
+                problems=cause.problems,
+            ) from cause
+
+    def trigger(self, trigger_id: str) -> None:
+        """Ask for the next part's image; a paced camera ignores it."""
+        if self._config.rate_hz is None:
+            self._triggers.put((trigger_id, monotonic_ns()))
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """The next frame, or None when none was asked for, or due, within the timeout.
+
+        Raises:
+            FrameLost: this part's image cannot be read; names the file.
+            CameraError: not open.
+            EndOfStream: all parts were played.
+        """
+        if not self._parts:
+            raise CameraError(f"camera '{self._view}': read before it was opened")
+        return self._triggered(timeout_s) if self._pace is None else self._paced(self._pace, timeout_s)
+
+    def close(self) -> None:
+        """Let go of the image read in advance."""
+        self._decoded = None
+
+    def _triggered(self, timeout_s: float) -> Frame | None:
+        decoded = self._decode(self._next)  # before the trigger comes, so as not to delay it
+        try:
+            trigger_id, at_ns = self._triggers.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        return self._deliver(self._next, decoded, at_ns, trigger_id)
+
+    def _paced(self, pace: Pace, timeout_s: float) -> Frame | None:
+        until_ns = monotonic_ns() + round(timeout_s * 1e9)
+        number = max(self._next, pace.current(monotonic_ns()))
+        decoded = self._decode(number)
+        due_ns = pace.due_ns(number)
+        time.sleep(max(0, min(due_ns, until_ns) - monotonic_ns()) / 1e9)
+        return self._deliver(number, decoded, due_ns, None) if due_ns <= until_ns else None
+
+    def _decode(self, number: int) -> RgbImage | DataError:
+        """The image of a frame, decoded once however often it is asked for; or why there is none."""
+        if number >= len(self._parts) and not self._config.loop:
+            raise EndOfStream
+        if self._decoded is not None and self._decoded[0] == number:
+            return self._decoded[1]
+        try:
+            image: RgbImage | DataError = read_image(self._part(number).images[self._recorded_view])
+        except DataError as cause:
+            image = cause
+        self._decoded = number, image
+        return image
+
+    def _deliver(
+        self, number: int, decoded: RgbImage | DataError, captured_ns: int, trigger_id: str | None
+    ) -> Frame:
+        self._next = number + 1
+        self._decoded = None
+        part_id = self._part(number).part_id
+        if isinstance(decoded, DataError):
+            message = f"camera '{self._view}': no image of part '{part_id}': {decoded}"
+            raise FrameLost(message, trigger_id=trigger_id) from decoded
+        return Frame(
+            view=self._view,
+            image=decoded,
+            captured_ns=captured_ns,
+            frame_id=number,
+            trigger_id=trigger_id,
+            part_id=part_id,
+        )
+
+    def _part(self, number: int) -> RecordedPart:
+        return self._parts[number % len(self._parts)]

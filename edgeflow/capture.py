@@ -1,0 +1,295 @@
+"""All cameras of a box together: triggers in, view sets out, in order and with none left unsaid."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from types import TracebackType
+
+from edgeflow.cameras.base import Frame
+from edgeflow.cameras.table import make_camera
+from edgeflow.cameras.worker import CameraHealth, CameraWorker
+from edgeflow.clock import monotonic_ns
+from edgeflow.config import BoxConfig, OpenCvConfig
+from edgeflow.errors import CameraError, ConfigError
+from edgeflow.synchronizer import Synchronizer, ViewSet
+from edgeflow.triggers import IntervalSource, Trigger
+
+__all__ = ["OVERRUN", "CameraHealth", "Capture", "check_views"]
+
+OVERRUN = "overrun: scoring is slower than the trigger rate"
+
+_WAITING_SETS = 2  # with images; more would only make every decision late
+_WAITING_EVENTS = 64  # frames beyond are not taken in: the synchronizer is far faster than cameras
+_START_DELAY_MS = 300  # recordings that play by themselves begin when all cameras are open
+_DRIVER_OPEN_S = 10.0
+_CLOSE_S = 3.0
+
+logger = logging.getLogger(__name__)
+
+
+def check_views(config: BoxConfig, views: Sequence[str]) -> None:
+    """Every view of the bundle needs a camera, every camera a view.
+
+    Raises:
+        ConfigError: names all views without camera and all cameras without view.
+    """
+    problems = [
+        f"cameras.{view}: missing; the bundle has this view" for view in views if view not in config.cameras
+    ]
+    problems += [
+        f"cameras.{name}: no view of the bundle; its views: {', '.join(views)}"
+        for name in config.cameras
+        if name not in views
+    ]
+    if problems:
+        raise ConfigError("cameras and the bundle's views do not agree", problems=problems)
+
+
+class Capture:
+    """Cameras, triggers and synchronizer of one box; a context manager that opens all cameras.
+
+    Every trigger comes out as exactly one view set, also when scoring is too slow: then the oldest
+    waiting set comes out without its images, with fault ``OVERRUN``. This holds for recordings
+    too: a ``period_ms`` shorter than scoring takes overruns, and a longer one inspects every part.
+
+    Args:
+        views: the bundle's views, in order.
+        session: makes trigger ids unique.
+
+    Raises:
+        ConfigError: cameras and views do not agree.
+    """
+
+    def __init__(self, config: BoxConfig, views: Sequence[str], session: str) -> None:
+        check_views(config, views)
+        self._config = config
+        self._views = tuple(views)
+        self._free = config.trigger.source == "free"
+        self._sync = Synchronizer(
+            views,
+            max_skew_ms=config.sync.max_skew_ms,
+            timeout_ms=config.trigger.timeout_ms,
+            mode="free" if self._free else "triggered",
+            session=session,
+        )
+        self._source = (
+            IntervalSource(period_ms=period_ms, session=session, on_trigger=self._on_trigger)
+            if (period_ms := config.trigger.period_ms) is not None
+            else None
+        )
+        # Steps of the synchronizer, done by one thread in the order of their coming.
+        self._steps: queue.SimpleQueue[Callable[[int], list[ViewSet]]] = queue.SimpleQueue()
+        self._ready = _ReadySets()
+        self._assembler = threading.Thread(target=self._assemble, name="synchronizer", daemon=True)
+        self._workers: dict[str, CameraWorker] = {}
+        self._ended: set[str] = set()
+        self._started = False  # somebody waits for view sets
+        self._stopping = False  # no new triggers
+        self._finishing = False  # the assembler ends when nothing is in flight
+        self._closed = False
+
+    def __enter__(self) -> Capture:
+        """Open all cameras.
+
+        Raises:
+            CameraError: names every camera that cannot be opened, with what to check.
+        """
+        try:
+            self._open_cameras()
+        except BaseException:
+            self.close()
+            raise
+        self._assembler.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def view_sets(self) -> Iterator[ViewSet]:
+        """View sets in order, from now on: what cameras saw earlier is of no part.
+
+        Ends when all cameras reached the end of their recordings, or after ``stop``; everything
+        that was triggered comes out before.
+        """
+        if not self._started:
+            self._started = True
+            if self._source is not None:
+                self._source.start()
+        while (view_set := self._ready.take()) is not None:
+            yield view_set
+
+    def stop(self) -> None:
+        """No new triggers; ``view_sets`` ends when what is in flight has come out.
+
+        May be called from a signal handler: it takes no lock and returns at once.
+        """
+        self._stopping = True
+        self._steps.put(self._finish)
+
+    def statuses(self) -> dict[str, CameraHealth]:
+        """Health of every camera, by view."""
+        return {view: worker.health() for view, worker in self._workers.items()}
+
+    def close(self) -> None:
+        """Release all cameras; one that hangs is left behind. Safe to call twice."""
+        self._stopping = self._closed = True
+        if self._source is not None:
+            self._source.stop()
+        for worker in self._workers.values():
+            worker.stop()
+        deadline_ns = monotonic_ns() + round(_CLOSE_S * 1e9)
+        for view, worker in self._workers.items():
+            if not worker.join(max(0.0, (deadline_ns - monotonic_ns()) / 1e9)):
+                logger.warning("camera '%s': hangs, and is left behind", view)
+        self._steps.put(self._finish)
+        if self._assembler.is_alive():
+            self._assembler.join(_CLOSE_S)
+        self._ready.finish(None)
+
+    def _open_cameras(self) -> None:
+        config = self._config
+        epoch_ns = monotonic_ns() + (_START_DELAY_MS * 1_000_000 if self._free else 0)
+        errors: list[CameraError] = []
+        for view in self._views:
+            try:
+                camera = make_camera(view, config.cameras[view])
+            except CameraError as cause:
+                errors.append(cause)
+                continue
+            self._workers[view] = CameraWorker(
+                camera,
+                epoch_ns=epoch_ns,
+                overdue_ms=config.trigger.timeout_ms,
+                free_running=self._free,
+                on_frame=self._on_frame,
+                on_lost=self._on_lost,
+                on_end=self._on_end,
+            )
+            self._workers[view].start()
+        deadline_ns = monotonic_ns() + round(_open_limit_s(config) * 1e9)
+        first_tries = [worker.wait_open(deadline_ns) for worker in self._workers.values()]
+        errors += [error for error in first_tries if error is not None]
+        if errors:
+            raise CameraError(
+                f"{len(errors)} of {len(self._views)} cameras cannot be opened",
+                problems=[_one_line(error) for error in errors],
+            )
+
+    def _on_trigger(self, trigger: Trigger) -> None:
+        if self._stopping or self._finishing:
+            return
+        self._steps.put(lambda now_ns: self._sync.trigger(trigger, now_ns))  # known before its frames come
+        for view, worker in self._workers.items():
+            if not worker.trigger(trigger.trigger_id):
+                self._on_lost(view, trigger.trigger_id)
+
+    def _on_frame(self, frame: Frame) -> None:
+        if self._started and self._steps.qsize() < _WAITING_EVENTS:
+            self._steps.put(lambda now_ns: self._sync.add(frame, now_ns))
+
+    def _on_lost(self, view: str, trigger_id: str | None) -> None:
+        self._steps.put(lambda _: self._sync.fail(view, trigger_id))
+
+    def _on_end(self, view: str) -> None:
+        self._steps.put(lambda now_ns: self._end(view, now_ns))
+
+    def _end(self, view: str, now_ns: int) -> list[ViewSet]:
+        self._ended.add(view)
+        if len(self._ended) == len(self._views):
+            self._finish(now_ns)
+        return self._sync.end(view)
+
+    def _finish(self, now_ns: int) -> list[ViewSet]:  # noqa: ARG002 - a step like the others
+        self._finishing = True
+        if self._source is not None:
+            self._source.stop()  # what it triggered before is in the queue now
+        return []
+
+    def _assemble(self) -> None:
+        error: Exception | None = None
+        try:
+            while not self._is_done():
+                for view_set in self._settle():
+                    self._ready.put(view_set)
+        except Exception as cause:
+            logger.exception("the synchronizer failed")
+            error = cause
+        self._ready.finish(error)
+
+    def _settle(self) -> list[ViewSet]:
+        """Wait for the next step or expiry, whichever comes first."""
+        expiry_ns = self._sync.next_expiry_ns()
+        timeout_s = None if expiry_ns is None else max(0, expiry_ns - monotonic_ns()) / 1e9
+        try:
+            step = self._steps.get(timeout=timeout_s)
+        except queue.Empty:
+            return self._sync.expire(monotonic_ns())
+        now_ns = monotonic_ns()
+        return [*step(now_ns), *self._sync.expire(now_ns)]
+
+    def _is_done(self) -> bool:
+        if not self._finishing:
+            return False
+        if self._closed or (self._free and self._stopping):
+            return True  # single frames of free-running cameras are no part yet
+        return self._sync.next_expiry_ns() is None and self._steps.empty()
+
+
+class _ReadySets:
+    """View sets that wait for the consumer: in order, at most two of them with images."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[list[ViewSet]] = deque()  # cells of one, so that a set can be replaced
+        self._loaded: deque[list[ViewSet]] = deque()  # the cells among them whose set has images
+        self._finished = False
+        self._error: Exception | None = None
+
+    def put(self, view_set: ViewSet) -> None:
+        """Append a set; where too many wait, the oldest one loses its images."""
+        with self._changed:
+            cell = [view_set]
+            self._waiting.append(cell)
+            if view_set.frames:
+                self._loaded.append(cell)
+            if len(self._loaded) > _WAITING_SETS:
+                oldest = self._loaded.popleft()
+                oldest[0] = replace(oldest[0], frames={}, fault=OVERRUN)
+            self._changed.notify_all()
+
+    def take(self) -> ViewSet | None:
+        """The next set; waits for it; None when no more will come."""
+        with self._changed:
+            while not self._waiting and not self._finished:
+                self._changed.wait()
+            if not self._waiting:
+                if self._error is not None:
+                    raise self._error
+                return None
+            cell = self._waiting.popleft()
+            if self._loaded and self._loaded[0] is cell:
+                self._loaded.popleft()
+            return cell[0]
+
+    def finish(self, error: Exception | None) -> None:
+        """No more sets will come; an error is raised to the consumer after the waiting ones."""
+        with self._changed:
+            self._error = self._error or error
+            self._finished = True
+            self._changed.notify_all()
+
+
+def _open_limit_s(config: BoxConfig) -> float:
+    own_ms = [c.open_timeout_ms for c in config.cameras.values() if isinstance(c, OpenCvConfig)]
+    return max(own_ms, default=0) / 1000 + _DRIVER_OPEN_S
+
+
+def _one_line(error: CameraError) -> str:
+    return "; ".join([error.message, *error.problems])

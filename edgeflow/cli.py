@@ -1,0 +1,178 @@
+"""The command line: each command parses, calls one function and prints."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edgeflow import __version__
+from edgeflow.errors import EdgeflowError, UsageError
+
+__all__ = ["cli", "main"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+EXISTING = click.Path(path_type=Path)
+DEVICE_HELP = "where graphs run: CPU, GPU, NPU (OpenVINO); CPU, CUDA, TENSORRT (ONNX Runtime)"
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on end in one message and their exit code, no traceback."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone; nothing is left to say
+        sys.exit(141)
+    except EdgeflowError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def as_json(command: F) -> F:
+    """The ``--json`` option that every command has."""
+    return click.option("--json", "json_output", is_flag=True, help="Machine-readable output.")(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="edgeflow")
+@click.option("-v", "--verbose", count=True, help="More messages on standard error; twice for all.")
+def cli(verbose: int) -> None:
+    """Multi-camera anomaly detection from a trained model to the factory line.
+
+    Workstation: train, evaluate, export.  Box: check, run.  Anywhere: inspect, verify, score, monitor.
+    """
+    level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+
+
+@cli.command()
+@click.argument("box", type=EXISTING)
+@click.option("--once", is_flag=True, help="Inspect one part, then stop.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace one value of the file.")
+@click.option("-q", "--quiet", is_flag=True, help="No line per part.")
+@as_json
+def run(box: Path, once: bool, overrides: tuple[str, ...], quiet: bool, json_output: bool) -> None:
+    """Run the inspection box that BOX (a YAML file) describes, until SIGTERM or the end of recorded parts."""
+    station = importlib.import_module("edgeflow.station")
+    view = importlib.import_module("edgeflow.run_view").make_view(quiet=quiet, json_output=json_output)
+    station.run_box(box, overrides=overrides, once=once, view=view)
+
+
+@cli.command()
+@click.argument("box", type=EXISTING)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace one value of the file.")
+@as_json
+def check(box: Path, overrides: tuple[str, ...], json_output: bool) -> None:
+    """Check everything that BOX (a YAML file) needs, without running the line."""
+    importlib.import_module("edgeflow.check_view").show(box, overrides, json_output=json_output)
+
+
+@cli.command()
+@click.argument("url", default="mqtt://127.0.0.1:1883")
+@click.option("--topic", default="edgeflow/v1/#", show_default=True, help="Topics to watch.")
+@click.option("-n", "--count", type=click.IntRange(min=1), help="Stop after this many results.")
+@as_json
+def monitor(url: str, topic: str, count: int | None, json_output: bool) -> None:
+    """Show decisions and results from the broker at URL as a live table."""
+    importlib.import_module("edgeflow.monitor").run_monitor(
+        url, topic=topic, as_json=json_output, count=count
+    )
+
+
+@cli.command()
+@click.argument("bundle", type=EXISTING)
+@as_json
+def inspect(bundle: Path, json_output: bool) -> None:
+    """Say what BUNDLE holds and what was proven of it."""
+    importlib.import_module("edgeflow.bundle_view").show(bundle, json_output=json_output)
+
+
+@cli.command()
+@click.argument("bundle", type=EXISTING)
+@click.option("--device", default="CPU", show_default=True, help=DEVICE_HELP)
+@click.option("--graph", "graph_id", help="Only this graph, such as openvino-int8.")
+@as_json
+def verify(bundle: Path, device: str, graph_id: str | None, json_output: bool) -> None:
+    """Replay BUNDLE's golden parts on this machine and compare with the trained model."""
+    view = importlib.import_module("edgeflow.bundle_view")
+    view.verify(bundle, device=device, graph_id=graph_id, json_output=json_output)
+
+
+@cli.command()
+@click.argument("bundle", type=EXISTING)
+@click.argument("parts", type=EXISTING)
+@click.option("--class", "class_name", help="Which class of a Real-IAD folder with several.")
+@click.option("--maps", type=EXISTING, metavar="DIR", help="Write heat maps and raw maps there.")
+@click.option("--backend", type=click.Choice(["openvino", "onnxruntime"]), help="Default: the first graph's.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "int8"]), help="Default: int8 where the bundle has it."
+)
+@click.option("--device", default="CPU", show_default=True, help=DEVICE_HELP)
+@as_json
+def score(json_output: bool, **options: Any) -> None:
+    """Score recorded PARTS with BUNDLE: Real-IAD layout, or one folder per part with one image per view."""
+    importlib.import_module("edgeflow.score_view").score(json_output=json_output, **options)
+
+
+@cli.command()
+@click.argument("recipe", type=EXISTING)
+@click.option("-o", "--output", type=EXISTING, help="Folder of the run; default: runs/NAME.")
+@click.option("--restart", is_flag=True, help="Begin anew instead of going on where a run stopped.")
+@click.option("--device", default="cpu", show_default=True, help="torch device, such as cpu or cuda:0.")
+@as_json
+def train(json_output: bool, **options: Any) -> None:
+    """Train the model that RECIPE (a YAML file) describes on normal parts."""
+    _export_line("training_view").train(json_output=json_output, **options)
+
+
+@cli.command()
+@click.argument("checkpoint", type=EXISTING)
+@click.option("--parts", type=EXISTING, help="Other parts than the recipe's.")
+@click.option(
+    "-o", "--output", type=EXISTING, help="Folder for report and pictures; default: beside CHECKPOINT."
+)
+@as_json
+def evaluate(json_output: bool, **options: Any) -> None:
+    """Measure CHECKPOINT on the labelled test parts: AUROC of parts, views and pixels, AUPRO."""
+    _export_line("training_view").evaluate(json_output=json_output, **options)
+
+
+@cli.command()
+@click.argument("checkpoint", type=EXISTING)
+@click.option("-o", "--output", type=EXISTING, required=True, help="The bundle file to write.")
+@click.option("--recipe", type=EXISTING, help="Take export, scoring and thresholds from this recipe instead.")
+@click.option("--parts", type=EXISTING, help="Other parts than the recipe's, to calibrate with.")
+@as_json
+def export(json_output: bool, **options: Any) -> None:
+    """Turn CHECKPOINT into a bundle: ONNX and OpenVINO graphs, thresholds, and the proof of both."""
+    _export_line("export_view").export(json_output=json_output, **options)
+
+
+def _export_line(module: str) -> Any:
+    """A module of the workstation package, which only the ``export`` extra can run."""
+    try:
+        return importlib.import_module(f"edgeflow_export.{module}")
+    except ModuleNotFoundError as cause:
+        raise UsageError(
+            f"this command needs the workstation packages ({cause.name} is missing); "
+            "run: pip install 'edgeflow[export]'"
+        ) from cause
+
+
+if __name__ == "__main__":
+    main()

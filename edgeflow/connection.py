@@ -1,0 +1,196 @@
+"""One standing connection to the broker: a throw-away paho client each time, until stopped."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edgeflow.broker import Settings, connect_failure, new_client, refusal
+from edgeflow.config import MqttConfig
+from edgeflow.errors import EdgeflowError
+
+__all__ = ["Connection", "Live"]
+
+logger = logging.getLogger(__name__)
+
+_SETTINGS = Settings(
+    address="mqtt.host and mqtt.port",
+    credentials="mqtt.username and mqtt.password_file",
+    tls="mqtt.tls, mqtt.host (the name in the certificate) and mqtt.port",
+    client_id="mqtt.client_id",
+    version="mqtt.version",
+)
+_BACKOFF_S = (0.5, 5.0)
+_ANSWER_TIMEOUT_S = 5.0
+_JOIN_S = 1.0
+_LOOP_S = 0.5
+_IN_FLIGHT = 20  # what Mosquitto announces; a broker that allows less is heeded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """An accepted connection: its client, and its number among all attempts of this process."""
+
+    client: paho.Client
+    number: int
+
+
+class Connection:
+    """Connects in a thread of its own, again and again; failures are logged once, and on change.
+
+    paho keeps unacknowledged messages in memory and sends them again after a reconnection, which
+    would replay decisions to the gate. So no client outlives its connection.
+
+    Args:
+        prepare: called with each new client before it connects: last will, message callbacks.
+        greet: called on the network thread as soon as a connection is accepted.
+    """
+
+    def __init__(
+        self,
+        config: MqttConfig,
+        client_id: str,
+        *,
+        prepare: Callable[[paho.Client], None],
+        greet: Callable[[Live], None],
+    ) -> None:
+        self._config = config
+        self._client_id = client_id
+        self._prepare = prepare
+        self._greet = greet
+        self._live: Live | None = None
+        self._number = 0
+        self._in_flight = _IN_FLIGHT
+        self._problem = ""
+        self._stopping = threading.Event()
+        self._abandoned = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    @property
+    def live(self) -> Live | None:
+        """The connection that stands now, as far as is known."""
+        return self._live
+
+    @property
+    def number(self) -> int:
+        """Number of the latest attempt; right for callbacks, which run on the network thread."""
+        return self._number
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages may await the broker's answer at once."""
+        return self._in_flight
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection; empty while there is one."""
+        return self._problem
+
+    def start(self) -> None:
+        """Begin connecting; returns at once."""
+        self._thread.start()
+
+    def stop(self, farewell: Callable[[paho.Client], None]) -> None:
+        """Call ``farewell`` if connected, then disconnect; a dead network delays it by seconds at most."""
+        self._stopping.set()
+        live = self._live
+        if live is not None:
+            farewell(live.client)
+            live.client.disconnect()
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN_S)
+            self._abandoned.set()
+            self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        backoff_s = _BACKOFF_S[0]
+        while not self._stopping.is_set():
+            if self._one_connection():
+                backoff_s = _BACKOFF_S[0]
+            if self._stopping.wait(backoff_s):
+                return
+            backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
+
+    def _one_connection(self) -> bool:
+        """Connect and serve until the connection is gone; False when it never came about."""
+        self._number += 1
+        try:
+            return self._serve(self._connect())
+        except EdgeflowError as cause:
+            self._report(str(cause))
+        except (OSError, ValueError) as cause:
+            self._report(connect_failure(cause, _SETTINGS))
+        except Exception:  # whatever a broker's packet does to paho, the box must come back
+            logger.exception("MQTT broker %s: the connection failed unexpectedly", self._where)
+        finally:
+            self._live = None
+        return False
+
+    def _connect(self) -> paho.Client:
+        client = new_client(self._config, self._client_id)
+        client.max_inflight_messages_set(self._in_flight)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        self._prepare(client)
+        clean_start = True if self._config.version == "5" else paho.MQTT_CLEAN_START_FIRST_ONLY
+        client.connect(
+            self._config.host, self._config.port, self._config.keepalive_s, clean_start=clean_start
+        )
+        return client
+
+    def _serve(self, client: paho.Client) -> bool:
+        answer_by = time.monotonic() + _ANSWER_TIMEOUT_S
+        accepted = False
+        while not self._abandoned.is_set() and client.loop(_LOOP_S) == paho.MQTT_ERR_SUCCESS:
+            accepted = accepted or self._live is not None
+            if not accepted and time.monotonic() > answer_by:
+                self._report(f"accepts connections but does not speak MQTT; check {_SETTINGS.address}")
+                return False
+        return accepted
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        _userdata: Any,
+        _flags: Any,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._report(refusal(reason, _SETTINGS))
+            return
+        limit = getattr(properties, "ReceiveMaximum", self._in_flight)
+        if limit < self._in_flight or self._stopping.is_set():
+            self._in_flight = min(limit, self._in_flight)  # which paho learns only before it connects
+            client.disconnect()
+            return
+        self._problem = ""
+        logger.info("MQTT broker %s: connected as %s", self._where, self._client_id)
+        self._live = Live(client=client, number=self._number)
+        self._greet(self._live)
+
+    def _on_disconnect(
+        self, _client: paho.Client, _userdata: Any, flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        was_live, self._live = self._live is not None, None
+        if was_live and not self._stopping.is_set():
+            from_broker = flags.is_disconnect_packet_from_server
+            self._report(refusal(reason, _SETTINGS) if from_broker else "connection lost; trying again")
+
+    def _report(self, problem: str) -> None:
+        """Log a problem once, and again when it changes."""
+        if problem != self._problem:
+            self._problem = problem
+            logger.warning("MQTT broker %s: %s", self._where, problem)
+
+    @property
+    def _where(self) -> str:
+        return f"{self._config.host}:{self._config.port}"

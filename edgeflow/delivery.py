@@ -1,0 +1,216 @@
+"""Delivery: one thread that carries results from the outbox to whoever confirms them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from edgeflow.errors import StorageError
+from edgeflow.mqtt import Acked, Confirmed, Connected, LinkEvent, MqttLink, Receipt
+from edgeflow.outbox import Outbox, Row
+
+__all__ = ["Delivery"]
+
+logger = logging.getLogger(__name__)
+
+_RETRY_S = (1.0, 30.0)
+_TICK_S = 0.25
+_STORAGE_PAUSE_S = 0.5
+_EVENTS_AT_ONCE = 1000
+_AHEAD = 1000  # results sent and not yet let go: bounds what an absent consumer costs the broker
+_NOBODY_SUBSCRIBED = 0x10
+_NEVER = float("-inf")
+
+
+@dataclass(kw_only=True)
+class _Sent:
+    """A result on its way: sent ``attempts`` times, last at ``sent_s`` (monotonic)."""
+
+    row_id: int
+    attempts: int = 0
+    sent_s: float = _NEVER
+    receipt: Receipt | None = None
+    in_flight: bool = False
+
+
+class Delivery:
+    """Sends waiting results in order; a result is let go only when it is confirmed.
+
+    Who confirms: ``consumer``, by a message on ``result/ack``; ``broker``, by its acknowledgement. A
+    broker that answers that nobody subscribed (MQTT 5 only) has thrown the message away: the result
+    stays and is tried again. Sent again are: everything unconfirmed after a new connection, and what
+    stays unconfirmed for 1 s, then 2, 4 … 30 s; any confirmation brings that back to 1 s.
+
+    A message is ``replayed`` when its result was stored before the present connection, or was sent
+    before; ``attempt`` counts the sends of this process. A consumer tells copies by ``result_id``.
+    """
+
+    def __init__(self, outbox: Outbox, link: MqttLink, confirm: Literal["consumer", "broker"]) -> None:
+        self._outbox = outbox
+        self._link = link
+        self._confirm = confirm
+        self._inbox: queue.SimpleQueue[LinkEvent | None] = queue.SimpleQueue()
+        self._sent: dict[str, _Sent] = {}
+        self._in_flight: dict[Receipt, str] = {}
+        self._newest_sent = 0
+        self._newest_before_connection = outbox.last_id()
+        self._retry_s = _RETRY_S[0]
+        self._retry_raised_s = _NEVER
+        self._held_until_s = _NEVER
+        self._trouble = ""
+        self._drain_until_s: float | None = None
+        self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+        link.listen(self._inbox.put)
+
+    def start(self) -> None:
+        """Begin sending; returns at once."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that a result was put into the outbox; never blocks."""
+        self._inbox.put(None)
+
+    def close(self, drain_s: float) -> int:
+        """Send on for at most ``drain_s`` until the outbox is empty, then end.
+
+        Returns how many results still wait; they are sent at the next start.
+        """
+        self._drain_until_s = time.monotonic() + drain_s
+        self.wake()
+        if self._thread.ident is not None:
+            self._thread.join(drain_s + 2.0)
+        return self._outbox.count()
+
+    def _run(self) -> None:
+        while not self._finished():
+            try:
+                self._digest(self._events())
+                self._send()
+            except StorageError as cause:
+                self._report(str(cause))
+                time.sleep(_STORAGE_PAUSE_S)
+
+    def _finished(self) -> bool:
+        if self._drain_until_s is None:
+            return False
+        return self._outbox.count() == 0 or time.monotonic() >= self._drain_until_s
+
+    def _events(self) -> list[LinkEvent]:
+        """What happened since the last look; waits a moment for the first."""
+        events: list[LinkEvent | None] = []
+        try:
+            events.append(self._inbox.get(timeout=_TICK_S))
+            while len(events) < _EVENTS_AT_ONCE:
+                events.append(self._inbox.get_nowait())
+        except queue.Empty:
+            pass
+        return [event for event in events if event is not None]
+
+    def _digest(self, events: Sequence[LinkEvent]) -> None:
+        done: list[str] = []
+        for event in events:
+            if isinstance(event, Connected):
+                self._begin_again(event.connection)
+            elif isinstance(event, Acked):
+                done.extend(event.result_ids)
+            else:
+                done.extend(self._confirmed(event))
+        if done and self._outbox.delete(done):
+            self._retry_s = _RETRY_S[0]
+            self._held_until_s = _NEVER
+            self._trouble = ""
+        for result_id in done:
+            self._sent.pop(result_id, None)
+
+    def _begin_again(self, connection: int) -> None:
+        """What an earlier connection carried is sent again, at once."""
+        self._newest_before_connection = self._outbox.last_id()
+        self._retry_s = _RETRY_S[0]
+        self._held_until_s = _NEVER
+        for receipt in [r for r in self._in_flight if r.connection < connection]:
+            del self._in_flight[receipt]
+        for sent in self._sent.values():
+            if sent.receipt is None or sent.receipt.connection < connection:
+                sent.in_flight, sent.sent_s = False, _NEVER
+
+    def _confirmed(self, event: Confirmed) -> list[str]:
+        """The results that the broker's answer lets go."""
+        result_id = self._in_flight.pop(event.receipt, None)
+        sent = self._sent.get(result_id) if result_id is not None else None
+        if result_id is None or sent is None:
+            return []  # some other message, or acked by the consumer before the broker answered
+        sent.in_flight = False
+        if event.reason_code == 0:
+            return [result_id] if self._confirm == "broker" else []
+        sent.sent_s = _NEVER
+        self._hold(event.reason_code)
+        return []
+
+    def _hold(self, reason_code: int) -> None:
+        now_s = time.monotonic()
+        if now_s < self._held_until_s:
+            return  # the rest of the same burst
+        self._held_until_s = now_s + self._retry_s
+        self._raise_retry(now_s)
+        if reason_code == _NOBODY_SUBSCRIBED:
+            self._report("nobody subscribes to the results; they wait in the outbox")
+        else:
+            self._report(f"the broker refuses results (MQTT reason 0x{reason_code:02X}); they wait")
+
+    def _raise_retry(self, now_s: float) -> None:
+        if now_s - self._retry_raised_s >= self._retry_s:
+            self._retry_s = min(2 * self._retry_s, _RETRY_S[1])
+            self._retry_raised_s = now_s
+
+    def _send(self) -> None:
+        if self._link.connected and time.monotonic() >= self._held_until_s and self._send_again():
+            room = min(self._link.result_window - len(self._in_flight), _AHEAD - len(self._sent))
+            for row in self._outbox.pending(self._newest_sent, max(0, room)):
+                sent = self._sent.setdefault(row.result_id, _Sent(row_id=row.id))
+                self._newest_sent = row.id
+                if not self._transmit(row, sent):
+                    return
+
+    def _send_again(self) -> bool:
+        """Send what is due once more, oldest first; False when not all of it could be sent."""
+        now_s = time.monotonic()
+        due = [s for s in self._sent.values() if not s.in_flight and now_s - s.sent_s >= self._retry_s]
+        if any(sent.sent_s != _NEVER for sent in due):
+            self._raise_retry(now_s)
+        for sent in due:
+            row = self._outbox.read(sent.row_id)
+            if row is None:  # dropped for want of room
+                self._sent = {key: value for key, value in self._sent.items() if value is not sent}
+            elif len(self._in_flight) >= self._link.result_window or not self._transmit(row, sent):
+                return False
+        return True
+
+    def _transmit(self, row: Row, sent: _Sent) -> bool:
+        attempt = sent.attempts + 1
+        replayed = attempt > 1 or row.id <= self._newest_before_connection
+        record = json.loads(row.payload)
+        record |= {"replayed": replayed, "attempt": attempt}
+        receipt = self._link.publish_result(
+            json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(),
+            schema=record["schema"],
+            session=record["session"],
+            seq=record["seq"],
+            replayed=replayed,
+        )
+        if receipt is None:
+            return False
+        sent.attempts, sent.sent_s, sent.receipt, sent.in_flight = attempt, time.monotonic(), receipt, True
+        self._in_flight[receipt] = row.result_id
+        return True
+
+    def _report(self, trouble: str) -> None:
+        """Log trouble once, and again when it changes."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            logger.warning("delivery: %s", trouble)

@@ -1,0 +1,71 @@
+"""Health of the cameras, told over MQTT when it changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Protocol
+
+from edgeflow.capture import CameraHealth
+from edgeflow.clock import utc_text
+from edgeflow.contracts.messages import CameraStatus
+
+__all__ = ["HealthReporter"]
+
+PERIOD_S = 1.0
+
+
+class _Capture(Protocol):
+    def statuses(self) -> Mapping[str, CameraHealth]: ...
+
+
+class _Link(Protocol):
+    def publish_camera_status(self, status: CameraStatus) -> None: ...
+
+
+class HealthReporter:
+    """Looks at every camera once a second and publishes ``camera/{view}/status`` on change."""
+
+    def __init__(self, capture: _Capture, link: _Link, session: str) -> None:
+        self._capture = capture
+        self._link = link
+        self._session = session
+        self._told: dict[str, tuple[object, ...]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+
+    def __enter__(self) -> HealthReporter:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(PERIOD_S)
+
+    def report(self) -> None:
+        """Publish every camera whose state has changed since it was last told."""
+        for view, health in self._capture.statuses().items():
+            state = (health.status, health.reconnects, health.detail)
+            if self._told.get(view) == state:
+                continue
+            self._told[view] = state
+            self._link.publish_camera_status(
+                CameraStatus(
+                    session=self._session,
+                    view=view,
+                    status=health.status,
+                    fps=health.fps,
+                    last_frame_age_ms=health.last_frame_age_ms,
+                    reconnects=health.reconnects,
+                    detail=health.detail,
+                    at=utc_text(),
+                )
+            )
+
+    def _run(self) -> None:
+        self.report()
+        while not self._stop.wait(PERIOD_S):
+            self.report()

@@ -1,0 +1,59 @@
+"""What remains of a part after its decision: evidence and the outbox, none of which can stop the line."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from edgeflow.contracts.manifest import Manifest
+from edgeflow.contracts.messages import Result
+from edgeflow.delivery import Delivery
+from edgeflow.errors import StorageError
+from edgeflow.evidence import Evidence, EvidenceJob
+from edgeflow.outbox import Outbox
+from edgeflow.scorer import Scores
+from edgeflow.synchronizer import ViewSet
+
+__all__ = ["Keeper"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeper:
+    """Keeps what was seen and decided.
+
+    Attributes:
+        evidence: None where the box keeps no images.
+    """
+
+    outbox: Outbox
+    delivery: Delivery
+    evidence: Evidence | None
+    manifest: Manifest
+
+    def __call__(self, result: Result, view_set: ViewSet, scores: Scores | None) -> Result:
+        """Keep one part; returns the result with the place of its evidence."""
+        if self.evidence is not None:
+            folder = self.evidence.reserve(result.result_id, result.verdict)
+            result = result.model_copy(update={"evidence": folder})
+            self.evidence.offer(self._job(result, view_set, scores))
+        try:
+            self.outbox.put(result)
+        except StorageError as error:
+            # The gate has its decision; a full disk must not stop the inspection of the next part.
+            logger.error("result %s could not be kept: %s", result.result_id, error)
+        self.delivery.wake()
+        return result
+
+    def _job(self, result: Result, view_set: ViewSet, scores: Scores | None) -> EvidenceJob:
+        ids = self.manifest.view_ids
+        if scores is None:
+            images = {view: frame.image for view, frame in view_set.frames.items()}
+            return EvidenceJob(result=result, images=images, maps={}, scales={})
+        return EvidenceJob(
+            result=result,
+            images=dict(zip(ids, scores.inputs, strict=True)),
+            maps=dict(zip(ids, scores.maps, strict=True)),
+            scales=self.manifest.thresholds.views,
+        )

@@ -1,0 +1,291 @@
+"""The passive watcher of a line: connects to the broker, shows what comes, never acknowledges results."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import ssl
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as paho
+from paho.mqtt.reasoncodes import ReasonCode
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from edgeflow.broker import Settings, connect_failure, new_client, refusal
+from edgeflow.config import MqttConfig
+from edgeflow.errors import ConfigError, HardwareError
+from edgeflow.monitor_board import Board, Part, Seen, json_line, plain_line, read_message
+
+__all__ = ["PASSWORD_VARIABLE", "BrokerUrl", "parse_url", "render", "run_monitor"]
+
+logger = logging.getLogger(__name__)
+
+PASSWORD_VARIABLE = "EDGEFLOW_MQTT_PASSWORD"  # noqa: S105 - the variable's name, not a secret
+_SETTINGS = Settings(
+    address="host and port in the URL",
+    credentials=f"user and password in the URL, or {PASSWORD_VARIABLE}",
+    tls="the certificate authority given, the host name and the port",
+    client_id="the client id",
+    version="the broker's MQTT version",
+)
+_TICK_S = 0.25
+_ANSWER_TIMEOUT_S = 5.0
+_RETRY_S = 1.0
+_COLOURS = {"OK": "green", "NG": "bold red", "UNDECIDED": "yellow"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerUrl:
+    """Where to connect, and as whom; the password is never shown."""
+
+    host: str
+    port: int
+    tls: bool
+    username: str | None
+    password: str | None = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+
+
+@dataclass(kw_only=True)
+class _Stop:
+    requested: bool = False
+
+
+def parse_url(url: str) -> BrokerUrl:
+    """Read ``mqtt[s]://[user[:password]@]host[:port]``; the environment may give the password.
+
+    Raises:
+        ConfigError: anything else; the text is not repeated, since it may hold a password.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as cause:
+        raise ConfigError("the broker's URL has no usable port; write mqtt://host:1883") from cause
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise ConfigError("the broker's URL is none; write mqtt://host:1883 or mqtts://host:8883")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ConfigError("the broker's URL ends after the port; topics are given by root and station")
+    tls = parts.scheme == "mqtts"
+    password = unquote(parts.password) if parts.password else os.environ.get(PASSWORD_VARIABLE)
+    return BrokerUrl(
+        host=parts.hostname,
+        port=port or (8883 if tls else 1883),
+        tls=tls,
+        username=unquote(parts.username) if parts.username else None,
+        password=password,
+    )
+
+
+def run_monitor(
+    url: str,
+    *,
+    root: str = "edgeflow/v1",
+    station: str | None = None,
+    ca: Path | None = None,
+    as_json: bool = False,
+    count: int | None = None,
+) -> None:
+    """Show decisions, results, states and availability until Ctrl-C, SIGTERM or ``count`` results.
+
+    A table on a terminal; else, or with ``as_json``, one line per message.
+
+    Args:
+        url: see :func:`parse_url`.
+        root: topics below which to listen, without wildcards.
+        station: ``site/line/station`` to show only that one.
+        ca: certificate authority for ``mqtts``; the system's by default.
+
+    Raises:
+        ConfigError: the URL, the credentials, the rights or the certificate authority.
+        HardwareError: the broker cannot be reached.
+    """
+    address = parse_url(url)
+    root = root.removesuffix("/#").strip("/")
+    base = "/".join(level for level in (root, (station or "").strip("/")) if level)
+    if set(base) & set("+#"):
+        raise ConfigError("root and station are topics without wildcards")
+    topic_filter = f"{base}/#" if base else "#"
+    board = Board()
+    with _stopped_by_signals() as stop, _display(board, as_json=as_json) as show:
+        for seen in _Watcher(address, topic_filter, root, ca).messages(stop):
+            if seen is not None:
+                board.add(seen)
+            show(seen)
+            if count is not None and board.results >= count:
+                return
+
+
+def render(board: Board) -> Group:
+    """The board as a header and a table."""
+    header = Text()
+    for name, status in board.stations.items():
+        header.append(f"{name}: {status.availability}, {status.state} {status.detail}\n")
+    for verdict, number in board.counts.items():
+        header.append(f"{verdict} {number}   ", style=_COLOURS[verdict])
+    if board.malformed:
+        header.append(f"\nmalformed: {board.malformed.topic}: {board.malformed.problem}", style="magenta")
+    table = Table("time", "station", "part", "verdict", "score", "worst view", "ms", "replayed")
+    for part in board.parts:
+        table.add_row(*_cells(part))
+    return Group(header, table)
+
+
+def _cells(part: Part) -> tuple[Text, ...]:
+    score = "" if part.score is None else f"{part.score:.3f}"
+    latency = "" if part.latency_ms is None else f"{part.latency_ms:.0f}"
+    return (
+        Text(part.time),
+        Text(part.station),
+        Text(part.part_id),
+        Text(part.verdict, style=_COLOURS[part.verdict]),
+        Text(score, justify="right"),
+        Text(part.worst_view or ""),
+        Text(latency, justify="right"),
+        Text("yes" if part.replayed else ""),
+    )
+
+
+@contextlib.contextmanager
+def _display(board: Board, *, as_json: bool) -> Iterator[Callable[[Seen | None], None]]:
+    """A function that shows one message, or a tick (None)."""
+    console = Console()
+    if as_json or not console.is_terminal:
+        to_line = json_line if as_json else plain_line
+        with _closed_pipe_is_an_end():
+            yield lambda seen: print(to_line(seen), flush=True) if seen else None
+        return
+    with Live(render(board), console=console, auto_refresh=False) as live:
+        yield lambda seen: None if seen else live.update(render(board), refresh=True)
+
+
+@contextlib.contextmanager
+def _closed_pipe_is_an_end() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        # The reader has gone, as with `| head`; keep Python from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[_Stop]:
+    """SIGINT and SIGTERM as a request; handlers can be set in the main thread only."""
+    stop = _Stop()
+
+    def request(_number: int, _frame: Any) -> None:
+        stop.requested = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Watcher:
+    """Messages below a topic filter, over as many connections as it takes; the first one must succeed."""
+
+    def __init__(self, address: BrokerUrl, topic_filter: str, root: str, ca: Path | None) -> None:
+        self._address = address
+        self._filter = topic_filter
+        self._root = root
+        self._tls = _tls_context(ca) if address.tls else None
+        self._inbox: deque[Seen] = deque()
+        self._subscribed = False
+        self._watched = False
+        self._refusal = ""
+
+    def messages(self, stop: _Stop) -> Iterator[Seen | None]:
+        """Messages as they come, and None at least every quarter of a second."""
+        while True:
+            yield from self._one_connection(stop)
+            if stop.requested:
+                return
+            logger.warning("%s: connection lost; trying again", self._address)
+            time.sleep(_RETRY_S)
+            yield None
+
+    def _one_connection(self, stop: _Stop) -> Iterator[Seen | None]:
+        try:
+            client = self._connect()
+        except (OSError, ValueError) as cause:
+            if self._watched:
+                return
+            raise HardwareError(f"{self._address}: {connect_failure(cause, _SETTINGS)}") from cause
+        answer_by = time.monotonic() + _ANSWER_TIMEOUT_S
+        while not stop.requested and client.loop(_TICK_S) == paho.MQTT_ERR_SUCCESS and not self._refusal:
+            self._watched = self._watched or self._subscribed
+            if not self._subscribed and time.monotonic() > answer_by:
+                break
+            while self._inbox:
+                yield self._inbox.popleft()
+            yield None
+        if not self._watched and not stop.requested:
+            self._give_up()
+
+    def _connect(self) -> paho.Client:
+        self._subscribed, self._refusal = False, ""
+        address = self._address
+        # 3.1.1: every broker speaks it, and a watcher needs nothing of MQTT 5.
+        client = new_client(MqttConfig(host=address.host, port=address.port, version="3.1.1"), "")
+        if address.username:
+            client.username_pw_set(address.username, address.password)
+        if self._tls:
+            client.tls_set_context(self._tls)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.connect(address.host, address.port, keepalive=10)
+        return client
+
+    def _on_connect(
+        self, client: paho.Client, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._refusal = refusal(reason, _SETTINGS)
+        else:
+            client.subscribe(self._filter, qos=1)
+
+    def _on_subscribe(
+        self, _client: paho.Client, _userdata: Any, _id: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._refusal = f"may not subscribe to {self._filter}; check this user's rights at the broker"
+        self._subscribed = not self._refusal
+
+    def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+        seen = read_message(message.topic, bytes(message.payload), self._root)
+        if seen is not None:
+            self._inbox.append(seen)
+
+    def _give_up(self) -> NoReturn:
+        if self._refusal:
+            raise ConfigError(f"{self._address}: {self._refusal}")
+        raise HardwareError(f"{self._address}: does not answer as an MQTT broker; check {_SETTINGS.address}")
+
+
+def _tls_context(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca) if ca else None)
+    except OSError as cause:
+        raise ConfigError(f"{ca}: not a certificate authority that can be used: {cause}") from cause

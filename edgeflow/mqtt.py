@@ -1,0 +1,238 @@
+"""What the box says and hears over MQTT: decisions, results, retained documents, consumers' acks."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edgeflow.broker import check_files, message_properties
+from edgeflow.config import BoxConfig
+from edgeflow.connection import Connection, Live
+from edgeflow.contracts.messages import (
+    Ack,
+    Availability,
+    Birth,
+    CameraStatus,
+    Decision,
+    State,
+    from_json,
+    to_json,
+)
+from edgeflow.contracts.topics import Topics
+from edgeflow.errors import ConfigError, DataError
+
+__all__ = ["Acked", "Confirmed", "Connected", "LinkEvent", "MqttLink", "Receipt"]
+
+logger = logging.getLogger(__name__)
+
+_QOS = 1
+_STOP_TIMEOUT_S = 2.0
+_RESERVE = 8  # messages in flight that results leave free, so that a decision never waits behind them
+_MAX_ACK_BYTES = 256_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """Names one message handed to the network: the connection's number and the message id in it."""
+
+    connection: int
+    message_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connected:
+    """A connection stands; nothing that was in flight before it will be confirmed any more."""
+
+    connection: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """The broker's answer to one message: an MQTT reason code (0 success, 0x10 nobody subscribed)."""
+
+    receipt: Receipt
+    reason_code: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acked:
+    """A consumer has these results safe."""
+
+    result_ids: tuple[str, ...]
+
+
+LinkEvent = Connected | Confirmed | Acked
+
+
+class MqttLink:
+    """Publishes for one box; publishing never blocks, and never raises for want of a connection.
+
+    Args:
+        session: this run of the box; rides in every message's user properties (MQTT 5).
+    """
+
+    def __init__(self, config: BoxConfig, session: str) -> None:
+        self._config = config.mqtt
+        self._topics = Topics(root=config.topic_root)
+        self._decision_expiry_s = math.ceil(config.decision.valid_ms / 1000)
+        self._session = session
+        self._retained: dict[str, tuple[bytes, str]] = {}
+        self._listener: Callable[[LinkEvent], None] | None = None
+        self._unsent = 0
+        self._connection = Connection(
+            config.mqtt, config.device_name, prepare=self._prepare, greet=self._greet
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted a connection that still stands, as far as is known."""
+        return self._connection.live is not None
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection; empty while there is one."""
+        return self._connection.problem
+
+    @property
+    def decisions_unsent(self) -> int:
+        """Decisions that found no connection; they are gone."""
+        return self._unsent
+
+    @property
+    def result_window(self) -> int:
+        """How many results may be in flight at once."""
+        return max(1, self._connection.in_flight - _RESERVE)
+
+    def listen(self, listener: Callable[[LinkEvent], None]) -> None:
+        """Tell ``listener`` of connections, confirmations and acks, on the network thread.
+
+        It must neither block nor take a lock that is held while publishing; ``SimpleQueue.put`` is fine.
+        """
+        self._listener = listener
+
+    def start(self) -> None:
+        """Begin connecting, in the background; an unreachable broker is logged and tried again.
+
+        Raises:
+            ConfigError: a file of the ``mqtt`` section is missing, or the topic root is none.
+        """
+        if not self._topics.root or set(self._topics.root) & set("+#\x00"):
+            raise ConfigError(f"mqtt.root: {self._topics.root!r} is not a topic; wildcards are not allowed")
+        check_files(self._config)
+        self._connection.start()
+
+    def stop(self) -> None:
+        """Say ``stopped`` and disconnect; takes a few seconds at most, whatever the network does."""
+        self._connection.stop(self._farewell)
+
+    def publish_decision(self, decision: Decision) -> bool:
+        """Send a decision now or never: False (and counted) without a connection; never blocks."""
+        properties = self._properties(decision.schema_, decision.session, seq=decision.seq)
+        if properties:  # else a broker could keep it for a sleeping subscriber and deliver it hours later
+            properties.MessageExpiryInterval = self._decision_expiry_s
+        sent = self._publish(self._topics.decision, to_json(decision), properties)
+        if sent is None:
+            self._unsent += 1
+        return sent is not None
+
+    def publish_result(
+        self, payload: bytes, *, schema: str, session: str, seq: int, replayed: bool
+    ) -> Receipt | None:
+        """Send a result record; None without a connection. Never blocks."""
+        properties = self._properties(schema, session, seq=seq, replayed=str(replayed).lower())
+        return self._publish(self._topics.result, payload, properties)
+
+    def publish_birth(self, birth: Birth) -> None:
+        """Publish retained, now and at every later connection."""
+        self._retain(self._topics.birth, to_json(birth), birth.schema_)
+
+    def publish_state(self, state: State) -> None:
+        """Publish retained, now and at every later connection."""
+        self._retain(self._topics.state, to_json(state), state.schema_)
+
+    def publish_camera_status(self, status: CameraStatus) -> None:
+        """Publish retained, now and at every later connection."""
+        self._retain(self._topics.camera_status(status.view), to_json(status), status.schema_)
+
+    def _retain(self, topic: str, payload: bytes, schema: str) -> None:
+        # Remembered first: a connection that comes up in between publishes it, see _publish_latest.
+        self._retained[topic] = (payload, schema)
+        self._publish(topic, payload, self._properties(schema, self._session), retain=True)
+
+    def _publish(
+        self, topic: str, payload: bytes, properties: Properties | None, *, retain: bool = False
+    ) -> Receipt | None:
+        live = self._connection.live
+        if live is None:
+            return None
+        info = live.client.publish(topic, payload, _QOS, retain, properties)
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            return None
+        return Receipt(connection=live.number, message_id=info.mid)
+
+    def _prepare(self, client: paho.Client) -> None:
+        will = self._session_only(PacketTypes.WILLMESSAGE)
+        client.will_set(self._topics.availability, b"offline", _QOS, retain=True, properties=will)
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+
+    def _greet(self, live: Live) -> None:
+        live.client.subscribe(self._topics.result_ack, _QOS)
+        self._say(live.client, "online")
+        for topic in list(self._retained):
+            self._publish_latest(topic)
+        self._tell(Connected(connection=live.number))
+
+    def _publish_latest(self, topic: str) -> None:
+        """Publish what is remembered, again if another thread changes it meanwhile: the last one stays."""
+        while True:
+            latest = self._retained[topic]
+            self._publish(topic, latest[0], self._properties(latest[1], self._session), retain=True)
+            if self._retained[topic] is latest:
+                return
+
+    def _farewell(self, client: paho.Client) -> None:
+        try:
+            self._say(client, "stopped").wait_for_publish(_STOP_TIMEOUT_S)
+        except (ValueError, RuntimeError):
+            logger.debug("the connection went before 'stopped' was confirmed")
+
+    def _say(self, client: paho.Client, word: Availability) -> paho.MQTTMessageInfo:
+        return client.publish(self._topics.availability, word.encode(), _QOS, True, self._session_only())
+
+    def _properties(self, schema: str, session: str, **more: object) -> Properties | None:
+        user = {"schema": schema, "session": session, **more}
+        return message_properties(self._config, user, content_type="application/json")
+
+    def _session_only(self, kind: int = PacketTypes.PUBLISH) -> Properties | None:
+        """For availability: the session tells a late will from the present run's word."""
+        return message_properties(self._config, {"session": self._session}, kind=kind)
+
+    def _on_publish(
+        self, _client: paho.Client, _userdata: Any, message_id: int, reason: ReasonCode, _properties: Any
+    ) -> None:
+        receipt = Receipt(connection=self._connection.number, message_id=message_id)
+        self._tell(Confirmed(receipt=receipt, reason_code=reason.value))
+
+    def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+        if len(message.payload) > _MAX_ACK_BYTES:
+            logger.warning("%s: ignored, %d bytes", self._topics.result_ack, len(message.payload))
+            return
+        try:
+            ack = from_json(Ack, bytes(message.payload))
+        except DataError as problem:
+            logger.warning("%s: ignored: %s", self._topics.result_ack, problem)
+            return
+        self._tell(Acked(result_ids=ack.result_ids))
+
+    def _tell(self, event: LinkEvent) -> None:
+        if self._listener is not None:
+            self._listener(event)

@@ -1,0 +1,116 @@
+"""Recorded parts scored with a bundle, without a line: the same scorer, the same judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from edgeflow.bundle import Bundle
+from edgeflow.contracts.images import read_image
+from edgeflow.contracts.messages import VerdictName
+from edgeflow.contracts.parts import RecordedPart, find_parts
+from edgeflow.contracts.scoring import scaled
+from edgeflow.decision import judge_scores
+from edgeflow.errors import DataError
+from edgeflow.heatmap import heat_overlay
+from edgeflow.scorer import Scorer, Scores
+
+__all__ = ["ScoredPart", "ViewScore", "find_bundle_parts", "save_maps", "score_parts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewScore:
+    """One view's score; ``score`` 1.0 is the threshold, None where it is not finite."""
+
+    id: str
+    score: float | None
+    score_raw: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredPart:
+    """One line of ``edgeflow score``."""
+
+    part_id: str
+    verdict: VerdictName
+    reason: str
+    score: float | None
+    score_raw: float | None
+    views: tuple[ViewScore, ...]
+
+
+def find_bundle_parts(bundle: Bundle, root: Path, class_name: str | None = None) -> tuple[RecordedPart, ...]:
+    """The recorded parts below a folder; each must have every view of the bundle.
+
+    Raises:
+        DataError: no parts, or parts with missing, doubled or unknown views; all are named.
+    """
+    ids = bundle.manifest.view_ids
+    parts = find_parts(root, class_name=class_name, views=ids)
+    unknown = [
+        f"part {part.part_id}: view {', '.join(extra)} is unknown to the bundle (its views: {', '.join(ids)})"
+        for part in parts
+        if (extra := [view for view in part.images if view not in ids])
+    ]
+    if unknown:
+        raise DataError(f"{root}: {len(unknown)} problem(s) with its parts", problems=unknown)
+    return parts
+
+
+def score_parts(
+    bundle: Bundle, scorer: Scorer, parts: tuple[RecordedPart, ...]
+) -> Iterator[tuple[ScoredPart, Scores | None]]:
+    """Score parts one by one; an image that cannot be decoded makes its part UNDECIDED."""
+    thresholds = bundle.manifest.thresholds
+    for part in parts:
+        try:
+            images = {view: read_image(part.images[view]) for view in bundle.manifest.view_ids}
+            scores = scorer.score(images)
+        except DataError as error:
+            views = tuple(ViewScore(id=view, score=None, score_raw=None) for view in bundle.manifest.view_ids)
+            yield (
+                ScoredPart(
+                    part_id=part.part_id,
+                    verdict="UNDECIDED",
+                    reason=error.message,
+                    score=None,
+                    score_raw=None,
+                    views=views,
+                ),
+                None,
+            )
+            continue
+        verdict, reason = judge_scores(scores, thresholds)
+        yield (
+            ScoredPart(
+                part_id=part.part_id,
+                verdict=verdict,
+                reason=reason,
+                score=_finite(scaled(scores.part, thresholds.part)),
+                score_raw=_finite(scores.part),
+                views=tuple(
+                    ViewScore(id=v, score=_finite(scaled(raw, thresholds.views[v])), score_raw=_finite(raw))
+                    for v, raw in scores.views.items()
+                ),
+            ),
+            scores,
+        )
+
+
+def save_maps(bundle: Bundle, part_id: str, scores: Scores, folder: Path) -> None:
+    """Write per view the heat map over the model image (PNG), and all maps (npz)."""
+    target = folder / part_id.replace("/", "_")
+    target.mkdir(parents=True, exist_ok=True)
+    for view, image, heat in zip(bundle.manifest.view_ids, scores.inputs, scores.maps, strict=True):
+        overlay = heat_overlay(image, heat, bundle.manifest.thresholds.views[view])
+        Image.fromarray(overlay).save(target / f"{view}.png")
+    np.savez_compressed(target / "maps.npz", maps=scores.maps, views=np.array(bundle.manifest.view_ids))
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN: a score that is not finite is absent."""
+    return value if np.isfinite(value) else None

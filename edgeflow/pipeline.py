@@ -1,0 +1,77 @@
+"""The line: view sets to verdicts, decisions, evidence and results, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgeflow.contracts.messages import Decision, Result, VerdictName
+from edgeflow.decision import Policy, decide
+from edgeflow.errors import EdgeflowError
+from edgeflow.result import ResultMaker, Timing
+from edgeflow.scorer import Scorer, Scores
+from edgeflow.synchronizer import ViewSet
+
+__all__ = ["Gate", "Line", "ResultSink"]
+
+logger = logging.getLogger(__name__)
+
+
+class Gate(Protocol):
+    """Where decisions go; never blocks."""
+
+    def publish_decision(self, decision: Decision) -> bool:
+        """False where nobody could be told."""
+
+
+class ResultSink(Protocol):
+    """Where a result goes, with what was seen; returns the result as it is to be delivered."""
+
+    def __call__(self, result: Result, view_set: ViewSet, scores: Scores | None) -> Result: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """The stages of one inspection line.
+
+    Attributes:
+        keep: evidence and outbox, in this order.
+        show: called with every finished result.
+    """
+
+    scorer: Scorer
+    policy: Policy
+    make: ResultMaker
+    gate: Gate
+    keep: ResultSink
+    show: Callable[[Result], None]
+    clock: Callable[[], int]
+
+    def run(self, view_sets: Iterable[ViewSet]) -> Counter[VerdictName]:
+        """Inspect view sets one after the other; returns how many got which verdict."""
+        counts: Counter[VerdictName] = Counter()
+        for view_set in view_sets:
+            taken_ns = self.clock()
+            scores, failure = self._score(view_set)
+            scored_ns = self.clock()
+            verdict = decide(view_set, scores, failure, self.policy, self.clock())
+            decision = self.make.decision(view_set, verdict)
+            self.gate.publish_decision(decision)  # the gate comes first, always
+            timing = Timing(taken_ns=taken_ns, scored_ns=scored_ns)
+            result = self.make.result(decision, view_set, scores, verdict, timing)
+            self.show(self.keep(result, view_set, scores))
+            counts[verdict.verdict] += 1
+        return counts
+
+    def _score(self, view_set: ViewSet) -> tuple[Scores | None, str]:
+        """Scores, or why there are none; a part that cannot be scored must not stop the line."""
+        if view_set.missing or view_set.fault:
+            return None, ""
+        try:
+            return self.scorer.score({view: frame.image for view, frame in view_set.frames.items()}), ""
+        except EdgeflowError as error:
+            logger.error("part %s was not scored: %s", view_set.part_id, error)
+            return None, f"scoring failed: {error.message}"

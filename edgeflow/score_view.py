@@ -1,0 +1,82 @@
+"""What ``edgeflow score`` prints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from edgeflow.backends.table import make_scorer
+from edgeflow.bundle import Bundle
+from edgeflow.contracts.manifest import Manifest
+from edgeflow.offline import ScoredPart, find_bundle_parts, save_maps, score_parts
+from edgeflow.output import print_json
+
+__all__ = ["score"]
+
+_COLOURS = {"OK": "green", "NG": "red", "UNDECIDED": "yellow"}
+
+
+def score(
+    bundle: Path,
+    parts: Path,
+    *,
+    class_name: str | None,
+    maps: Path | None,
+    backend: str | None,
+    precision: str | None,
+    device: str,
+    json_output: bool,
+) -> None:
+    """Score all parts below a folder; one JSON line per part, or a table."""
+    with Bundle.open(bundle) as opened:
+        found = find_bundle_parts(opened, parts, class_name)
+        chosen_backend, chosen_precision = _choose(opened.manifest, backend, precision)
+        scorer = make_scorer(opened, backend=chosen_backend, precision=chosen_precision, device=device)
+        table = Table("part", "verdict", "score", *opened.manifest.view_ids)
+        counts = dict.fromkeys(_COLOURS, 0)
+        results = score_parts(opened, scorer, found)
+        console = Console(stderr=True)
+        for scored, scores in track(results, "scoring", len(found), console=console, transient=True):
+            counts[scored.verdict] += 1
+            if maps is not None and scores is not None:
+                save_maps(opened, scored.part_id, scores, maps)
+            if json_output:
+                print_json(_line(scored))
+            else:
+                table.add_row(*_row(scored))
+    if not json_output:
+        out = Console(highlight=False)
+        out.print(table)
+        out.print(f"{len(found)} parts: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
+
+
+def _choose(manifest: Manifest, backend: str | None, precision: str | None) -> tuple[str, str]:
+    """Back end and precision where the user named none: int8 first, in the manifest's order."""
+    fitting = [
+        g for g in manifest.graphs if backend in (None, g.backend) and precision in (None, g.precision)
+    ]
+    fitting.sort(key=lambda graph: graph.precision != "int8")
+    if fitting:
+        return fitting[0].backend, fitting[0].precision
+    return backend or manifest.graphs[0].backend, precision or manifest.graphs[0].precision
+
+
+def _line(scored: ScoredPart) -> dict[str, object]:
+    line = asdict(scored)
+    if not scored.reason:
+        del line["reason"]
+    return line
+
+
+def _row(scored: ScoredPart) -> list[str]:
+    colour = _COLOURS[scored.verdict]
+    views = [_figure(view.score) for view in scored.views]
+    return [scored.part_id, f"[{colour}]{scored.verdict}[/{colour}]", _figure(scored.score), *views]
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,187 @@
+"""One inspection box put together from its configuration, started, and shut down in order."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+
+from edgeflow import __version__
+from edgeflow.backends.table import choose_graph, make_scorer
+from edgeflow.bundle import Bundle
+from edgeflow.cameras.source import public_source
+from edgeflow.capture import Capture, check_views
+from edgeflow.clock import monotonic_ns, utc_text
+from edgeflow.config import BoxConfig, config_sha256, load_config
+from edgeflow.contracts.manifest import Graph
+from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, State, StateName
+from edgeflow.decision import Policy
+from edgeflow.delivery import Delivery
+from edgeflow.errors import EdgeflowError
+from edgeflow.evidence import Evidence
+from edgeflow.health import HealthReporter
+from edgeflow.keeper import Keeper
+from edgeflow.mqtt import MqttLink
+from edgeflow.outbox import Outbox
+from edgeflow.pipeline import Line
+from edgeflow.result import ResultMaker
+from edgeflow.run_view import RunView
+from edgeflow.scorer import Scorer
+from edgeflow.verification import verify_scorer
+
+__all__ = ["run_box"]
+
+logger = logging.getLogger(__name__)
+
+BROKER_PATIENCE_S = 2.0
+DRAIN_S = 5.0
+
+
+def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView) -> None:
+    """Run a box until SIGTERM, SIGINT or the end of its recorded parts.
+
+    Raises:
+        ConfigError, IntegrityError, ParityError, CameraError, DeviceError, StorageError: the box
+            cannot start. Once it runs, failures become verdicts, states and log lines.
+    """
+    config = load_config(path, overrides)
+    session = uuid.uuid4().hex[:12]
+    with ExitStack() as stack:
+        bundle = stack.enter_context(Bundle.open(config.bundle))
+        check_views(config, bundle.manifest.view_ids)
+        graph = choose_graph(bundle, backend=config.runtime.backend, precision=config.runtime.precision)
+        policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
+        make = ResultMaker(
+            session=session, manifest=bundle.manifest, graph=graph, bundle_sha256=bundle.sha256, policy=policy
+        )
+        outbox = Outbox(config.outbox.path, config.outbox.max_rows)
+        stack.callback(outbox.close)
+        link = MqttLink(config, session)
+        delivery = Delivery(outbox, link, config.outbox.confirm)
+        evidence = Evidence(config.evidence) if config.evidence else None
+        if evidence:
+            evidence.start()
+            stack.callback(evidence.close)
+        say = _announcer(link, session, bundle.manifest.name)
+        link.publish_birth(_birth(config, session, make.bundle))
+        stack.enter_context(_announced(link, delivery, say))
+        scorer = _proven_scorer(config, bundle, graph)
+        stack.callback(scorer.close)
+        capture = stack.enter_context(Capture(config, bundle.manifest.view_ids, session))
+        stack.enter_context(HealthReporter(capture, link, session))
+        stack.enter_context(_stopped_by_signals(capture.stop))
+        view.ready(_summary(config, graph, make.bundle))
+        _wait_for_broker(link)
+        say("ContinuousExecution", "running")
+        keep = Keeper(outbox=outbox, delivery=delivery, evidence=evidence, manifest=bundle.manifest)
+        line = Line(
+            scorer=scorer,
+            policy=policy,
+            make=make,
+            gate=link,
+            keep=keep,
+            show=view.show,
+            clock=monotonic_ns,
+        )
+        counts = line.run(islice(capture.view_sets(), 1 if once else None))
+        delivery.close(DRAIN_S)
+        waiting = outbox.count()
+    view.finished(counts, waiting)
+
+
+def _proven_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
+    """The scorer, after it has replayed the golden parts on this device."""
+    runtime = config.runtime
+    scorer = make_scorer(
+        bundle,
+        backend=graph.backend,
+        precision=graph.precision,
+        device=runtime.device,
+        threads=runtime.threads,
+        cache_dir=runtime.cache_dir,
+    )
+    verify_scorer(bundle, graph, scorer, device=runtime.device)
+    return scorer
+
+
+Say = Callable[[StateName, str], None]
+
+
+def _announcer(link: MqttLink, session: str, recipe: str) -> Say:
+    def say(state: StateName, detail: str) -> None:
+        ready = state == "ContinuousExecution"
+        link.publish_state(
+            State(session=session, state=state, detail=detail, recipe=recipe, ready=ready, at=utc_text())
+        )
+
+    return say
+
+
+@contextmanager
+def _announced(link: MqttLink, delivery: Delivery, say: Say) -> Iterator[None]:
+    """States over MQTT from start to end: starting, whatever the line says, then stopped or the error."""
+    say("PreOperational", "starting")
+    link.start()
+    delivery.start()
+    final: tuple[StateName, str] = ("Halted", "stopped")
+    try:
+        yield
+    except EdgeflowError as error:
+        final = ("Error", error.message)
+        _wait_for_broker(link)
+        raise
+    finally:
+        delivery.close(0.0)
+        say(*final)
+        link.stop()
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT finish the part in hand and end the line."""
+
+    def handle(number: int, _frame: object) -> None:
+        logger.info("signal %d: finishing the part in hand", number)
+        stop()
+
+    earlier = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _wait_for_broker(link: MqttLink) -> None:
+    """A moment for the first connection, so that the first decision finds it; the line runs without one."""
+    deadline_s = time.monotonic() + BROKER_PATIENCE_S
+    while not link.connected and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+
+
+def _birth(config: BoxConfig, session: str, bundle: BundleInfo) -> Birth:
+    cameras = tuple(
+        CameraInfo(view=view, kind=camera.kind, source=public_source(camera))
+        for view, camera in config.cameras.items()
+    )
+    return Birth(
+        session=session,
+        edgeflow_version=__version__,
+        bundle=bundle,
+        config_sha256=config_sha256(config),
+        cameras=cameras,
+        message_schemas=tuple(str(model.model_fields["schema_"].default) for model in MESSAGES.values()),
+        at=utc_text(),
+    )
+
+
+def _summary(config: BoxConfig, graph: Graph, bundle: BundleInfo) -> str:
+    return (
+        f"{config.topic_root}: bundle {bundle.name} ({graph.id} on {config.runtime.device}, golden parts "
+        f"reproduced), {len(config.cameras)} cameras, broker {config.mqtt.host}:{config.mqtt.port}"
+    )

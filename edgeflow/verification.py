@@ -1,0 +1,91 @@
+"""A bundle proves itself on the device at hand: golden parts replayed, compared with the trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeflow.backends.table import make_scorer
+from edgeflow.bundle import Bundle
+from edgeflow.contracts.manifest import Graph
+from edgeflow.contracts.parity import relative_error
+from edgeflow.contracts.scoring import scaled, standardise
+from edgeflow.errors import ParityError
+from edgeflow.scorer import Scorer
+
+__all__ = ["GoldenCheck", "verify_graph", "verify_scorer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenCheck:
+    """One golden part on one graph.
+
+    Attributes:
+        error: largest relative map error against the trained model.
+        score, expected_score: scaled part scores.
+    """
+
+    graph: str
+    part_id: str
+    error: float
+    tolerance: float
+    score: float
+    expected_score: float
+
+
+def verify_graph(
+    bundle: Bundle, graph: Graph, *, device: str = "CPU", threads: int = 0, cache_dir: Path | None = None
+) -> list[GoldenCheck]:
+    """Compile one graph and replay all golden parts.
+
+    Raises:
+        ParityError: a map is out of tolerance, or a verdict differs.
+        DeviceError: the device is not there or fails.
+    """
+    scorer = make_scorer(
+        bundle,
+        backend=graph.backend,
+        precision=graph.precision,
+        device=device,
+        threads=threads,
+        cache_dir=cache_dir,
+    )
+    try:
+        return verify_scorer(bundle, graph, scorer, device=device)
+    finally:
+        scorer.close()
+
+
+def verify_scorer(bundle: Bundle, graph: Graph, scorer: Scorer, *, device: str) -> list[GoldenCheck]:
+    """Replay all golden parts through a scorer that is already compiled; as :func:`verify_graph`."""
+    checks, problems = [], []
+    scale = bundle.manifest.thresholds.part
+    statistics = bundle.statistics()
+    for part in bundle.manifest.golden:
+        expected = bundle.golden_expectation(part)
+        scores = scorer.score(bundle.golden_images(part))
+        check = GoldenCheck(
+            graph=graph.id,
+            part_id=part.part_id,
+            error=relative_error(scores.maps, standardise(expected.maps, statistics)),
+            tolerance=graph.tolerance,
+            score=scaled(scores.part, scale),
+            expected_score=scaled(expected.part, scale),
+        )
+        checks.append(check)
+        if not check.error <= check.tolerance:
+            problems.append(
+                f"part {part.part_id}: map error {check.error:.2g}, allowed {check.tolerance:.2g}"
+            )
+        elif (check.score <= 1.0) != (check.expected_score <= 1.0):
+            problems.append(
+                f"part {part.part_id}: score {check.score:.3f} gives another verdict than the trained "
+                f"model's {check.expected_score:.3f}"
+            )
+    if problems:
+        raise ParityError(
+            f"{bundle.path}: {graph.id} on {device} does not compute what the trained model computes; "
+            "use another device or precision, or export again",
+            problems=problems,
+        )
+    return checks

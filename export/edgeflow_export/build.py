@@ -1,0 +1,307 @@
+"""Checkpoint to bundle: rewritten, exported, quantized, calibrated, guarded, written and replayed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgeflow import __version__
+from edgeflow.backends.table import make_runner
+from edgeflow.bundle import Bundle
+from edgeflow.contracts.manifest import (
+    SCHEMA_VERSION,
+    AccuracyReport,
+    Graph,
+    Manifest,
+    Tensor,
+    Thresholds,
+)
+from edgeflow.contracts.parity import relative_error
+from edgeflow.contracts.parts import RecordedPart
+from edgeflow.contracts.scoring import FloatArray, PixelStatistics, part_score, standardise, view_scores
+from edgeflow.errors import AccuracyError, ParityError
+from edgeflow.verification import verify_graph
+from edgeflow_export.bundle_writer import file_records, write_bundle
+from edgeflow_export.calibrate import calibrate
+from edgeflow_export.checkpoints import TrainedModel
+from edgeflow_export.datasets import Dataset, Images, iterate_images, load_images
+from edgeflow_export.golden import Expected, choose_golden, golden_files
+from edgeflow_export.graphs import convert_to_ir, export_onnx, serialise_ir
+from edgeflow_export.guard import Scored, compare
+from edgeflow_export.quantize import quantize_ir, quantize_onnx
+from edgeflow_export.recipe import ExportSpec
+from edgeflow_export.rewrite import InferenceModel, rewrite
+
+__all__ = ["Built", "Stage", "build_bundle"]
+
+Stage = Callable[[str], AbstractContextManager[None]]
+"""Shows the name of a step while the step runs."""
+
+STATISTICS_FILE = "scoring/pixel_statistics.npz"
+PARITY_PARTS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A written bundle and what was found on the way."""
+
+    path: Path
+    size: int
+    sha256: str
+    graphs: tuple[Graph, ...]
+    thresholds: Thresholds
+    accuracy: tuple[AccuracyReport, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drafted:
+    """A graph before its entry in the manifest can be written."""
+
+    backend: str
+    precision: str
+    files: dict[str, bytes]
+
+    @property
+    def id(self) -> str:
+        return f"{self.backend}-{self.precision}"
+
+
+def build_bundle(model: TrainedModel, data: Dataset, output: Path, stage: Stage) -> Built:
+    """Export a trained model.
+
+    Raises:
+        ParityError: a float graph does not compute what the model computes.
+        AccuracyError: an INT8 graph changes verdicts or maps beyond the recipe's budget.
+        DataError: no held-out normal parts to set thresholds with.
+        StorageError: the bundle cannot be written.
+    """
+    spec = model.recipe.export
+    with stage("rewriting the flow for inference"):
+        inference = rewrite(model.module)
+        parity_images = list(iterate_images(data.validation[:PARITY_PARTS], data))
+        _prove(
+            "the rewritten model",
+            _torch_maps(inference, parity_images),
+            _reference(model, parity_images),
+            spec,
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        drafts, tensors = _draft_graphs(model, data, inference, Path(folder), stage)
+    scored, errors = _score_all(model, data, drafts, tensors, parity_images, stage)
+    reference = scored[next(iter(scored))]
+    thresholds = _thresholds(model, reference, len(data.validation))
+    with stage("guarding verdicts"):
+        accuracy = tuple(
+            compare(draft.id, scored[draft.id], reference, thresholds.part, spec)
+            for draft in drafts
+            if draft.precision == "int8"
+        )
+    files = {name: content for draft in drafts for name, content in draft.files.items()}
+    golden = []
+    with stage("choosing golden parts"):
+        parts = (*data.validation, *data.test)
+        for index, chosen in enumerate(choose_golden(reference.parts, thresholds.part, spec.golden_parts)):
+            maps = _reference(model, [load_images(parts[chosen], data)])
+            views, score = _scores(model, maps)
+            expected = Expected(maps=maps[0], views=views[0], part=float(score[0]))
+            entry, more = golden_files(index, parts[chosen], model.views, expected)
+            golden.append(entry)
+            files |= more
+    if model.recipe.scoring.pixel_statistics and model.statistics is not None:
+        files[STATISTICS_FILE] = _statistics_bytes(model.statistics)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=model.recipe.name,
+        created_by=f"edgeflow {__version__}",
+        views=data.views,
+        preprocessing=data.preprocessing,
+        graphs=tuple(_entry(draft, tensors, errors[draft.id], spec) for draft in drafts),
+        scoring=model.recipe.scoring.scoring(STATISTICS_FILE if STATISTICS_FILE in files else None),
+        thresholds=thresholds,
+        golden=tuple(golden),
+        accuracy=accuracy,
+        recipe=json.loads(model.recipe.model_dump_json(exclude={"data": {"root"}})),
+        provenance=model.provenance,
+        files=file_records(files),
+    )
+    return _write_proven(output, manifest, files, stage)
+
+
+def _draft_graphs(
+    model: TrainedModel, data: Dataset, inference: InferenceModel, folder: Path, stage: Stage
+) -> tuple[list[_Drafted], tuple[Tensor, Tensor]]:
+    """The graphs that the recipe asks for, fp32 first: it is the reference of the others."""
+    spec = model.recipe.export
+    onnx_path, int8_path = folder / "model.onnx", folder / "int8.onnx"
+    size = data.preprocessing
+    with stage("exporting to ONNX"):
+        tensors = export_onnx(
+            inference, views=len(model.views), height=size.height, width=size.width, path=onnx_path
+        )
+    calibration: list[Images] = []
+    if "int8" in spec.precisions:
+        with stage("loading calibration parts"):
+            calibration = list(iterate_images(data.training[: spec.calibration_parts], data))
+    drafts = []
+    if "openvino" in spec.backends:
+        with stage("converting to OpenVINO IR, fp32"):
+            drafts.append(_ir_draft("fp32", folder, onnx_path, None))
+    if "onnxruntime" in spec.backends or not drafts:
+        drafts.append(_Drafted(backend="onnxruntime", precision="fp32", files=_onnx_file("fp32", onnx_path)))
+    if "int8" in spec.precisions and "openvino" in spec.backends:
+        with stage(f"quantizing OpenVINO IR to INT8 on {len(calibration)} parts"):
+            drafts.append(_ir_draft("int8", folder, onnx_path, calibration))
+    if "int8" in spec.precisions and "onnxruntime" in spec.backends:
+        with stage(f"quantizing ONNX to INT8 on {len(calibration)} parts"):
+            quantize_onnx(onnx_path, int8_path, calibration)
+            drafts.append(
+                _Drafted(backend="onnxruntime", precision="int8", files=_onnx_file("int8", int8_path))
+            )
+    return drafts, tensors
+
+
+def _ir_draft(
+    precision: str, folder: Path, onnx_path: Path, calibration: Sequence[Images] | None
+) -> _Drafted:
+    model = convert_to_ir(onnx_path)
+    ir = serialise_ir(model if calibration is None else quantize_ir(model, calibration), folder)
+    files = {f"openvino/{precision}.xml": ir.xml, f"openvino/{precision}.bin": ir.weights}
+    return _Drafted(backend="openvino", precision=precision, files=files)
+
+
+def _onnx_file(precision: str, path: Path) -> dict[str, bytes]:
+    return {f"onnx/{precision}.onnx": path.read_bytes()}
+
+
+def _score_all(
+    model: TrainedModel,
+    data: Dataset,
+    drafts: Sequence[_Drafted],
+    tensors: tuple[Tensor, Tensor],
+    parity_images: Sequence[Images],
+    stage: Stage,
+) -> tuple[dict[str, Scored], dict[str, float]]:
+    """Every graph on the held-out normal and test parts, and its map error against torch.
+
+    Raises:
+        ParityError, AccuracyError: a graph's maps are out of tolerance.
+    """
+    spec = model.recipe.export
+    expected = _reference(model, parity_images)
+    parts = (*data.validation, *data.test)
+    scored, errors = {}, {}
+    for draft in drafts:
+        entry = _entry(draft, tensors, 0.0, spec)
+        with stage(f"scoring {len(parts)} parts with {draft.id}"):
+            model_bytes, weights = draft.files[entry.model], draft.files.get(entry.weights or "")
+            runner = make_runner(entry, model_bytes, weights)
+            measured = np.stack([runner.run(images) for images in parity_images])
+            errors[draft.id] = _prove(draft.id, measured, expected, spec)
+            maps = np.stack([runner.run(images) for images in iterate_images(parts, data)])
+            runner.close()
+        views, scores = _scores(model, maps)
+        scored[draft.id] = Scored(maps=maps, views=views, parts=scores, defective=_labels(parts))
+    return scored, errors
+
+
+def _prove(name: str, maps: FloatArray, expected: FloatArray, spec: ExportSpec) -> float:
+    """The relative map error, refused where it is over the recipe's tolerance."""
+    error = relative_error(maps, expected)
+    int8 = name.endswith("int8")
+    allowed = spec.tolerance_int8 if int8 else spec.tolerance_fp32
+    if not error <= allowed:
+        kind = AccuracyError if int8 else ParityError
+        key = "tolerance_int8" if int8 else "tolerance_fp32"
+        raise kind(
+            f"{name}: maps differ from the trained model by {error:.2g}, allowed {allowed:g} (export.{key}); "
+            "nothing was written"
+        )
+    return error
+
+
+def _thresholds(model: TrainedModel, reference: Scored, normal: int) -> Thresholds:
+    rate = model.recipe.thresholds.false_reject_rate
+    return calibrate(reference.parts[:normal], reference.views[:normal], model.views, rate)
+
+
+def _entry(draft: _Drafted, tensors: tuple[Tensor, Tensor], error: float, spec: ExportSpec) -> Graph:
+    """A graph's manifest entry. INT8 kernels round differently from processor to processor: the box is
+    allowed twice the error measured here, within the recipe's tolerance."""
+    names = list(draft.files)
+    int8 = draft.precision == "int8"
+    allowed = min(spec.tolerance_int8, max(2 * error, 0.02)) if int8 else spec.tolerance_fp32
+    return Graph.model_validate(
+        {
+            "backend": draft.backend,
+            "precision": draft.precision,
+            "model": names[0],
+            "weights": names[1] if len(names) > 1 else None,
+            "input": tensors[0],
+            "output": tensors[1],
+            "measured_error": error,
+            "tolerance": allowed,
+        }
+    )
+
+
+def _write_proven(output: Path, manifest: Manifest, files: dict[str, bytes], stage: Stage) -> Built:
+    """Write under a temporary name, replay the golden parts from the file, and only then give it its name."""
+    draft = output.with_name(output.name + ".unproven")
+    try:
+        with stage("writing the bundle"):
+            write_bundle(draft, manifest, files)
+        with stage("replaying golden parts from the bundle"), Bundle.open(draft) as bundle:
+            for graph in manifest.graphs:
+                verify_graph(bundle, graph)
+            sha256 = bundle.sha256
+        size = draft.stat().st_size
+        os.replace(draft, output)  # noqa: PTH105 - the atomic form
+    finally:
+        draft.unlink(missing_ok=True)
+    return Built(
+        path=output,
+        size=size,
+        sha256=sha256,
+        graphs=manifest.graphs,
+        thresholds=manifest.thresholds,
+        accuracy=manifest.accuracy,
+    )
+
+
+def _reference(model: TrainedModel, images: Sequence[Images]) -> FloatArray:
+    """Maps (n, V, h, w) of the trained model in torch."""
+    return _torch_maps(model.module, images)
+
+
+def _torch_maps(module: torch.nn.Module, images: Sequence[Images]) -> FloatArray:
+    with torch.no_grad():
+        return np.stack([module(torch.from_numpy(part)).numpy() for part in images])
+
+
+def _scores(model: TrainedModel, maps: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Raw view scores (n, V) and part scores (n,)."""
+    spec = model.recipe.scoring
+    statistics = model.statistics if spec.pixel_statistics else None
+    scoring = spec.scoring(STATISTICS_FILE if statistics is not None else None)
+    views = view_scores(standardise(maps, statistics), scoring)
+    return views, part_score(views, scoring)
+
+
+def _labels(parts: Sequence[RecordedPart]) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
+    flags = [part.defective for part in parts]
+    return None if None in flags else np.array(flags, np.bool_)
+
+
+def _statistics_bytes(statistics: PixelStatistics) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, mean=statistics.mean, std=statistics.std)
+    return buffer.getvalue()

@@ -1,0 +1,228 @@
+"""From a recipe to parts: which ones train, validate and test, and their pixels as the model sees them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeflow.contracts.images import read_image
+from edgeflow.contracts.manifest import Preprocessing, ViewSpec
+from edgeflow.contracts.parts import RecordedPart, find_parts
+from edgeflow.contracts.preprocess import prepare, prepare_mask
+from edgeflow.errors import DataError
+from edgeflow_export.recipe import Recipe
+
+__all__ = [
+    "Dataset",
+    "Images",
+    "Masks",
+    "ahead",
+    "iterate_images",
+    "load_dataset",
+    "load_images",
+    "load_masks",
+    "require_test_parts",
+    "require_training_parts",
+]
+
+Images = npt.NDArray[np.uint8]
+"""Model images of one part, uint8 (V, H, W, 3)."""
+
+Masks = npt.NDArray[np.bool_]
+"""Defect masks of one part, (V, h, w)."""
+
+READERS = 4  # threads: decoding releases the interpreter's lock
+_LOOK_AHEAD = 16
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """The parts of a recipe.
+
+    Attributes:
+        views: geometry of every view, in the order of the model's first axis.
+        training: normal parts that the flow learns from.
+        validation: normal parts held out for thresholds.
+        test: all parts of the test split; empty where the layout has none.
+    """
+
+    root: Path
+    views: tuple[ViewSpec, ...]
+    preprocessing: Preprocessing
+    training: tuple[RecordedPart, ...]
+    validation: tuple[RecordedPart, ...]
+    test: tuple[RecordedPart, ...]
+
+    @property
+    def view_ids(self) -> tuple[str, ...]:
+        return tuple(view.id for view in self.views)
+
+
+def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
+    """Find the parts of a recipe and split them; no image is read.
+
+    Which normal parts are held out depends on the seed and on each part's own name, so parts that
+    join later do not move the others.
+
+    Args:
+        root: another folder than the recipe's, for instance where data has moved.
+
+    Raises:
+        DataError: no parts, parts with missing views, or defective parts among those for training.
+    """
+    folder = root or recipe.data.root
+    parts = find_parts(folder, class_name=recipe.data.class_name, views=recipe.data.views)
+    candidates = [part for part in parts if part.split != "test"]
+    wrong = [f"part {part.part_id}: {part.label}" for part in candidates if part.defective]
+    if wrong:
+        raise DataError(
+            f"{folder}: {len(wrong)} defective part(s) in the training split; the flow learns from normal "
+            "parts only: move them to the test split",
+            problems=wrong,
+        )
+    training, validation = _split(candidates, recipe.data.validation_fraction, recipe.training.seed)
+    return Dataset(
+        root=folder,
+        views=_views(parts, recipe),
+        preprocessing=Preprocessing(height=recipe.image.height, width=recipe.image.width),
+        training=training,
+        validation=validation,
+        test=tuple(part for part in parts if part.split == "test"),
+    )
+
+
+def require_training_parts(dataset: Dataset, batch: int) -> None:
+    """Check that there is enough to train on.
+
+    Raises:
+        DataError: no normal parts, none to hold out, or fewer than one batch.
+    """
+    count = len(dataset.training)
+    if not count or not dataset.validation:
+        raise DataError(
+            f"{dataset.root}: {count + len(dataset.validation)} normal part(s) to train on; at least "
+            "2 are needed, and hundreds are better"
+        )
+    if count < batch:
+        raise DataError(
+            f"{dataset.root}: {count} training parts are less than one batch of {batch}; record more "
+            "parts, or lower training.batch"
+        )
+
+
+def require_test_parts(dataset: Dataset) -> None:
+    """Check that the test parts can be evaluated.
+
+    Raises:
+        DataError: no normal or no defective test parts, or defective ones whose masks are missing.
+    """
+    normal = sum(1 for part in dataset.test if not part.defective)
+    defective = len(dataset.test) - normal
+    if not normal or not defective:
+        raise DataError(
+            f"{dataset.root}: {normal} normal and {defective} defective test parts; evaluation needs both: "
+            "lay the data out as Real-IAD does, with a test split"
+        )
+    problems = [
+        f"part {part.part_id}: {part.label}, but no view has a mask"
+        for part in dataset.test
+        if part.defective and not any(part.masks.get(view) for view in dataset.view_ids)
+    ]
+    problems += [
+        f"part {part.part_id}: {view}: no such mask {mask}"
+        for part in dataset.test
+        for view, mask in part.masks.items()
+        if mask is not None and view in dataset.view_ids and not mask.is_file()
+    ]
+    if problems:
+        raise DataError(f"{dataset.root}: {len(problems)} missing mask(s)", problems=problems)
+
+
+def load_images(part: RecordedPart, dataset: Dataset) -> Images:
+    """Model images of one part, uint8 (V, H, W, 3).
+
+    Raises:
+        DataError: a file cannot be decoded or is smaller than its crop.
+    """
+    return np.stack(
+        [prepare(read_image(part.images[view.id]), view, dataset.preprocessing) for view in dataset.views]
+    )
+
+
+def iterate_images(parts: Iterable[RecordedPart], dataset: Dataset) -> Iterator[Images]:
+    """Model images of each part, read ahead by a few threads."""
+    return ahead(lambda part: load_images(part, dataset), parts)
+
+
+def load_masks(part: RecordedPart, dataset: Dataset, size: tuple[int, int]) -> Masks:
+    """Defect masks (V, height, width) of one part; all False where a view is normal.
+
+    Raises:
+        DataError: a mask file cannot be decoded.
+    """
+    masks = np.zeros((len(dataset.views), *size), np.bool_)
+    for index, view in enumerate(dataset.views):
+        path = part.masks.get(view.id)
+        if path is not None:
+            masks[index] = prepare_mask(read_image(path).max(axis=2) > 0, view, size)
+    return masks
+
+
+def ahead(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """``map`` with a few threads and a bounded number of results in memory, in order."""
+    with ThreadPoolExecutor(READERS) as pool:
+        pending: deque[Future[B]] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(work, item))
+                if len(pending) > _LOOK_AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _views(parts: Sequence[RecordedPart], recipe: Recipe) -> tuple[ViewSpec, ...]:
+    """The recipe's views, or those that every part has."""
+    ids = recipe.data.views or tuple(
+        view for view in parts[0].images if all(view in part.images for part in parts)
+    )
+    unknown = sorted(set(recipe.data.mirror) - set(ids))
+    if unknown:
+        raise DataError(
+            f"data.mirror names views that the parts do not have: {', '.join(unknown)}; "
+            f"they have {', '.join(ids)}"
+        )
+    return tuple(ViewSpec(id=view, mirror=view in recipe.data.mirror) for view in ids)
+
+
+def _split(
+    parts: Sequence[RecordedPart], fraction: float, seed: int
+) -> tuple[tuple[RecordedPart, ...], tuple[RecordedPart, ...]]:
+    draws = {part.part_id: _draw(part.part_id, seed) for part in parts}
+    held_out = {name for name, draw in draws.items() if draw < fraction}
+    if not held_out and len(parts) > 1:
+        held_out = {min(draws, key=lambda name: draws[name])}
+    return (
+        tuple(part for part in parts if part.part_id not in held_out),
+        tuple(part for part in parts if part.part_id in held_out),
+    )
+
+
+def _draw(part_id: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the part's name and the seed alone."""
+    digest = hashlib.sha256(f"{seed}:{part_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,112 @@
+"""What ``edgeflow export`` prints: a line per stage with its time, then what the bundle holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from edgeflow.errors import ConfigError
+from edgeflow.output import print_json
+from edgeflow_export.build import Built, build_bundle
+from edgeflow_export.checkpoints import TrainedModel, load_checkpoint
+from edgeflow_export.datasets import load_dataset
+from edgeflow_export.recipe import Recipe, load_recipe
+
+__all__ = ["export"]
+
+
+def export(
+    checkpoint: Path, output: Path, *, recipe: Path | None, parts: Path | None, json_output: bool
+) -> None:
+    """Turn a checkpoint into a bundle file.
+
+    Args:
+        recipe: take export, scoring and thresholds from this recipe instead of the checkpoint's.
+        parts: other parts than the recipe's, for calibration and thresholds.
+    """
+    if output.is_dir():
+        raise ConfigError(f"{output}: is a folder; give the name of the bundle file to write")
+    started_s = time.monotonic()
+    model = load_checkpoint(checkpoint, search_path=[recipe.resolve().parent] if recipe else [])
+    if recipe is not None:
+        model = _with_recipe(model, load_recipe(recipe))
+    data = load_dataset(model.recipe, root=parts)
+    console = Console(stderr=True, highlight=False)
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        begun_s = time.monotonic()
+        with console.status(name):
+            yield
+        console.print(f"{time.monotonic() - begun_s:7.1f} s  {name}", markup=False)
+
+    built = build_bundle(model, data, output, stage)
+    seconds = time.monotonic() - started_s
+    if json_output:
+        print_json(_document(built, seconds))
+    else:
+        _print(built, seconds)
+
+
+def _with_recipe(model: TrainedModel, recipe: Recipe) -> TrainedModel:
+    """The checkpoint under another recipe; what was trained must be the same."""
+    changed = [
+        key for key in ("image", "extractor", "flow") if getattr(recipe, key) != getattr(model.recipe, key)
+    ]
+    if changed:
+        raise ConfigError(
+            f"the recipe differs from the checkpoint's in what was trained: {', '.join(changed)}; "
+            "train again, or leave these keys as they are"
+        )
+    return TrainedModel(
+        recipe=recipe,
+        module=model.module,
+        views=model.views,
+        statistics=model.statistics,
+        provenance=model.provenance,
+    )
+
+
+def _document(built: Built, seconds: float) -> dict[str, object]:
+    return {
+        "bundle": str(built.path),
+        "bytes": built.size,
+        "sha256": built.sha256,
+        "seconds": round(seconds, 1),
+        "graphs": [graph.model_dump(mode="json") for graph in built.graphs],
+        "thresholds": built.thresholds.model_dump(mode="json"),
+        "accuracy": [report.model_dump(mode="json") for report in built.accuracy],
+    }
+
+
+def _print(built: Built, seconds: float) -> None:
+    console = Console(highlight=False)
+    table = Table("graph", "map error", "allowed", "verdict flips", "rank correlation", "part AUROC (fp32)")
+    reports = {report.graph: report for report in built.accuracy}
+    for graph in built.graphs:
+        report = reports.get(graph.id)
+        auroc = report.part_auroc if report else None
+        table.add_row(
+            graph.id,
+            f"{graph.measured_error:.2g}",
+            f"{graph.tolerance:.2g}",
+            f"{report.verdict_flips} of {report.parts}" if report else "",
+            f"{report.rank_correlation:.4f}" if report else "",
+            f"{auroc:.4f} ({report.part_auroc_reference:.4f})" if report and auroc is not None else "",
+        )
+    console.print(table)
+    thresholds = built.thresholds
+    console.print(
+        f"part threshold {thresholds.part.threshold:.4g} from {thresholds.normal_parts} held-out normal parts "
+        f"at a false-reject rate of {thresholds.false_reject_rate:g}"
+    )
+    if thresholds.note:
+        console.print(f"note: {thresholds.note}", markup=False)
+    console.print(
+        f"{built.path}: {built.size / 1e6:.2f} MB in {seconds:.0f} s; every graph replayed its golden parts"
+    )

@@ -1,0 +1,70 @@
+"""Golden parts: recorded images with what the trained model computes for them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from edgeflow.contracts.manifest import GoldenPart, Scale
+from edgeflow.contracts.parts import RecordedPart
+from edgeflow.contracts.scoring import FloatArray
+from edgeflow.errors import DataError
+
+__all__ = ["Expected", "choose_golden", "golden_files"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What the trained model computes for one part.
+
+    Attributes:
+        maps: (V, h, w), before pixel statistics.
+        views: raw view scores (V,).
+        part: raw part score.
+    """
+
+    maps: FloatArray
+    views: FloatArray
+    part: float
+
+
+def choose_golden(scores: FloatArray, scale: Scale, count: int) -> list[int]:
+    """Indices of parts to carry: a typical one of either verdict in turn, the farthest from the threshold.
+
+    Args:
+        scores: raw part scores (n,).
+    """
+    relative = (scores - scale.centre) / (scale.threshold - scale.centre)
+    order = [int(i) for i in np.argsort(-np.abs(relative - 1.0))]
+    kinds = ([i for i in order if relative[i] <= 1.0], [i for i in order if relative[i] > 1.0])
+    chosen: list[int] = []
+    for rank in range(count):
+        for kind in kinds:
+            if rank < len(kind) and len(chosen) < count:
+                chosen.append(kind[rank])
+    return chosen
+
+
+def golden_files(
+    index: int, part: RecordedPart, views: Sequence[str], expected: Expected
+) -> tuple[GoldenPart, dict[str, bytes]]:
+    """One golden part's entry in the manifest and its files: the images byte by byte as recorded."""
+    files: dict[str, bytes] = {}
+    images = {}
+    for view in views:
+        path = part.images[view]
+        name = str(PurePosixPath("golden") / str(index) / f"{view}{path.suffix.lower()}")
+        try:
+            files[name] = path.read_bytes()
+        except OSError as cause:
+            raise DataError(f"{path}: cannot be read: {cause.strerror}") from cause
+        images[view] = name
+    arrays = f"golden/{index}/expected.npz"
+    buffer = io.BytesIO()
+    np.savez(buffer, maps=expected.maps, views=expected.views, part=np.float32(expected.part))
+    files[arrays] = buffer.getvalue()
+    return GoldenPart(part_id=part.part_id, images=images, expected=arrays), files

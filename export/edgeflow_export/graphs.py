@@ -1,0 +1,104 @@
+"""Torch modules to ONNX and OpenVINO IR: uint8 images in, anomaly maps out, nothing random inside."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import openvino as ov
+import torch
+
+from edgeflow.contracts.manifest import Tensor
+from edgeflow.errors import ParityError
+from edgeflow_export.rewrite import InferenceModel
+
+__all__ = ["INPUT_NAME", "OUTPUT_NAME", "Ir", "convert_to_ir", "export_onnx", "serialise_ir"]
+
+INPUT_NAME = "images"
+OUTPUT_NAME = "maps"
+OPSET = 18
+_RANDOM = {
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+    "Multinomial",
+    "Bernoulli",
+    "Dropout",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ir:
+    """An OpenVINO IR as its two files."""
+
+    xml: bytes
+    weights: bytes
+
+
+def export_onnx(
+    model: InferenceModel, *, views: int, height: int, width: int, path: Path
+) -> tuple[Tensor, Tensor]:
+    """Write the ONNX graph for one part of V views.
+
+    Returns:
+        The graph's input, uint8 (V, H, W, 3), and output, float32 (V, h, w).
+
+    Raises:
+        ParityError: the graph would hold a random operation or a shape that depends on the data.
+    """
+    if any(module.training for module in model.modules()):
+        raise ParityError("a part of the model is in training mode; its graph would not be the trained model")
+    example = torch.zeros((views, height, width, 3), dtype=torch.uint8)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecation notes
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            model,
+            (example,),
+            path,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        output = model(example)
+    graph = onnx.load(path)
+    onnx.checker.check_model(graph, full_check=True)
+    random = sorted({node.op_type for node in graph.graph.node} & _RANDOM)
+    if random:
+        raise ParityError(f"the graph holds random operations: {', '.join(random)}; check the extractor")
+    # Names of source files and call stacks are of no use on a box, and differ from machine to machine.
+    for node in graph.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del graph.graph.metadata_props[:]
+    onnx.save(graph, path)
+    return (
+        Tensor(name=INPUT_NAME, dtype="uint8", shape=tuple(example.shape)),
+        Tensor(name=OUTPUT_NAME, dtype="float32", shape=tuple(output.shape)),
+    )
+
+
+def convert_to_ir(onnx_path: Path) -> ov.Model:
+    """The OpenVINO form of an ONNX graph, static in every dimension.
+
+    Raises:
+        ParityError: a shape depends on the data.
+    """
+    model = ov.convert_model(onnx_path)
+    if any(port.partial_shape.is_dynamic for port in (*model.inputs, *model.outputs)):
+        raise ParityError("the graph has a shape that depends on the data; check the extractor")
+    return model
+
+
+def serialise_ir(model: ov.Model, folder: Path) -> Ir:
+    """The two files of an IR, weights as they are (no silent compression to fp16)."""
+    path = folder / "graph.xml"
+    ov.save_model(model, path, compress_to_fp16=False)
+    return Ir(xml=path.read_bytes(), weights=path.with_suffix(".bin").read_bytes())

@@ -1,0 +1,80 @@
+"""The verdict-level guard: what a quantized graph does to part scores and verdicts, against fp32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from edgeflow.contracts.manifest import AccuracyReport, Scale
+from edgeflow.contracts.scoring import FloatArray
+from edgeflow.errors import AccuracyError
+from edgeflow_export.recipe import ExportSpec
+
+__all__ = ["Scored", "compare", "part_auroc"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What one graph gives for the guard's parts.
+
+    Attributes:
+        maps: (n, V, h, w), as the graph gives them.
+        views: raw view scores (n, V).
+        parts: raw part scores (n,).
+        defective: (n,), where the parts are labelled.
+    """
+
+    maps: FloatArray
+    views: FloatArray
+    parts: FloatArray
+    defective: npt.NDArray[np.bool_] | None
+
+
+def compare(
+    graph: str, scored: Scored, reference: Scored, scale: Scale, budget: ExportSpec
+) -> AccuracyReport:
+    """Compare one quantized graph with fp32 on the same parts.
+
+    Raises:
+        AccuracyError: more verdicts change, or scores rank more differently, than the recipe allows.
+    """
+    flips = int(((scored.parts > scale.threshold) != (reference.parts > scale.threshold)).sum())
+    correlation = float(spearmanr(scored.parts, reference.parts).statistic)
+    report = AccuracyReport(
+        graph=graph,
+        parts=len(scored.parts),
+        verdict_flips=flips,
+        rank_correlation=round(correlation, 6),
+        part_auroc=part_auroc(scored),
+        part_auroc_reference=part_auroc(reference),
+    )
+    problems = []
+    if flips > budget.max_flip_rate * len(scored.parts):
+        problems.append(
+            f"{flips} of {len(scored.parts)} verdicts change; "
+            f"allowed: export.max_flip_rate {budget.max_flip_rate:g}"
+        )
+    if not correlation >= budget.min_rank_correlation:
+        problems.append(
+            f"rank correlation of part scores {correlation:.4f}; "
+            f"required: export.min_rank_correlation {budget.min_rank_correlation:g}"
+        )
+    if problems:
+        raise AccuracyError(
+            f"{graph} decides differently from fp32; export without int8 (export.precisions: [fp32]), "
+            "or calibrate with more parts (export.calibration_parts)",
+            problems=problems,
+        )
+    return report
+
+
+def part_auroc(scored: Scored) -> float | None:
+    """AUROC of part scores; None without labels of both kinds."""
+    labels = scored.defective
+    if labels is None or labels.all() or not labels.any():
+        return None
+    return round(float(roc_auc_score(labels, scored.parts)), 6)

@@ -1,0 +1,65 @@
+"""State files of interrupted work: written whole or not at all, tied to the work they belong to."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgeflow.errors import CheckpointError, StorageError
+
+__all__ = ["read_state", "write_state"]
+
+
+def write_state(path: Path, fingerprint: str, state: Mapping[str, Any]) -> None:
+    """Write tensors and plain values under a temporary name, then rename.
+
+    Args:
+        fingerprint: of the work, to be recognised when it is taken up again.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"fingerprint": fingerprint, "state": dict(state)}, partial)
+        os.replace(partial, path)  # noqa: PTH105 - the atomic form
+    except (OSError, RuntimeError) as cause:
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"{path}: state cannot be written: {cause}; check space and rights") from cause
+
+
+def read_state(path: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The state of interrupted work; None where there is none.
+
+    Raises:
+        CheckpointError: unreadable, or of another recipe or other data.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found, state = content["fingerprint"], dict(content["state"])
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as cause:
+        raise CheckpointError(
+            f"{path}: interrupted training cannot be taken up: {cause}; start anew with --no-resume"
+        ) from cause
+    if found != fingerprint:
+        raise CheckpointError(
+            f"{path}: interrupted training of another recipe or other data; start anew with --no-resume, "
+            "or choose another output folder"
+        )
+    return state

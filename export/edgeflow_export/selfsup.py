@@ -1,0 +1,241 @@
+"""Trains the self-supervised extractor: find cut-and-paste defects on the recipe's own normal parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgeflow.contracts.images import RgbImage
+from edgeflow.contracts.parts import RecordedPart
+from edgeflow.errors import DataError
+from edgeflow_export.datasets import READERS, Dataset, load_images
+from edgeflow_export.extractors import normalised
+from edgeflow_export.models.compact_net import CompactNet
+from edgeflow_export.progress import progress_bar
+from edgeflow_export.recipe import SelfSupervisedExtractor
+from edgeflow_export.resume import read_state, write_state
+from edgeflow_export.synthetic_defects import KINDS, add_defect, vary
+
+__all__ = ["STATE_NAME", "Example", "make_example", "train_extractor"]
+
+STATE_NAME = "extractor.state"
+SAVE_EVERY_STEPS = 100
+CLEAN_SHARE = 0.2
+MEMORY_BYTES = 1 << 30  # prepared images kept in memory; the rest is decoded again
+_COVERED = 0.06  # share of a feature cell that makes it defective; less, but not none, is left out
+_IGNORE = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One image (H, W, 3) uint8 and, per pixel, the kind of defect + 1, or 0 (H, W)."""
+
+    image: RgbImage
+    kinds: npt.NDArray[np.uint8]
+
+
+class _Images:
+    """Prepared images of the training parts, decoded once while memory lasts."""
+
+    def __init__(self, parts: Sequence[RecordedPart], dataset: Dataset) -> None:
+        self._parts, self._dataset = parts, dataset
+        size = dataset.preprocessing.height * dataset.preprocessing.width * 3 * len(dataset.views)
+        self._room = MEMORY_BYTES // size
+        self._kept: dict[int, npt.NDArray[np.uint8]] = {}
+        self.count = len(parts) * len(dataset.views)
+
+    def __getitem__(self, index: int) -> RgbImage:
+        part, view = divmod(index, len(self._dataset.views))
+        images = self._kept.get(part)
+        if images is None:
+            images = load_images(self._parts[part], self._dataset)
+            if len(self._kept) < self._room:
+                self._kept[part] = images
+        return images[view]
+
+
+def make_example(image: RgbImage, donor: RgbImage, rng: np.random.Generator) -> Example:
+    """A varied image with up to three synthetic defects."""
+    image = vary(image, rng)
+    kinds = np.zeros(image.shape[:2], np.uint8)
+    if rng.random() >= CLEAN_SHARE:
+        for _ in range(int(rng.integers(1, 4))):
+            image, mask, kind = add_defect(image, donor, rng)
+            kinds[mask] = kind + 1
+    return Example(image=image, kinds=kinds)
+
+
+def train_extractor(
+    spec: SelfSupervisedExtractor,
+    dataset: Dataset,
+    out: Path,
+    *,
+    fingerprint: str,
+    seed: int,
+    progress: bool = True,
+    device: str = "cpu",
+) -> CompactNet:
+    """Train the extractor, or take up an interrupted training; the same result either way.
+
+    Every step draws its images and defects from the seed and its own number, so no generator has to
+    be saved.
+
+    Args:
+        out: folder of the state file.
+        fingerprint: of the recipe and its data.
+
+    Returns:
+        The extractor, frozen, in evaluation mode.
+
+    Raises:
+        DataError: the loss is not finite.
+        CheckpointError: the state file belongs to other work.
+    """
+    images = _Images(dataset.training, dataset)
+    model, optimizer, schedule = _new_training(spec, seed, device)
+    path = out / STATE_NAME
+    start = _take_up(path, fingerprint, model, optimizer, schedule)
+    with ThreadPoolExecutor(READERS) as pool, progress_bar(enabled=progress) as bar:
+        task = bar.add_task("extractor", total=spec.steps, completed=start, note="")
+        upcoming = _draw_batch(pool, images, spec.batch, seed, start) if start < spec.steps else None
+        for step in range(start, spec.steps):
+            batch = _to_tensors([future.result() for future in upcoming or ()], device)
+            upcoming = _draw_batch(pool, images, spec.batch, seed, step + 1)
+            loss = _step(model, optimizer, *batch)
+            schedule.step()
+            if not np.isfinite(loss):
+                raise DataError(
+                    f"extractor, step {step}: the loss is {loss}; lower extractor.learning_rate "
+                    f"(now {spec.learning_rate:g})"
+                )
+            if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == spec.steps:
+                _save(path, fingerprint, step + 1, model, optimizer, schedule)
+            bar.update(task, advance=1, note=f"loss {loss:.4f}")
+        for future in upcoming or ():
+            future.cancel()
+    extractor = model.extractor.to("cpu", memory_format=torch.contiguous_format)
+    return extractor.eval().requires_grad_(requires_grad=False)
+
+
+class _Segmenter(nn.Module):
+    """The extractor with a head that names the defect, if any, of every feature cell."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.extractor = CompactNet(channels)
+        self.head = nn.Conv2d(channels, 1 + len(KINDS), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(F.relu(self.extractor(x)))
+        return logits
+
+
+def _new_training(
+    spec: SelfSupervisedExtractor, seed: int, device: str
+) -> tuple[_Segmenter, torch.optim.AdamW, torch.optim.lr_scheduler.LRScheduler]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _Segmenter(spec.channels)
+    model = model.to(device, memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=spec.learning_rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=spec.learning_rate, total_steps=spec.steps + 1, pct_start=0.1
+    )
+    return model, optimizer, schedule
+
+
+def _draw_batch(
+    pool: ThreadPoolExecutor, images: _Images, batch: int, seed: int, step: int
+) -> list[Future[Example]]:
+    """Start making the examples of one step; they depend on the seed and the step alone."""
+    picks = np.random.default_rng((seed, step)).integers(0, images.count, (batch, 2))
+
+    def make(number: int) -> Example:
+        rng = np.random.default_rng((seed, step, number))
+        image, donor = (images[int(index)] for index in picks[number])
+        return make_example(image, donor, rng)
+
+    return [pool.submit(make, number) for number in range(batch)]
+
+
+def _take_up(
+    path: Path,
+    fingerprint: str,
+    model: _Segmenter,
+    optimizer: torch.optim.AdamW,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> int:
+    state = read_state(path, fingerprint)
+    if state is None:
+        return 0
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    return int(state["step"])
+
+
+def _save(
+    path: Path,
+    fingerprint: str,
+    step: int,
+    model: _Segmenter,
+    optimizer: torch.optim.AdamW,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    write_state(
+        path,
+        fingerprint,
+        {
+            "step": step,
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+        },
+    )
+
+
+def _to_tensors(examples: Sequence[Example], device: str) -> tuple[Tensor, Tensor]:
+    images = torch.from_numpy(np.stack([example.image for example in examples])).to(device)
+    kinds = torch.from_numpy(np.stack([example.kinds for example in examples])).to(device)
+    return images, kinds
+
+
+def _step(model: _Segmenter, optimizer: torch.optim.AdamW, images: Tensor, kinds: Tensor) -> float:
+    logits = model(normalised(images).contiguous(memory_format=torch.channels_last))
+    targets = cell_targets(kinds, logits.shape[-2:])
+    loss = segmentation_loss(logits, targets)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return float(loss)
+
+
+def cell_targets(kinds: Tensor, size: Sequence[int]) -> Tensor:
+    """Per-pixel kinds (N, H, W) to per-cell targets (N, h, w): 0 normal, kind + 1, or -1 to leave out."""
+    one_hot = F.one_hot(kinds.long(), 1 + len(KINDS)).permute(0, 3, 1, 2).float()
+    share = F.adaptive_avg_pool2d(one_hot, tuple(size))
+    defective, kind = share[:, 1:].max(dim=1)
+    covered = 1 - share[:, 0]
+    targets = torch.where(covered > _COVERED, kind + 1, 0)
+    return torch.where((covered > 0) & (covered <= _COVERED), _IGNORE, targets)
+
+
+def segmentation_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Focal loss on defective or not, plus the kind where defective."""
+    known = targets != _IGNORE
+    defective = (targets > 0).float()
+    binary = F.binary_cross_entropy_with_logits(logits[:, 0], defective, reduction="none")
+    focal = (1 - (-binary).exp()).square() * binary
+    loss = focal[known].mean() * 4
+    if (targets > 0).any():
+        kinds = logits[:, 1:].permute(0, 2, 3, 1)[targets > 0]
+        loss = loss + 0.1 * F.cross_entropy(kinds, targets[targets > 0] - 1)
+    return loss

@@ -1,0 +1,203 @@
+"""From a recipe to a checkpoint: extractor, features, flow, statistics; each step resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from edgeflow import __version__
+from edgeflow.errors import CheckpointError
+from edgeflow_export.checkpoints import TrainedModel, flow_shape, load_checkpoint, save_checkpoint
+from edgeflow_export.datasets import Dataset, load_dataset, require_training_parts
+from edgeflow_export.extractors import build_extractor, extractor_identity, output_shape
+from edgeflow_export.feature_cache import FeatureStore, cache_features, default_cache_dir
+from edgeflow_export.flow_training import STATE_NAME as FLOW_STATE
+from edgeflow_export.flow_training import Standardisation, train_flow
+from edgeflow_export.models.inspection import InspectionModel
+from edgeflow_export.normal_statistics import channel_statistics, pixel_statistics
+from edgeflow_export.progress import announce
+from edgeflow_export.recipe import Recipe, SelfSupervisedExtractor
+from edgeflow_export.selfsup import STATE_NAME as EXTRACTOR_STATE
+from edgeflow_export.selfsup import train_extractor
+
+__all__ = ["CHECKPOINT_NAME", "train"]
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+_FINGERPRINT = "training_fingerprint"
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = True,
+    cache_dir: Path | None = None,
+    progress: bool = True,
+    device: str = "cpu",
+    search_path: Sequence[Path] = (),
+) -> Path:
+    """Train a recipe's model and write ``checkpoint.safetensors``.
+
+    An interrupted training is taken up where its last state was written, with the same result as an
+    uninterrupted one. A finished one is left as it is; where only scoring, thresholds or export have
+    changed, its checkpoint gets the new recipe without training.
+
+    Args:
+        out: folder of the checkpoint and of the state files.
+        resume: False to start anew, whatever lies in ``out``.
+        cache_dir: folder of the feature cache; default ``default_cache_dir()``.
+        search_path: folders where a function extractor's module may lie.
+
+    Raises:
+        DataError: unusable parts, non-finite features or loss.
+        CheckpointError: ``out`` holds the training of another recipe.
+        ConfigError: the extractor cannot be built.
+        StorageError: too little room, or a folder that cannot be written.
+    """
+    dataset = load_dataset(recipe)
+    require_training_parts(dataset, recipe.training.batch)
+    fingerprint = _fingerprint(recipe, dataset, "extractor", "flow", "noise", "training")
+    target = out / CHECKPOINT_NAME
+    finished = _finished(target, fingerprint) if resume else None
+    if finished is not None and finished.recipe == recipe:
+        announce(f"{target}: training is finished, nothing to do", enabled=progress)
+        return target
+    if not resume:
+        for name in (EXTRACTOR_STATE, FLOW_STATE):
+            (out / name).unlink(missing_ok=True)
+    run = _Run(recipe, dataset, out, cache_dir or default_cache_dir(), progress, device, search_path)
+    model = run.restate(finished) if finished is not None else run.train(fingerprint)
+    save_checkpoint(target, model)
+    (out / FLOW_STATE).unlink(missing_ok=True)  # the extractor's stays: another flow may be tried on it
+    announce(f"{target}: trained on {len(dataset.training)} normal parts", enabled=progress)
+    return target
+
+
+class _Run:
+    """One training, with all that its steps share."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        out: Path,
+        cache_dir: Path,
+        progress: bool,
+        device: str,
+        search_path: Sequence[Path],
+    ) -> None:
+        self.recipe, self.dataset, self.out, self.cache_dir = recipe, dataset, out, cache_dir
+        self.progress, self.device, self.search_path = progress, device, search_path
+
+    def train(self, fingerprint: str) -> TrainedModel:
+        """A trained model from nothing, or from where it was interrupted."""
+        recipe, image = self.recipe, self.recipe.image
+        extractor = self._extractor()
+        channels, _, _ = output_shape(extractor, image.height, image.width)
+        store = self._features(extractor)
+        standardise = (
+            channel_statistics(store)
+            if recipe.training.standardise
+            else Standardisation(mean=torch.zeros(channels), std=torch.ones(channels))
+        )
+        flow, losses = train_flow(
+            flow_shape(recipe, channels, len(self.dataset.views)),
+            store,
+            standardise,
+            spec=recipe.training,
+            noise=recipe.noise,
+            state_path=self.out / FLOW_STATE,
+            fingerprint=fingerprint,
+            progress=self.progress,
+            device=self.device,
+        )
+        module = InspectionModel(extractor, standardise.mean, standardise.std, flow).eval()
+        provenance = {
+            _FINGERPRINT: fingerprint,
+            "trained_by": f"edgeflow {__version__}, torch {torch.__version__}",
+            "training_parts": str(len(self.dataset.training)),
+            "training_loss": f"{losses[-1]:.6g}" if losses else str(math.nan),
+        }
+        return self._model(module, store, provenance)
+
+    def restate(self, finished: TrainedModel) -> TrainedModel:
+        """A finished model under a recipe that differs only in what follows training."""
+        store = None
+        if self.recipe.scoring.pixel_statistics:
+            store = self._features(finished.module.extractor)
+        return self._model(finished.module, store, finished.provenance)
+
+    def _model(
+        self, module: InspectionModel, store: FeatureStore | None, provenance: dict[str, str]
+    ) -> TrainedModel:
+        statistics = None
+        if self.recipe.scoring.pixel_statistics and store is not None:
+            standardise = Standardisation(
+                mean=module.feature_mean.flatten(), std=module.feature_std.flatten()
+            )
+            statistics = pixel_statistics(module.flow, store, standardise)
+        return TrainedModel(
+            recipe=self.recipe,
+            module=module,
+            views=self.dataset.view_ids,
+            statistics=statistics,
+            provenance=provenance,
+        )
+
+    def _extractor(self) -> nn.Module:
+        spec = self.recipe.extractor
+        if not isinstance(spec, SelfSupervisedExtractor):
+            return build_extractor(spec, pretrained=True, search_path=self.search_path)
+        return train_extractor(
+            spec,
+            self.dataset,
+            self.out,
+            fingerprint=_fingerprint(self.recipe, self.dataset, "extractor"),
+            seed=self.recipe.training.seed,
+            progress=self.progress,
+            device=self.device,
+        )
+
+    def _features(self, extractor: nn.Module) -> FeatureStore:
+        return cache_features(
+            self.dataset.training,
+            self.dataset,
+            extractor,
+            identity=extractor_identity(extractor, self.recipe.extractor),
+            folder=self.cache_dir,
+            progress=self.progress,
+            device=self.device,
+        )
+
+
+def _finished(path: Path, fingerprint: str) -> TrainedModel | None:
+    if not path.is_file():
+        return None
+    model = load_checkpoint(path)
+    if model.provenance.get(_FINGERPRINT) != fingerprint:
+        raise CheckpointError(
+            f"{path}: was trained with another recipe or other data; choose another output folder, or "
+            "train anew with --no-resume"
+        )
+    return model
+
+
+def _fingerprint(recipe: Recipe, dataset: Dataset, *sections: str) -> str:
+    """A hash of the training parts and of the recipe's sections that decide the trained weights."""
+    content = {
+        "recipe": recipe.model_dump(mode="json", include=set(sections)),
+        "seed": recipe.training.seed,
+        "views": [view.model_dump() for view in dataset.views],
+        "preprocessing": dataset.preprocessing.model_dump(),
+        "parts": [
+            [part.part_id, *(part.images[view].stat().st_size for view in dataset.view_ids)]
+            for part in dataset.training
+        ],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

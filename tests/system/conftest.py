@@ -1,0 +1,217 @@
+"""A real broker and a plain MQTT client for the system tests."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edgeflow.config import BoxConfig
+from edgeflow.contracts.document import parse_document
+from edgeflow.contracts.messages import Result, VerdictName, from_json
+from edgeflow.errors import ConfigError
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
+TIMEOUT_S = 15.0
+
+
+class Broker:
+    """Mosquitto on a free loopback port; forgets everything when it ends."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._program = program
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.settings = "allow_anonymous true"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+
+    def start(self) -> None:
+        """Start, and return once it accepts connections."""
+        path = self._folder / "mosquitto.conf"
+        path.write_text(
+            f"listener {self.port} 127.0.0.1\npersistence false\nset_tcp_nodelay true\n"
+            f"user {getpass.getuser()}\n{self.settings}\n"
+        )
+        with (self._folder / "mosquitto.log").open("ab") as log:
+            self._process = subprocess.Popen([self._program, "-c", str(path)], stdout=log, stderr=log)
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1.0).close()
+            except OSError:
+                assert time.monotonic() < deadline, "mosquitto does not start"
+                assert self._process.poll() is None, (self._folder / "mosquitto.log").read_text()
+                time.sleep(0.01)
+            else:
+                return
+
+    def freeze(self) -> None:
+        """It stays connected, but answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(19)
+
+    def kill(self) -> None:
+        """SIGKILL; safe when it does not run."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class Client:
+    """A plain subscriber: collects messages, comes back after every loss."""
+
+    def __init__(self, port: int, topic_filter: str) -> None:
+        self._port = port
+        self._filter = topic_filter
+        self._changed = threading.Condition()
+        self._subscriptions = 0
+        self.messages: list[paho.MQTTMessage] = []
+        self.on_message: Callable[[paho.Client, paho.MQTTMessage], None] | None = None
+        self._ended = threading.Event()
+        self._client: paho.Client | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            client = paho.Client(
+                CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5, reconnect_on_failure=False
+            )
+            client.on_socket_register_write = lambda *_: None
+            client.on_connect = lambda c, *_: c.subscribe(self._filter, 1)
+            client.on_subscribe = lambda *_: self._note(None)
+            client.on_message = self._receive
+            try:
+                client.connect("127.0.0.1", self._port, keepalive=5)
+            except OSError:
+                time.sleep(0.02)
+                continue
+            self._client = client
+            while not self._ended.is_set() and client.loop(0.05) == paho.MQTT_ERR_SUCCESS:
+                pass
+            client.disconnect()
+            client.loop(0.05)
+
+    def _receive(self, client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+        self._note(message)
+        if self.on_message:
+            self.on_message(client, message)
+
+    def _note(self, message: paho.MQTTMessage | None) -> None:
+        with self._changed:
+            if message is None:
+                self._subscriptions += 1
+            else:
+                self.messages.append(message)
+            self._changed.notify_all()
+
+    def payloads(self, suffix: str) -> list[str]:
+        """Payloads of the topics that end in ``suffix``, in order of arrival."""
+        return [m.payload.decode() for m in list(self.messages) if m.topic.endswith(suffix)]
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        assert self._client is not None
+        self._client.publish(topic, payload, 1, retain)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Wait until messages make the condition true."""
+        with self._changed:
+            assert self._changed.wait_for(condition, TIMEOUT_S), [m.topic for m in self.messages]
+
+    def wait_for(self, suffix: str, payload: str) -> None:
+        self.wait(lambda: payload in self.payloads(suffix))
+
+    def wait_until_subscribed(self, times: int = 1) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._subscriptions >= times, TIMEOUT_S)
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A running broker."""
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        hint = "no mosquitto here; install it: sudo apt-get install mosquitto"
+        pytest.fail(hint) if os.environ.get("CI") else pytest.skip(hint)
+    started = Broker(program, tmp_path)
+    started.start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def client(broker: Broker) -> Iterator[Callable[[str], Client]]:
+    """A factory of subscribers, each ready to receive."""
+    made: list[Client] = []
+
+    def make(topic_filter: str) -> Client:
+        made.append(Client(broker.port, topic_filter))
+        made[-1].wait_until_subscribed()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def box_config(broker: Broker, tmp_path: Path) -> Callable[..., BoxConfig]:
+    """A box at the broker; keywords go to its ``mqtt`` section."""
+
+    def make(**mqtt: object) -> BoxConfig:
+        document = {
+            "station": {"site": "plant1", "line": "l3", "station": "s2"},
+            "bundle": str(tmp_path / "bundle"),
+            "trigger": {"source": "interval", "period_ms": 100.0},
+            "cameras": {"top": {"kind": "replay", "parts": str(tmp_path)}},
+            "sync": {"max_skew_ms": 5.0},
+            "decision": {"deadline_ms": 250.0},
+            "runtime": {"backend": "openvino"},
+            "mqtt": {"host": "127.0.0.1", "port": broker.port, **mqtt},
+            "outbox": {"path": str(tmp_path / "outbox.db")},
+        }
+        return parse_document(BoxConfig, document, what="box", error=ConfigError)
+
+    return make
+
+
+@pytest.fixture
+def make_result() -> Callable[..., Result]:
+    """Results that differ in number and verdict."""
+
+    def make(number: int, verdict: VerdictName = "OK") -> Result:
+        sample = from_json(Result, SAMPLE.read_bytes())
+        return sample.model_copy(update={"result_id": f"r-{number}", "verdict": verdict, "seq": number})
+
+    return make
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Wait until a condition holds; fail after ``TIMEOUT_S``."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not condition():
+            assert time.monotonic() < deadline, "did not happen in time"
+            time.sleep(0.01)
+
+    return wait

@@ -1,0 +1,363 @@
+"""The link against a real broker: presence, retained documents, decisions that never come twice."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edgeflow.clock import utc_text
+from edgeflow.config import BoxConfig
+from edgeflow.contracts.messages import (
+    Birth,
+    BundleInfo,
+    CameraInfo,
+    CameraStatus,
+    Decision,
+    State,
+    from_json,
+)
+from edgeflow.errors import ConfigError
+from edgeflow.mqtt import Acked, LinkEvent, MqttLink
+
+if TYPE_CHECKING:
+    from tests.system.conftest import Broker, Client
+
+ROOT = "edgeflow/v1/plant1/l3/s2"
+Clients = Callable[[str], "Client"]
+Boxes = Callable[..., BoxConfig]
+Until = Callable[[Callable[[], bool]], None]
+
+
+def decision(number: int) -> Decision:
+    return Decision(
+        result_id=f"r-{number}",
+        trigger_id=f"t-{number}",
+        part_id="p",
+        verdict="OK",
+        reason="",
+        seq=number,
+        session="session-a",
+        acquired_at=utc_text(),
+        valid_until=utc_text(),
+    )
+
+
+def state(detail: str) -> State:
+    return State(
+        session="session-a", state="Ready", detail=detail, recipe="bracket", ready=True, at=utc_text()
+    )
+
+
+def birth() -> Birth:
+    bundle = BundleInfo(name="bracket", sha256="0" * 64, backend="openvino", precision="int8")
+    return Birth(
+        session="session-a",
+        edgeflow_version="0",
+        bundle=bundle,
+        config_sha256="0" * 64,
+        cameras=(CameraInfo(view="top", kind="replay", source="parts"),),
+        message_schemas=("edgeflow/result/1",),
+        at=utc_text(),
+    )
+
+
+@pytest.fixture
+def link_to() -> Iterator[Callable[[BoxConfig], MqttLink]]:
+    """A factory of started links."""
+    made: list[MqttLink] = []
+
+    def make(config: BoxConfig) -> MqttLink:
+        made.append(MqttLink(config, "session-a"))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for link in made:
+        link.stop()
+
+
+Links = Callable[[BoxConfig], MqttLink]
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_the_box_announces_itself_and_says_goodbye(version: str, client: Clients, box_config: Boxes) -> None:
+    link = MqttLink(box_config(version=version), "session-a")
+    link.publish_birth(birth())
+    link.publish_state(state("starting"))
+    link.publish_camera_status(CameraStatus(session="s", view="top", status="online", at=utc_text()))
+    watcher = client(f"{ROOT}/#")
+    link.start()
+    watcher.wait(lambda: len(watcher.messages) == 4)
+    late = client(f"{ROOT}/#")
+    late.wait(lambda: len(late.messages) == 4)
+    assert {m.topic.removeprefix(ROOT) for m in late.messages if m.retain} == {
+        "/availability",
+        "/birth",
+        "/state",
+        "/camera/top/status",
+    }
+    assert from_json(Birth, late.payloads("/birth")[0].encode()) == birth()
+    assert late.payloads("/availability") == ["online"]
+    link.stop()
+    assert not link.connected
+    watcher.wait_for("/availability", "stopped")
+    assert watcher.payloads("/availability") == ["online", "stopped"]  # no last will after a goodbye
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_the_broker_reports_a_killed_box_as_offline(
+    version: str, broker: Broker, client: Clients, box_config: Boxes, tmp_path: Path
+) -> None:
+    config = tmp_path / "box.json"
+    config.write_text(box_config(version=version).model_dump_json())
+    script = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from edgeflow.config import BoxConfig\n"
+        "from edgeflow.mqtt import MqttLink\n"
+        "MqttLink(BoxConfig.model_validate_json(Path(sys.argv[1]).read_text()), 'session-a').start()\n"
+        "time.sleep(60)\n"
+    )
+    watcher = client(f"{ROOT}/availability")
+    box = subprocess.Popen([sys.executable, "-c", script, str(config)])
+    watcher.wait_for("/availability", "online")
+    box.kill()
+    box.wait()
+    watcher.wait_for("/availability", "offline")
+    if version == "5":
+        assert ("session", "session-a") in user_properties(watcher.messages[-1])
+
+
+def user_properties(message: Any) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = message.properties.UserProperty
+    return found
+
+
+def test_messages_carry_their_properties(
+    client: Clients, box_config: Boxes, link_to: Links, until: Until
+) -> None:
+    watcher = client(f"{ROOT}/+")
+    link = link_to(box_config())
+    until(lambda: link.connected)
+    assert link.publish_decision(decision(7))
+    link.publish_result(b"{}", schema="edgeflow/result/1", session="older", seq=3, replayed=True)
+    watcher.wait(lambda: len(watcher.messages) == 3)
+    _, sent, result = watcher.messages
+    assert sent.properties.ContentType == "application/json"
+    assert sent.properties.MessageExpiryInterval == 1  # the broker must not keep it for a sleeping gate
+    assert not sent.retain
+    assert user_properties(sent) == [
+        ("schema", "edgeflow/decision/1"),
+        ("session", "session-a"),
+        ("seq", "7"),
+    ]
+    assert user_properties(result) == [
+        ("schema", "edgeflow/result/1"),
+        ("session", "older"),
+        ("seq", "3"),
+        ("replayed", "true"),
+    ]
+
+
+def test_the_socket_sends_at_once_and_notices_a_dead_network(
+    box_config: Boxes, link_to: Links, until: Until
+) -> None:
+    link = link_to(box_config())
+    until(lambda: link.connected)
+    live = link._connection.live
+    assert live is not None
+    sock = live.client.socket()
+    assert isinstance(sock, socket.socket)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+    if sys.platform == "linux":
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2000
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_a_decision_never_comes_after_a_broker_restart(
+    version: str, broker: Broker, client: Clients, box_config: Boxes, link_to: Links, until: Until
+) -> None:
+    link = link_to(box_config(version=version))
+    gate = client(f"{ROOT}/+")
+    until(lambda: link.connected)
+    broker.freeze()
+    assert link.publish_decision(decision(1))  # on its way, and never confirmed
+    broker.kill()
+    until(lambda: not link.connected)
+    assert not link.publish_decision(decision(2))
+    assert link.decisions_unsent == 1
+    broker.start()
+    gate.wait_until_subscribed(2)
+    until(lambda: link.connected)
+    assert link.publish_decision(decision(3))
+    gate.wait(lambda: bool(gate.payloads("/decision")))
+    assert [json.loads(payload)["result_id"] for payload in gate.payloads("/decision")] == ["r-3"]
+
+
+def test_the_latest_documents_are_back_after_a_broker_restart(
+    broker: Broker, client: Clients, box_config: Boxes, link_to: Links, until: Until
+) -> None:
+    link = link_to(box_config())
+    link.publish_state(state("starting"))
+    until(lambda: link.connected)
+    broker.kill()
+    until(lambda: not link.connected)
+    link.publish_state(state("running"))
+    broker.start()
+    until(lambda: link.connected)
+    watcher = client(f"{ROOT}/#")
+    watcher.wait(lambda: len(watcher.messages) >= 2)
+    watcher.wait_for("/availability", "online")
+    assert json.loads(watcher.payloads("/state")[-1])["detail"] == "running"
+
+
+def test_an_unreachable_broker_is_told_once_and_stops_nothing(
+    broker: Broker, box_config: Boxes, link_to: Links, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.kill()
+    with caplog.at_level(logging.INFO, logger="edgeflow"):
+        link = link_to(box_config())
+        assert not link.publish_decision(decision(1))
+        link.publish_state(state("starting"))
+        until(lambda: link._connection.number >= 3)
+        assert "mqtt.host and mqtt.port" in link.problem
+        broker.start()
+        until(lambda: link.connected)
+    assert link.problem == ""
+    told = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(told) == 1
+    assert "nothing listens there" in told[0]
+
+
+def test_an_unknown_name_is_told(box_config: Boxes, link_to: Links, until: Until) -> None:
+    link = link_to(box_config(host="no-such-host.invalid"))
+    until(lambda: "name not found; check mqtt.host" in link.problem)
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_a_wrong_password_is_told_without_it_and_a_corrected_one_is_taken(
+    version: str,
+    broker: Broker,
+    box_config: Boxes,
+    link_to: Links,
+    until: Until,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    program = shutil.which("mosquitto_passwd")
+    assert program is not None, "mosquitto_passwd comes with mosquitto"
+    users, secret = tmp_path / "users", tmp_path / "secret"
+    subprocess.run([program, "-c", "-b", str(users), "box7", "right-word"], check=True, timeout=30)
+    broker.kill()
+    broker.settings = f"allow_anonymous false\npassword_file {users}"
+    broker.start()
+    secret.write_text("wrong-word\n")
+    with caplog.at_level(logging.DEBUG):
+        link = link_to(box_config(version=version, username="box7", password_file=str(secret)))
+        until(lambda: "mqtt.username and mqtt.password_file" in link.problem)
+        secret.write_text("right-word\n")
+        until(lambda: link.connected)
+    assert "-word" not in caplog.text
+
+
+def test_missing_files_are_all_told_at_start(box_config: Boxes, tmp_path: Path) -> None:
+    tls = {name: str(tmp_path / f"{name}.pem") for name in ("ca", "cert", "key")}
+    link = MqttLink(box_config(tls=tls, password_file=str(tmp_path / "secret")), "session-a")
+    with pytest.raises(ConfigError) as caught:
+        link.start()
+    text = str(caught.value)
+    assert all(name in text for name in ("tls.ca", "tls.cert", "tls.key", "password_file", "mqtt.username"))
+    link.stop()
+
+
+def test_a_topic_root_with_wildcards_is_refused(box_config: Boxes) -> None:
+    with pytest.raises(ConfigError, match=r"mqtt\.root"):
+        MqttLink(box_config(root="plant/#"), "session-a").start()
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate for the loopback address, and its key."""
+    cert, key = folder / f"{name}.pem", folder / f"{name}.key"
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("no openssl program here to make certificates")
+    subprocess.run(
+        [program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        + ["-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", f"/CN={name}"]
+        + ["-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    return cert, key
+
+
+def test_an_encrypted_connection_with_a_client_certificate(
+    broker: Broker, box_config: Boxes, link_to: Links, until: Until, tmp_path: Path
+) -> None:
+    server_cert, server_key = certificate(tmp_path, "server")
+    box_cert, box_key = certificate(tmp_path, "box")
+    broker.kill()
+    broker.settings = (
+        f"allow_anonymous true\ncertfile {server_cert}\nkeyfile {server_key}\n"
+        f"cafile {box_cert}\nrequire_certificate true"
+    )
+    broker.start()
+    tls = {"ca": str(server_cert), "cert": str(box_cert), "key": str(box_key)}
+    link = link_to(box_config(tls=tls))
+    until(lambda: link.connected)
+
+
+# The handshake fails inside paho, which leaves the refused socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore:.*unclosed.*SSLSocket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_foreign_certificate_and_a_broken_file_are_told(
+    broker: Broker, box_config: Boxes, link_to: Links, until: Until, tmp_path: Path
+) -> None:
+    cert, key = certificate(tmp_path, "server")
+    other, _ = certificate(tmp_path, "other")
+    broken = tmp_path / "broken.pem"
+    broken.write_text("no certificate")
+    broker.kill()
+    broker.settings = f"allow_anonymous true\ncertfile {cert}\nkeyfile {key}"
+    broker.start()
+    foreign = link_to(box_config(tls={"ca": str(other)}))
+    until(lambda: "certificate is refused" in foreign.problem and "mqtt.tls" in foreign.problem)
+    unusable = link_to(box_config(tls={"ca": str(broken)}))
+    until(lambda: "mqtt.tls.ca" in unusable.problem)
+
+
+def test_acks_are_heard_and_nonsense_is_ignored(
+    client: Clients, box_config: Boxes, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[LinkEvent] = []
+    link = MqttLink(box_config(), "session-a")
+    link.listen(heard.append)
+    link.start()
+    until(lambda: link.connected)
+    consumer = client("unused")
+    for payload in (b"", b"\xff", b"[]", b'{"result_ids": []}', b"x" * 300_000):
+        consumer.publish(f"{ROOT}/result/ack", payload)
+    consumer.publish(f"{ROOT}/result/ack", b'{"schema": "edgeflow/ack/1", "result_ids": ["r-1", "r-2"]}')
+    until(lambda: any(isinstance(event, Acked) for event in heard))
+    link.stop()
+    assert [event for event in heard if isinstance(event, Acked)] == [Acked(result_ids=("r-1", "r-2"))]
+    assert caplog.text.count("result/ack: ignored") == 5
+
+
+def test_two_boxes_with_one_client_id_are_told(
+    box_config: Boxes, link_to: Links, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = link_to(box_config(client_id="same"))
+    until(lambda: first.connected)
+    link_to(box_config(client_id="same"))
+    until(lambda: "check mqtt.client_id" in caplog.text)

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Debian packages that a step needs: installed through apt as root, named in one copyable command otherwise.
+set -eu
+PYTHON=${PYTHON:-python3}
+
+need() { packages="$packages $1"; }
+packages=""
+for purpose in "$@"; do
+    case $purpose in
+    venv) "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || need python3-venv ;;
+    test)
+        command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || need mosquitto
+        ;;
+    render) ;;
+    *) echo "unknown purpose: $purpose" >&2; exit 2 ;;
+    esac
+done
+[ -n "$packages" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing$packages"
+    apt-get update -qq
+    # A freshly installed Mosquitto would start as a service; the tests start their own.
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+else
+    echo "missing packages; run:  sudo apt-get install -y$packages" >&2
+    # Without venv nothing can go on; the tests name what they lack themselves.
+    case " $* " in *" venv "*) exit 1 ;; esac
+fi
