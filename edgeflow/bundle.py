@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 
 from edgeflow.contracts.images import RgbImage, decode_image
-from edgeflow.contracts.manifest import MANIFEST_NAME, GoldenPart, Manifest, parse_manifest
+from edgeflow.contracts.manifest import MANIFEST_NAME, RECORDED, Graph, GoldenPart, Manifest, parse_manifest
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics
 from edgeflow.errors import IntegrityError, UsageError
 
@@ -26,11 +26,21 @@ MAX_FILES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenExpectation:
-    """What the trained model computes for a golden part: maps (V, h, w), views (V,), part score."""
+    """What was computed for a golden part at export.
+
+    Attributes:
+        maps: by the trained model, (V, h, w), before pixel statistics.
+        recorded: graph id → maps by that graph, for quantized graphs.
+        part: the trained model's raw part score.
+    """
 
     maps: FloatArray
-    views: FloatArray
+    recorded: Mapping[str, FloatArray]
     part: float
+
+    def maps_for(self, graph: Graph) -> FloatArray:
+        """What a graph must reproduce: fp32 the trained model, int8 what it gave itself at export."""
+        return self.maps if graph.precision == "fp32" else self.recorded[graph.id]
 
 
 class Bundle:
@@ -130,7 +140,13 @@ class Bundle:
     def golden_expectation(self, part: GoldenPart) -> GoldenExpectation:
         """What the trained model computes for a golden part."""
         arrays = self._arrays(part.expected)
-        return GoldenExpectation(maps=arrays["maps"], views=arrays["views"], part=float(arrays["part"]))
+        recorded = {
+            key.removeprefix(RECORDED): maps for key, maps in arrays.items() if key.startswith(RECORDED)
+        }
+        quantized = {graph.id for graph in self.manifest.graphs if graph.precision != "fp32"}
+        if not {"maps", "part"} <= set(arrays) or not quantized <= set(recorded):
+            raise IntegrityError(f"{self.path}: {part.expected} lacks expected maps; export the bundle again")
+        return GoldenExpectation(maps=arrays["maps"], recorded=recorded, part=float(arrays["part"]))
 
     def _arrays(self, name: str) -> Mapping[str, FloatArray]:
         try:

@@ -6,10 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from edgeflow.contracts.document import Document, parse_document
-from edgeflow.contracts.strict_yaml import read_yaml, read_yaml_text
+from edgeflow.contracts.document import Document, Text, parse_document
+from edgeflow.contracts.manifest import ViewId
+from edgeflow.contracts.problems import ON_COMMAND_LINE
+from edgeflow.contracts.strict_yaml import Lines, read_yaml, read_yaml_text
 from edgeflow.errors import ConfigError
 
 __all__ = [
@@ -30,8 +32,24 @@ __all__ = [
     "load_config",
 ]
 
-TopicLevel = Annotated[str, StringConstraints(pattern=r"^[^/+#\s\x00$]+$", max_length=64)]
-ViewId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+TopicLevel = Annotated[
+    str,
+    Text(pattern=r"^[^/+#\s\x00$]{1,64}$", words="a name of 1 to 64 characters without spaces or / + # $"),
+]
+TopicRoot = Annotated[
+    str,
+    Text(
+        pattern=r"^[^/+#\s\x00$]+(/[^/+#\s\x00$]+)*$",
+        words="names separated by single slashes, without spaces or + # $",
+    ),
+]
+HostName = Annotated[
+    str, Text(pattern=r"^[^\s/@]+$", words="a host name or address alone, without mqtt:// and user")
+]
+FourCc = Annotated[str, Text(pattern=r"^[A-Za-z0-9]{4}$", words="4 letters or digits such as MJPG")]
+DeviceName = Annotated[
+    str, Text(pattern=r"^[A-Za-z0-9_.:,-]+$", words="a device such as CPU, GPU, NPU or GPU.1")
+]
 Milliseconds = Annotated[float, Field(gt=0, le=3_600_000)]
 PolicyVerdict = Literal["undecided", "ng"]
 
@@ -80,7 +98,7 @@ class OpenCvConfig(Document):
     width: int | None = Field(default=None, gt=0)
     height: int | None = Field(default=None, gt=0)
     fps: float | None = Field(default=None, gt=0)
-    fourcc: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{4}$")] | None = None
+    fourcc: FourCc | None = None
     open_timeout_ms: Milliseconds = 5000
     read_timeout_ms: Milliseconds = 2000
     loop: bool = Field(default=False, description="start a file again at its end")
@@ -111,7 +129,7 @@ class RuntimeConfig(Document):
 
     backend: Literal["openvino", "onnxruntime"]
     precision: Literal["fp32", "int8"] = "int8"
-    device: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:,-]+$")] = "CPU"
+    device: DeviceName = "CPU"
     threads: int = Field(default=0, ge=0, le=1024, description="0: one per core")
     cache_dir: Path | None = None
 
@@ -133,11 +151,11 @@ class TlsConfig(Document):
 class MqttConfig(Document):
     """The broker. Secrets come from a file, never from this one."""
 
-    host: str = Field(min_length=1)
+    host: HostName
     port: int = Field(default=1883, ge=1, le=65535)
     version: Literal["5", "3.1.1"] = "5"
     keepalive_s: int = Field(default=5, ge=1, le=3600)
-    root: str | None = Field(
+    root: TopicRoot | None = Field(
         default=None, description="topic root; default edgeflow/v1/{site}/{line}/{station}"
     )
     client_id: str | None = None
@@ -193,11 +211,14 @@ class BoxConfig(Document):
 
     @model_validator(mode="after")
     def _free_replay_needs_a_rate(self) -> BoxConfig:
-        for view, camera in self.cameras.items():
-            if isinstance(camera, ReplayConfig) and (self.trigger.source == "free") != (
-                camera.rate_hz is not None
-            ):
-                raise ValueError(f"cameras.{view}.rate_hz goes with trigger.source: free, and only with it")
+        free = self.trigger.source == "free"
+        wrong = [
+            f"cameras.{view}.rate_hz"
+            for view, camera in self.cameras.items()
+            if isinstance(camera, ReplayConfig) and free != (camera.rate_hz is not None)
+        ]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: goes with trigger.source: free, and only with it")
         return self
 
 
@@ -211,8 +232,9 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> BoxConfig:
         ConfigError: with every problem, each with its path, line and what is allowed.
     """
     data, lines = read_yaml(path)
-    for override in overrides:
-        _override(data, override)
+    problems = [problem for override in overrides for problem in _override(data, lines, override)]
+    if problems:
+        raise ConfigError("a setting on the command line cannot be used", problems=problems)
     config = parse_document(BoxConfig, data, what=str(path), error=ConfigError, lines=lines)
     return _absolute(config, path.resolve().parent)
 
@@ -222,20 +244,31 @@ def config_sha256(config: BoxConfig) -> str:
     return hashlib.sha256(config.model_dump_json().encode()).hexdigest()
 
 
-def _override(data: object, override: str) -> None:
+def _override(data: object, lines: Lines, override: str) -> list[str]:
+    """Replace one value in ``data``, or say why that cannot be done."""
     key, separator, text = override.partition("=")
     steps = key.split(".")
     if not separator or not all(steps):
-        raise ConfigError(f"--set {override}: write it as key.path=value")
-    value, _ = read_yaml_text(text or "null", what=f"--set {key}")
+        return [f"--set {override}: write it as key.path=value"]
+    try:
+        value, _ = read_yaml_text(text or "null", what=f"--set {key}")
+    except ConfigError as error:
+        return ["; ".join([error.message, *error.problems])]
     target = data
     for step in steps[:-1]:
         if not isinstance(target, dict) or not isinstance(target.setdefault(step, {}), dict):
-            raise ConfigError(f"--set {key}: '{step}' is not a section")
+            return [f"--set {key}: '{step}' is not a section"]
         target = target[step]
     if not isinstance(target, dict):
-        raise ConfigError(f"--set {key}: the file is not a mapping of keys")
+        return [f"--set {key}: the file is not a mapping of keys"]
     target[steps[-1]] = value
+    replaced = tuple(steps)
+    for path in [path for path in lines if path[: len(replaced)] == replaced]:
+        del lines[path]
+    lines[replaced] = ON_COMMAND_LINE
+    for n in range(1, len(steps)):  # sections that this made
+        lines.setdefault(replaced[:n], ON_COMMAND_LINE)
+    return []
 
 
 def _absolute(config: BoxConfig, base: Path) -> BoxConfig:
@@ -243,7 +276,9 @@ def _absolute(config: BoxConfig, base: Path) -> BoxConfig:
 
     def resolved(value: object) -> object:
         if isinstance(value, Path):
-            return base / value.expanduser()
+            return _against(base, value)
+        if isinstance(value, OpenCvConfig) and _names_a_file(value.source):
+            return value.model_copy(update={"source": str(_against(base, Path(value.source)))})
         if isinstance(value, Document):
             return value.model_copy(update={name: resolved(v) for name, v in value})
         if isinstance(value, dict):
@@ -254,3 +289,15 @@ def _absolute(config: BoxConfig, base: Path) -> BoxConfig:
     if not isinstance(result, BoxConfig):
         raise TypeError("a box configuration resolves to itself")
     return result
+
+
+def _against(base: Path, path: Path) -> Path:
+    try:
+        return base / path.expanduser()
+    except RuntimeError as cause:
+        raise ConfigError(f"{path}: {cause}; write the whole path") from cause
+
+
+def _names_a_file(source: str) -> bool:
+    """Whether a camera's source is neither a URL nor a number, which the driver refuses."""
+    return "://" not in source and not source.lstrip("-").isdigit()

@@ -32,6 +32,8 @@ _BACKOFF_S = (0.5, 5.0)
 _ANSWER_TIMEOUT_S = 5.0
 _JOIN_S = 1.0
 _LOOP_S = 0.5
+_SHORT_S = 2.0
+_SHORT_IN_A_ROW = 3
 _IN_FLIGHT = 20  # what Mosquitto announces; a broker that allows less is heeded
 
 
@@ -70,6 +72,9 @@ class Connection:
         self._number = 0
         self._in_flight = _IN_FLIGHT
         self._problem = ""
+        self._told = ""
+        self._accepted_s = 0.0
+        self._short_lives = 0
         self._stopping = threading.Event()
         self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -173,6 +178,7 @@ class Connection:
             client.disconnect()
             return
         self._problem = ""
+        self._accepted_s = time.monotonic()
         logger.info("MQTT broker %s: connected as %s", self._where, self._client_id)
         self._live = Live(client=client, number=self._number)
         self._greet(self._live)
@@ -183,12 +189,26 @@ class Connection:
         was_live, self._live = self._live is not None, None
         if was_live and not self._stopping.is_set():
             from_broker = flags.is_disconnect_packet_from_server
-            self._report(refusal(reason, _SETTINGS) if from_broker else "connection lost; trying again")
+            self._report(refusal(reason, _SETTINGS) if from_broker else self._lost())
+
+    def _lost(self) -> str:
+        """Why a connection may have gone without a word from the broker."""
+        if time.monotonic() - self._accepted_s >= _SHORT_S:
+            self._short_lives, self._told = 0, ""
+            return "connection lost; trying again"
+        self._short_lives += 1
+        if self._short_lives < _SHORT_IN_A_ROW:
+            return "connection lost soon after it stood; trying again"
+        return (
+            "connection lost again and again soon after it stood; does another client use the id "
+            f"'{self._client_id}'? check {_SETTINGS.client_id}"
+        )
 
     def _report(self, problem: str) -> None:
-        """Log a problem once, and again when it changes."""
-        if problem != self._problem:
-            self._problem = problem
+        """Log a problem once, and again when it changes or after a while without one."""
+        self._problem = problem
+        if problem != self._told:
+            self._told = problem
             logger.warning("MQTT broker %s: %s", self._where, problem)
 
     @property

@@ -52,7 +52,8 @@ def decide(view_set: ViewSet, scores: Scores | None, failure: str, policy: Polic
     verdict, reason = _judge(view_set, scores, failure, policy)
     if late_ms > 0 and verdict != "NG":
         verdict = _mapped(policy.decision.on_late)
-        reason = f"late: decided {late_ms:.0f} ms after the deadline of {policy.decision.deadline_ms:g} ms"
+        late = f"late: decided {late_ms:.1f} ms after the deadline of {policy.decision.deadline_ms:g} ms"
+        reason = f"{reason}; {late}" if reason else late
     thresholds = policy.thresholds
     finite = scores if scores is not None and _all_finite(scores) else None
     return Verdict(
@@ -70,7 +71,7 @@ def _judge(view_set: ViewSet, scores: Scores | None, failure: str, policy: Polic
         return _mapped(policy.sync.on_missing), f"missing views: {', '.join(view_set.missing)}"
     if view_set.fault:
         return "UNDECIDED", view_set.fault
-    if scores is None:
+    if failure or scores is None:
         return "UNDECIDED", failure or "not scored"
     return judge_scores(scores, policy.thresholds)
 

@@ -17,7 +17,7 @@ MAX_REGIONS = 16
 THRESHOLD_LEVEL = 128
 """Place of the threshold on the colour scale, of 255: the scale ends at twice the threshold."""
 
-_HEAT_SHARE = 0.45
+_HEAT_SHARE = 0.6
 _SCALED_AT_THE_END = 255 / THRESHOLD_LEVEL
 
 
@@ -42,8 +42,10 @@ def heat_overlay(image: RgbImage, anomaly_map: FloatArray, scale: Scale) -> RgbI
     levels = np.clip(relative / _SCALED_AT_THE_END, 0.0, 1.0).astype(np.float32)
     resized = cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR)
     heat = cv2.applyColorMap(np.rint(resized * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
-    mixed = cv2.addWeighted(image, 1.0 - _HEAT_SHARE, cv2.cvtColor(heat, cv2.COLOR_BGR2RGB), _HEAT_SHARE, 0.0)
-    return np.asarray(mixed, np.uint8)
+    # Fully laid on from the threshold up; below it ever thinner, so that normal surface stays visible.
+    share = _HEAT_SHARE * np.minimum(resized * _SCALED_AT_THE_END, 1.0)[:, :, np.newaxis]
+    mixed = image * (1.0 - share) + cv2.cvtColor(heat, cv2.COLOR_BGR2RGB) * share
+    return np.asarray(np.rint(mixed), np.uint8)
 
 
 def find_regions(

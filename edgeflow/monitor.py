@@ -27,7 +27,7 @@ from rich.text import Text
 from edgeflow.broker import Settings, connect_failure, new_client, refusal
 from edgeflow.config import MqttConfig
 from edgeflow.errors import ConfigError, HardwareError
-from edgeflow.monitor_board import Board, Part, Seen, json_line, plain_line, read_message
+from edgeflow.monitor_board import DEFAULT_ROOT, Board, Part, Seen, json_line, plain_line, read_message
 
 __all__ = ["PASSWORD_VARIABLE", "BrokerUrl", "parse_url", "render", "run_monitor"]
 
@@ -80,7 +80,7 @@ def parse_url(url: str) -> BrokerUrl:
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise ConfigError("the broker's URL is none; write mqtt://host:1883 or mqtts://host:8883")
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ConfigError("the broker's URL ends after the port; topics are given by root and station")
+        raise ConfigError("the broker's URL ends after the port; topics are given apart from it")
     tls = parts.scheme == "mqtts"
     password = unquote(parts.password) if parts.password else os.environ.get(PASSWORD_VARIABLE)
     return BrokerUrl(
@@ -95,8 +95,7 @@ def parse_url(url: str) -> BrokerUrl:
 def run_monitor(
     url: str,
     *,
-    root: str = "edgeflow/v1",
-    station: str | None = None,
+    topic: str = f"{DEFAULT_ROOT}/#",
     ca: Path | None = None,
     as_json: bool = False,
     count: int | None = None,
@@ -107,28 +106,33 @@ def run_monitor(
 
     Args:
         url: see :func:`parse_url`.
-        root: topics below which to listen, without wildcards.
-        station: ``site/line/station`` to show only that one.
+        topic: topics to watch; one without wildcards means all below it.
         ca: certificate authority for ``mqtts``; the system's by default.
 
     Raises:
-        ConfigError: the URL, the credentials, the rights or the certificate authority.
+        ConfigError: the URL, the topic, the credentials, the rights or the certificate authority.
         HardwareError: the broker cannot be reached.
     """
     address = parse_url(url)
-    root = root.removesuffix("/#").strip("/")
-    base = "/".join(level for level in (root, (station or "").strip("/")) if level)
-    if set(base) & set("+#"):
-        raise ConfigError("root and station are topics without wildcards")
-    topic_filter = f"{base}/#" if base else "#"
+    topic_filter = _topic_filter(topic)
     board = Board()
     with _stopped_by_signals() as stop, _display(board, as_json=as_json) as show:
-        for seen in _Watcher(address, topic_filter, root, ca).messages(stop):
+        for seen in _Watcher(address, topic_filter, ca).messages(stop):
             if seen is not None:
                 board.add(seen)
             show(seen)
             if count is not None and board.results >= count:
                 return
+
+
+def _topic_filter(topic: str) -> str:
+    levels = topic.split("/")
+    misplaced = "#" in levels[:-1] or any(len(level) > 1 and set(level) & set("+#") for level in levels)
+    if not topic or misplaced or "\x00" in topic:
+        raise ConfigError(
+            f"{topic!r}: not a topic to watch; '+' stands for one whole level, '#' for all the rest at the end"
+        )
+    return topic if set(topic) & set("+#") else f"{topic.rstrip('/')}/#"
 
 
 def render(board: Board) -> Group:
@@ -205,10 +209,9 @@ def _stopped_by_signals() -> Iterator[_Stop]:
 class _Watcher:
     """Messages below a topic filter, over as many connections as it takes; the first one must succeed."""
 
-    def __init__(self, address: BrokerUrl, topic_filter: str, root: str, ca: Path | None) -> None:
+    def __init__(self, address: BrokerUrl, topic_filter: str, ca: Path | None) -> None:
         self._address = address
         self._filter = topic_filter
-        self._root = root
         self._tls = _tls_context(ca) if address.tls else None
         self._inbox: deque[Seen] = deque()
         self._subscribed = False
@@ -274,7 +277,7 @@ class _Watcher:
         self._subscribed = not self._refusal
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
-        seen = read_message(message.topic, bytes(message.payload), self._root)
+        seen = read_message(message.topic, bytes(message.payload))
         if seen is not None:
             self._inbox.append(seen)
 

@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from edgeflow.contracts.messages import Decision, Message, Result, State, VerdictName, from_json
 from edgeflow.errors import DataError
 
-__all__ = ["Board", "Part", "Seen", "Station", "json_line", "plain_line", "read_message"]
+__all__ = ["DEFAULT_ROOT", "Board", "Part", "Seen", "Station", "json_line", "plain_line", "read_message"]
+
+DEFAULT_ROOT = "edgeflow/v1"
+"""Left out of the names of stations, for brevity."""
 
 _MESSAGES: dict[str, type[Message]] = {"decision": Decision, "result": Result, "state": State}
 _AVAILABILITY = ("online", "offline", "stopped")
@@ -125,10 +128,10 @@ class Board:
             self._parts.popitem(last=False)
 
 
-def read_message(topic: str, payload: bytes, root: str) -> Seen | None:
-    """Read one message below ``root``; None for topics of no interest. Never raises."""
+def read_message(topic: str, payload: bytes) -> Seen | None:
+    """Read one message; None for topics of no interest. Never raises."""
     name, _, kind = topic.rpartition("/")
-    station = _printable(name.removeprefix(f"{root}/"))
+    station = _printable(name.removeprefix(f"{DEFAULT_ROOT}/"))
     text = _printable(payload.decode("utf-8", "replace"))
     if kind == "availability":
         problem = "" if text in _AVAILABILITY else f"not one of {', '.join(_AVAILABILITY)}"

@@ -21,7 +21,7 @@ class GoldenCheck:
     """One golden part on one graph.
 
     Attributes:
-        error: largest relative map error against the trained model.
+        error: largest relative error of the maps against those expected.
         score, expected_score: scaled part scores.
     """
 
@@ -67,7 +67,7 @@ def verify_scorer(bundle: Bundle, graph: Graph, scorer: Scorer, *, device: str) 
         check = GoldenCheck(
             graph=graph.id,
             part_id=part.part_id,
-            error=relative_error(scores.maps, standardise(expected.maps, statistics)),
+            error=relative_error(scores.maps, standardise(expected.maps_for(graph), statistics)),
             tolerance=graph.tolerance,
             score=scaled(scores.part, scale),
             expected_score=scaled(expected.part, scale),

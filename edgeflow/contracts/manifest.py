@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from edgeflow.contracts.document import Document, parse_document
+from edgeflow.contracts.document import Document, Text, parse_document
 from edgeflow.errors import IntegrityError
 
 __all__ = [
     "MANIFEST_NAME",
+    "RECORDED",
     "SCHEMA_VERSION",
     "AccuracyReport",
     "FileRecord",
@@ -23,18 +25,27 @@ __all__ = [
     "Scoring",
     "Tensor",
     "Thresholds",
+    "ViewId",
     "ViewSpec",
     "parse_manifest",
 ]
 
 MANIFEST_NAME = "manifest.json"
+RECORDED = "recorded/"
+"""Prefix of a golden file's arrays that hold a quantized graph's own maps."""
 SCHEMA_VERSION = "1.0"
 
 # Relative, forward slashes, no dot-segments: the only names a bundle may hold.
 EntryName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")
 ]
-ViewId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+ViewId = Annotated[
+    str,
+    Text(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        words="a name of up to 64 letters, digits, . _ or -, beginning with a letter or digit",
+    ),
+]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -117,10 +128,8 @@ class Graph(Document):
     weights: EntryName | None = None
     input: Tensor
     output: Tensor
-    measured_error: float = Field(
-        ge=0, description="largest relative map error against torch on golden parts"
-    )
-    tolerance: float = Field(gt=0, description="verify refuses a larger relative map error")
+    measured_error: float = Field(ge=0, description="largest relative map error against torch, at export")
+    tolerance: float = Field(gt=0, description="verify refuses a larger relative error of golden maps")
 
     @property
     def id(self) -> str:
@@ -128,11 +137,13 @@ class Graph(Document):
 
 
 class GoldenPart(Document):
-    """A part with the expected anomaly maps of the trained model in torch."""
+    """A part with its expected anomaly maps: the trained model's, and each quantized graph's own."""
 
     part_id: str
     images: dict[ViewId, EntryName]
-    expected: EntryName = Field(description="npz: maps (V, h, w) float32, views (V,), part ()")
+    expected: EntryName = Field(
+        description="npz: maps (V, h, w), part (), recorded/<graph id> (V, h, w); float32"
+    )
 
 
 class AccuracyReport(Document):
@@ -211,20 +222,23 @@ class Manifest(Document):
 
 
 def parse_manifest(text: bytes, *, what: str) -> Manifest:
-    """Read a manifest; a newer major version is refused before any other field is looked at.
+    """Read a manifest; another major version is refused before any other field is looked at.
 
     Raises:
-        IntegrityError: not JSON, newer major version, or any field missing, unknown or wrong.
+        IntegrityError: not JSON, another major version, or any field missing, unknown or wrong.
     """
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as cause:
         raise IntegrityError(f"{what}: {MANIFEST_NAME} is not JSON: {cause}") from cause
     version = data.get("schema_version") if isinstance(data, dict) else None
-    major, _, _ = str(version).partition(".")
-    if major.isdigit() and int(major) > int(SCHEMA_VERSION.partition(".")[0]):
+    match = re.match(r"0*([0-9]+)(\.|$)", str(version))
+    known = SCHEMA_VERSION.partition(".")[0]
+    if match and match[1] != known:
+        newer = (len(match[1]), match[1]) > (len(known), known)  # not as int: Python limits the digits
         raise IntegrityError(
-            f"{what}: manifest version {version} is newer than this edgeflow reads ({SCHEMA_VERSION}); "
-            "update edgeflow on this box, or export the bundle with the box's version"
+            f"{what}: manifest version {str(version)[:20]} is {'newer' if newer else 'older'} than this "
+            f"edgeflow reads ({SCHEMA_VERSION}); {'update edgeflow on this box, or ' if newer else ''}"
+            "export the bundle with the box's version"
         )
     return parse_document(Manifest, data, what=f"{what}: {MANIFEST_NAME}", error=IntegrityError)

@@ -59,10 +59,15 @@ def find_parts(
         raise DataError(f"{root}: no such folder; give the folder that holds the recorded parts")
     problems: list[str] = []
     jsons = root / "realiad_jsons"
-    if jsons.is_dir():
-        parts = _real_iad(root, _choose_class(jsons, class_name), problems)
-    else:
-        parts = _folder_per_part(root, problems)
+    try:
+        if jsons.is_dir():
+            parts = _real_iad(root, _choose_class(jsons, class_name), problems)
+        else:
+            parts = _folder_per_part(root, problems)
+    except OSError as cause:
+        raise DataError(
+            f"{cause.filename or root}: cannot be read: {cause.strerror}; check its rights"
+        ) from cause
     if not parts and not problems:
         raise DataError(
             f"{root}: holds no parts; expected realiad_jsons/<class>.json, "
@@ -71,6 +76,9 @@ def find_parts(
     wanted = tuple(views) if views is not None else _common_views(parts)
     for part in parts:
         problems += _view_problems(part, wanted)
+        extra = [view for view in part.images if view not in wanted] if views is None else []
+        if extra:
+            problems.append(f"part {part.part_id}: view {', '.join(extra)}, which most parts have not")
     if problems:
         raise DataError(f"{root}: {len(problems)} problem(s) with its parts", problems=problems)
     return tuple(parts)
@@ -85,7 +93,10 @@ def _choose_class(folder: Path, class_name: str | None) -> Path:
             raise DataError(f"{folder}: no class '{class_name}'; found: {names}")
         return path
     if len(found) != 1:
-        raise DataError(f"{folder}: {len(found)} classes, choose one by name; found: {names}")
+        what = (
+            f"{len(found)} classes, choose one by name; found: {names}" if found else "no <class>.json in it"
+        )
+        raise DataError(f"{folder}: {what}")
     return found[0]
 
 
@@ -99,8 +110,9 @@ def _real_iad(root: Path, path: Path, problems: list[str]) -> list[RecordedPart]
             for entry in document[split]:
                 groups[split, str(Path(entry["image_path"]).parent)].append(entry)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as cause:
+        why = f"key {cause} is missing" if isinstance(cause, KeyError) else cause
         raise DataError(
-            f"{path}: not a Real-IAD description: {cause!r}; see the data set's JSON files"
+            f"{path}: not a Real-IAD description: {why}; see the data set's JSON files"
         ) from cause
     parts = []
     for (split, folder), entries in groups.items():
@@ -119,7 +131,7 @@ def _real_iad(root: Path, path: Path, problems: list[str]) -> list[RecordedPart]
             label = str(entry.get("anomaly_class", normal))
             labels |= {label} - {normal}
             mask = entry.get("mask_path")
-            masks[view] = base / mask if mask and label != normal else None
+            masks[view] = base / str(mask) if mask and label != normal else None
         parts.append(
             RecordedPart(
                 part_id=folder,
@@ -148,7 +160,7 @@ def _folder_per_part(root: Path, problems: list[str]) -> list[RecordedPart]:
 
 
 def _common_views(parts: list[RecordedPart]) -> tuple[str, ...]:
-    """The views most parts have; with none in the majority the first part's."""
+    """The views that most parts have; of equally frequent ones the first part's."""
     counts: dict[tuple[str, ...], int] = defaultdict(int)
     for part in parts:
         counts[tuple(part.images)] += 1
@@ -169,4 +181,4 @@ def _view_problems(part: RecordedPart, wanted: tuple[str, ...]) -> list[str]:
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
-    return [(int(run), "") if run.isdigit() else (-1, run) for run in re.split(r"(\d+)", text) if run]
+    return [(int(run), "") if run.isdecimal() else (-1, run) for run in re.split(r"(\d+)", text) if run]

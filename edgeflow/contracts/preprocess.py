@@ -30,7 +30,7 @@ def prepare(image: RgbImage, view: ViewSpec, spec: Preprocessing) -> npt.NDArray
     Raises:
         DataError: not an RGB image, or smaller than the view's crop.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise DataError(f"view '{view.id}': expected uint8 (H, W, 3), got {image.dtype} {image.shape}")
     image = _crop_and_mirror(image, view)
     if image.shape[:2] == (spec.height, spec.width):

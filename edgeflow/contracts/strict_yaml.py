@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ __all__ = ["MAX_BYTES", "Lines", "read_yaml", "read_yaml_text"]
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 32
+
+_UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # no file name, and no UTF-8 text, holds these
 
 Lines = dict[tuple[str | int, ...], int]
 
@@ -114,13 +117,14 @@ def _build(
     if isinstance(node, yaml.SequenceNode):
         return [_build(loader, item, (*path, i), lines, problems) for i, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
+        return _scalar(loader, node, path, problems)
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
         if key is None or key == "<<":
-            problems.append(f"line {line}: {'merge key' if key else 'key'} that is not a plain name")
+            what = "merge key; write the values out" if key else "key that is not a plain name; use text"
+            problems.append(f"line {line}: {what}")
             continue
         here = (*path, key)
         if key in result:
@@ -130,6 +134,23 @@ def _build(
         result[key] = _build(loader, value_node, here, lines, problems)
         lines[here] = line
     return result
+
+
+def _scalar(
+    loader: _PlainLoader, node: yaml.Node, path: tuple[str | int, ...], problems: list[str]
+) -> str | int | float | bool | None:
+    """One value; what neither JSON nor a file name can hold becomes a problem."""
+    where = f"{'.'.join(str(step) for step in path)} (line {node.start_mark.line + 1})".lstrip()
+    try:
+        value: str | int | float | bool | None = loader.construct_object(node)
+    except ValueError:  # Python refuses to convert thousands of digits
+        problems.append(f"{where}: number with too many digits")
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        problems.append(f"{where}: number too large")
+    if isinstance(value, str) and _UNUSABLE.search(value):
+        problems.append(f"{where}: text holds a character that cannot be used")
+    return value
 
 
 def _one_line(cause: yaml.YAMLError) -> str:

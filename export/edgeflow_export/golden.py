@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
 
-from edgeflow.contracts.manifest import GoldenPart, Scale
+from edgeflow.contracts.manifest import RECORDED, GoldenPart, Scale
 from edgeflow.contracts.parts import RecordedPart
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import DataError
@@ -19,16 +19,16 @@ __all__ = ["Expected", "choose_golden", "golden_files"]
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What the trained model computes for one part.
+    """What was computed for one part.
 
     Attributes:
-        maps: (V, h, w), before pixel statistics.
-        views: raw view scores (V,).
-        part: raw part score.
+        maps: by the trained model, (V, h, w), before pixel statistics.
+        recorded: quantized graph id → its maps.
+        part: the trained model's raw part score.
     """
 
     maps: FloatArray
-    views: FloatArray
+    recorded: Mapping[str, FloatArray]
     part: float
 
 
@@ -65,6 +65,7 @@ def golden_files(
         images[view] = name
     arrays = f"golden/{index}/expected.npz"
     buffer = io.BytesIO()
-    np.savez(buffer, maps=expected.maps, views=expected.views, part=np.float32(expected.part))
+    recorded = {f"{RECORDED}{graph}": maps for graph, maps in expected.recorded.items()}
+    np.savez(buffer, maps=expected.maps, part=np.float32(expected.part), **recorded)
     files[arrays] = buffer.getvalue()
     return GoldenPart(part_id=part.part_id, images=images, expected=arrays), files

@@ -32,6 +32,8 @@ CLEAN_SHARE = 0.2
 MEMORY_BYTES = 1 << 30  # prepared images kept in memory; the rest is decoded again
 _COVERED = 0.06  # share of a feature cell that makes it defective; less, but not none, is left out
 _IGNORE = -1
+_CLIPPED = 5 / 8  # share of height and width that an example shows
+_GRID = 16  # the network's coarsest stride
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +65,8 @@ class _Images:
 
 
 def make_example(image: RgbImage, donor: RgbImage, rng: np.random.Generator) -> Example:
-    """A varied image with up to three synthetic defects."""
-    image = vary(image, rng)
+    """A varied clipping of an image, with up to three synthetic defects; (H, W) as the clipping's."""
+    image, donor = vary(_clipping(image, rng), rng), _clipping(donor, rng)
     kinds = np.zeros(image.shape[:2], np.uint8)
     if rng.random() >= CLEAN_SHARE:
         for _ in range(int(rng.integers(1, 4))):
@@ -123,6 +125,13 @@ def train_extractor(
             future.cancel()
     extractor = model.extractor.to("cpu", memory_format=torch.contiguous_format)
     return extractor.eval().requires_grad_(requires_grad=False)
+
+
+def _clipping(image: RgbImage, rng: np.random.Generator) -> RgbImage:
+    """A random part of the image: the network sees no further, and a step costs less than half."""
+    sizes = [max(min(side, _GRID), round(side * _CLIPPED / _GRID) * _GRID) for side in image.shape[:2]]
+    y, x = (int(rng.integers(0, side - size + 1)) for side, size in zip(image.shape, sizes, strict=False))
+    return image[y : y + sizes[0], x : x + sizes[1]]
 
 
 class _Segmenter(nn.Module):
@@ -215,7 +224,7 @@ def _step(model: _Segmenter, optimizer: torch.optim.AdamW, images: Tensor, kinds
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
-    return float(loss)
+    return float(loss.detach())
 
 
 def cell_targets(kinds: Tensor, size: Sequence[int]) -> Tensor:

@@ -7,7 +7,7 @@ north (+y) and west (-x), each towards one side camera.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,7 +65,8 @@ class Face:
     origin: Array
     x_axis: Array
     y_axis: Array
-    half_size: tuple[float, float]
+    low: tuple[float, float]
+    high: tuple[float, float]
     keep_out: tuple[tuple[float, float, float], ...] = ()
     radius_mm: float | None = None
 
@@ -81,7 +82,7 @@ class Face:
 
     def is_clear(self, flat: Array, margin_mm: float) -> bool:
         """Whether all points (n, 2) stay that far inside the face and off its features."""
-        if np.any(np.abs(flat) > np.asarray(self.half_size) - margin_mm):
+        if np.any(flat < np.asarray(self.low) + margin_mm) or np.any(flat > np.asarray(self.high) - margin_mm):
             return False
         return all(
             np.all(np.hypot(flat[:, 0] - x, flat[:, 1] - y) > radius + margin_mm) for x, y, radius in self.keep_out
@@ -127,7 +128,8 @@ def faces(dims: Dimensions) -> dict[str, Face]:
         origin=np.array([0.0, 0.0, dims.plate]),
         x_axis=np.array([1.0, 0.0, 0.0]),
         y_axis=np.array([0.0, 1.0, 0.0]),
-        half_size=(half - dims.chamfer, half - dims.chamfer),
+        low=(dims.chamfer - half, dims.chamfer - half),
+        high=(half - dims.chamfer, half - dims.chamfer),
         keep_out=(
             (0.0, 0.0, dims.boss_radius + dims.fillet),
             *((*centre, 7.0) for centre in SCREWS.values()),
@@ -144,14 +146,16 @@ def faces(dims: Dimensions) -> dict[str, Face]:
             origin=np.cross(along, Z) * half,
             x_axis=along,
             y_axis=Z,
-            half_size=(flat_half, dims.plate - dims.chamfer),
+            low=(-flat_half, 0.0),
+            high=(flat_half, dims.plate - dims.chamfer),
             keep_out=features,
         )
     result["boss"] = Face(
-        origin=np.array([0.0, 0.0, (dims.plate + dims.height + dims.fillet) / 2]),
+        origin=np.zeros(3),
         x_axis=np.array([0.0, 1.0, 0.0]),
         y_axis=Z,
-        half_size=(np.pi * dims.boss_radius, (dims.height - dims.plate - dims.fillet) / 2 - 1.0),
+        low=(-np.pi * dims.boss_radius, dims.plate + dims.fillet),
+        high=(np.pi * dims.boss_radius, dims.height - 1.0),
         radius_mm=dims.boss_radius,
     )
     return result
@@ -207,21 +211,20 @@ def _edge_rings(dims: Dimensions, chip: Chip | None) -> tuple[Array, Array]:
 
 def _edge(dims: Dimensions, chip: Chip | None) -> list[Solid]:
     """The chamfer round the flange; where it is chipped, the broken surface instead."""
-    lower, upper = _edge_rings(dims, chip)
+    whole = band([ring(points[:, :2], points[:, 2]) for points in _edge_rings(dims, None)])
     if chip is None:
-        return [("milled", band([ring(lower[:, :2], lower[:, 2]), ring(upper[:, :2], upper[:, 2])]))]
-    middle = int(np.argmax(chip.profile))
-    order = np.roll(np.arange(len(lower)), len(lower) // 2 - middle)
+        return [("milled", whole)]
+    count = len(chip.profile)
+    gone = np.flatnonzero(chip.profile > 0)
+    kept = ~np.isin(whole.triangles % (count + 1) % count, gone).any(axis=1)  # columns of a closed band
+    order = np.roll(np.arange(count), count // 2 - int(np.argmax(chip.profile)))
     broken = np.flatnonzero(chip.profile[order] > 0)
-    first, last = int(broken[0]) - 1, int(broken[-1]) + 1
-    columns = order[first : last + 1]
+    columns = order[int(broken[0]) - 1 : int(broken[-1]) + 2]
+    lower, upper = _edge_rings(dims, chip)
     share = np.linspace(0.0, 1.0, len(chip.roughness_mm))[:, None, None]
-    rows = lower[columns] * (1 - share) + upper[columns] * share
-    _, normals = outline(dims)
-    inward = np.column_stack([-normals[columns], np.full(len(columns), -0.7)])
-    rows += chip.roughness_mm[:, columns, None] * inward
-    whole = np.concatenate([order[last:], order[: first + 1]])
-    return [("milled", band([lower[whole], upper[whole]])), ("fracture", band(rows))]
+    inward = np.column_stack([-outline(dims)[1][columns], np.full(len(columns), -0.7)])
+    rows = lower[columns] * (1 - share) + upper[columns] * share + chip.roughness_mm[:, columns, None] * inward
+    return [("milled", replace(whole, triangles=whole.triangles[kept])), ("fracture", band(rows))]
 
 
 def _flange(dims: Dimensions, changes: Changes) -> list[Solid]:
@@ -342,7 +345,10 @@ def _screw(seat: Array, turn: float) -> list[Solid]:
     corners = ring(hexagon, 5.2)
     walls = [band([corners[k : k + 2], corners[k : k + 2] - 3.0 * Z]) for k in range(6)]
     floor = face(hexagon, [], 2.2 * Z, np.eye(3)[0], np.eye(3)[1])
-    return [("black_steel", moved(merge([side, top, *walls, floor]), np.eye(3), seat))]
+    return [
+        ("black_steel", moved(merge([side, top]), np.eye(3), seat)),
+        ("socket", moved(merge([*walls, floor]), np.eye(3), seat)),
+    ]
 
 
 def _plug(dims: Dimensions, changes: Changes) -> list[Solid]:

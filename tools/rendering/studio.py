@@ -19,7 +19,7 @@ os.environ.setdefault("LP_NUM_THREADS", "1")
 
 import pyvista as pv
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkFloatArray, vtkLogger
+from vtkmodules.vtkCommonCore import vtkFloatArray, vtkLogger, vtkUnsignedCharArray
 from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
 
 __all__ = ["SUPERSAMPLING", "Lighting", "Shot", "Studio", "Surface"]
@@ -124,6 +124,12 @@ class Studio:
         mapper.ScalarVisibilityOff()
         actor.SetMapper(mapper)
         look = actor.GetProperty()
+        if name == "tray":  # matt, dark and far behind: it takes the lamps' light, but mirrors no dome
+            look.SetInterpolationToGouraud()
+            look.SetAmbient(0.55)
+            look.SetDiffuse(0.45)
+            actor.SetTexture(self._texture(name, variant % VARIANTS)[0])
+            return actor
         look.SetInterpolationToPBR()
         look.SetColor(*material.colour)  # linear, as the shader takes it
         look.SetMetallic(material.metallic)
@@ -141,11 +147,12 @@ class Studio:
         if key not in self._textures:
             made = make_texture(MATERIALS[name], variant)
             pair = pv.Texture(np.ascontiguousarray(made.colour)), pv.Texture(np.ascontiguousarray(made.slope))
-            pair[0].UseSRGBColorSpaceOn()
+            pair[0].SetUseSRGBColorSpace(name != "tray")
             for texture in pair:
                 texture.MipmapOn()
                 texture.InterpolateOn()
                 texture.RepeatOn()
+                texture.SetMaximumAnisotropicFiltering(1.0)  # costly in software, and supersampling does its work
             self._textures[key] = pair
         return self._textures[key]
 
@@ -158,12 +165,14 @@ class Studio:
         camera.SetViewAngle(view.view_angle_deg)
         camera.SetClippingRange(near, far)
         self._window.Render()
-        last, pixels = self._side - 1, self._window
-        code = vtkFloatArray()
-        pixels.GetZbufferData(0, 0, last, last, code)
-        share = vtk_to_numpy(code).reshape(self._side, self._side)[::-1]
-        colour = self._plotter.screenshot(return_img=True)
-        return Shot(colour=np.asarray(colour), depth_mm=near * far / (far - share * (far - near)))
+        side, colour, depth = self._side, vtkUnsignedCharArray(), vtkFloatArray()
+        self._window.GetPixelData(0, 0, side - 1, side - 1, 1, colour, 0)
+        self._window.GetZbufferData(0, 0, side - 1, side - 1, depth)
+        share = vtk_to_numpy(depth).reshape(side, side)[::-1]
+        return Shot(
+            colour=vtk_to_numpy(colour).reshape(side, side, 3)[::-1].copy(),
+            depth_mm=near * far / (far - share * (far - near)),
+        )
 
 
 def _tray() -> Mesh:

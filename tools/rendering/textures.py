@@ -29,11 +29,12 @@ class Material:
 
 MATERIALS = {
     "milled": Material(colour=(0.66, 0.67, 0.68), metallic=1.0, roughness=0.38, finish="milled"),
-    "sawn": Material(colour=(0.58, 0.59, 0.60), metallic=1.0, roughness=0.46, finish="brushed"),
+    "sawn": Material(colour=(0.62, 0.63, 0.64), metallic=1.0, roughness=0.50, finish="brushed"),
     "turned": Material(colour=(0.70, 0.71, 0.72), metallic=1.0, roughness=0.34, finish="brushed"),
     "cast": Material(colour=(0.40, 0.41, 0.42), metallic=0.85, roughness=0.62, finish="cast"),
     "tray": Material(colour=(0.030, 0.034, 0.040), metallic=0.0, roughness=0.75, finish="moulded"),
-    "bore": Material(colour=(0.30, 0.30, 0.31), metallic=1.0, roughness=0.45),
+    "bore": Material(colour=(0.15, 0.15, 0.155), metallic=1.0, roughness=0.45),
+    "socket": Material(colour=(0.02, 0.02, 0.02), metallic=0.3, roughness=0.5),
     "race": Material(colour=(0.72, 0.72, 0.73), metallic=1.0, roughness=0.22),
     "black_steel": Material(colour=(0.075, 0.075, 0.08), metallic=0.6, roughness=0.42),
     "brass": Material(colour=(0.72, 0.47, 0.15), metallic=1.0, roughness=0.34),
@@ -78,12 +79,13 @@ def dome(height: int = 64) -> NDArray[np.float32]:
     """The inspection cell's light dome as a linear panorama (height, 2·height, 3), zenith in the last row."""
     elevation = np.linspace(-np.pi / 2, np.pi / 2, height)[:, None]
     azimuth = np.linspace(-np.pi, np.pi, 2 * height, endpoint=False)[None, :]
-    light = 0.10 + 0.45 * np.clip(np.sin(elevation), 0.0, 1.0) ** 0.7 + 0.0 * azimuth
+    light = 0.24 + 0.42 * np.clip(np.sin(elevation), 0.0, 1.0) ** 0.7 + 0.0 * azimuth
     for centre, height_rad, width, tall, power in (
-        (0.6, 0.75, 0.45, 0.22, 2.6),
-        (2.7, 0.95, 0.40, 0.20, 2.0),
-        (-1.9, 0.65, 0.50, 0.18, 2.3),
-        (-0.4, 0.25, 0.25, 0.12, 1.2),
+        (0.6, 1.00, 0.50, 0.20, 1.5),
+        (2.7, 0.90, 0.45, 0.18, 1.2),
+        (-1.9, 0.95, 0.55, 0.20, 1.4),
+        (-0.6, 0.15, 0.50, 0.12, 0.7),
+        (1.7, 0.10, 0.50, 0.10, 0.6),
     ):
         away = np.angle(np.exp(1j * (azimuth - centre)))
         light = light + power * _soft_box(away / width) * _soft_box((elevation - height_rad) / tall)

@@ -17,16 +17,18 @@ class CompactNet(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_conv(3, 16, stride=2), _conv(16, 32, stride=2), _conv(32, 32))
-        self.body = nn.Sequential(_conv(32, 64, stride=2), _conv(64, 64), _conv(64, 64))
-        self.context = nn.Sequential(_conv(64, 96, stride=2), _conv(96, 96), nn.Conv2d(96, channels, 1))
-        self.detail = nn.Conv2d(64, channels, 3, padding=1, bias=False)
+        self.stem = nn.Sequential(_conv(3, 16, stride=2), _conv(16, 32, stride=2))
+        self.body = nn.Sequential(_conv(32, 64, stride=2), _conv(64, 64))
+        self.context = nn.Sequential(_conv(64, 96, stride=2), _conv(96, 96), _conv(96, 96))
+        self.from_body = nn.Conv2d(64, channels, 1, bias=False)
+        self.from_context = nn.Conv2d(96, channels, 1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.body(self.stem(x))
-        context = F.interpolate(self.context(x), size=x.shape[-2:], mode="nearest")
-        features: Tensor = self.norm(self.detail(x) + context)
+        details = self.body(self.stem(x))
+        context = self.from_context(self.context(details))
+        context = F.interpolate(context, size=details.shape[-2:], mode="nearest")
+        features: Tensor = self.norm(self.from_body(details) + context)
         return features
 
 

@@ -71,12 +71,12 @@ def published_state(state: Mapping[str, Tensor], shape: FlowShape) -> dict[str, 
         CheckpointError: tensors are missing or left over; all are named.
     """
     source = dict(state)
-    missing: list[str] = []
+    problems: list[str] = []
     result: dict[str, Tensor] = {}
 
     def take(name: str) -> Tensor:
         if name not in source:
-            missing.append(name)
+            problems.append(f"missing: {name}")
             return torch.zeros(1)
         return source.pop(name)
 
@@ -85,10 +85,12 @@ def published_state(state: Mapping[str, Tensor], shape: FlowShape) -> dict[str, 
             prefix = f"module_list.{index}.s{net}."
             for name, tensors in _net_tensors(shape.graph, prefix).items():
                 parts = [take(tensor) for tensor in tensors]
-                if not missing:
+                if len({part.shape for part in parts}) > 1:
+                    problems.append(f"not of one shape, or missing: {', '.join(tensors)}")
+                elif not problems:
                     join = torch.stack if name.startswith(_PER_SENDER) else torch.cat
                     result[f"blocks.{block}.net{net}.{name}"] = join(parts)
-    problems = [f"missing: {name}" for name in missing] + [f"not used: {name}" for name in sorted(source)]
+    problems += [f"not used: {name}" for name in sorted(source)]
     if problems:
         raise CheckpointError("published Multi-Flow checkpoint does not fit its graph", problems=problems)
     return result

@@ -1,0 +1,231 @@
+"""All cameras of a box together, on recorded parts."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeflow.capture import OVERRUN, Capture, check_views
+from edgeflow.clock import monotonic_ns
+from edgeflow.config import BoxConfig
+from edgeflow.errors import CameraError, ConfigError
+from edgeflow.synchronizer import ViewSet
+
+VIEWS = ("top", "left", "right")
+PART_COUNT = 6
+TIMEOUT_MS = 5000.0
+PARTS = [f"part{n}" for n in range(PART_COUNT)]
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """Part k has grey level 10·k + v in view number v."""
+    for number, part in enumerate(PARTS):
+        folder = tmp_path / "recorded" / part
+        folder.mkdir(parents=True)
+        for offset, view in enumerate(VIEWS):
+            Image.new("RGB", (4, 3), (10 * number + offset,) * 3).save(folder / f"{view}.png")
+    return tmp_path / "recorded"
+
+
+def box(
+    parts: Path,
+    *,
+    period_ms: float | None = 20.0,
+    timeout_ms: float = TIMEOUT_MS,
+    cameras: dict[str, object] | None = None,
+    **replay: object,
+) -> BoxConfig:
+    recorded = {view: {"kind": "replay", "parts": parts, **replay} for view in VIEWS}
+    source = "free" if period_ms is None else "interval"
+    document = {
+        "station": {"site": "s", "line": "l", "station": "t"},
+        "bundle": parts,
+        "trigger": {"source": source, "period_ms": period_ms, "timeout_ms": timeout_ms},
+        "cameras": {**recorded, **(cameras or {})},
+        "sync": {"max_skew_ms": 1000.0},
+        "decision": {"deadline_ms": 1000.0},
+        "runtime": {"backend": "openvino"},
+        "mqtt": {"host": "localhost"},
+        "outbox": {"path": parts / "outbox.db"},
+    }
+    return BoxConfig.model_validate(document)
+
+
+def captured(config: BoxConfig) -> list[ViewSet]:
+    with Capture(config, VIEWS, "s") as capture:
+        return list(capture.view_sets())
+
+
+def test_a_recording_comes_out_complete_and_in_order(parts: Path) -> None:
+    sets = captured(box(parts, period_ms=50.0))
+    assert [s.part_id for s in sets] == PARTS
+    assert [s.trigger_id for s in sets] == [f"s-{n:06d}" for n in range(1, PART_COUNT + 1)]
+    for number, view_set in enumerate(sets):
+        assert (view_set.missing, view_set.fault) == ((), "")
+        for offset, view in enumerate(VIEWS):
+            frame = view_set.frames[view]
+            assert int(frame.image[0, 0, 0]) == 10 * number + offset
+            assert frame.captured_ns >= view_set.triggered_ns
+
+
+def test_paced_recordings_come_out_as_matching_sets(parts: Path) -> None:
+    sets = captured(box(parts, period_ms=None, rate_hz=20.0))
+    complete = [s for s in sets if not s.missing]
+    assert complete
+    assert [s.part_id for s in complete] == sorted(s.part_id for s in complete)
+    for view_set in complete:
+        assert (view_set.skew_ms, view_set.fault) == (0.0, "")
+        assert view_set.part_id in PARTS
+
+
+def test_a_damaged_image_costs_one_view_of_one_part(parts: Path) -> None:
+    (parts / "part2" / "left.png").write_bytes(b"\x89PNG damaged")
+    sets = captured(box(parts, period_ms=50.0))
+    assert [s.part_id for s in sets] == PARTS
+    assert [s.missing for s in sets] == [(), (), ("left",), (), (), ()]
+
+
+def test_nobody_waits_for_a_frame_that_is_known_to_be_lost(parts: Path) -> None:
+    (parts / "part0" / "left.png").write_bytes(b"\x89PNG damaged")
+    with Capture(box(parts, period_ms=60_000.0), VIEWS, "s") as capture:
+        view_set = next(capture.view_sets())
+        assert monotonic_ns() - view_set.triggered_ns < TIMEOUT_MS * 1e6
+    assert view_set.missing == ("left",)
+
+
+def test_a_slow_consumer_gets_overruns_in_order_and_never_a_gap(parts: Path) -> None:
+    with Capture(box(parts, period_ms=5.0), VIEWS, "s") as capture:
+        view_sets = capture.view_sets()
+        first = next(view_sets)
+        capture._assembler.join(10)  # every other set is waiting now
+        sets = [first, *view_sets]
+    assert [s.trigger_id for s in sets] == [f"s-{n:06d}" for n in range(1, PART_COUNT + 1)]
+    assert [s.part_id for s in sets] == PARTS
+    assert [s.fault for s in sets[1:]] == [OVERRUN, OVERRUN, OVERRUN, "", ""]
+    assert [len(s.frames) for s in sets[1:]] == [0, 0, 0, 3, 3]
+    assert all(s.missing == () for s in sets)
+
+
+def test_a_looping_recording_goes_on_until_it_is_stopped(parts: Path) -> None:
+    with Capture(box(parts, period_ms=10.0, loop=True), VIEWS, "s") as capture:
+        sets = []
+        for view_set in capture.view_sets():
+            sets.append(view_set)
+            if len(sets) == PART_COUNT + 2:
+                capture.stop()
+    assert len(sets) >= PART_COUNT + 2
+    assert [s.trigger_id for s in sets] == [f"s-{n:06d}" for n in range(1, len(sets) + 1)]
+    assert [s.part_id for s in sets if s.frames] == [
+        PARTS[n % PART_COUNT] for n, s in enumerate(sets) if s.frames
+    ]
+
+
+@pytest.fixture
+def sigusr1() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGUSR1)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("sigusr1")
+def test_stop_works_from_a_signal_handler(parts: Path) -> None:
+    with Capture(box(parts, period_ms=10.0, loop=True), VIEWS, "s") as capture:
+        signal.signal(signal.SIGUSR1, lambda *_: capture.stop())
+        count = 0
+        for _ in capture.view_sets():
+            count += 1
+            signal.raise_signal(signal.SIGUSR1)
+    assert count >= 1
+
+
+def test_stopped_before_its_first_trigger_nothing_comes_out(parts: Path) -> None:
+    with Capture(box(parts), VIEWS, "s") as capture:
+        capture.stop()
+        assert list(capture.view_sets()) == []
+
+
+def test_stopping_free_cameras_ends_the_view_sets(parts: Path) -> None:
+    with Capture(box(parts, period_ms=None, rate_hz=100.0, loop=True), VIEWS, "s") as capture:
+        sets = list(islice(capture.view_sets(), 2))
+        capture.stop()
+        assert len(sets) == 2
+        assert len(list(capture.view_sets())) < 50
+
+
+def test_closing_ends_the_view_sets_too(parts: Path) -> None:
+    with Capture(box(parts, loop=True), VIEWS, "s") as capture:
+        view_sets = capture.view_sets()
+        next(view_sets)
+    assert len(list(view_sets)) < 50
+    capture.close()
+
+
+def test_a_shorter_recording_leaves_its_view_missing(parts: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short" / "part0"
+    short.mkdir(parents=True)
+    (parts / "part0" / "left.png").rename(short / "left.png")
+    Image.new("RGB", (4, 3)).save(parts / "part0" / "left.png")
+    cameras: dict[str, object] = {"left": {"kind": "replay", "parts": short.parent}}
+    sets = captured(box(parts, period_ms=50.0, cameras=cameras))
+    assert [s.missing for s in sets] == [(), *[("left",)] * (PART_COUNT - 1)]
+
+
+def test_all_cameras_that_cannot_be_opened_are_named_at_once(parts: Path, tmp_path: Path) -> None:
+    cameras: dict[str, object] = {
+        "top": {"kind": "replay", "parts": tmp_path / "nowhere"},
+        "right": {"kind": "opencv", "source": "0"},
+    }
+    capture = Capture(box(parts, cameras=cameras), VIEWS, "s")
+    with pytest.raises(CameraError, match="2 of 3 cameras cannot be opened") as error, capture:
+        pass
+    assert error.value.exit_code == 6
+    top, right = error.value.problems
+    assert "camera 'top'" in top
+    assert "no such folder" in top
+    assert "/dev/v4l/by-id" in right
+    assert not any(worker._thread.is_alive() for worker in capture._workers.values())
+
+
+def test_cameras_and_views_that_do_not_agree_are_all_named(parts: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_views(box(parts), ("top", "back", "bottom"))
+    assert error.value.problems == (
+        "cameras.back: missing; the bundle has this view",
+        "cameras.bottom: missing; the bundle has this view",
+        "cameras.left: no view of the bundle; its views: top, back, bottom",
+        "cameras.right: no view of the bundle; its views: top, back, bottom",
+    )
+    check_views(box(parts), ("right", "left", "top"))
+
+
+def test_every_camera_has_a_status(parts: Path) -> None:
+    with Capture(box(parts, period_ms=10.0, loop=True), VIEWS, "s") as capture:
+        for view_set in islice(capture.view_sets(), 3):
+            assert not view_set.missing
+        statuses = capture.statuses()
+    assert list(statuses) == list(VIEWS)
+    assert {health.status for health in statuses.values()} == {"online"}
+    assert all(health.fps and health.fps > 0 for health in statuses.values())
+
+
+def test_a_view_that_never_answers_expires_although_no_frame_comes(parts: Path) -> None:
+    """A video of one frame in 100 s stands in for a camera that does not answer."""
+    video = parts.parent / "slow.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 0.01, (48, 32))
+    for _ in range(3):
+        writer.write(np.zeros((32, 48, 3), np.uint8))
+    writer.release()
+    cameras: dict[str, object] = {"left": {"kind": "opencv", "source": str(video)}}
+    config = box(parts, period_ms=60_000.0, timeout_ms=100.0, cameras=cameras)
+    with Capture(config, VIEWS, "s") as capture:
+        view_set = next(capture.view_sets())
+    assert (view_set.trigger_id, view_set.missing) == ("s-000001", ("left",))
+    assert list(view_set.frames) == ["top", "right"]
