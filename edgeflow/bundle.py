@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 
 from edgeflow.contracts.images import RgbImage, decode_image
-from edgeflow.contracts.manifest import MANIFEST_NAME, RECORDED, Graph, GoldenPart, Manifest, parse_manifest
+from edgeflow.contracts.manifest import MANIFEST_NAME, RECORDED, GoldenPart, Graph, Manifest, parse_manifest
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics
 from edgeflow.errors import IntegrityError, UsageError
 

@@ -130,7 +130,7 @@ def _topic_filter(topic: str) -> str:
     misplaced = "#" in levels[:-1] or any(len(level) > 1 and set(level) & set("+#") for level in levels)
     if not topic or misplaced or "\x00" in topic:
         raise ConfigError(
-            f"{topic!r}: not a topic to watch; '+' stands for one whole level, '#' for all the rest at the end"
+            f"{topic!r}: not a topic to watch; '+' stands for one whole level, '#' for the rest at the end"
         )
     return topic if set(topic) & set("+#") else f"{topic.rstrip('/')}/#"
 

@@ -22,10 +22,10 @@ from typing import Any
 import click
 import paho.mqtt.client as paho
 from amqtt.broker import Broker
-from demo_summary import print_summary, write_contact_sheet
 from rich.console import Console
 from rich.live import Live
 
+from demo_summary import print_summary, write_contact_sheet
 from edgeflow.contracts.messages import Ack, Result, to_json
 from edgeflow.contracts.parts import find_parts
 from edgeflow.contracts.topics import Topics

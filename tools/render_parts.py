@@ -1,4 +1,4 @@
-"""Render a machined part from five calibrated cameras, good and with defects, as a data set in the Real-IAD layout."""
+"""Render a machined part, good and with defects, as five cameras see it, in the Real-IAD layout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from edgeflow.errors import EdgeflowError
 from rendering.contact_sheet import write_contact_sheet
@@ -21,13 +28,18 @@ COUNT = click.IntRange(min=0)
 @click.option("--train", type=COUNT, default=200, help="Good parts to train on.")
 @click.option("--test-normal", type=COUNT, default=60, help="Good parts to test on.")
 @click.option("--test-defective", type=COUNT, default=60, help="Defective parts to test on.")
-@click.option("--size", type=click.IntRange(min=64, max=2048), default=256, help="Side of the images, in pixels.")
+@click.option(
+    "--size", type=click.IntRange(min=64, max=2048), default=256, help="Side of the images, in pixels."
+)
 @click.option("--seed", type=COUNT, default=7, help="The same seed gives the same parts.")
 @click.option("--class", "class_name", default="housing", help="Name of the product in the data set.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes that render side by side.")
 @click.option("--force", is_flag=True, help="Replace an earlier rendering of this product in OUT.")
-@click.option("--contact-sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write one overview image.")
+@click.option(
+    "--contact-sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write one overview image."
+)
 def main(
+    *,
     out: Path | None,
     train: int,
     test_normal: int,
@@ -69,7 +81,9 @@ def _render_all(plan: Plan, workers: int) -> None:
         parts = list(progress.track(render(plan, workers=workers), total=sum(plan.counts)))
     write_index(plan, parts)
     took_s = time.monotonic() - started_s
-    click.echo(f"rendered {len(parts)} parts into {plan.out} in {took_s:.0f} s ({len(parts) / took_s:.1f} parts/s)")
+    click.echo(
+        f"rendered {len(parts)} parts into {plan.out} in {took_s:.0f} s ({len(parts) / took_s:.1f} parts/s)"
+    )
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def filled(mask: Mask) -> Mask:
     # A frame of background links all background that touches the border.
     framed = np.pad(mask, 1)
     cv2.floodFill(framed, None, (0, 0), 2, flags=4)
-    return (framed[1:-1, 1:-1] != 2).astype(np.uint8)
+    return np.asarray(framed[1:-1, 1:-1] != 2, np.uint8)
 
 
 def dilated(mask: Mask) -> Mask:

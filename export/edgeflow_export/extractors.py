@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,8 +74,8 @@ def extractor_identity(extractor: nn.Module, spec: ExtractorSpec) -> str:
     """A hash of all that decides what an extractor computes: its description, its code, its weights."""
     digest = hashlib.sha256(spec.model_dump_json().encode())
     if isinstance(spec, FunctionExtractor):
-        source = inspect.getsourcefile(type(extractor))
-        if source and Path(source).is_file():
+        source = getattr(sys.modules.get(spec.target.split(":")[0]), "__file__", None)
+        if source is not None:
             digest.update(Path(source).read_bytes())
     for name, tensor in sorted(extractor.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())

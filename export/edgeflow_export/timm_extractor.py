@@ -61,7 +61,7 @@ def _create(timm: Any, spec: TimmExtractor, *, indices: tuple[int, ...] | None, 
     options: dict[str, object] = {} if indices is None else {"out_indices": indices}
     try:
         model: nn.Module = timm.create_model(spec.model, pretrained=download, features_only=True, **options)
-    except Exception as cause:  # noqa: BLE001 - timm raises whatever the hub, the model or the network raise
+    except Exception as cause:
         if download:
             raise ConfigError(
                 f"extractor.model: the weights of '{spec.model}' could not be fetched: {cause}; "

@@ -7,11 +7,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support.bundles import manifest_of, rewritten
-from support.tiny import TinyProduct
 
 from edgeflow.bundle import Bundle
 from edgeflow.errors import IntegrityError, UsageError
+from support.bundles import manifest_of, rewritten
+from support.tiny import TinyProduct
 
 
 def test_a_whole_bundle_opens_and_gives_its_golden_parts(tiny: TinyProduct) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tiny import TinyProduct
 
 from edgeflow.backends.table import make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.parts import find_parts
 from edgeflow.errors import DataError
 from edgeflow.offline import find_bundle_parts, save_maps, score_parts
+from support.tiny import TinyProduct
 
 
 def copy_as_folders(parts: Path, target: Path, count: int) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.bundles import manifest_of, rewritten
-from support.tiny import TinyProduct
 
 from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import ConfigError, DeviceError, ParityError
 from edgeflow.verification import verify_graph
+from support.bundles import manifest_of, rewritten
+from support.tiny import TinyProduct
 
 
 def test_every_graph_reproduces_the_trained_model(tiny: TinyProduct) -> None:

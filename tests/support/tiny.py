@@ -45,7 +45,11 @@ def write_parts(root: Path, *, train: int, normal: int, defective: int) -> None:
 
 def _write_view(root: Path, number: int, kind: str, view: int) -> dict[str, str | None]:
     rng = np.random.default_rng([number, view])
-    ramp = np.linspace(60 + 20 * view, 160, SIZE)[None, :, None] + rng.normal(0, 4, (SIZE, SIZE, 3)) + rng.normal(0, 6)
+    ramp = (
+        np.linspace(60 + 20 * view, 160, SIZE)[None, :, None]
+        + rng.normal(0, 4, (SIZE, SIZE, 3))
+        + rng.normal(0, 6)
+    )
     folder = f"{kind}/S{number:04d}"
     stem = f"{folder}/disc_{number:04d}_{kind}_{VIEWS[view]}_{number}"
     mask = None

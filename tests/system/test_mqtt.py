@@ -242,7 +242,7 @@ def test_an_unknown_name_is_told(link_with: Links, until: Until) -> None:
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
-def test_a_wrong_password_is_told_without_it_and_a_corrected_one_is_taken(  # noqa: PLR0917 - fixtures
+def test_a_wrong_password_is_told_without_it_and_a_corrected_one_is_taken(
     version: str,
     broker: Broker,
     link_with: Links,

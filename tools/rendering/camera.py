@@ -1,4 +1,4 @@
-"""Five calibrated viewpoints round the part: one from above, four in a ring, and the file that describes them."""
+"""Five calibrated viewpoints, one from above and four in a ring, and the file that describes them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Viewpoint:
         return np.array([[focal, 0.0, centre], [0.0, focal, centre], [0.0, 0.0, 1.0]])
 
     def extrinsics(self) -> tuple[Array, Array]:
-        """Rotation (3, 3) and translation (3,) from the tray's axes to the camera's: x right, y down, z ahead."""
+        """Rotation (3, 3) and translation (3,) from tray to camera axes: x right, y down, z ahead."""
         ahead = np.subtract(self.target, self.position) / self.distance_mm
         right = np.cross(ahead, self.up)
         right /= np.linalg.norm(right)
@@ -52,7 +52,9 @@ class Viewpoint:
         return rotation, -rotation @ np.asarray(self.position)
 
 
-def _ring_view(name: str, azimuth_deg: float, elevation_deg: float, aim: tuple[float, float, float]) -> Viewpoint:
+def _ring_view(
+    name: str, azimuth_deg: float, elevation_deg: float, aim: tuple[float, float, float]
+) -> Viewpoint:
     azimuth, elevation = np.radians([azimuth_deg, elevation_deg])
     reach = DISTANCE_MM * np.cos(elevation)
     position = (

@@ -57,7 +57,9 @@ def make_room(plan: Plan, *, force: bool) -> None:
         raise UsageError(f"{plan.out} is a file; name a folder")
     if plan.out.is_dir() and any(plan.out.iterdir()):
         if not force:
-            raise UsageError(f"{plan.out} is not empty; name another folder, or replace its parts with --force")
+            raise UsageError(
+                f"{plan.out} is not empty; name another folder, or replace its parts with --force"
+            )
         shutil.rmtree(plan.out / plan.class_name, ignore_errors=True)
         plan.index_file.unlink(missing_ok=True)
     plan.index_file.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rendering.geometry import HOLES, SCREWS, Changes, Chip, Dent, Dimensions, Face, faces, outline
+from rendering.drawing import HOLES, SCREWS, Changes, Chip, Dent, Dimensions, Face, faces, outline
 from rendering.mesh import Array, Mesh, band, circle, merge
 
 __all__ = ["DEFECTS", "Defective", "draw_defect"]
@@ -28,7 +28,7 @@ def draw_defect(kind: str, dims: Dimensions, rng: np.random.Generator) -> Defect
 
 def _scratch(dims: Dimensions, rng: np.random.Generator) -> Defective:
     """A groove with raised, bright sides on one face."""
-    face = faces(dims)[str(rng.choice(["flange", "south", "east", "north", "west", "boss"]))]
+    face = faces(dims)[str(rng.choice(["flange"] * 3 + ["boss", "south", "east", "north", "west"]))]
     length, width = rng.uniform(10.0, 28.0), rng.uniform(0.9, 1.5)
     flat_lying = _is_low(face)  # a long stroke does not fit across a wall
     share = np.linspace(-0.5, 0.5, 40)
@@ -50,7 +50,9 @@ def _groove(face: Face, path: Array, width_mm: Array) -> tuple[tuple[str, Mesh],
     along = np.gradient(path, axis=0)
     left = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1)[:, None]
     half = width_mm[:, None] / 2
-    rows = [face.place(path + side * half * left, height) for side, height in ((-1, 0.22), (0, 0.05), (1, 0.22))]
+    rows = [
+        face.place(path + side * half * left, height) for side, height in ((-1, 0.22), (0, 0.05), (1, 0.22))
+    ]
     core = [face.place(path + side * half * 0.55 * left, 0.24) for side in (-1, 1)]
     return ("groove", merge([band(rows[:2]), band(rows[1:])])), ("dark_groove", band(core))
 
@@ -59,7 +61,7 @@ def _dent(dims: Dimensions, rng: np.random.Generator) -> Defective:
     """A bowl knocked into the flange's upper side or one wall."""
     name = str(rng.choice(["flange", "flange", "south", "east", "north", "west"]))
     face = faces(dims)[name]
-    radius = rng.uniform(2.6, 4.6) if name == "flange" else rng.uniform(2.4, 3.6)
+    radius = rng.uniform(2.6, 4.6) if name == "flange" else rng.uniform(3.0, 4.4)
     centre = _on_face(face, lambda: _somewhere(face, rng)[None], margin_mm=radius + 0.6)[0]
     share = np.linspace(1.0, 0.0, 12)[:, None]
     angle = np.linspace(0.0, 2 * np.pi, 49)[None, :]
@@ -91,7 +93,9 @@ def _stain(face: Face, rng: np.random.Generator) -> Mesh:
     stretch = rng.uniform(1.2, 1.9) if low else rng.uniform(0.8, 1.3)
     centre = _on_face(face, lambda: _somewhere(face, rng)[None], margin_mm=radius * 1.25)[0]
     angle = np.linspace(0.0, 2 * np.pi, 65)
-    edge = 1.0 + sum(rng.normal(0.0, 0.16 / k) * np.cos(k * angle + rng.uniform(0, 6)) for k in range(2, 7))
+    edge = np.ones_like(angle)
+    for lobes in range(2, 7):
+        edge += rng.normal(0.0, 0.16 / lobes) * np.cos(lobes * angle + rng.uniform(0, 6))
     unit = np.stack([np.cos(angle) * stretch, np.sin(angle) / stretch], axis=1)
     radii = np.linspace(1.0, 0.02, 6)[:, None, None] * radius * edge[None, :, None]
     return band(face.place(centre + radii * unit, 0.06 + 0.25 * (1 - np.linspace(1.0, 0.0, 6)[:, None] ** 2)))
@@ -174,7 +178,10 @@ def _burr(dims: Dimensions, rng: np.random.Generator) -> Defective:
     base = radius + dims.hole_excess + 0.35
     unit = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     face = faces(dims)["flange"]
-    rows = [face.place((x, y) + unit * (base + share * lean)[:, None], share**1.4 * tall) for share in (0.0, 0.5, 1.0)]
+    rows = [
+        face.place((x, y) + unit * (base + share * lean)[:, None], share**1.4 * tall)
+        for share in (0.0, 0.5, 1.0)
+    ]
     lip = merge([band(rows), band([row[::-1] for row in rows])])  # seen from both sides
     return Defective(dimensions=dims, changes=Changes(added=(("groove", lip),)))
 
@@ -194,7 +201,9 @@ def _on_face(face: Face, propose: Callable[[], Array], *, margin_mm: float) -> A
         proposal = propose()
         if face.is_clear(proposal, margin_mm):
             return proposal
-    raise RuntimeError(f"no free place of margin {margin_mm:.1f} mm; make the defect smaller or the face larger")
+    raise RuntimeError(
+        f"no free place of margin {margin_mm:.1f} mm; make the defect smaller or the face larger"
+    )
 
 
 DEFECTS: dict[str, Callable[[Dimensions, np.random.Generator], Defective]] = {

@@ -39,7 +39,9 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
         normals=np.concatenate([mesh.normals for mesh in meshes]),
         tangents=np.concatenate([mesh.tangents for mesh in meshes]),
         uv=np.concatenate([mesh.uv for mesh in meshes]),
-        triangles=np.concatenate([mesh.triangles + start for mesh, start in zip(meshes, starts, strict=True)]),
+        triangles=np.concatenate(
+            [mesh.triangles + start for mesh, start in zip(meshes, starts, strict=True)]
+        ),
     )
 
 
@@ -57,7 +59,7 @@ def moved(mesh: Mesh, rotation: Array, translation_mm: Array) -> Mesh:
 def circle(radius_mm: float, *, centre: tuple[float, float] = (0.0, 0.0), count: int = 32) -> Array:
     """Anticlockwise points (count, 2) on a circle."""
     angle = np.linspace(0.0, 2 * np.pi, count, endpoint=False)
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1) * radius_mm + np.asarray(centre)
+    return np.asarray(np.stack([np.cos(angle), np.sin(angle)], axis=1) * radius_mm + np.asarray(centre))
 
 
 def ring(outline: Array, height_mm: float | Array) -> Array:
@@ -109,7 +111,7 @@ def face(outline: Array, holes: Sequence[Array], origin: Array, x_axis: Array, y
 def disc(
     radius_mm: float, height_mm: Array, origin: Array, x_axis: Array, y_axis: Array, *, centre: Array
 ) -> Mesh:
-    """A round patch of a flat face whose height over it is given on a polar grid (rows from rim to centre)."""
+    """A round patch of a flat face; its height over it comes on a polar grid, rows from rim to centre."""
     count_rows, count_columns = height_mm.shape
     radii = np.linspace(radius_mm, radius_mm * 1e-3, count_rows)
     unit = ring(circle(1.0, count=count_columns - 1), 0.0)[:, :2]

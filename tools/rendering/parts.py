@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from rendering.camera import VIEWPOINTS
 from rendering.defects import DEFECTS, draw_defect
-from rendering.geometry import Changes, Dimensions, build
+from rendering.drawing import Changes, Dimensions
+from rendering.geometry import build
 from rendering.sensor import Image, changed, encode, expose, least_pixels
 from rendering.studio import Studio
 from rendering.variation import Conditions, draw_conditions
@@ -41,7 +42,7 @@ class PartJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One camera's view: colour (size, size, 3), and where the defect shows (size, size; 0 or 255), if it does."""
+    """One camera's view: colour (size, size, 3) and, if the defect shows, its mask (size, size)."""
 
     camera: str
     colour: NDArray[np.uint8]

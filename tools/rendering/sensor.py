@@ -34,7 +34,8 @@ def encode(light: Image, *, noise_seed: int | None) -> NDArray[np.uint8]:
     if noise_seed is not None:
         noise = np.random.default_rng(noise_seed).standard_normal(light.shape, dtype=np.float32)
         light = light + noise * np.sqrt(np.maximum(light, 0.0) * np.float32(2.0e-4) + np.float32(2.5e-6))
-    return np.rint(np.clip(light, 0.0, 1.0) ** np.float32(1 / GAMMA) * 255).astype(np.uint8)
+    code = np.rint(np.clip(light, 0.0, 1.0) ** np.float32(1 / GAMMA) * 255)
+    return np.asarray(code, dtype=np.uint8)
 
 
 def least_pixels(size: int) -> int:
@@ -43,7 +44,7 @@ def least_pixels(size: int) -> int:
 
 
 def changed(before: Image, after: Image) -> NDArray[np.uint8]:
-    """Where two noiseless pictures (size, size, 3) visibly differ: 255, else 0; all 0 below `least_pixels`."""
+    """Where two noiseless pictures (size, size, 3) visibly differ: 255, else 0; none below `least_pixels`."""
     pair = encode(before, noise_seed=None), encode(after, noise_seed=None)
     mask = (cv2.absdiff(*pair).max(axis=2) >= CHANGE_LEVELS).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
@@ -57,7 +58,7 @@ def changed(before: Image, after: Image) -> NDArray[np.uint8]:
 
 
 def _open_sky(depth_mm: Image) -> Image:
-    """The share (h, w) of the dome's light that reaches each place: less in holes, corners and beside the part."""
+    """The share (h, w) of the dome's light that reaches each place: less in holes and beside the part."""
     share = np.ones_like(depth_mm)
     for reach, range_mm, strength in ((0.010, 3.0, 0.35), (0.028, 8.0, 0.35), (0.075, 20.0, 0.35)):
         side = max(3, round(reach * depth_mm.shape[0]) * 2 + 1)

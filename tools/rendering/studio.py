@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rendering.camera import VIEWPOINTS, Viewpoint
-from rendering.geometry import Solid
+from rendering.drawing import Solid
 from rendering.mesh import Array, Mesh, moved
 from rendering.textures import MATERIALS, VARIANTS, dome, make_texture
 
@@ -30,7 +30,7 @@ TRAY_HALF_MM = 160.0
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """How one part's textures and gloss deviate: by material, the version, its shift (2,) and the roughness."""
+    """How one part's textures and gloss deviate, by material: version, shift (2,) and roughness."""
 
     variant: dict[str, int] = field(default_factory=dict)
     shift: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -58,7 +58,9 @@ class Studio:
     """An offscreen window that is opened once and takes pictures of any number of parts."""
 
     def __init__(self, size: int) -> None:
-        vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)  # it warns when it finds no X server, as intended
+        vtkLogger.SetStderrVerbosity(
+            vtkLogger.VERBOSITY_ERROR
+        )  # it warns when it finds no X server, as intended
         side = size * SUPERSAMPLING
         self._plotter = pv.Plotter(off_screen=True, window_size=(side, side), lighting=None)
         self._window = self._plotter.render_window
@@ -149,10 +151,9 @@ class Studio:
             pair = pv.Texture(np.ascontiguousarray(made.colour)), pv.Texture(np.ascontiguousarray(made.slope))
             pair[0].SetUseSRGBColorSpace(name != "tray")
             for texture in pair:
-                texture.MipmapOn()
+                texture.MipmapOff()  # costly in software; texels are as coarse as supersampled pixels
                 texture.InterpolateOn()
                 texture.RepeatOn()
-                texture.SetMaximumAnisotropicFiltering(1.0)  # costly in software, and supersampling does its work
             self._textures[key] = pair
         return self._textures[key]
 

@@ -92,7 +92,7 @@ def dome(height: int = 64) -> NDArray[np.float32]:
     lens = _soft_box((elevation - np.pi / 2) / 0.14)  # the top camera looks through a hole in the dome
     light = light * (1 - 0.6 * lens)
     tint = np.array([1.0, 0.995, 0.98])
-    return (light[..., None] * tint).astype(np.float32)
+    return np.asarray(light[..., None] * tint, dtype=np.float32)
 
 
 def _soft_box(distance: Array) -> Array:

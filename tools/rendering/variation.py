@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rendering.geometry import Dimensions
+from rendering.drawing import Dimensions
 from rendering.mesh import Array
 from rendering.studio import Lighting, Surface
 from rendering.textures import MATERIALS, VARIANTS
@@ -88,7 +88,10 @@ def _surface(rng: np.random.Generator) -> Surface:
     shifts = rng.uniform(0.0, 1.0, (len(names), 2))
     gloss = dict(zip(MATERIALS, rng.normal(0.0, 0.025, len(MATERIALS)).clip(-0.06, 0.06), strict=True))
     return Surface(
-        variant={name: int(number) for name, number in zip(names, rng.integers(0, VARIANTS, len(names)), strict=True)},
+        variant={
+            name: int(number)
+            for name, number in zip(names, rng.integers(0, VARIANTS, len(names)), strict=True)
+        },
         shift={name: (float(x), float(y)) for name, (x, y) in zip(names, shifts, strict=True)},
         roughness={name: MATERIALS[name].roughness + float(step) for name, step in gloss.items()},
     )

@@ -1,0 +1,24 @@
+"""Where things are, and the fixtures that all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["support.tiny"]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The repository's root."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared(repository: Path) -> Path:
+    """The folder of reference material beside the repository; a test that needs it skips without it."""
+    folder = repository.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    return folder

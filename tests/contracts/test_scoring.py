@@ -1,0 +1,85 @@
+"""Anomaly maps to scores: against the plainest possible way to compute them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeflow.contracts.manifest import Scale, Scoring
+from edgeflow.contracts.scoring import PixelStatistics, part_score, scaled, standardise, view_scores
+
+MAPS = np.random.default_rng(0).normal(size=(3, 5, 7)).astype(np.float32)  # negative values included
+
+
+def pixels(view: int) -> list[float]:
+    return sorted((float(value) for value in MAPS[view].flatten()), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "count"),
+    [(Scoring(), 1), (Scoring(view="mean"), 35), (Scoring(view="top_k", top_k=1), 1),
+     (Scoring(view="top_k", top_k=4), 4), (Scoring(view="top_k", top_k=35), 35),
+     (Scoring(view="top_k", top_k=1000), 35)],
+)  # fmt: skip
+def test_a_view_score_is_the_mean_of_the_highest_pixels(scoring: Scoring, count: int) -> None:
+    scores = view_scores(MAPS, scoring)
+    assert scores.dtype == np.float32
+    expected = [sum(pixels(view)[:count]) / count for view in range(3)]
+    np.testing.assert_allclose(scores, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_part_score_is_the_mean_or_the_maximum_of_its_views() -> None:
+    views = np.asarray([1.0, 4.0, -2.0], np.float32)
+    assert float(part_score(views, Scoring())) == 1.0
+    assert float(part_score(views, Scoring(part="max"))) == 4.0
+
+
+@pytest.mark.parametrize("scoring", [Scoring(), Scoring(view="mean"), Scoring(view="top_k", top_k=3)])
+def test_many_parts_at_once_give_the_same_as_one_by_one(scoring: Scoring) -> None:
+    parts = np.stack([MAPS, MAPS * 2, MAPS - 1])
+    together = view_scores(parts, scoring)
+    np.testing.assert_array_equal(together, np.stack([view_scores(part, scoring) for part in parts]))
+    np.testing.assert_array_equal(
+        part_score(together, scoring), np.stack([part_score(views, scoring) for views in together])
+    )
+
+
+@pytest.mark.parametrize("scoring", [Scoring(), Scoring(view="mean"), Scoring(view="top_k", top_k=3)])
+def test_one_pixel_that_is_not_a_number_is_never_averaged_away(scoring: Scoring) -> None:
+    maps = MAPS.copy()
+    maps[1, 2, 3] = np.nan
+    scores = view_scores(maps, scoring)
+    assert list(np.isnan(scores)) == [False, True, False]
+    assert np.isnan(part_score(scores, scoring))
+
+
+def test_statistics_turn_maps_into_deviations_from_normal() -> None:
+    statistics = PixelStatistics(
+        mean=np.full((3, 5, 7), 2, np.float32), std=np.full((3, 5, 7), 4, np.float32)
+    )
+    result = standardise(MAPS, statistics)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, (MAPS - 2) / 4, rtol=1e-6)
+    assert standardise(MAPS, None) is MAPS
+
+
+def test_scaled_is_zero_at_the_centre_one_at_the_threshold_and_never_clamped() -> None:
+    scale = Scale(centre=2.0, threshold=4.0)
+    assert [scaled(raw, scale) for raw in (2.0, 3.0, 4.0, 10.0, 0.0)] == [0.0, 0.5, 1.0, 4.0, -1.0]
+
+
+@settings(deadline=None)
+@given(
+    centre=st.floats(-1e6, 1e6), width=st.floats(1e-3, 1e6), a=st.floats(-1e6, 1e6), b=st.floats(-1e6, 1e6)
+)
+def test_scaling_keeps_the_order_of_scores_and_the_verdict(
+    centre: float, width: float, a: float, b: float
+) -> None:
+    scale = Scale(centre=centre, threshold=centre + width)
+    low, high = sorted((a, b))
+    assert scaled(low, scale) <= scaled(high, scale)
+    assert scaled(scale.threshold, scale) == 1.0
+    if low > scale.threshold:
+        assert scaled(low, scale) >= 1.0

@@ -1,0 +1,163 @@
+"""Parts of a recipe: splits that stay put, pixels as the model sees them, errors that name the parts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.tiny import SIZE, VIEWS, write_parts, write_recipe
+
+from edgeflow.errors import DataError
+from edgeflow_export.datasets import (
+    ahead,
+    iterate_images,
+    load_dataset,
+    load_images,
+    load_masks,
+    require_test_parts,
+    require_training_parts,
+)
+from edgeflow_export.recipe import Recipe, load_recipe
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_parts(tmp_path / "parts", train=12, normal=2, defective=2)
+    return tmp_path / "parts"
+
+
+@pytest.fixture
+def recipe(root: Path) -> Recipe:
+    write_recipe(root.parent / "recipe.yaml", root)
+    return load_recipe(root.parent / "recipe.yaml")
+
+
+def with_data(recipe: Recipe, **data: object) -> Recipe:
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=data)})
+
+
+def edit(root: Path, change: str, value: object, *, split: str, kind: str) -> None:
+    """Set one field of all entries of a split and kind."""
+    path = root / "realiad_jsons" / "disc.json"
+    document = json.loads(path.read_text())
+    for entry in document[split]:
+        if entry["anomaly_class"] == kind:
+            entry[change] = value
+    path.write_text(json.dumps(document))
+
+
+def test_parts_are_split_into_training_validation_and_test(recipe: Recipe) -> None:
+    dataset = load_dataset(recipe)
+    assert dataset.view_ids == VIEWS
+    assert dataset.training
+    assert dataset.validation
+    assert len(dataset.training) + len(dataset.validation) == 12
+    assert [part.label for part in dataset.test].count("spot") == 2
+    assert not {p.part_id for p in dataset.training} & {p.part_id for p in dataset.validation}
+
+
+def test_more_parts_do_not_move_the_others_between_splits(recipe: Recipe, tmp_path: Path) -> None:
+    before = {part.part_id for part in load_dataset(recipe).validation}
+    write_parts(tmp_path / "more", train=20, normal=2, defective=2)
+    after = {part.part_id for part in load_dataset(recipe, root=tmp_path / "more").validation}
+    first = {f"OK/S{number:04d}" for number in range(1, 13)}
+    assert after & first == before
+    assert after - first
+
+
+def test_another_seed_holds_out_other_parts(recipe: Recipe) -> None:
+    other = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 4})})
+    assert load_dataset(recipe).validation != load_dataset(other).validation
+
+
+def test_one_part_is_held_out_even_of_very_few(recipe: Recipe) -> None:
+    dataset = load_dataset(with_data(recipe, validation_fraction=1e-9))
+    assert len(dataset.validation) == 1
+
+
+def test_folders_without_labels_are_all_normal_training_parts(recipe: Recipe, tmp_path: Path) -> None:
+    for number in range(6):
+        for view in ("top", "left"):
+            path = tmp_path / "plain" / f"p{number}" / f"{view}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((20, 30, 3), number, np.uint8)).save(path)
+    dataset = load_dataset(with_data(recipe, views=("top", "left")), root=tmp_path / "plain")
+    assert dataset.view_ids == ("top", "left")
+    assert len(dataset.training) + len(dataset.validation) == 6
+    with pytest.raises(DataError, match="0 normal and 0 defective test parts"):
+        require_test_parts(dataset)
+
+
+def test_images_are_resized_and_mirrored_views_flipped(recipe: Recipe) -> None:
+    plain = load_dataset(recipe)
+    mirrored = load_dataset(with_data(recipe, mirror=("C2",)))
+    one, other = load_images(plain.test[0], plain), load_images(mirrored.test[0], mirrored)
+    assert one.shape == (3, SIZE, SIZE, 3)
+    assert np.array_equal(one[0], other[0])
+    assert np.array_equal(one[1], other[1][:, ::-1])
+
+
+def test_images_come_in_the_order_of_their_parts(recipe: Recipe) -> None:
+    dataset = load_dataset(recipe)
+    for part, images in zip(dataset.test, iterate_images(dataset.test, dataset), strict=True):
+        assert np.array_equal(images, load_images(part, dataset))
+
+
+def test_masks_go_through_the_same_geometry(recipe: Recipe) -> None:
+    dataset = load_dataset(with_data(recipe, mirror=("C2",)))
+    defective = next(part for part in dataset.test if part.defective)
+    masks = load_masks(defective, dataset, (SIZE, SIZE))
+    assert masks.any(axis=(1, 2)).tolist() == [False, True, False]
+    assert masks[1].sum() == 16 * 16
+    image = load_images(defective, dataset)[1].astype(float)
+    assert image[masks[1]].mean() > image[~masks[1]].mean() + 30
+
+
+def test_reading_ahead_passes_errors_on() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(ahead(lambda n: 1 // n, [2, 1, 0, 1]))
+
+
+def test_defective_part_among_training_parts_is_named(root: Path, recipe: Recipe) -> None:
+    path = root / "realiad_jsons" / "disc.json"
+    document = json.loads(path.read_text())
+    document["train"] += [entry for entry in document["test"] if entry["anomaly_class"] == "spot"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match="2 defective") as caught:
+        load_dataset(recipe)
+    assert "spot/S0015" in str(caught.value)
+
+
+def test_fewer_parts_than_a_batch_are_refused(recipe: Recipe) -> None:
+    dataset = load_dataset(recipe)
+    with pytest.raises(DataError, match="less than one batch of 50"):
+        require_training_parts(dataset, 50)
+
+
+def test_data_without_normal_parts_is_refused(root: Path, recipe: Recipe) -> None:
+    path = root / "realiad_jsons" / "disc.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "train": []}))
+    with pytest.raises(DataError, match="0 normal part"):
+        require_training_parts(load_dataset(recipe), 4)
+
+
+def test_defective_parts_without_masks_are_named(root: Path, recipe: Recipe) -> None:
+    edit(root, "mask_path", None, split="test", kind="spot")
+    with pytest.raises(DataError, match="2 missing mask") as caught:
+        require_test_parts(load_dataset(recipe))
+    assert "spot/S0016" in str(caught.value)
+
+
+def test_mask_file_that_is_not_there_is_named(root: Path, recipe: Recipe) -> None:
+    mask = next((root / "disc" / "spot").rglob("*.png"))
+    mask.unlink()
+    with pytest.raises(DataError, match=mask.name):
+        require_test_parts(load_dataset(recipe))
+
+
+def test_mirrored_view_that_no_part_has_is_refused(recipe: Recipe) -> None:
+    with pytest.raises(DataError, match=r"data.mirror.*C9"):
+        load_dataset(with_data(recipe, mirror=("C9",)))

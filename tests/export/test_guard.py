@@ -1,0 +1,58 @@
+"""The verdict-level guard of quantized graphs."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edgeflow.contracts.manifest import Scale
+from edgeflow.errors import AccuracyError
+from edgeflow_export.golden import choose_golden
+from edgeflow_export.guard import Scored, compare, part_auroc
+from edgeflow_export.recipe import ExportSpec
+
+SCALE = Scale(centre=0.0, threshold=1.0)
+
+
+def scored(parts: list[float], defective: list[bool] | None = None) -> Scored:
+    array: npt.NDArray[np.float32] = np.array(parts, np.float32)
+    labels = None if defective is None else np.array(defective)
+    return Scored(maps=array[:, None, None, None], views=array[:, None], parts=array, defective=labels)
+
+
+def test_same_scores_pass_with_auroc_where_there_are_labels() -> None:
+    same = scored([0.1, 0.5, 2.0, 0.4], [False, False, True, True])
+    report = compare("openvino-int8", same, same, SCALE, ExportSpec())
+    assert report.verdict_flips == 0
+    assert report.rank_correlation == 1.0
+    assert report.part_auroc == report.part_auroc_reference == 0.75
+
+
+def test_flipped_verdicts_over_the_budget_are_refused_with_the_number() -> None:
+    reference = scored([0.1, 0.5, 0.95, 0.99, 2.0])
+    moved = scored([0.1, 0.5, 1.05, 1.1, 2.0])
+    with pytest.raises(AccuracyError, match="decides differently") as caught:
+        compare("openvino-int8", moved, reference, SCALE, ExportSpec(max_flip_rate=0.2))
+    assert caught.value.exit_code == 4
+    assert caught.value.problems[0].startswith("2 of 5 verdicts change")
+    assert compare("g", moved, reference, SCALE, ExportSpec(max_flip_rate=0.4)).verdict_flips == 2
+
+
+def test_scrambled_ranks_are_refused_without_a_single_flip() -> None:
+    reference = scored([0.1, 0.2, 0.3, 0.4, 0.5])
+    with pytest.raises(AccuracyError, match="decides differently") as caught:
+        compare("g", scored([0.5, 0.1, 0.4, 0.2, 0.3]), reference, SCALE, ExportSpec())
+    assert "rank correlation" in caught.value.problems[0]
+
+
+def test_auroc_needs_both_kinds_of_parts() -> None:
+    assert part_auroc(scored([1, 2], None)) is None
+    assert part_auroc(scored([1, 2], [True, True])) is None
+
+
+def test_golden_parts_are_clear_cases_of_both_verdicts() -> None:
+    scores = np.array([0.2, 0.9, 1.1, 5.0, 0.3], np.float32)
+    assert choose_golden(scores, SCALE, 2) == [0, 3]
+    assert sorted(choose_golden(scores, SCALE, 10)) == [0, 1, 2, 3, 4]
+    assert choose_golden(np.array([0.1, 0.2], np.float32), SCALE, 2) == [0, 1]

@@ -1,0 +1,57 @@
+"""Preprocessing, graph and pooling in one place."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edgeflow.backends.table import make_scorer
+from edgeflow.bundle import Bundle
+from edgeflow.contracts.scoring import standardise, view_scores
+from edgeflow.errors import DataError
+from support.tiny import TinyProduct
+
+
+def images(seed: int = 0) -> dict[str, npt.NDArray[np.uint8]]:
+    rng = np.random.default_rng(seed)
+    return {view: rng.integers(0, 255, (64, 64, 3), np.uint8) for view in ("C1", "C2", "C3")}
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_scores_are_the_pooled_maps_and_do_not_change_between_calls(tiny: TinyProduct, backend: str) -> None:
+    with Bundle.open(tiny.bundle) as bundle:
+        scorer = make_scorer(bundle, backend=backend, precision="fp32")
+        first = scorer.score(images())
+        kept = first.maps.copy()
+        scorer.score(images(1))
+        again = scorer.score(images())
+        scoring = bundle.manifest.scoring
+    np.testing.assert_array_equal(first.maps, kept)  # no buffer of the back end is handed out
+    np.testing.assert_array_equal(first.maps, again.maps)
+    np.testing.assert_allclose(list(first.views.values()), view_scores(first.maps, scoring))
+    assert first.part == pytest.approx(max(first.views.values()))
+
+
+def test_views_are_taken_by_name_not_by_order(tiny: TinyProduct) -> None:
+    with Bundle.open(tiny.bundle) as bundle:
+        scorer = make_scorer(bundle, backend="openvino", precision="fp32")
+        seen = images()
+        turned = dict(reversed(list(seen.items())))
+        assert scorer.score(seen).views == scorer.score(turned).views
+
+
+def test_image_that_is_not_rgb_is_named_by_view(tiny: TinyProduct) -> None:
+    with Bundle.open(tiny.bundle) as bundle:
+        scorer = make_scorer(bundle, backend="openvino", precision="fp32")
+        bad = {**images(), "C2": np.zeros((64, 64), np.uint8)}
+        with pytest.raises(DataError, match="view 'C2'"):
+            scorer.score(bad)
+
+
+def test_pixel_statistics_make_every_pixel_a_deviation_from_normal(tiny: TinyProduct) -> None:
+    with Bundle.open(tiny.bundle) as bundle:
+        statistics = bundle.statistics()
+    assert statistics is not None
+    np.testing.assert_allclose(standardise(statistics.mean, statistics), 0, atol=1e-6)
+    np.testing.assert_allclose(standardise(statistics.mean + statistics.std, statistics), 1, atol=1e-4)
