@@ -52,7 +52,7 @@ def problems_of(cause: ValidationError, model: type[BaseModel], lines: Mapping[K
     """
     sentences: list[str] = []
     unions: dict[KeyPath, list[ErrorDetails]] = {}
-    for detail in cause.errors(include_url=False):
+    for detail in _causes(cause.errors(include_url=False)):
         place = _locate(model, detail["loc"])
         if place.in_union:
             unions.setdefault(place.path, []).append(detail)
@@ -62,6 +62,17 @@ def problems_of(cause: ValidationError, model: type[BaseModel], lines: Mapping[K
         allowed = dict.fromkeys(_EXPECTED.get(detail["type"], detail["msg"]) for detail in details)
         sentences.append(f"{_at(path, lines)}expected {_or(allowed)}{_given(details[0]['input'])}")
     return sentences
+
+
+def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without lists that are too short only because their entries are wrong."""
+    locations = [detail["loc"] for detail in details]
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "too_short"
+        or not any(other[: len(detail["loc"])] == detail["loc"] != other for other in locations)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeflow_export.models.inspection import InspectionModel
+from edgeflow_export.models.messages import AttentionMessages
 from edgeflow_export.models.multiflow import (
     CLAMP_FACTOR,
     OUTPUT_LIMIT,
@@ -22,7 +23,7 @@ class _Net(nn.Module):
     """A cross-view net with constants only.
 
     Exact steps: the noise input, which is 0 at inference, is dropped; gamma, the message weights and
-    the 1/clamp of the soft clamp are folded into one kernel per receiver.
+    the 1/clamp of the soft clamp are folded into one kernel per receiver. Attention messages stay.
     """
 
     first_weight: Tensor
@@ -32,7 +33,8 @@ class _Net(nn.Module):
         super().__init__()
         half = channels // 2
         self.views = net.graph.views
-        self.sources = [(v, *heard) for v, heard in enumerate(net.graph.senders)]
+        self.senders = net.graph.senders
+        self.attention = net.messages if isinstance(net.messages, AttentionMessages) else None
         weight = net.first.weight.detach()[:, :half]
         self.register_buffer("first_weight", weight.clone())
         self.register_buffer("first_bias", _bias(net.first).clone())
@@ -55,13 +57,18 @@ class _Net(nn.Module):
             )
         )
         per_view = torch.chunk(_pad(h, self.pad), self.views, dim=1)
+        if self.attention is None:
+            received = [[per_view[u] for u in heard] for heard in self.senders]
+        else:
+            attended = self.attention(torch.chunk(h, self.views, dim=1))
+            received = [[_pad(maps, self.pad) for maps in heard] for heard in attended]
         outputs = [
             F.conv2d(
-                torch.cat([per_view[u] for u in sources], dim=1),
+                torch.cat([per_view[view], *maps], dim=1),
                 self.get_buffer(f"kernel{view}"),
                 self.get_buffer(f"bias{view}"),
             )
-            for view, sources in enumerate(self.sources)
+            for view, maps in enumerate(received)
         ]
         s, t = torch.cat(outputs, dim=0).chunk(2, dim=1)
         return s, t

@@ -55,7 +55,7 @@ EXAMPLES: dict[str, tuple[Message, ...]] = {
             seq=1, session="s", acquired_at=AT, valid_until=AT,
         ),
     ),
-    "result": (RESULT, UNSCORED, RESULT.model_copy(update={"replayed": True, "attempt": 3, "evidence": None})),
+    "result": (RESULT, UNSCORED, RESULT.model_copy(update={"replayed": True, "attempt": 3})),
     "ack": (Ack(result_ids=("r1", "r2")),),
     "birth": (
         Birth(

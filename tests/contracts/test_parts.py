@@ -137,7 +137,7 @@ def test_real_iad_malformed_description_is_named(tmp_path: Path, text: str) -> N
 def test_real_iad_odd_labels_and_masks_are_taken_as_text(tmp_path: Path) -> None:
     odd = both("S1", "pit")
     for one in odd:
-        one |= {"anomaly_class": 5, "mask_path": 7}  # noqa: PLW2901 - the dictionary itself is changed
+        one |= {"anomaly_class": 5, "mask_path": 7}
     (part,) = find_parts(real_iad(tmp_path, test=odd))
     assert part.label == "5"
 

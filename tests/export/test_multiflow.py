@@ -99,13 +99,13 @@ def test_published_weights_give_the_published_numbers(
 def test_missing_and_surplus_published_tensors_are_all_named(reference: Path, recipes: ModuleType) -> None:
     state = published(reference, recipes, "small_cs_top")
     shape = published_shape(state)
-    removed = "module_list.1.s1.conv_scale2_1.weight"
+    removed = "module_list.7.s1.conv_scale2_1.weight"
     del state[removed]
-    state["module_list.1.s1.extra"] = torch.zeros(1)
+    state["module_list.7.s1.extra"] = torch.zeros(1)
     with pytest.raises(CheckpointError) as caught:
         published_state(state, shape)
     assert f"missing: {removed}" in caught.value.problems
-    assert "not used: module_list.1.s1.extra" in caught.value.problems
+    assert "not used: module_list.7.s1.extra" in caught.value.problems
 
 
 @pytest.mark.parametrize("views", range(1, 7))

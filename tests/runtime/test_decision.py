@@ -1,0 +1,168 @@
+"""Scores and synchronisation to a verdict: nothing but a good, whole, punctual part is OK."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from edgeflow.cameras.base import Frame
+from edgeflow.config import DecisionConfig, SyncConfig
+from edgeflow.contracts.manifest import Scale, Thresholds
+from edgeflow.decision import Policy, Verdict, decide, judge_scores
+from edgeflow.scorer import Scores
+from edgeflow.synchronizer import ViewSet
+
+Mapped = Literal["undecided", "ng"]
+VIEWS = ("top", "left")
+TRIGGERED_NS = 5_000_000_000
+DEADLINE_MS = 100.0
+IN_TIME_NS = TRIGGERED_NS + 100_000_000
+LATE_NS = IN_TIME_NS + 12_300_000
+THRESHOLDS = Thresholds(
+    part=Scale(centre=1.0, threshold=3.0),
+    views={"top": Scale(centre=0.0, threshold=4.0), "left": Scale(centre=2.0, threshold=6.0)},
+    false_reject_rate=0.01,
+    normal_parts=50,
+)
+IMAGE = np.zeros((2, 2, 3), np.uint8)
+
+
+def policy(on_missing: Mapped = "undecided", on_late: Mapped = "undecided") -> Policy:
+    return Policy(
+        thresholds=THRESHOLDS,
+        sync=SyncConfig(max_skew_ms=5.0, on_missing=on_missing),
+        decision=DecisionConfig(deadline_ms=DEADLINE_MS, on_late=on_late),
+    )
+
+
+def view_set(*, missing: tuple[str, ...] = (), fault: str = "") -> ViewSet:
+    present = [view for view in VIEWS if view not in missing]
+    frames = {v: Frame(view=v, image=IMAGE, captured_ns=TRIGGERED_NS, frame_id=1) for v in present}
+    return ViewSet(
+        trigger_id="t", part_id="p", triggered_ns=TRIGGERED_NS, frames=frames, missing=missing,
+        skew_ms=0.0, fault=fault,
+    )  # fmt: skip
+
+
+def scores(part: float, top: float = 1.0, left: float = 3.0) -> Scores:
+    return Scores(
+        inputs=np.zeros((2, 2, 2, 3), np.uint8),
+        maps=np.zeros((2, 2, 2), np.float32),
+        views={"top": top, "left": left},
+        part=part,
+    )
+
+
+GOOD, BAD = scores(2.0), scores(7.0, top=5.0, left=7.0)
+
+
+def test_a_whole_part_under_the_threshold_and_in_time_is_ok() -> None:
+    verdict = decide(view_set(), GOOD, "", policy(), IN_TIME_NS)
+    assert verdict == Verdict(
+        verdict="OK",
+        reason="",
+        score=0.5,
+        views={"top": 0.25, "left": 0.25},
+        decided_ns=IN_TIME_NS,
+        late=False,
+    )
+
+
+def test_a_score_on_the_threshold_is_ok_and_one_just_over_it_is_ng() -> None:
+    assert decide(view_set(), scores(3.0), "", policy(), IN_TIME_NS).verdict == "OK"
+    assert decide(view_set(), scores(math.nextafter(3.0, 4.0)), "", policy(), IN_TIME_NS).verdict == "NG"
+
+
+def test_a_part_over_the_threshold_is_ng_and_names_its_worst_view_on_the_scaled_score() -> None:
+    verdict = decide(view_set(), BAD, "", policy(), IN_TIME_NS)
+    assert verdict.verdict == "NG"
+    assert verdict.score == 3.0
+    assert verdict.views == {"top": 1.25, "left": 1.25}
+    # The left view's raw score is higher here, yet by its own threshold the top view is worse.
+    verdict = decide(view_set(), scores(7.0, top=6.0, left=6.5), "", policy(), IN_TIME_NS)
+    assert verdict.reason == "score 3.00 is over the threshold; highest in view 'top'"
+
+
+def test_a_missing_view_is_named_and_maps_to_what_the_policy_says() -> None:
+    part = view_set(missing=("left",))
+    assert decide(part, None, "", policy(), IN_TIME_NS).verdict == "UNDECIDED"
+    verdict = decide(part, None, "", policy(on_missing="ng"), IN_TIME_NS)
+    assert (verdict.verdict, verdict.reason) == ("NG", "missing views: left")
+    assert (verdict.score, verdict.views) == (None, {})
+
+
+def test_a_fault_is_the_reason_whatever_the_scores_say() -> None:
+    for given in (None, GOOD, BAD):
+        verdict = decide(view_set(fault="skew of 9.0 ms"), given, "", policy(on_missing="ng"), IN_TIME_NS)
+        assert (verdict.verdict, verdict.reason) == ("UNDECIDED", "skew of 9.0 ms")
+
+
+def test_a_part_that_was_not_scored_says_why() -> None:
+    verdict = decide(view_set(), None, "scoring failed: device lost", policy(), IN_TIME_NS)
+    assert (verdict.verdict, verdict.reason) == ("UNDECIDED", "scoring failed: device lost")
+    assert decide(view_set(), None, "", policy(), IN_TIME_NS).reason == "not scored"
+
+
+def test_a_failure_outweighs_scores_that_came_nevertheless() -> None:
+    assert decide(view_set(), GOOD, "half of it failed", policy(), IN_TIME_NS).verdict == "UNDECIDED"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_never_a_verdict(value: float) -> None:
+    verdict = decide(view_set(), scores(2.0, left=value), "", policy(), IN_TIME_NS)
+    assert (verdict.verdict, verdict.reason) == ("UNDECIDED", "score is not finite in: left")
+    assert (verdict.score, verdict.views) == (None, {})
+    verdict = decide(view_set(), scores(value), "", policy(), IN_TIME_NS)
+    assert (verdict.verdict, verdict.reason) == ("UNDECIDED", "score is not finite in: the part score")
+
+
+def test_a_late_part_maps_to_what_the_policy_says() -> None:
+    verdict = decide(view_set(), GOOD, "", policy(), LATE_NS)
+    assert (verdict.verdict, verdict.late) == ("UNDECIDED", True)
+    assert verdict.reason == "late: decided 12.3 ms after the deadline of 100 ms"
+    assert verdict.score == 0.5
+    assert decide(view_set(), GOOD, "", policy(on_late="ng"), LATE_NS).verdict == "NG"
+
+
+def test_one_nanosecond_after_the_deadline_is_late() -> None:
+    assert not decide(view_set(), GOOD, "", policy(), IN_TIME_NS).late
+    assert decide(view_set(), GOOD, "", policy(), IN_TIME_NS + 1).verdict == "UNDECIDED"
+
+
+def test_a_late_ng_stays_ng_with_its_own_reason() -> None:
+    verdict = decide(view_set(), BAD, "", policy(), LATE_NS)
+    assert (verdict.verdict, verdict.late) == ("NG", True)
+    assert verdict.reason.startswith("score 3.00 is over the threshold")
+
+
+def test_a_late_part_with_a_missing_view_says_both() -> None:
+    verdict = decide(view_set(missing=("left",)), None, "", policy(), LATE_NS)
+    assert verdict.reason == "missing views: left; late: decided 12.3 ms after the deadline of 100 ms"
+
+
+def test_only_a_good_whole_punctual_part_is_ever_ok() -> None:
+    """Every combination of what can go wrong, under every policy."""
+    given = [None, GOOD, BAD, scores(math.nan), scores(2.0, top=math.inf), scores(-math.inf)]
+    missing: list[tuple[str, ...]] = [(), ("top",), VIEWS]
+    mapped: tuple[Mapped, Mapped] = ("undecided", "ng")
+    ok = []
+    for found, lost, fault, failure, now_ns, on_missing, on_late in itertools.product(
+        given, missing, ("", "overrun"), ("", "failed"), (IN_TIME_NS, LATE_NS), mapped, mapped
+    ):
+        part = view_set(missing=lost, fault=fault)
+        verdict = decide(part, found, failure, policy(on_missing, on_late), now_ns)
+        assert verdict.verdict == "OK" or verdict.reason
+        assert verdict.score is None or math.isfinite(verdict.score)
+        if verdict.verdict == "OK":
+            ok.append((found, lost, fault, failure, now_ns))
+    assert ok == [(GOOD, (), "", "", IN_TIME_NS)] * 4
+
+
+def test_scores_alone_are_judged_by_the_same_rule() -> None:
+    assert judge_scores(GOOD, THRESHOLDS) == ("OK", "")
+    assert judge_scores(BAD, THRESHOLDS)[0] == "NG"
+    assert judge_scores(scores(math.nan), THRESHOLDS)[0] == "UNDECIDED"

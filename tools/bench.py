@@ -1,0 +1,108 @@
+"""Benchmarks of the demo bundle on this machine: ratios within one run, since machines are noisy."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from edgeflow.backends.table import make_scorer
+from edgeflow.bundle import Bundle
+from edgeflow.contracts.images import read_image
+from edgeflow.contracts.parts import find_parts
+
+DEMO = Path(__file__).resolve().parent / "demo"
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(path_type=Path, exists=True), default=DEMO / "housing.bundle")
+@click.option("--parts", type=click.Path(path_type=Path, exists=True), default=DEMO / "parts")
+@click.option("--box", type=click.Path(path_type=Path, exists=True), default=DEMO / "box.yaml")
+@click.option("--repeat", type=click.IntRange(min=5), default=60, show_default=True)
+@click.option("--json", "json_output", is_flag=True)
+def main(bundle: Path, parts: Path, box: Path, repeat: int, json_output: bool) -> None:
+    """Time every graph of the bundle, then the whole line."""
+    console = Console(stderr=json_output, highlight=False)
+    console.print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    graphs = _time_graphs(bundle, parts, repeat)
+    base = graphs["openvino-fp32"]["p50_ms"]
+    table = Table(
+        "graph", "p50 ms", "p99 ms", "against openvino-fp32", title="one part, preprocessing included"
+    )
+    for name, figures in graphs.items():
+        table.add_row(
+            name, f"{figures['p50_ms']:.1f}", f"{figures['p99_ms']:.1f}", f"{figures['p50_ms'] / base:.2f}"
+        )
+    console.print(table)
+    line = _time_line(box, parts, graphs["openvino-int8"]["p50_ms"])
+    console.print(
+        f"edgeflow run, openvino-int8: {line['parts_per_s']:.1f} parts/s at one part every "
+        f"{line['period_ms']:.0f} ms, p50 trigger to decision {line['total_p50_ms']:.1f} ms, "
+        f"scoring in the line / scorer alone {line['score_ratio']:.2f}, peak memory {line['peak_mb']:.0f} MB"
+    )
+    if json_output:
+        click.echo(json.dumps({"graphs": graphs, "line": line}))
+
+
+def _time_graphs(path: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
+    """Milliseconds per part; the graphs take turns, so that a busy machine hits all of them."""
+    with Bundle.open(path) as bundle:
+        part = find_parts(folder)[0]
+        images = {view: read_image(file) for view, file in part.images.items()}
+        scorers = {
+            graph.id: make_scorer(bundle, backend=graph.backend, precision=graph.precision)
+            for graph in bundle.manifest.graphs
+        }
+        times: dict[str, list[float]] = {name: [] for name in scorers}
+        for turn in range(repeat + 3):
+            for name, scorer in scorers.items():
+                start = time.perf_counter()
+                scorer.score(images)
+                if turn >= 3:  # the first calls allocate
+                    times[name].append(1000 * (time.perf_counter() - start))
+    return {
+        name: {"p50_ms": float(np.median(t)), "p99_ms": float(np.quantile(t, 0.99))}
+        for name, t in times.items()
+    }
+
+
+def _time_line(box: Path, parts: Path, score_ms: float) -> dict[str, float]:
+    """The whole line on the recorded parts, without a broker: results wait in the outbox."""
+    period_ms = max(10.0, 2 * score_ms)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = (
+            "mqtt.port=1",
+            f"trigger.period_ms={period_ms:.1f}",
+            f"outbox.path={folder}/outbox.db",
+            f"evidence.dir={folder}/evidence",
+        )
+        command = [sys.executable, "-m", "edgeflow.cli", "run", str(box), "--json"]
+        command += [argument for setting in settings for argument in ("--set", setting)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    results = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
+    if len(results) != len(find_parts(parts)):
+        raise click.ClickException(f"{len(results)} results for {len(find_parts(parts))} parts")
+    scored = [r["durations_ms"]["score"] for r in results if r["score"] is not None]
+    return {
+        "period_ms": period_ms,
+        "parts_per_s": 1000 / max(period_ms, float(np.mean(scored))),
+        "total_p50_ms": float(np.median([r["durations_ms"]["total"] for r in results])),
+        "score_ratio": float(np.median(scored)) / score_ms,
+        "undecided": float(sum(r["verdict"] == "UNDECIDED" for r in results)),
+        "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000,
+    }
+
+
+if __name__ == "__main__":
+    main()
