@@ -1,6 +1,6 @@
 """The foreground mask steps that a graph cannot hold: from MVANet's logits to a mask of the feature map.
 
-As published (Multi-Flow, section 4.2), bit for bit. Masks are uint8 arrays of 0 (background) and 1.
+As published with Multi-Flow (arXiv 2504.03306), bit for bit. Masks are uint8 arrays of 0 (background) and 1.
 """
 
 from __future__ import annotations

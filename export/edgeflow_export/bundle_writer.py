@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -41,7 +42,8 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
                 _add(archive, name, data)
         os.replace(partial, path)  # noqa: PTH105 - the atomic form
     except OSError as cause:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise StorageError(f"{path}: bundle cannot be written: {cause}; check space and rights") from cause
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Sequence
@@ -92,7 +93,8 @@ def save_checkpoint(path: Path, model: TrainedModel) -> None:
         save_file(tensors, partial, metadata={"edgeflow": json.dumps(header)})
         os.replace(partial, path)  # noqa: PTH105 - the atomic form
     except (OSError, SafetensorError) as cause:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise StorageError(
             f"{path}: checkpoint cannot be written: {cause}; check space and rights"
         ) from cause

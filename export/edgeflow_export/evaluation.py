@@ -47,6 +47,8 @@ __all__ = [
 MASK_SIZE = (256, 256)  # as published: maps and masks are compared at this size
 AUPRO_LIMIT = 0.3
 
+Flags = npt.NDArray[np.bool_]
+
 MapFunction = Callable[[Images], FloatArray]
 """uint8 images (V, H, W, 3) of one part to anomaly maps (V, h, w)."""
 
@@ -177,8 +179,8 @@ def measure(
     maps = standardise(tested.maps, statistics)
     views = view_scores(maps, scoring)
     scores = part_score(views, scoring)
-    bad_views = tested.masks.any(axis=(2, 3))
-    bad = bad_views.any(axis=1)
+    bad_views: Flags = np.any(tested.masks, axis=(2, 3))
+    bad: Flags = np.any(bad_views, axis=1)
     pixel, aupro = _pixel_figures(maps, tested.masks)
     over = None if threshold is None else scores > threshold
     return EvaluationReport(
@@ -240,8 +242,8 @@ def _pixel_figures(maps: FloatArray, masks: Masks) -> tuple[float | None, float 
 def _classes(
     labels: Iterable[str],
     scores: FloatArray,
-    bad: npt.NDArray[np.bool_],
-    over: npt.NDArray[np.bool_] | None,
+    bad: Flags,
+    over: Flags | None,
 ) -> dict[str, ClassReport]:
     names = np.asarray(tuple(labels))
     reports = {}
@@ -256,7 +258,7 @@ def _classes(
     return reports
 
 
-def _share(over: npt.NDArray[np.bool_] | None, among: npt.NDArray[np.bool_]) -> float | None:
+def _share(over: Flags | None, among: Flags) -> float | None:
     return None if over is None or not among.any() else float(over[among].mean())
 
 

@@ -92,7 +92,7 @@ def train_flow(
 def epoch_batches(
     store: FeatureStore, noise: NoiseSpec, *, batch: int, seed: int, epoch: int
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Shuffled batches of raw features (B, V, C, h, w) with their noise; an incomplete last one is dropped."""
+    """Shuffled batches of raw features (B, V, C, h, w) with their noise; the incomplete last is dropped."""
     digest = hashlib.sha256(f"{seed}:{epoch}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
     order = torch.randperm(len(store), generator=generator).tolist()

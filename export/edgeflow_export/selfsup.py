@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,8 @@ class _Images:
             images = load_images(self._parts[part], self._dataset)
             if len(self._kept) < self._room:
                 self._kept[part] = images
-        return images[view]
+        chosen: RgbImage = images[view]
+        return chosen
 
 
 def make_example(image: RgbImage, donor: RgbImage, rng: np.random.Generator) -> Example:
@@ -102,28 +104,28 @@ def train_extractor(
         CheckpointError: the state file belongs to other work.
     """
     images = _Images(dataset.training, dataset)
-    model, optimizer, schedule = _new_training(spec, seed, device)
+    work = _Work(spec, seed, device)
     path = out / STATE_NAME
-    start = _take_up(path, fingerprint, model, optimizer, schedule)
+    start = work.take_up(read_state(path, fingerprint))
     with ThreadPoolExecutor(READERS) as pool, progress_bar(enabled=progress) as bar:
         task = bar.add_task("extractor", total=spec.steps, completed=start, note="")
         upcoming = _draw_batch(pool, images, spec.batch, seed, start) if start < spec.steps else None
         for step in range(start, spec.steps):
             batch = _to_tensors([future.result() for future in upcoming or ()], device)
             upcoming = _draw_batch(pool, images, spec.batch, seed, step + 1)
-            loss = _step(model, optimizer, *batch)
-            schedule.step()
+            loss = _step(work.model, work.optimizer, *batch)
+            work.schedule.step()
             if not np.isfinite(loss):
                 raise DataError(
                     f"extractor, step {step}: the loss is {loss}; lower extractor.learning_rate "
                     f"(now {spec.learning_rate:g})"
                 )
             if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == spec.steps:
-                _save(path, fingerprint, step + 1, model, optimizer, schedule)
+                write_state(path, fingerprint, work.state(step + 1))
             bar.update(task, advance=1, note=f"loss {loss:.4f}")
         for future in upcoming or ():
             future.cancel()
-    extractor = model.extractor.to("cpu", memory_format=torch.contiguous_format)
+    extractor = work.model.extractor.to("cpu").to(memory_format=torch.contiguous_format)
     return extractor.eval().requires_grad_(requires_grad=False)
 
 
@@ -147,18 +149,35 @@ class _Segmenter(nn.Module):
         return logits
 
 
-def _new_training(
-    spec: SelfSupervisedExtractor, seed: int, device: str
-) -> tuple[_Segmenter, torch.optim.AdamW, torch.optim.lr_scheduler.LRScheduler]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = _Segmenter(spec.channels)
-    model = model.to(device, memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=spec.learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=spec.learning_rate, total_steps=spec.steps + 1, pct_start=0.1
-    )
-    return model, optimizer, schedule
+class _Work:
+    """What a training changes: weights, optimizer, schedule."""
+
+    def __init__(self, spec: SelfSupervisedExtractor, seed: int, device: str) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = _Segmenter(spec.channels)
+        self.model = model.to(device).to(memory_format=torch.channels_last).train()
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=spec.learning_rate, weight_decay=1e-4)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, max_lr=spec.learning_rate, total_steps=spec.steps + 1, pct_start=0.1
+        )
+
+    def state(self, step: int) -> dict[str, Any]:
+        return {
+            "step": step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def take_up(self, state: dict[str, Any] | None) -> int:
+        """Continue from a state, if there is one; the next step's number."""
+        if state is None:
+            return 0
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        return int(state["step"])
 
 
 def _draw_batch(
@@ -175,42 +194,6 @@ def _draw_batch(
     return [pool.submit(make, number) for number in range(batch)]
 
 
-def _take_up(
-    path: Path,
-    fingerprint: str,
-    model: _Segmenter,
-    optimizer: torch.optim.AdamW,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> int:
-    state = read_state(path, fingerprint)
-    if state is None:
-        return 0
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    return int(state["step"])
-
-
-def _save(
-    path: Path,
-    fingerprint: str,
-    step: int,
-    model: _Segmenter,
-    optimizer: torch.optim.AdamW,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> None:
-    write_state(
-        path,
-        fingerprint,
-        {
-            "step": step,
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
-        },
-    )
-
-
 def _to_tensors(examples: Sequence[Example], device: str) -> tuple[Tensor, Tensor]:
     images = torch.from_numpy(np.stack([example.image for example in examples])).to(device)
     kinds = torch.from_numpy(np.stack([example.kinds for example in examples])).to(device)
@@ -219,19 +202,19 @@ def _to_tensors(examples: Sequence[Example], device: str) -> tuple[Tensor, Tenso
 
 def _step(model: _Segmenter, optimizer: torch.optim.AdamW, images: Tensor, kinds: Tensor) -> float:
     logits = model(normalised(images).contiguous(memory_format=torch.channels_last))
-    targets = cell_targets(kinds, logits.shape[-2:])
+    targets = cell_targets(kinds, (logits.shape[2], logits.shape[3]))
     loss = segmentation_loss(logits, targets)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return float(loss.detach())
 
 
-def cell_targets(kinds: Tensor, size: Sequence[int]) -> Tensor:
+def cell_targets(kinds: Tensor, size: tuple[int, int]) -> Tensor:
     """Per-pixel kinds (N, H, W) to per-cell targets (N, h, w): 0 normal, kind + 1, or -1 to leave out."""
     one_hot = F.one_hot(kinds.long(), 1 + len(KINDS)).permute(0, 3, 1, 2).float()
-    share = F.adaptive_avg_pool2d(one_hot, tuple(size))
-    defective, kind = share[:, 1:].max(dim=1)
+    share = F.adaptive_avg_pool2d(one_hot, size)
+    kind = share[:, 1:].argmax(dim=1)
     covered = 1 - share[:, 0]
     targets = torch.where(covered > _COVERED, kind + 1, 0)
     return torch.where((covered > 0) & (covered <= _COVERED), _IGNORE, targets)

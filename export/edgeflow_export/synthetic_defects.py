@@ -64,11 +64,11 @@ def vary(image: RgbImage, rng: Generator) -> RgbImage:
     if rng.random() < 0.5:
         noise = rng.standard_normal(image.shape, dtype=np.float32)
         varied += noise * np.float32(rng.uniform(0.5, 4))
-    return np.clip(varied, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(varied, 0, 255), np.uint8)
 
 
 def _place(image: RgbImage, rng: Generator) -> tuple[float, float]:
-    """A point x, y: of a few random ones that which differs most from the image's border, so rather on the part."""
+    """A point x, y: of a few random ones the least like the image's border, so rather on the part."""
     height, width = image.shape[:2]
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]).astype(np.float32)
     background = np.median(border, axis=0)
@@ -120,7 +120,7 @@ def _foreign(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Floa
     _, _, h, w = box
     top = int(rng.integers(0, image.shape[0] - h + 1))
     left = int(rng.integers(0, image.shape[1] - w + 1))
-    return source[top : top + h, left : left + w].astype(np.float32)
+    return np.asarray(source[top : top + h, left : left + w], np.float32)
 
 
 def _colour(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
@@ -141,7 +141,7 @@ def _shade(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
     del donor
     strength = rng.uniform(0.25, 0.6) * rng.choice([-1, 1])
     tint = rng.uniform(0.8, 1.2, 3) if rng.random() < 0.5 else np.ones(3)
-    return np.clip(_crop(image, box) * ((1 + strength) * tint).astype(np.float32), 0, 255)
+    return np.asarray(np.clip(_crop(image, box) * ((1 + strength) * tint), 0, 255), np.float32)
 
 
 def _grain(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
@@ -151,7 +151,7 @@ def _grain(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
     cell = int(rng.choice([1, 2, 4, 8]))
     noise = rng.standard_normal((h // cell + 1, w // cell + 1), dtype=np.float32)
     noise = cv2.resize(noise, (w, h), interpolation=cv2.INTER_LINEAR) * np.float32(rng.uniform(15, 50))
-    return np.clip(_crop(image, box) + noise[..., None], 0, 255)
+    return np.asarray(np.clip(_crop(image, box) + noise[..., None], 0, 255), np.float32)
 
 
 def _smear(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
@@ -164,7 +164,7 @@ def _smear(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
     reach = np.array([np.cos(angle), np.sin(angle)]) * centre
     start, end = np.round(centre - reach).astype(int), np.round(centre + reach).astype(int)
     cv2.line(kernel, (int(start[0]), int(start[1])), (int(end[0]), int(end[1])), 1.0)
-    return cv2.filter2D(_crop(image, box), -1, kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(cv2.filter2D(_crop(image, box), -1, kernel / kernel.sum()), np.float32)
 
 
 def _erase(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
@@ -172,7 +172,7 @@ def _erase(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
     del donor
     size = max(3, round(rng.uniform(0.04, 0.12) * min(image.shape[:2])))
     blurred = cv2.blur(cv2.blur(_crop(image, box), (size, size)), (size, size))
-    return blurred.astype(np.float32)
+    return np.asarray(blurred, np.float32)
 
 
 def _crop(image: RgbImage, box: Box) -> RgbImage:

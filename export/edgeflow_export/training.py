@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -71,7 +72,15 @@ def train(
     if not resume:
         for name in (EXTRACTOR_STATE, FLOW_STATE):
             (out / name).unlink(missing_ok=True)
-    run = _Run(recipe, dataset, out, cache_dir or default_cache_dir(), progress, device, search_path)
+    run = _Run(
+        recipe=recipe,
+        dataset=dataset,
+        out=out,
+        cache_dir=cache_dir or default_cache_dir(),
+        progress=progress,
+        device=device,
+        search_path=search_path,
+    )
     model = run.restate(finished) if finished is not None else run.train(fingerprint)
     save_checkpoint(target, model)
     (out / FLOW_STATE).unlink(missing_ok=True)  # the extractor's stays: another flow may be tried on it
@@ -79,21 +88,17 @@ def train(
     return target
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Run:
     """One training, with all that its steps share."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        dataset: Dataset,
-        out: Path,
-        cache_dir: Path,
-        progress: bool,
-        device: str,
-        search_path: Sequence[Path],
-    ) -> None:
-        self.recipe, self.dataset, self.out, self.cache_dir = recipe, dataset, out, cache_dir
-        self.progress, self.device, self.search_path = progress, device, search_path
+    recipe: Recipe
+    dataset: Dataset
+    out: Path
+    cache_dir: Path
+    progress: bool
+    device: str
+    search_path: Sequence[Path]
 
     def train(self, fingerprint: str) -> TrainedModel:
         """A trained model from nothing, or from where it was interrupted."""

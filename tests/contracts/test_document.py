@@ -9,6 +9,7 @@ import pytest
 from pydantic import Field, ValidationError, model_validator
 
 from edgeflow.contracts.document import Document, Text, parse_document
+from edgeflow.contracts.problems import KeyPath
 from edgeflow.errors import ConfigError, IntegrityError
 
 
@@ -110,7 +111,7 @@ def test_a_misspelt_key_names_the_nearest_and_all_allowed_ones() -> None:
 
 def test_all_problems_are_in_one_report_with_their_lines() -> None:
     data = {"port": "x", "shapes": {"a": {"kind": "circle", "radius": -1}}, "colour": "blue"}
-    lines = {("port",): 3, ("shapes", "a"): 7, ("colour",): 0}
+    lines: dict[KeyPath, int] = {("port",): 3, ("shapes", "a"): 7, ("colour",): 0}
     with pytest.raises(ConfigError) as caught:
         parse_document(Drawing, data, what="drawing.yaml", error=ConfigError, lines=lines)
     assert caught.value.message == "drawing.yaml: 3 problems"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import threading
 import time
 import warnings
@@ -139,20 +140,19 @@ def test_a_damaged_file_is_decoded_or_refused_but_nothing_else(kind: str) -> Non
 
 
 def test_decoding_in_threads_leaves_the_warning_filters_as_they_were() -> None:
+    warnings.simplefilter("ignore")  # pytest restores its own after the test
     before = list(warnings.filters)
-    data = encoded(Image.fromarray(np.tile(RGB, (20, 20, 1))))
-    start = threading.Barrier(5)
-
-    def decode() -> None:
-        start.wait()
-        for _ in range(20):
-            decoded(data)
-
-    threads = [threading.Thread(target=decode) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    data = encoded(Image.fromarray(np.tile(RGB, (40, 40, 1))))
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads meet in the middle of everything
+    try:
+        threads = [threading.Thread(target=lambda: [decoded(data) for _ in range(20)]) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval_s)
     assert list(warnings.filters) == before
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.tiny import SIZE, VIEWS, write_parts, write_recipe
 
 from edgeflow.errors import DataError
 from edgeflow_export.datasets import (
@@ -21,6 +20,7 @@ from edgeflow_export.datasets import (
     require_training_parts,
 )
 from edgeflow_export.recipe import Recipe, load_recipe
+from support.tiny import SIZE, VIEWS, write_parts, write_recipe
 
 
 @pytest.fixture

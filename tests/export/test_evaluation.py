@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from rich.console import Console
 from sklearn.metrics import roc_auc_score
-from support.tiny import TinyProduct
 
 from edgeflow.contracts.manifest import Scoring
 from edgeflow.contracts.scoring import PixelStatistics
@@ -17,6 +16,7 @@ from edgeflow.errors import DataError
 from edgeflow_export.evaluation import EvaluationReport, LabelledMaps, evaluate, measure, report_table
 from edgeflow_export.evaluation_plots import save_plots
 from edgeflow_export.ranking import area_under_curve, auroc, region_weights
+from support.tiny import TinyProduct
 
 MAX_MEAN = Scoring(view="max", part="mean")
 

@@ -108,7 +108,7 @@ def test_timm_layer_is_chosen_checked_and_loaded(tmp_path: Path) -> None:
     loaded = build_extractor(spec.model_copy(update={"weights": path}), pretrained=True)
     assert all(float(p.min()) == 1 for p in loaded.parameters())
 
-    dropped = sorted(state)[0]
+    dropped = min(state)
     del state[dropped]
     save_file(state, path)
     with pytest.raises(CheckpointError, match=f"missing: {dropped}"):

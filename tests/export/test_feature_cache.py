@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.tiny import write_parts, write_recipe
-from support.tiny_extractor import tiny as tiny_extractor
 from torch import Tensor, nn
 
 from edgeflow.errors import DataError, StorageError
@@ -18,6 +16,8 @@ from edgeflow_export.datasets import Dataset, load_dataset, load_images
 from edgeflow_export.extractors import normalised
 from edgeflow_export.feature_cache import FeatureStore, cache_features, default_cache_dir
 from edgeflow_export.recipe import load_recipe
+from support.tiny import write_parts, write_recipe
+from support.tiny_extractor import tiny as tiny_extractor
 
 
 class Counting(nn.Module):
@@ -110,7 +110,7 @@ def test_features_that_are_not_finite_name_part_and_view(dataset: Dataset, tmp_p
 def test_full_disk_is_refused_before_the_first_part(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = namedtuple("usage", "total used free")  # noqa: PYI024 - the shape of the system's own answer
+    usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 40, 1 << 40, (256 << 20) + 1000))
     extractor = Counting()
     with pytest.raises(StorageError, match=r"need .* GB, 0\.0 GB are free"):

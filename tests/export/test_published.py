@@ -84,6 +84,6 @@ def test_training_state_is_refused_by_the_names_it_holds(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("version", ["2.9.1", "1.13.0+cu117"])
 def test_torch_with_unsafe_reading_is_refused(version: str) -> None:
-    with pytest.raises(CheckpointError, match="install torch >= 2.10"):
+    with pytest.raises(CheckpointError, match=r"install torch >= 2\.10"):
         published._require_safe_torch(version)
     published._require_safe_torch("2.10.0+cpu")

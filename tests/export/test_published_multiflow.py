@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.reference import deviation, given_input, golden, published_state
 from torch import Tensor, nn
 
 from edgeflow.errors import CheckpointError, ConfigError
@@ -16,6 +15,7 @@ from edgeflow_export.models.published_multiflow import published_shape
 from edgeflow_export.models.published_multiflow import published_state as translated
 from edgeflow_export.models.view_graph import view_graph
 from edgeflow_export.rewrite import rewrite
+from support.reference import deviation, given_input, golden, published_state
 
 VIEWS = 5
 # recorded output → the graph where the tensor names cannot tell it

@@ -109,7 +109,11 @@ class Studio:
         self._renderer.SetUseImageBasedLighting(True)
         self._renderer.SetEnvironmentTexture(texture, False)
         self._renderer.SetEnvironmentUp(0.0, 0.0, 1.0)
+        # Software rendering would spend seconds on the defaults, for a difference of less than a grey level.
         self._renderer.GetEnvMapPrefiltered().SetPrefilterMaxSamples(128)
+        reflectance = self._renderer.GetEnvMapLookupTable()
+        reflectance.SetLUTSize(128)
+        reflectance.SetLUTSamples(128)
 
     def _light(self, lighting: Lighting) -> None:
         self._renderer.RemoveAllLights()

@@ -11,8 +11,10 @@ from rendering.mesh import TEXTURE_MM, Array
 
 __all__ = ["MATERIALS", "VARIANTS", "Material", "Texture", "dome", "make_texture"]
 
+Image = NDArray[np.float32]
+
 PIXELS = 512
-VARIANTS = 6
+VARIANTS = 4
 """How many versions of each texture exist; every part takes one of them, shifted by its own amount."""
 
 
@@ -69,7 +71,8 @@ def make_texture(material: Material, variant: int) -> Texture:
     slope_y = (np.roll(height_mm, -1, axis=0) - np.roll(height_mm, 1, axis=0)) / step_mm
     normal = np.stack([-slope_x, -slope_y, np.ones_like(slope_x)], axis=2)
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
-    colour = np.clip(np.asarray(material.colour) * shade[..., None], 0.0, 1.0) ** (1 / 2.2)
+    tone = np.clip(shade, 0.0, 1.0 / max(material.colour)) ** np.float32(1 / 2.2)
+    colour = tone[..., None] * np.asarray(material.colour, dtype=np.float32) ** np.float32(1 / 2.2)
     return Texture(
         colour=np.rint(colour * 255).astype(np.uint8), slope=np.rint((normal + 1) * 127.5).astype(np.uint8)
     )
@@ -99,25 +102,28 @@ def _soft_box(distance: Array) -> Array:
     return np.asarray(1.0 / (1.0 + np.exp(10.0 * (np.abs(distance) - 1.0))))
 
 
-def _noise(rng: np.random.Generator, along_mm: float, across_mm: float) -> Array:
+def _noise(rng: np.random.Generator, along_mm: float, across_mm: float) -> Image:
     """Gaussian noise (PIXELS, PIXELS) of unit deviation, with these lengths of correlation, periodic."""
     fy, fx = np.fft.fftfreq(PIXELS)[:, None], np.fft.rfftfreq(PIXELS)[None, :]
     pixel_mm = TEXTURE_MM / PIXELS
-    keep = np.exp(-2 * np.pi**2 * ((fx * along_mm / pixel_mm) ** 2 + (fy * across_mm / pixel_mm) ** 2))
-    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((PIXELS, PIXELS))) * keep, s=(PIXELS, PIXELS))
-    return np.asarray((noise - noise.mean()) / noise.std())
+    decay = 2 * np.pi**2 / pixel_mm**2
+    keep = np.exp(-decay * (fy * across_mm) ** 2) * np.exp(-decay * (fx * along_mm) ** 2)
+    white = rng.standard_normal((PIXELS, PIXELS), dtype=np.float32)
+    noise = np.fft.irfft2(np.fft.rfft2(white) * keep.astype(np.float32), s=(PIXELS, PIXELS))
+    return np.asarray((noise - noise.mean()) / noise.std(), dtype=np.float32)
 
 
-def _milled(rng: np.random.Generator) -> tuple[Array, Array]:
+def _milled(rng: np.random.Generator) -> tuple[Image, Image]:
     """A face mill's passes side by side, each leaving a row of arcs."""
-    x, y = np.meshgrid(*[np.linspace(0.0, TEXTURE_MM, PIXELS, endpoint=False)] * 2)
+    axis = np.linspace(0.0, TEXTURE_MM, PIXELS, endpoint=False, dtype=np.float32)
+    x, y = axis[None, :], axis[:, None]
     passes = int(rng.integers(4, 7))
     width = TEXTURE_MM / passes
     feed_mm = TEXTURE_MM / int(rng.integers(52, 74))
     tool_mm = width * rng.uniform(0.56, 0.7)
     across = y % width - width / 2
     arc = np.sqrt(np.maximum(tool_mm**2 - across**2, 0.0))
-    start = rng.uniform(0.0, TEXTURE_MM, passes)[(y // width).astype(int)]
+    start = rng.uniform(0.0, TEXTURE_MM, passes).astype(np.float32)[(y // width).astype(int)]
     phase = 2 * np.pi * (x + arc + start) / feed_mm + 0.5 * _noise(rng, 5.0, 5.0)
     depth = 1.0 + 0.35 * _noise(rng, 8.0, 3.0)
     height = 0.0075 * depth * np.sin(phase) + 0.0012 * _noise(rng, 0.3, 0.3)
@@ -125,21 +131,21 @@ def _milled(rng: np.random.Generator) -> tuple[Array, Array]:
     return height, shade
 
 
-def _brushed(rng: np.random.Generator) -> tuple[Array, Array]:
+def _brushed(rng: np.random.Generator) -> tuple[Image, Image]:
     """Fine marks along the tangent, as sawing, grinding and turning leave them."""
     marks = _noise(rng, rng.uniform(9.0, 16.0), 0.22)
     height = 0.010 * marks + 0.010 * _noise(rng, 20.0, 0.7)
     return height, 1.0 + 0.05 * marks + 0.03 * _noise(rng, 9.0, 4.0)
 
 
-def _cast(rng: np.random.Generator) -> tuple[Array, Array]:
+def _cast(rng: np.random.Generator) -> tuple[Image, Image]:
     """The grain of a blasted casting."""
     grain = _noise(rng, 0.35, 0.35)
     height = 0.040 * grain + 0.05 * _noise(rng, 1.4, 1.4)
     return height, 1.0 + 0.06 * grain + 0.05 * _noise(rng, 5.0, 5.0)
 
 
-def _moulded(rng: np.random.Generator) -> tuple[Array, Array]:
+def _moulded(rng: np.random.Generator) -> tuple[Image, Image]:
     """A tray of moulded plastic with a leather-like grain and traces of use."""
     grain = _noise(rng, 0.5, 0.5)
     wear = np.maximum(_noise(rng, 6.0, 0.3) - 2.4, 0.0)

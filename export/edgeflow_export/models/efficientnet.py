@@ -1,4 +1,4 @@
-"""The published feature extractor: EfficientNet-B5 up to block 35 of 39 (Multi-Flow, section 4.2)."""
+"""The published feature extractor: EfficientNet-B5 up to block 35 of 39 (arXiv 2504.03306)."""
 
 from __future__ import annotations
 

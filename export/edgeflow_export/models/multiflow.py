@@ -50,7 +50,7 @@ class CrossViewNet(nn.Module):
 
     Per view a convolution and ReLU give hidden maps h; view v's output is
     ``gamma_v * (conv_vv(h_v) + w_v * sum over senders u of conv_uv(m_uv))`` with the message m_uv = h_u,
-    or h_u seen through attention (table 4). The sum is computed as one convolution over the
+    or h_u seen through attention (the ablation). The sum is computed as one convolution over the
     concatenated maps, which is the same linear map.
     """
 

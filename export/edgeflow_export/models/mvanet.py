@@ -24,7 +24,7 @@ SIZE_MULTIPLE = STRIDE * GRID * GRID
 
 
 class MVANet(nn.Module):
-    """The published network for inference (section 3); attributes carry the published tensor names.
+    """The published network for inference; attributes carry the published tensor names.
 
     Sizes are read as plain integers, so an exported graph holds for one image size.
     """
@@ -69,7 +69,7 @@ class MVANet(nn.Module):
         return side
 
     def _logits(self, x: Tensor, images: Tensor) -> Tensor:
-        """The last steps (section 3.4): both kinds of view as one map, enlarged with shallow features."""
+        """The paper's view rearrangement: both kinds of view as one map, enlarged with shallow features."""
         shallow = self.shallow(images)
         close, distant = _split(x)
         whole = _assemble(close)
@@ -83,7 +83,7 @@ class MVANet(nn.Module):
 
 
 class _Localisation(nn.Module):
-    """MCLM (section 3.2): the distant view looks at the close-ups, then each of them at its quadrant."""
+    """MCLM (localisation): the distant view looks at the close-ups, then each of them at its quadrant."""
 
     ratios = (1, 4, 8)
 
@@ -117,7 +117,7 @@ class _Localisation(nn.Module):
 
 
 class _Refinement(nn.Module):
-    """MCRM (section 3.3): close-ups gated by the distant view's saliency look at their pooled quadrant."""
+    """MCRM (refinement): close-ups, gated by the distant saliency, look at their pooled quadrant."""
 
     ratios = (2, 4, 8)
 

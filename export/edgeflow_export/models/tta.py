@@ -1,4 +1,4 @@
-"""Test-time augmentation of the foreground network: the mean of six looks at an image (Multi-Flow, 4.2)."""
+"""Test-time augmentation of the foreground network: the mean of six looks at an image."""
 
 from __future__ import annotations
 

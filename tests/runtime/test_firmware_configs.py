@@ -1,0 +1,377 @@
+"""Every file that configures a device is read by the program that it is for, or checked line by line."""
+
+from __future__ import annotations
+
+import configparser
+import getpass
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edgeflow.config import BoxConfig, OpenCvConfig, load_config
+
+FIRMWARE = Path(__file__).resolve().parents[2] / "firmware_configs"
+BOXES = ("boxes/replay.yaml", "boxes/usb5.yaml", "boxes/rtsp.yaml")
+UNIT = "systemd/edgeflow.service"
+BROKER, BROKER_LAN, BROKER_ACL = (
+    "mosquitto/edgeflow.conf",
+    "mosquitto/edgeflow-lan.conf",
+    "mosquitto/edgeflow-lan.acl",
+)
+RULES = "udev/99-edgeflow-cameras.rules"
+CLOCK = "chrony/edgeflow.conf"
+LOADED = {*BOXES, UNIT, BROKER, BROKER_LAN, BROKER_ACL, RULES, CLOCK}
+SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+PATIENCE_S = 10.0
+
+
+def text(name: str) -> str:
+    return (FIRMWARE / name).read_text("utf-8")
+
+
+def settings(name: str) -> list[list[str]]:
+    """The words of every line that is no comment."""
+    return [line.split() for line in text(name).splitlines() if line.strip() and not line.startswith("#")]
+
+
+def program(name: str) -> str | None:
+    return shutil.which(name, path=SYSTEM_PATH)
+
+
+def test_every_device_file_is_loaded_here() -> None:
+    present = {str(file.relative_to(FIRMWARE)) for file in FIRMWARE.rglob("*") if file.is_file()}
+    assert present == LOADED
+
+
+@pytest.mark.parametrize("name", LOADED - set(BOXES))
+def test_every_device_file_says_where_it_belongs_and_why(name: str) -> None:
+    comments = [line for line in text(name).splitlines() if line.startswith("#")]
+    assert len(comments) >= 3
+
+
+# Boxes
+
+
+def box(name: str) -> BoxConfig:
+    return load_config(FIRMWARE / name)
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_a_box_file_is_complete_and_its_times_fit_together(name: str) -> None:
+    config = box(name)
+    assert len(config.cameras) == 5
+    assert config.evidence is not None
+    assert config.trigger.timeout_ms < config.decision.deadline_ms
+    assert config.sync.max_skew_ms < config.trigger.timeout_ms
+    if config.trigger.period_ms is not None:
+        assert config.trigger.timeout_ms < config.trigger.period_ms
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_a_box_file_gives_a_reason_in_every_section(name: str) -> None:
+    sections = re.split(r"^(?=[a-z]+:)", text(name), flags=re.MULTILINE)
+    timing = [part for part in sections if part.startswith(("trigger:", "sync:", "decision:"))]
+    assert len(timing) == 3
+    assert all(" # " in part for part in timing)
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_a_box_writes_only_where_its_service_may(name: str) -> None:
+    config, service = box(name), unit()["Service"]
+    state = Path("/var/lib") / service["StateDirectory"]
+    assert config.evidence is not None
+    assert config.outbox.path.is_relative_to(state)
+    assert config.evidence.dir.is_relative_to(state)
+    assert config.runtime.cache_dir == Path("/var/cache") / service["CacheDirectory"]
+
+
+def test_usb_cameras_have_names_that_stay_and_rtsp_cameras_no_password() -> None:
+    usb = [camera for camera in box("boxes/usb5.yaml").cameras.values() if isinstance(camera, OpenCvConfig)]
+    assert len({camera.source for camera in usb}) == 5
+    assert all(camera.source.startswith("/dev/v4l/by-id/") for camera in usb)
+    rtsp = [camera for camera in box("boxes/rtsp.yaml").cameras.values() if isinstance(camera, OpenCvConfig)]
+    assert len({camera.source for camera in rtsp}) == 5
+    assert all(re.fullmatch(r"rtsp://[0-9.]+:554/\w+", camera.source) for camera in rtsp)
+
+
+# systemd
+
+
+def unit() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(text(UNIT))
+    return parser
+
+
+def test_the_service_restarts_for_ever_under_its_own_user() -> None:
+    parsed = unit()
+    assert parsed.sections() == ["Unit", "Service", "Install"]
+    assert parsed["Unit"]["StartLimitIntervalSec"] == "0"
+    service = parsed["Service"]
+    assert (service["Type"], service["Restart"], service["User"]) == ("exec", "always", "edgeflow")
+    assert service["NoNewPrivileges"] == "yes"
+    assert service["ProtectSystem"] == "strict"
+    assert "char-video4linux rw" in text(UNIT)
+    assert parsed["Install"]["WantedBy"] == "multi-user.target"
+
+
+def test_the_service_starts_a_command_that_exists() -> None:
+    _, *arguments = unit()["Service"]["ExecStart"].split()
+    assert arguments == ["run", "--quiet", "/etc/edgeflow/box.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeflow.cli", arguments[0], "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert arguments[1] in done.stdout
+
+
+def verified_unit(folder: Path, content: str) -> str:
+    """What systemd has to say against a unit."""
+    analyze = program("systemd-analyze")
+    if analyze is None:
+        pytest.skip("no systemd-analyze here; the unit's sections and keys were checked all the same")
+    file = folder / "edgeflow.service"
+    file.write_text(content)
+    done = subprocess.run([analyze, "verify", str(file)], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def test_systemd_accepts_the_service(tmp_path: Path) -> None:
+    content = text(UNIT).replace("/opt/edgeflow/bin/edgeflow", shutil.which("true") or "/bin/true")
+    assert verified_unit(tmp_path, content) == ""
+    broken = content.replace("ProtectSystem=strict", "ProtectSystm=strict")
+    assert "ProtectSystm" in verified_unit(tmp_path, broken)
+
+
+# Mosquitto
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """A connected MQTT client and what it has received."""
+
+    paho: paho.Client
+    received: list[str]
+
+
+def wait_for(happened: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline_s, what
+        time.sleep(0.01)
+
+
+@contextmanager
+def mosquitto(folder: Path, content: str) -> Iterator[int]:
+    """Mosquitto with the directives of ``content``, on a free loopback port."""
+    server = program("mosquitto")
+    if server is None:
+        pytest.skip("no mosquitto here; run: sh tools/system_packages.sh test")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    content, count = re.subn(r"^listener .*$", f"listener {port} 127.0.0.1", content, flags=re.MULTILINE)
+    assert count == 1
+    file, log = folder / "mosquitto.conf", folder / "mosquitto.log"
+    # As root Mosquitto would become the user mosquitto, who cannot read the test's folder.
+    file.write_text(f"user {getpass.getuser()}\npersistence_location {folder}/\n{content}")
+    with log.open("wb") as output:
+        process = subprocess.Popen([server, "-c", str(file)], stdout=output, stderr=output)
+    try:
+        wait_for(lambda: listens(port) or process.poll() is not None, "mosquitto does not start")
+        assert process.poll() is None, log.read_text()
+        yield port
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+    # Unknown and doubled settings are errors, outdated ones warnings.
+    assert not re.search("error|warning|deprecated", log.read_text(), re.IGNORECASE), log.read_text()
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def client(
+    port: int, user: str | None = None, password: str = "", ca: Path | None = None
+) -> Iterator[Client | None]:
+    """A client that is connected, or None when the broker refused it."""
+    handle = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    answers: list[bool] = []
+    received: list[str] = []
+    handle.on_connect = lambda _c, _u, _f, reason, _p: answers.append(not reason.is_failure)
+    handle.on_message = lambda _c, _u, message: received.append(message.topic)
+    if user:
+        handle.username_pw_set(user, password)
+    if ca:
+        handle.tls_set_context(ssl.create_default_context(cafile=str(ca)))
+    handle.connect("127.0.0.1" if ca is None else "localhost", port)
+    handle.loop_start()
+    try:
+        wait_for(lambda: bool(answers), "the broker does not answer")
+        yield Client(paho=handle, received=received) if answers[0] else None
+    finally:
+        handle.disconnect()
+        handle.loop_stop()
+
+
+def subscribe(subscriber: Client, topic: str) -> None:
+    done: list[bool] = []
+    subscriber.paho.on_subscribe = lambda *_: done.append(True)
+    subscriber.paho.subscribe(topic, qos=1)
+    wait_for(lambda: bool(done), "no answer to subscribe")
+
+
+def publish(publisher: Client, topic: str) -> None:
+    publisher.paho.publish(topic, b"{}", qos=1).wait_for_publish(PATIENCE_S)
+
+
+def test_the_boxs_own_broker_carries_messages_on_loopback_only(tmp_path: Path) -> None:
+    assert ["listener", "1883", "127.0.0.1"] in settings(BROKER)
+    with mosquitto(tmp_path, text(BROKER)) as port, client(port) as one, client(port) as other:
+        assert one is not None
+        assert other is not None
+        subscribe(one, "edgeflow/v1/#")
+        publish(other, "edgeflow/v1/plant1/l3/s2/decision")
+        wait_for(lambda: one.received == ["edgeflow/v1/plant1/l3/s2/decision"], "the message did not come")
+
+
+def test_both_brokers_agree_on_everything_but_who_gets_in() -> None:
+    access = {
+        "listener", "allow_anonymous", "certfile", "keyfile", "tls_version", "password_file", "acl_file"
+    }  # fmt: skip
+    common = [[line for line in settings(name) if line[0] not in access] for name in (BROKER, BROKER_LAN)]
+    assert common[0] == common[1]
+    assert ["set_tcp_nodelay", "true"] in common[0]
+
+
+@pytest.fixture
+def lan(tmp_path: Path) -> tuple[str, Path]:
+    """The plant's broker with a certificate and users of our own; its directives and the certificate."""
+    tools = {name: program(name) for name in ("mosquitto", "mosquitto_passwd", "openssl")}
+    missing = [name for name, found in tools.items() if found is None]
+    if missing:
+        pytest.skip(f"no {', '.join(missing)} here; run: sh tools/system_packages.sh test")
+    certificate, key, users = tmp_path / "server.pem", tmp_path / "server.key", tmp_path / "passwd"
+    subprocess.run(
+        [str(tools["openssl"]), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-out", str(certificate),
+         "-keyout", str(key)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    users.touch()
+    for user in ("box-l3-s2", "line"):
+        add = [str(tools["mosquitto_passwd"]), "-b", str(users), user, f"{user}-secret"]
+        subprocess.run(add, check=True, capture_output=True)
+    content = text(BROKER_LAN)
+    for installed, own in (
+        ("/etc/mosquitto/certs/server.pem", certificate),
+        ("/etc/mosquitto/certs/server.key", key),
+        ("/etc/mosquitto/edgeflow.passwd", users),
+        ("/etc/mosquitto/edgeflow.acl", FIRMWARE / BROKER_ACL),
+    ):
+        assert f" {installed}\n" in content
+        content = content.replace(f" {installed}\n", f" {own}\n")
+    return content, certificate
+
+
+def test_the_plants_broker_lets_in_only_known_users(lan: tuple[str, Path], tmp_path: Path) -> None:
+    content, ca = lan
+    with mosquitto(tmp_path, content) as port:
+        for user, password in ((None, ""), ("line", "wrong"), ("nobody", "line-secret")):
+            with client(port, user, password, ca) as refused:
+                assert refused is None
+        with client(port, "line", "line-secret", ca) as known:
+            assert known is not None
+
+
+def test_on_the_plants_broker_only_the_box_itself_decides(lan: tuple[str, Path], tmp_path: Path) -> None:
+    content, ca = lan
+    own, other = "edgeflow/v1/plant1/l3/s2", "edgeflow/v1/plant1/l3/s3"
+    with (
+        mosquitto(tmp_path, content) as port,
+        client(port, "box-l3-s2", "box-l3-s2-secret", ca) as station,
+        client(port, "line", "line-secret", ca) as line,
+    ):
+        assert station is not None
+        assert line is not None
+        subscribe(line, "edgeflow/v1/#")
+        for topic in (f"{own}/trigger", f"{own}/result/ack", f"{own}/cmd/#"):
+            subscribe(station, topic)
+        publish(station, f"{other}/decision")  # of another box
+        publish(line, f"{own}/decision")  # of a box, by the line
+        publish(station, f"{own}/decision")
+        publish(station, f"{own}/result")
+        for topic in (f"{own}/trigger", f"{own}/result/ack", f"{own}/cmd/stop"):
+            publish(line, topic)
+        wait_for(lambda: len(station.received) == 3, "the box did not hear the line")
+        wait_for(lambda: len(line.received) == 5, "the line did not hear everything")
+        assert station.received == [f"{own}/trigger", f"{own}/result/ack", f"{own}/cmd/stop"]
+        assert sorted(line.received) == sorted([f"{own}/decision", f"{own}/result", *station.received])
+
+
+def test_the_boxs_user_may_use_every_topic_of_the_box_that_it_is_made_for() -> None:
+    config = box("boxes/usb5.yaml")
+    lines = text(BROKER_ACL)
+    assert f"user {config.mqtt.username}\ntopic write {config.topic_root}/#\n" in lines
+
+
+# udev
+
+
+RULE = re.compile(
+    r'(?:(?:ACTION|SUBSYSTEM|ATTR\{[a-z/_]+\}|ENV\{[A-Z_]+\})==|(?:SYMLINK\+=|ATTR\{[a-z/_]+\}=)(?!=))"[^"]+"'
+)
+
+
+def test_camera_rules_are_well_formed() -> None:
+    rules = [line for line in text(RULES).splitlines() if line and not line.startswith("#")]
+    for rule in rules:
+        parts = rule.split(", ")
+        assert all(RULE.fullmatch(part) for part in parts), rule
+        assert sum("==" not in part for part in parts) == 1, "a rule matches, then does one thing"
+    udevadm = program("udevadm")
+    if udevadm and "verify" in subprocess.run([udevadm, "--help"], capture_output=True, text=True).stdout:  # noqa: PLW1510
+        subprocess.run([udevadm, "verify", str(FIRMWARE / RULES)], check=True, capture_output=True)
+
+
+def test_camera_rules_give_every_view_of_the_usb_box_a_name_of_its_own() -> None:
+    names = re.findall(r'SYMLINK\+="edgeflow/camera-(\w+)"', text(RULES))
+    sockets = re.findall(r'ENV\{ID_PATH\}=="([^"]+)"', text(RULES))
+    assert set(names) == set(box("boxes/usb5.yaml").cameras)
+    assert len(names) == len(set(sockets)) == len(sockets)
+
+
+# chrony
+
+
+def test_the_clock_has_a_source_and_may_jump() -> None:
+    known = {"server": r"[\w.-]+ iburst", "makestep": r"[0-9.]+ -?[0-9]+", "rtcsync": ""}
+    lines = settings(CLOCK)
+    for name, *arguments in lines:
+        assert re.fullmatch(known[name], " ".join(arguments))
+    assert {name for name, *_ in lines} == set(known)
+    chronyd = program("chronyd")
+    if chronyd:
+        subprocess.run([chronyd, "-p", "-f", str(FIRMWARE / CLOCK)], check=True, capture_output=True)
