@@ -32,7 +32,7 @@ def standardise(maps: FloatArray, statistics: PixelStatistics | None) -> FloatAr
 def view_scores(maps: FloatArray, scoring: Scoring) -> FloatArray:
     """Pool anomaly maps (..., V, h, w) into view scores (..., V).
 
-    The published score is the maximum (Multi-Flow, section 3.4); ``top_k`` is the mean of the k
+    The published score is the maximum (Multi-Flow); ``top_k`` is the mean of the k
     highest pixels.
     """
     flat = maps.reshape(*maps.shape[:-2], -1)

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from edgeflow.errors import ConfigError
 from edgeflow_export.models.compact_net import CompactNet
+from edgeflow_export.models.efficientnet import EfficientNetB5, published_efficientnet
 from edgeflow_export.models.inspection import IMAGE_MEAN, IMAGE_STD
-from edgeflow_export.recipe import ExtractorSpec, FunctionExtractor, TimmExtractor
+from edgeflow_export.published import read_published
+from edgeflow_export.recipe import EfficientNetB5Extractor, ExtractorSpec, FunctionExtractor, TimmExtractor
 
 __all__ = ["build_extractor", "extractor_identity", "normalised", "output_shape"]
 
@@ -36,6 +38,8 @@ def build_extractor(spec: ExtractorSpec, *, pretrained: bool, search_path: Seque
         from edgeflow_export.timm_extractor import build_timm  # noqa: PLC0415 - slow, needed by this kind only
 
         extractor = build_timm(spec, pretrained=pretrained)
+    elif isinstance(spec, EfficientNetB5Extractor):
+        extractor = published_efficientnet(read_published(spec.weights)) if pretrained else EfficientNetB5()
     elif isinstance(spec, FunctionExtractor):
         extractor = _call(spec, search_path)
     else:

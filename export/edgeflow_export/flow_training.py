@@ -1,4 +1,4 @@
-"""The flow's epochs: noise-conditioned maximum likelihood on cached features (Multi-Flow, section 3.3)."""
+"""The flow's epochs: noise-conditioned maximum likelihood on cached features (Multi-Flow)."""
 
 from __future__ import annotations
 

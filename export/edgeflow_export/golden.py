@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def golden_files(
         images[view] = name
     arrays = f"golden/{index}/expected.npz"
     buffer = io.BytesIO()
-    recorded = {f"{RECORDED}{graph}": maps for graph, maps in expected.recorded.items()}
-    np.savez(buffer, maps=expected.maps, part=np.float32(expected.part), **recorded)
+    content: dict[str, Any] = {f"{RECORDED}{graph}": maps for graph, maps in expected.recorded.items()}
+    np.savez(buffer, maps=expected.maps, part=np.float32(expected.part), **content)
     files[arrays] = buffer.getvalue()
     return GoldenPart(part_id=part.part_id, images=images, expected=arrays), files

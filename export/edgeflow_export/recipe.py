@@ -14,6 +14,7 @@ from edgeflow.errors import ConfigError
 
 __all__ = [
     "DataSpec",
+    "EfficientNetB5Extractor",
     "ExportSpec",
     "ExtractorSpec",
     "FlowSpec",
@@ -62,6 +63,13 @@ class TimmExtractor(Document):
     weights: Path | None = Field(default=None, description="safetensors or torch file; default: timm's own")
 
 
+class EfficientNetB5Extractor(Document):
+    """The published extractor: EfficientNet-B5 to block 35, 304 channels at stride 32."""
+
+    kind: Literal["efficientnet_b5"]
+    weights: Path = Field(description="efficientnet_pytorch's file, or one with timm's names")
+
+
 class FunctionExtractor(Document):
     """``module:function`` that returns a torch module: normalised RGB (N, 3, H, W) to (N, C, h, w)."""
 
@@ -81,12 +89,13 @@ class SelfSupervisedExtractor(Document):
 
 
 ExtractorSpec = Annotated[
-    TimmExtractor | FunctionExtractor | SelfSupervisedExtractor, Field(discriminator="kind")
+    TimmExtractor | EfficientNetB5Extractor | FunctionExtractor | SelfSupervisedExtractor,
+    Field(discriminator="kind"),
 ]
 
 
 class FlowSpec(Document):
-    """Multi-Flow's architecture (section 3.2); the defaults are the published ones."""
+    """Multi-Flow's architecture (arXiv 2504.03306); the defaults are the published ones."""
 
     graph: Literal["cs_neigh", "cs_top", "cs_neigh_only", "cs_seperated", "cs_wrapped"] = "cs_neigh"
     hidden: Positive = 64
@@ -185,7 +194,7 @@ def load_recipe(path: Path) -> Recipe:
     update: dict[str, object] = {
         "data": recipe.data.model_copy(update={"root": base / recipe.data.root.expanduser()})
     }
-    if isinstance(recipe.extractor, TimmExtractor) and recipe.extractor.weights:
+    if isinstance(recipe.extractor, TimmExtractor | EfficientNetB5Extractor) and recipe.extractor.weights:
         weights = base / recipe.extractor.weights.expanduser()
         update["extractor"] = recipe.extractor.model_copy(update={"weights": weights})
     return recipe.model_copy(update=update)

@@ -111,7 +111,7 @@ def test_usb_cameras_have_names_that_stay_and_rtsp_cameras_no_password() -> None
 
 
 def unit() -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(interpolation=None, strict=True)
+    parser = configparser.ConfigParser(interpolation=None, strict=False)  # a key may come twice
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(text(UNIT))
     return parser
@@ -200,8 +200,9 @@ def mosquitto(folder: Path, content: str) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(PATIENCE_S)
-    # Unknown and doubled settings are errors, outdated ones warnings.
-    assert not re.search("error|warning|deprecated", log.read_text(), re.IGNORECASE), log.read_text()
+    # With an unknown or doubled setting it does not start; of an outdated one it warns.
+    warned = [line for line in log.read_text().splitlines() if re.search("(?i)warning|deprecated", line)]
+    assert [line for line in warned if "should not be run as root" not in line] == []
 
 
 def listens(port: int) -> bool:
@@ -217,7 +218,7 @@ def client(
     port: int, user: str | None = None, password: str = "", ca: Path | None = None
 ) -> Iterator[Client | None]:
     """A client that is connected, or None when the broker refused it."""
-    handle = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    handle = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5, reconnect_on_failure=False)
     answers: list[bool] = []
     received: list[str] = []
     handle.on_connect = lambda _c, _u, _f, reason, _p: answers.append(not reason.is_failure)

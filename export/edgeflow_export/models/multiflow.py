@@ -46,7 +46,7 @@ class FlowOutput(NamedTuple):
 
 
 class CrossViewNet(nn.Module):
-    """The network of a coupling (section 3.2): all views at once, with messages along the graph.
+    """The network of a coupling: all views at once, with messages along the graph.
 
     Per view a convolution and ReLU give hidden maps h; view v's output is
     ``gamma_v * (conv_vv(h_v) + w_v * sum over senders u of conv_uv(m_uv))`` with the message m_uv = h_u,
@@ -112,7 +112,7 @@ class CrossViewNet(nn.Module):
 
 
 class CouplingBlock(nn.Module):
-    """Fixed permutation per view, then an affine coupling of both halves (section 3.2)."""
+    """Fixed permutation per view, then an affine coupling of both halves."""
 
     permutation: Tensor
 
@@ -200,7 +200,7 @@ class MultiFlow(nn.Module):
 
 
 def nll_map(output: FlowOutput, mask: Tensor | None = None) -> Tensor:
-    """Negative log-likelihood per pixel and channel, (B, V, H, W) (section 3.3).
+    """Negative log-likelihood per pixel and channel, (B, V, H, W).
 
     Args:
         mask: foreground (B, V, H, W) of 0 and 1; background pixels get 0.

@@ -36,7 +36,7 @@ class ViewGraph:
 
 
 def view_graph(name: str, views: int) -> ViewGraph:
-    """A published graph by its name (Multi-Flow, section 4.4 and table 4), generalised to V views.
+    """A published graph by its name (Multi-Flow's ablation), generalised to V views.
 
     View 0 is the hub (the top view); views 1..V-1 form a ring.
 
