@@ -22,6 +22,7 @@ from typing import Any
 import click
 import paho.mqtt.client as paho
 from amqtt.broker import Broker
+from paho.mqtt.enums import CallbackAPIVersion
 from rich.console import Console
 from rich.live import Live
 
@@ -144,7 +145,7 @@ def _consumer(port: int) -> Iterator[queue.SimpleQueue[Seen]]:
     subscribed = threading.Event()
 
     def on_message(client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
-        seen = read_message(message.topic, bytes(message.payload), ROOT)
+        seen = read_message(message.topic, bytes(message.payload))
         if seen is None:
             return
         inbox.put(seen)
@@ -154,7 +155,7 @@ def _consumer(port: int) -> Iterator[queue.SimpleQueue[Seen]]:
                 Topics(root=root).result_ack, to_json(Ack(result_ids=(seen.message.result_id,))), 1
             )
 
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="demo-consumer")
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="demo-consumer")
     client.on_message = on_message
     client.on_subscribe = lambda *_: subscribed.set()
     client.connect(HOST, port)

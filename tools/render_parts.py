@@ -64,7 +64,8 @@ def main(
             make_room(plan, force=force)
             _render_all(plan, workers)
     except EdgeflowError as error:
-        raise click.ClickException(str(error)) from error
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(error.exit_code) from error
 
 
 def _render_all(plan: Plan, workers: int) -> None:

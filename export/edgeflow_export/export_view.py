@@ -102,8 +102,8 @@ def _print(built: Built, seconds: float) -> None:
     console.print(table)
     thresholds = built.thresholds
     console.print(
-        f"part threshold {thresholds.part.threshold:.4g} from {thresholds.normal_parts} held-out normal parts "
-        f"at a false-reject rate of {thresholds.false_reject_rate:g}"
+        f"part threshold {thresholds.part.threshold:.4g} from {thresholds.normal_parts} held-out normal "
+        f"parts at a false-reject rate of {thresholds.false_reject_rate:g}"
     )
     if thresholds.note:
         console.print(f"note: {thresholds.note}", markup=False)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from edgeflow.errors import UsageError
 from rendering.camera import write_calibration
+from rendering.graphics import ready_offscreen
 from rendering.parts import GOOD, SPLITS, PartJob, Picture, photograph
 from rendering.studio import Studio
 
@@ -75,6 +76,7 @@ def render(plan: Plan, *, workers: int) -> Iterator[list[Entry]]:
         finally:
             studio.close()
         return
+    ready_offscreen()  # says what is missing; a worker process would only be reported as lost
     spawn = multiprocessing.get_context("spawn")  # a forked process would share this one's graphics context
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_open_studio, initargs=(plan,)) as pool:
         yield from pool.map(_render_here, *zip(*plan.jobs(), strict=True))

@@ -19,7 +19,7 @@ def ready_offscreen() -> None:
     Raises:
         DeviceError: EGL or its driver is missing; VTK itself would end the process without a word.
     """
-    # Mesa's software renderer takes every core unless told otherwise; parts are spread over processes instead.
+    # Mesa's software renderer takes every core unless told otherwise; parts go to several processes instead.
     os.environ.setdefault("LP_NUM_THREADS", "1")
     if sys.platform != "linux" or "VTK_DEFAULT_OPENGL_WINDOW" in os.environ:
         return

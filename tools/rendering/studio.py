@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyvista as pv
 from numpy.typing import NDArray
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkFloatArray, vtkUnsignedCharArray
+from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
 
 from rendering.camera import VIEWPOINTS, Viewpoint
 from rendering.drawing import Solid
+from rendering.graphics import ready_offscreen
 from rendering.mesh import Array, Mesh, moved
 from rendering.textures import MATERIALS, VARIANTS, dome, make_texture
-
-# Mesa's software renderer takes every core unless told otherwise; parts are spread over processes instead.
-os.environ.setdefault("LP_NUM_THREADS", "1")
-
-import pyvista as pv
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkFloatArray, vtkLogger, vtkUnsignedCharArray
-from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
 
 __all__ = ["SUPERSAMPLING", "Lighting", "Shot", "Studio", "Surface"]
 
@@ -58,9 +54,7 @@ class Studio:
     """An offscreen window that is opened once and takes pictures of any number of parts."""
 
     def __init__(self, size: int) -> None:
-        vtkLogger.SetStderrVerbosity(
-            vtkLogger.VERBOSITY_ERROR
-        )  # it warns when it finds no X server, as intended
+        ready_offscreen()
         side = size * SUPERSAMPLING
         self._plotter = pv.Plotter(off_screen=True, window_size=(side, side), lighting=None)
         self._window = self._plotter.render_window
