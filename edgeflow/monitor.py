@@ -144,24 +144,27 @@ def render(board: Board) -> Group:
         header.append(f"{verdict} {number}   ", style=_COLOURS[verdict])
     if board.malformed:
         header.append(f"\nmalformed: {board.malformed.topic}: {board.malformed.problem}", style="magenta")
-    table = Table("time", "station", "part", "verdict", "score", "worst view", "ms", "replayed")
+    several = len(board.stations) > 1
+    table = Table(
+        "time", *(["station"] if several else []), "part", "verdict", "score", "worst view", "ms", ""
+    )
     for part in board.parts:
-        table.add_row(*_cells(part))
+        table.add_row(*_cells(part, station=several))
     return Group(header, table)
 
 
-def _cells(part: Part) -> tuple[Text, ...]:
+def _cells(part: Part, *, station: bool) -> tuple[Text, ...]:
     score = "" if part.score is None else f"{part.score:.3f}"
     latency = "" if part.latency_ms is None else f"{part.latency_ms:.0f}"
     return (
-        Text(part.time),
-        Text(part.station),
+        Text(part.time[:8], no_wrap=True),
+        *([Text(part.station)] if station else []),
         Text(part.part_id),
         Text(part.verdict, style=_COLOURS[part.verdict]),
         Text(score, justify="right"),
         Text(part.worst_view or ""),
         Text(latency, justify="right"),
-        Text("yes" if part.replayed else ""),
+        Text("replayed" if part.replayed else ""),
     )
 
 

@@ -52,10 +52,10 @@ def main(box: Path, parts: Path, output: Path, port: int, period_ms: float) -> N
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     recorded = find_parts(parts)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(
-        f"{len(recorded)} rendered parts (not photographed), five views each; broker on {HOST}:{port}; "
-        f"box file {box}\n"
+        f"{len(recorded)} rendered parts (not photographed); box file {box}; "
+        f"embedded broker mqtt://{HOST}:{port}\n"
     )
     settings = [
         f"mqtt.port={port}",

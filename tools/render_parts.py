@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from edgeflow.errors import EdgeflowError
-from rendering.contact_sheet import write_contact_sheet
+from rendering.contact_sheet import overview, write_contact_sheet
 from rendering.dataset import Plan, make_room, render, write_index
 
 COUNT = click.IntRange(min=0)
@@ -56,7 +56,7 @@ def main(
         raise click.UsageError("nothing to do; name the folder OUT, or a --contact-sheet")
     try:
         if contact_sheet is not None:
-            write_contact_sheet(contact_sheet, size=size, seed=seed)
+            write_contact_sheet(contact_sheet, overview(seed), size=size)
             click.echo(f"wrote {contact_sheet}")
         if out is not None:
             counts = (train, test_normal, test_defective)

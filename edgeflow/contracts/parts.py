@@ -55,11 +55,11 @@ def find_parts(
         DataError: no parts, several classes to choose from, malformed JSON, or parts with missing
             or doubled views; every such part is named.
     """
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give the folder that holds the recorded parts")
     problems: list[str] = []
     jsons = root / "realiad_jsons"
     try:
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder; give the folder that holds the recorded parts")
         if jsons.is_dir():
             parts = _real_iad(root, _choose_class(jsons, class_name), problems)
         else:

@@ -160,10 +160,19 @@ def test_the_table_shows_a_part_in_one_line() -> None:
     board.add(seen("result", to_json(result(replayed=True))))
     text = rendered(board)
     (line,) = [line for line in text.splitlines() if "part-1" in line]
-    for cell in ("10:11:12.013", "plant1/l3/s2", "NG", "1.420", "top", "140", "yes"):
+    for cell in ("10:11:12", "NG", "1.420", "top", "140", "replayed"):
         assert cell in line
+    assert "plant1/l3/s2" not in line, "one station needs no column"
     assert "NG 1" in text
     assert "plant1/l3/s2: online" in text
+
+
+def test_several_stations_get_a_column() -> None:
+    board = Board()
+    board.add(seen("result", to_json(result())))
+    board.add(read_message("edgeflow/v1/plant1/l3/s9/availability", b"online"))
+    (line,) = [line for line in rendered(board).splitlines() if "part-1" in line]
+    assert "plant1/l3/s2" in line
 
 
 def test_a_url_names_broker_and_user(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ pytest.importorskip("pyvista", reason="the renderer needs the dev extra")
 
 import render_parts
 from rendering.camera import VIEWPOINTS
+from rendering.contact_sheet import overview, write_contact_sheet
 from rendering.defects import DEFECTS, draw_defect
 from rendering.drawing import Changes, Dimensions
 from rendering.geometry import build
@@ -245,13 +246,16 @@ def test_force_replaces_this_class_and_nothing_else(tmp_path: Path) -> None:
     assert len(_entries(tmp_path, "train")) == 5
 
 
-def test_contact_sheet_shows_good_parts_and_every_defect(tmp_path: Path) -> None:
-    sheet = tmp_path / "sheet.png"
-    result = CliRunner().invoke(render_parts.main, ["--contact-sheet", str(sheet), "--size", "64"])
-    assert result.exit_code == 0, result.output
+def test_contact_sheet_outlines_the_defect_and_leaves_good_parts_alone(tmp_path: Path) -> None:
+    jobs, sheet = overview(7), tmp_path / "new" / "sheet.png"
+    assert [job.anomaly for job in jobs] == ["OK", "OK", *DEFECTS]
+    write_contact_sheet(sheet, [jobs[0], jobs[-1]], size=64)
     image = cv2.imread(str(sheet))
     assert image is not None
-    assert image.shape == (64 * (2 + len(DEFECTS)), 64 * len(VIEWPOINTS), 3)
+    assert image.shape == (2 * 64, 64 * len(VIEWPOINTS), 3)
+    outlined = (image == (0, 220, 255)).all(axis=2)
+    assert not outlined[:64].any()
+    assert outlined[64:].any()
 
 
 def test_nothing_to_do_is_a_usage_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,18 +14,22 @@ from rendering.defects import DEFECTS
 from rendering.parts import PartJob, Picture, photograph
 from rendering.studio import Studio
 
-__all__ = ["write_contact_sheet"]
+__all__ = ["overview", "write_contact_sheet"]
 
 GOOD_ROWS = 2
 
 
-def write_contact_sheet(path: Path, *, size: int, seed: int) -> None:
-    """A row of views per part, defects outlined; these are the first parts of a data set with this seed."""
+def overview(seed: int) -> list[PartJob]:
+    """A few good parts and one of every defect: the first test parts of a data set with this seed."""
     good = [PartJob(seed=seed, split="test_normal", index=index) for index in range(GOOD_ROWS)]
-    defective = [PartJob(seed=seed, split="test_defective", index=index) for index in range(len(DEFECTS))]
+    return good + [PartJob(seed=seed, split="test_defective", index=index) for index in range(len(DEFECTS))]
+
+
+def write_contact_sheet(path: Path, jobs: Sequence[PartJob], *, size: int) -> None:
+    """Write an image with one row of views per part, defects outlined."""
     studio = Studio(size)
     try:
-        rows = [_row(job, photograph(studio, job)) for job in (*good, *defective)]
+        rows = [_row(job, photograph(studio, job)) for job in jobs]
     finally:
         studio.close()
     path.parent.mkdir(parents=True, exist_ok=True)
