@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
 
 test: $(VENV)/.dev
-	sh tools/system_packages.sh test
+	sh tools/system_packages.sh broker render
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev

@@ -2,16 +2,18 @@
 # Debian packages that a step needs: installed through apt as root, named in one copyable command otherwise.
 set -eu
 PYTHON=${PYTHON:-python3}
+PATH="$PATH:/usr/sbin:/sbin" # not on every user's path
 
 need() { packages="$packages $1"; }
 packages=""
 for purpose in "$@"; do
     case $purpose in
     venv) "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || need python3-venv ;;
-    test)
-        command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || need mosquitto
+    broker) command -v mosquitto >/dev/null || need mosquitto ;;
+    render) # EGL and a software renderer, for drawing parts without a display
+        ldconfig -p | grep -q 'libEGL\.so\.1' || need libegl1
+        ls /usr/lib/*/dri/swrast_dri.so /usr/lib/*/libgallium* 2>/dev/null | grep -q . || need libgl1-mesa-dri
         ;;
-    render) ;;
     *) echo "unknown purpose: $purpose" >&2; exit 2 ;;
     esac
 done
