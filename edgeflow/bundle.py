@@ -62,15 +62,17 @@ class Bundle:
         """Open a bundle and check every file in it.
 
         Raises:
-            UsageError: there is no such file.
+            UsageError: there is no such file, or it may not be read.
             IntegrityError: not a bundle, newer format, or a file missing, unlisted or altered.
         """
-        if not path.is_file():
-            raise UsageError(
-                f"{path}: no such bundle; make one with 'edgeflow export CHECKPOINT -o {path.name}'"
-            )
         try:
             archive = zipfile.ZipFile(path)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as cause:
+            raise UsageError(
+                f"{path}: no such bundle; make one with 'edgeflow export CHECKPOINT -o {path.name}'"
+            ) from cause
+        except PermissionError as cause:
+            raise UsageError(f"{path}: this user may not read it; change its owner or rights") from cause
         except (OSError, zipfile.BadZipFile) as cause:
             raise IntegrityError(
                 f"{path}: not a bundle, or cut off: {cause}; copy it to this box again"

@@ -31,7 +31,9 @@ def show(path: Path, overrides: tuple[str, ...], *, json_output: bool) -> None:
         table = Table("what", "state", "found", box=None)
         for finding in report.findings:
             table.add_row(
-                Text(finding.name), Text(finding.state, style=_COLOURS[finding.state]), Text(finding.text)
+                Text(finding.name),
+                Text(finding.state, style=_COLOURS[finding.state]),
+                Text(finding.text, overflow="fold"),
             )
         Console(highlight=False).print(table)
     if not report.ok:

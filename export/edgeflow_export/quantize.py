@@ -41,10 +41,8 @@ def quantize_ir(model: ov.Model, parts: Iterable[Images]) -> ov.Model:
     """
     others = sorted({op.get_type_name() for op in model.get_ordered_ops()} - _CONVOLUTIONS)
     samples = list(parts)
-    logging.getLogger("nncf").setLevel(logging.ERROR)
     # NNCF draws its progress bars on standard output, which belongs to the command's own result.
-    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-        warnings.simplefilter("ignore")
+    with _quiet("nncf"), contextlib.redirect_stdout(sys.stderr):
         return nncf.quantize(
             model,
             nncf.Dataset(samples),
@@ -57,9 +55,8 @@ def quantize_ir(model: ov.Model, parts: Iterable[Images]) -> ov.Model:
 
 def quantize_onnx(source: Path, target: Path, parts: Iterable[Images]) -> None:
     """INT8 form of an ONNX graph: static QDQ, per channel, convolutions only."""
-    logging.getLogger().setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    # ONNX Runtime's quantizer advises through the root logger.
+    with tempfile.TemporaryDirectory() as folder, _quiet(None):
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_static(
@@ -74,6 +71,20 @@ def quantize_onnx(source: Path, target: Path, parts: Iterable[Images]) -> None:
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
         )
+
+
+@contextlib.contextmanager
+def _quiet(logger_name: str | None) -> Iterator[None]:
+    """Without a library's advice to its developers, in warnings and in its logger."""
+    logger = logging.getLogger(logger_name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

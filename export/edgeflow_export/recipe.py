@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from edgeflow.contracts.document import Document, parse_document
-from edgeflow.contracts.manifest import Scoring
+from edgeflow.contracts.manifest import Scoring, ViewId
 from edgeflow.contracts.strict_yaml import read_yaml
 from edgeflow.errors import ConfigError
 
@@ -30,7 +30,6 @@ __all__ = [
     "load_recipe",
 ]
 
-ViewId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Precision = Literal["fp32", "int8"]
