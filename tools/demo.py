@@ -49,8 +49,7 @@ def main(box: Path, parts: Path, output: Path, port: int, period_ms: float) -> N
     """Inspect the recorded parts and show what was found."""
     started_s = time.monotonic()
     port = _free_port(port)
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
+    _clear(output)
     recorded = find_parts(parts)
     console = Console(highlight=False, soft_wrap=True)
     console.print(
@@ -168,6 +167,15 @@ def _consumer(port: int) -> Iterator[queue.SimpleQueue[Seen]]:
     finally:
         client.disconnect()
         client.loop_stop()
+
+
+def _clear(output: Path) -> None:
+    """Remove what an earlier demo wrote, and nothing else."""
+    output.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(output / "evidence", ignore_errors=True)
+    for pattern in ("outbox.db*", "rejected.png", "rejected.html"):
+        for path in output.glob(pattern):
+            path.unlink()
 
 
 def _free_port(wanted: int) -> int:

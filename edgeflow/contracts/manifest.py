@@ -155,7 +155,7 @@ class AccuracyReport(Document):
     rank_correlation: float
     part_auroc: float | None = None
     part_auroc_reference: float | None = None
-    float_operations_kept: Count = 0
+    quantized: str = Field(default="", description="which operations are in int8; the others stay in float")
 
 
 class FileRecord(Document):

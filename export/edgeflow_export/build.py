@@ -6,7 +6,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from edgeflow.contracts.manifest import (
     GoldenPart,
     Graph,
     Manifest,
+    Scale,
     Tensor,
     Thresholds,
 )
@@ -36,9 +37,9 @@ from edgeflow_export.calibrate import calibrate
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import Dataset, Images, iterate_images, load_images, require_training_parts
 from edgeflow_export.golden import Expected, choose_golden, golden_files
-from edgeflow_export.graphs import convert_to_ir, export_onnx, serialise_ir
+from edgeflow_export.graphs import Ir, convert_to_ir, export_onnx, serialise_ir
 from edgeflow_export.guard import Scored, compare
-from edgeflow_export.quantize import quantize_ir, quantize_onnx
+from edgeflow_export.quantize import LEVELS, quantize_ir, quantize_onnx
 from edgeflow_export.recipe import ExportSpec
 from edgeflow_export.rewrite import InferenceModel, rewrite
 
@@ -48,6 +49,7 @@ Stage = Callable[[str], AbstractContextManager[None]]
 """Shows the name of a step while the step runs."""
 
 STATISTICS_FILE = "scoring/pixel_statistics.npz"
+ONNX_FILE = "model.onnx"
 PARITY_PARTS = 4
 
 
@@ -93,18 +95,21 @@ def build_bundle(model: TrainedModel, data: Dataset, output: Path, stage: Stage)
         first = list(iterate_images(parts[:PARITY_PARTS], data))
         expected = _torch_maps(model.module, first)
         _prove("the rewritten model", _torch_maps(inference, first), expected, spec)
-    with tempfile.TemporaryDirectory() as folder:
-        drafts, tensors = _draft_graphs(model, data, inference, Path(folder), stage)
-    scored = _score_all(model, data, drafts, tensors, stage)
-    reference = scored[drafts[0].id]
-    thresholds = _thresholds(model, reference, len(data.validation))
-    with stage("comparing every graph with the trained model"):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        drafts, tensors = _float_graphs(model, data, inference, folder, stage)
+        scored = {draft.id: _score(model, data, draft, tensors, stage) for draft in drafts}
+        reference = scored[drafts[0].id]
+        thresholds = _thresholds(model, reference, len(data.validation))
         errors = {name: _prove(name, got.maps[: len(first)], expected, spec) for name, got in scored.items()}
-        accuracy = tuple(
-            compare(draft.id, scored[draft.id], reference, thresholds.part, spec)
-            for draft in drafts
-            if draft.precision == "int8"
-        )
+        accuracy: list[AccuracyReport] = []
+        for backend in spec.backends if "int8" in spec.precisions else ():
+            draft, got, report, error = _int8_graph(
+                model, data, backend, tensors, folder, (reference, expected), thresholds.part, stage
+            )
+            drafts.append(draft)
+            scored[draft.id], errors[draft.id] = got, error
+            accuracy.append(report)
     files = {name: content for draft in drafts for name, content in draft.files.items()}
     with stage("recording golden parts"):
         golden, golden_content = _golden(model, data, scored, thresholds)
@@ -121,7 +126,7 @@ def build_bundle(model: TrainedModel, data: Dataset, output: Path, stage: Stage)
         scoring=model.recipe.scoring.scoring(STATISTICS_FILE if STATISTICS_FILE in files else None),
         thresholds=thresholds,
         golden=golden,
-        accuracy=accuracy,
+        accuracy=tuple(accuracy),
         recipe=json.loads(model.recipe.model_dump_json(exclude={"data": {"root"}})),
         provenance=model.provenance,
         files=file_records(files),
@@ -150,44 +155,72 @@ def _golden(
     return tuple(entries), files
 
 
-def _draft_graphs(
+def _float_graphs(
     model: TrainedModel, data: Dataset, inference: InferenceModel, folder: Path, stage: Stage
 ) -> tuple[list[_Drafted], tuple[Tensor, Tensor]]:
-    """The graphs that the recipe asks for, fp32 first: it is the reference of the others."""
-    spec = model.recipe.export
-    onnx_path, int8_path = folder / "model.onnx", folder / "int8.onnx"
+    """The fp32 graphs; the first is the reference of all others."""
     size = data.preprocessing
+    onnx_path = folder / ONNX_FILE
     with stage("exporting to ONNX"):
         tensors = export_onnx(
             inference, views=len(model.views), height=size.height, width=size.width, path=onnx_path
         )
-    calibration: list[Images] = []
-    if "int8" in spec.precisions:
-        with stage("loading calibration parts"):
-            calibration = list(iterate_images(data.training[: spec.calibration_parts], data))
     drafts = []
-    if "openvino" in spec.backends:
+    if "openvino" in model.recipe.export.backends:
         with stage("converting to OpenVINO IR, fp32"):
-            drafts.append(_ir_draft("fp32", folder, onnx_path, None))
-    if "onnxruntime" in spec.backends or not drafts:
+            drafts.append(_ir_draft("fp32", serialise_ir(convert_to_ir(onnx_path), folder)))
+    if "onnxruntime" in model.recipe.export.backends:
         drafts.append(_Drafted(backend="onnxruntime", precision="fp32", files=_onnx_file("fp32", onnx_path)))
-    if "int8" in spec.precisions and "openvino" in spec.backends:
-        with stage(f"quantizing OpenVINO IR to INT8 on {len(calibration)} parts"):
-            drafts.append(_ir_draft("int8", folder, onnx_path, calibration))
-    if "int8" in spec.precisions and "onnxruntime" in spec.backends:
-        with stage(f"quantizing ONNX to INT8 on {len(calibration)} parts"):
-            quantize_onnx(onnx_path, int8_path, calibration)
-            drafts.append(
-                _Drafted(backend="onnxruntime", precision="int8", files=_onnx_file("int8", int8_path))
-            )
     return drafts, tensors
 
 
-def _ir_draft(
-    precision: str, folder: Path, onnx_path: Path, calibration: Sequence[Images] | None
-) -> _Drafted:
-    model = convert_to_ir(onnx_path)
-    ir = serialise_ir(model if calibration is None else quantize_ir(model, calibration), folder)
+def _int8_graph(
+    model: TrainedModel,
+    data: Dataset,
+    backend: str,
+    tensors: tuple[Tensor, Tensor],
+    folder: Path,
+    fp32: tuple[Scored, FloatArray],
+    scale: Scale,
+    stage: Stage,
+) -> tuple[_Drafted, Scored, AccuracyReport, float]:
+    """The INT8 graph of one back end with as much quantized as the budgets allow.
+
+    Raises:
+        AccuracyError: even the least quantization is over budget.
+    """
+    spec = model.recipe.export
+    reference, expected = fp32
+    flow = sum(2 * (1 + len(model.views)) for _ in model.recipe.flow.kernels)
+    failure: AccuracyError | None = None
+    for level in LEVELS:
+        with stage(f"quantizing {level} for {backend}"):
+            parts = iterate_images(data.training[: spec.calibration_parts], data)
+            draft = _quantized(backend, folder, parts, level, flow)
+        got = _score(model, data, draft, tensors, stage)
+        try:
+            error = _prove(draft.id, got.maps[: len(expected)], expected, spec)
+            return draft, got, compare(f"{draft.id}", got, reference, scale, spec, level), error
+        except AccuracyError as cause:
+            failure = cause
+            with stage(f"over budget: {cause.problems[0] if cause.problems else cause.message}"):
+                pass
+    assert failure is not None  # noqa: S101 - there is at least one level
+    raise failure
+
+
+def _quantized(backend: str, folder: Path, parts: Iterable[Images], level: str, flow: int) -> _Drafted:
+    onnx_path = folder / ONNX_FILE
+    if backend == "openvino":
+        return _ir_draft(
+            "int8", serialise_ir(quantize_ir(convert_to_ir(onnx_path), parts, level, flow), folder)
+        )
+    target = folder / "int8.onnx"
+    quantize_onnx(onnx_path, target, parts, level, flow)
+    return _Drafted(backend="onnxruntime", precision="int8", files=_onnx_file("int8", target))
+
+
+def _ir_draft(precision: str, ir: Ir) -> _Drafted:
     files = {f"openvino/{precision}.xml": ir.xml, f"openvino/{precision}.bin": ir.weights}
     return _Drafted(backend="openvino", precision=precision, files=files)
 
@@ -196,25 +229,18 @@ def _onnx_file(precision: str, path: Path) -> dict[str, bytes]:
     return {f"onnx/{precision}.onnx": path.read_bytes()}
 
 
-def _score_all(
-    model: TrainedModel,
-    data: Dataset,
-    drafts: Sequence[_Drafted],
-    tensors: tuple[Tensor, Tensor],
-    stage: Stage,
-) -> dict[str, Scored]:
-    """Every graph on the held-out normal parts and the test parts, in this order."""
+def _score(
+    model: TrainedModel, data: Dataset, draft: _Drafted, tensors: tuple[Tensor, Tensor], stage: Stage
+) -> Scored:
+    """One graph on the held-out normal parts and the test parts, in this order."""
     parts = (*data.validation, *data.test)
-    scored = {}
-    for draft in drafts:
-        entry = _entry(draft, tensors, 0.0, model.recipe.export)
-        with stage(f"scoring {len(parts)} parts with {draft.id}"):
-            runner = make_runner(entry, draft.files[entry.model], draft.files.get(entry.weights or ""))
-            maps = np.stack([runner.run(images) for images in iterate_images(parts, data)])
-            runner.close()
-        views, scores = _scores(model, maps)
-        scored[draft.id] = Scored(maps=maps, views=views, parts=scores, defective=_labels(parts))
-    return scored
+    entry = _entry(draft, tensors, 0.0, model.recipe.export)
+    with stage(f"scoring {len(parts)} parts with {draft.id}"):
+        runner = make_runner(entry, draft.files[entry.model], draft.files.get(entry.weights or ""))
+        maps = np.stack([runner.run(images) for images in iterate_images(parts, data)])
+        runner.close()
+    views, scores = _scores(model, maps)
+    return Scored(maps=maps, views=views, parts=scores, defective=_labels(parts))
 
 
 def _prove(name: str, maps: FloatArray, expected: FloatArray, spec: ExportSpec) -> float:

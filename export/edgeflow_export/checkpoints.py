@@ -18,7 +18,7 @@ from torch import Tensor
 from edgeflow.contracts.document import parse_document
 from edgeflow.contracts.scoring import PixelStatistics
 from edgeflow.errors import CheckpointError, StorageError
-from edgeflow_export.extractors import build_extractor
+from edgeflow_export.extractors import build_extractor, output_shape
 from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import view_graph
@@ -65,7 +65,10 @@ def build_model(
     """The module of a recipe with untrained weights, in evaluation mode."""
     extractor = build_extractor(recipe.extractor, pretrained=False, search_path=search_path)
     flow = MultiFlow(flow_shape(recipe, channels, views))
-    return InspectionModel(extractor, torch.zeros(channels), torch.ones(channels), flow).eval()
+    shape: tuple[int, ...] = (channels,)
+    if recipe.training.standardise == "position":
+        shape = (views, *output_shape(extractor, recipe.image.height, recipe.image.width))
+    return InspectionModel(extractor, torch.zeros(shape), torch.ones(shape), flow).eval()
 
 
 def save_checkpoint(path: Path, model: TrainedModel) -> None:

@@ -25,14 +25,14 @@ STATE_NAME = "flow.state"
 
 @dataclass(frozen=True, kw_only=True)
 class Standardisation:
-    """Mean and deviation per channel, each (C,)."""
+    """Mean and deviation of features, each (1, C, 1, 1), or (V, C, h, w) for every view and pixel."""
 
     mean: Tensor
     std: Tensor
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Features (..., C, h, w) in deviations from their mean."""
-        return (features - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+        """Features (..., V, C, h, w) in deviations from their mean."""
+        return (features - self.mean) / self.std
 
     def to(self, device: str) -> Standardisation:
         return Standardisation(mean=self.mean.to(device), std=self.std.to(device))
@@ -151,5 +151,5 @@ def _require_finite(loss: float, epoch: int, spec: TrainingSpec) -> None:
     if not torch.isfinite(torch.tensor(loss)):
         raise DataError(
             f"flow, epoch {epoch + 1}: the loss is {loss}; lower training.learning_rate (now "
-            f"{spec.learning_rate:g}), or set training.standardise: true"
+            f"{spec.learning_rate:g}), or set training.standardise: channel"
         )

@@ -35,9 +35,12 @@ class Scored:
 
 
 def compare(
-    graph: str, scored: Scored, reference: Scored, scale: Scale, budget: ExportSpec
+    graph: str, scored: Scored, reference: Scored, scale: Scale, budget: ExportSpec, quantized: str = ""
 ) -> AccuracyReport:
     """Compare one quantized graph with fp32 on the same parts.
+
+    Args:
+        quantized: which of the graph's operations are, for the report.
 
     Raises:
         AccuracyError: more verdicts change, or scores rank more differently, than the recipe allows.
@@ -46,6 +49,7 @@ def compare(
     correlation = float(spearmanr(scored.parts, reference.parts).statistic)
     report = AccuracyReport(
         graph=graph,
+        quantized=quantized,
         parts=len(scored.parts),
         verdict_flips=flips,
         rank_correlation=round(correlation, 6),

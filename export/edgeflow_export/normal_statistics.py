@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from edgeflow.contracts.scoring import PixelStatistics
 from edgeflow.errors import DataError
@@ -11,32 +14,45 @@ from edgeflow_export.feature_cache import FeatureStore
 from edgeflow_export.flow_training import Standardisation
 from edgeflow_export.models.multiflow import MultiFlow, nll_map
 
-__all__ = ["channel_statistics", "pixel_statistics"]
+__all__ = ["feature_statistics", "pixel_statistics"]
 
 # A channel or pixel that hardly varies among the training parts must not outweigh all others.
 _FLOOR = 0.05
+# Deviations of single pixels are known from one value per part: this share of the channel's is added.
+_SHRINKAGE = 0.1
 
 
-def channel_statistics(store: FeatureStore) -> Standardisation:
-    """Mean and deviation of every channel over all parts, views and pixels.
+def feature_statistics(store: FeatureStore, mode: Literal["none", "channel", "position"]) -> Standardisation:
+    """Mean and deviation of the features of all parts.
+
+    Args:
+        mode: ``channel`` over all parts, views and pixels; ``position`` over the parts alone.
 
     Raises:
-        DataError: no channel varies at all.
+        DataError: the features do not vary at all.
     """
-    channels = store.shape[1]
-    total, squares = torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
-    count = 0
+    shape = (1, store.shape[1], 1, 1)
+    if mode == "none":
+        return Standardisation(mean=torch.zeros(shape), std=torch.ones(shape))
+    total = torch.zeros(store.shape, dtype=torch.float64)
+    squares = torch.zeros(store.shape, dtype=torch.float64)
     for features in store:
-        values = features.double().transpose(0, 1).flatten(1)
-        total += values.sum(1)
-        squares += values.square().sum(1)
-        count += values.shape[1]
-    mean = total / count
-    std = (squares / count - mean.square()).clamp(min=0).sqrt()
-    if not float(std.max()) > 0:
+        total += features
+        squares += features.double().square()
+    mean, square = total / len(store), squares / len(store)
+    channel_mean = mean.mean((0, 2, 3), keepdim=True)
+    channel_std = _deviation(channel_mean, square.mean((0, 2, 3), keepdim=True))
+    if not float(channel_std.max()) > 0:
         raise DataError("the extractor gives the same features everywhere; check its weights and the images")
-    std = std.clamp(min=_FLOOR * float(std[std > 0].median()))
+    channel_std = channel_std.clamp(min=_FLOOR * float(channel_std[channel_std > 0].median()))
+    if mode == "channel":
+        return Standardisation(mean=channel_mean.float(), std=channel_std.float())
+    std = _deviation(mean, square) + _SHRINKAGE * channel_std
     return Standardisation(mean=mean.float(), std=std.float())
+
+
+def _deviation(mean: Tensor, square: Tensor) -> Tensor:
+    return (square - mean.square()).clamp(min=0).sqrt()
 
 
 def pixel_statistics(flow: MultiFlow, store: FeatureStore, standardise: Standardisation) -> PixelStatistics:

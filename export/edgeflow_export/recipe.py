@@ -120,7 +120,11 @@ class TrainingSpec(Document):
     eps: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=1e-5, ge=0)
     seed: int = Field(default=0, ge=0)
-    standardise: bool = Field(default=True, description="features per channel on the normal parts")
+    standardise: Literal["none", "channel", "position"] = Field(
+        default="channel",
+        description="features on the normal parts: per channel, or per channel, view and pixel, for parts "
+        "that always lie the same way",
+    )
 
 
 class ScoringSpec(Document):

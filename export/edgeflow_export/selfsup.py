@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,15 +34,21 @@ MEMORY_BYTES = 1 << 30  # prepared images kept in memory; the rest is decoded ag
 _COVERED = 0.06  # share of a feature cell that makes it defective; less, but not none, is left out
 _IGNORE = -1
 _CLIPPED = 5 / 8  # share of height and width that an example shows
+COLOUR_CELLS = 2  # a feature cell's colours are told for 2 by 2 fields
 _GRID = 16  # the network's coarsest stride
+
+
+Window = tuple[float, float, float, float]
+"""Top, left, height, width as shares of the whole image."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One image (H, W, 3) uint8 and, per pixel, the kind of defect + 1, or 0 (H, W)."""
+    """A clipping (H, W, 3) uint8, per pixel the kind of defect + 1 or 0 (H, W), and where it was cut."""
 
     image: RgbImage
     kinds: npt.NDArray[np.uint8]
+    window: Window
 
 
 class _Images:
@@ -67,14 +73,15 @@ class _Images:
 
 
 def make_example(image: RgbImage, donor: RgbImage, rng: np.random.Generator) -> Example:
-    """A varied clipping of an image, with up to three synthetic defects; (H, W) as the clipping's."""
-    image, donor = vary(_clipping(image, rng), rng), _clipping(donor, rng)
+    """A varied clipping of an image, with up to three synthetic defects."""
+    window = _window(image.shape[:2], rng)
+    image, donor = vary(_clip(image, window), rng), _clip(donor, _window(donor.shape[:2], rng))
     kinds = np.zeros(image.shape[:2], np.uint8)
     if rng.random() >= CLEAN_SHARE:
         for _ in range(int(rng.integers(1, 4))):
             image, mask, kind = add_defect(image, donor, rng)
             kinds[mask] = kind + 1
-    return Example(image=image, kinds=kinds)
+    return Example(image=image, kinds=kinds, window=window)
 
 
 def train_extractor(
@@ -129,24 +136,46 @@ def train_extractor(
     return extractor.eval().requires_grad_(requires_grad=False)
 
 
-def _clipping(image: RgbImage, rng: np.random.Generator) -> RgbImage:
-    """A random part of the image: the network sees no further, and a step costs less than half."""
-    sizes = [max(min(side, _GRID), round(side * _CLIPPED / _GRID) * _GRID) for side in image.shape[:2]]
-    y, x = (int(rng.integers(0, side - size + 1)) for side, size in zip(image.shape, sizes, strict=False))
-    return image[y : y + sizes[0], x : x + sizes[1]]
+def _window(size: tuple[int, ...], rng: np.random.Generator) -> Window:
+    """A random part of an image: the network sees no further, and a step costs less than half."""
+    sides = [max(min(side, _GRID), round(side * _CLIPPED / _GRID) * _GRID) for side in size]
+    top, left = (int(rng.integers(0, whole - side + 1)) for whole, side in zip(size, sides, strict=True))
+    return top / size[0], left / size[1], sides[0] / size[0], sides[1] / size[1]
+
+
+def _clip(image: RgbImage, window: Window) -> RgbImage:
+    height, width = image.shape[:2]
+    top, left, rows, columns = (round(v * n) for v, n in zip(window, (height, width) * 2, strict=True))
+    return image[top : top + rows, left : left + columns]
+
+
+class Heads(NamedTuple):
+    """Logits of being defective (N, h, w) and of the kinds (N, K, h, w); colours (N, 3 * cells, h, w)."""
+
+    defective: Tensor
+    kind: Tensor
+    colours: Tensor
 
 
 class _Segmenter(nn.Module):
-    """The extractor with a head that names the defect, if any, of every feature cell."""
+    """The extractor with heads that tell what each cell shows, and whether and how it is defective."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.extractor = CompactNet(channels)
-        self.head = nn.Conv2d(channels, 1 + len(KINDS), 1)
+        self.plain = max(1, channels // 6)  # channels that describe the surface, normal or not
+        self.scale = nn.Parameter(torch.tensor([2.0, -3.0]))
+        self.kind = nn.Conv2d(channels - self.plain, len(KINDS), 1)
+        self.colours = nn.Conv2d(self.plain, 3 * COLOUR_CELLS**2, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(F.relu(self.extractor(x)))
-        return logits
+    def forward(self, x: Tensor, window: Tensor | None = None) -> Heads:
+        """The length of most features tells whether a cell is defective, as the score of a flow over
+        standardised features does: normal cells are drawn together, defective ones pushed away."""
+        features = self.extractor(x, window)
+        plain, telling = features[:, : self.plain], features[:, self.plain :]
+        length = telling.square().mean(1)
+        defective = self.scale[0] * (length + 1e-2).log() + self.scale[1]
+        return Heads(defective, self.kind(telling), self.colours(plain))
 
 
 class _Work:
@@ -194,16 +223,22 @@ def _draw_batch(
     return [pool.submit(make, number) for number in range(batch)]
 
 
-def _to_tensors(examples: Sequence[Example], device: str) -> tuple[Tensor, Tensor]:
+def _to_tensors(examples: Sequence[Example], device: str) -> tuple[Tensor, Tensor, Tensor]:
     images = torch.from_numpy(np.stack([example.image for example in examples])).to(device)
     kinds = torch.from_numpy(np.stack([example.kinds for example in examples])).to(device)
-    return images, kinds
+    windows = torch.tensor([example.window for example in examples], device=device)
+    return images, kinds, windows
 
 
-def _step(model: _Segmenter, optimizer: torch.optim.AdamW, images: Tensor, kinds: Tensor) -> float:
-    logits = model(normalised(images).contiguous(memory_format=torch.channels_last))
-    targets = cell_targets(kinds, (logits.shape[2], logits.shape[3]))
-    loss = segmentation_loss(logits, targets)
+def _step(
+    model: _Segmenter, optimizer: torch.optim.AdamW, images: Tensor, kinds: Tensor, windows: Tensor
+) -> float:
+    pixels = normalised(images).contiguous(memory_format=torch.channels_last)
+    heads: Heads = model(pixels, windows)
+    size = heads.defective.shape[1], heads.defective.shape[2]
+    loss = segmentation_loss(heads.defective, heads.kind, cell_targets(kinds, size))
+    fields = F.adaptive_avg_pool2d(pixels, (size[0] * COLOUR_CELLS, size[1] * COLOUR_CELLS))
+    loss = loss + 0.1 * F.smooth_l1_loss(heads.colours, F.pixel_unshuffle(fields, COLOUR_CELLS))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
@@ -214,20 +249,16 @@ def cell_targets(kinds: Tensor, size: tuple[int, int]) -> Tensor:
     """Per-pixel kinds (N, H, W) to per-cell targets (N, h, w): 0 normal, kind + 1, or -1 to leave out."""
     one_hot = F.one_hot(kinds.long(), 1 + len(KINDS)).permute(0, 3, 1, 2).float()
     share = F.adaptive_avg_pool2d(one_hot, size)
-    kind = share[:, 1:].argmax(dim=1)
     covered = 1 - share[:, 0]
-    targets = torch.where(covered > _COVERED, kind + 1, 0)
+    targets = torch.where(covered > _COVERED, share[:, 1:].argmax(dim=1) + 1, 0)
     return torch.where((covered > 0) & (covered <= _COVERED), _IGNORE, targets)
 
 
-def segmentation_loss(logits: Tensor, targets: Tensor) -> Tensor:
+def segmentation_loss(defective: Tensor, kind: Tensor, targets: Tensor) -> Tensor:
     """Focal loss on defective or not, plus the kind where defective."""
-    known = targets != _IGNORE
-    defective = (targets > 0).float()
-    binary = F.binary_cross_entropy_with_logits(logits[:, 0], defective, reduction="none")
-    focal = (1 - (-binary).exp()).square() * binary
-    loss = focal[known].mean() * 4
-    if (targets > 0).any():
-        kinds = logits[:, 1:].permute(0, 2, 3, 1)[targets > 0]
-        loss = loss + 0.1 * F.cross_entropy(kinds, targets[targets > 0] - 1)
+    known, truth = targets != _IGNORE, targets > 0
+    binary = F.binary_cross_entropy_with_logits(defective, truth.float(), reduction="none")
+    loss = ((1 - (-binary).exp()).square() * binary)[known].mean() * 4
+    if truth.any():
+        loss = loss + 0.05 * F.cross_entropy(kind.permute(0, 2, 3, 1)[truth], targets[truth] - 1)
     return loss

@@ -18,7 +18,8 @@ Generator = np.random.Generator
 Box = tuple[int, int, int, int]  # top, left, height, width
 
 _VISIBLE = 6  # grey levels: a weaker change is no defect that anybody could see
-_PLACES = 4
+_PLACES = 8
+_REACH = 4  # pixels
 
 
 def add_defect(image: RgbImage, donor: RgbImage, rng: Generator) -> tuple[RgbImage, Mask, int]:
@@ -55,7 +56,7 @@ def vary(image: RgbImage, rng: Generator) -> RgbImage:
     """Variation that is no defect: brightness, contrast, tint, noise, a small shift and turn."""
     height, width = image.shape[:2]
     turn = cv2.getRotationMatrix2D(
-        (width / 2, height / 2), float(rng.uniform(-3, 3)), rng.uniform(0.97, 1.03)
+        (width / 2, height / 2), float(rng.uniform(-2, 2)), rng.uniform(0.98, 1.02)
     )
     turn[:, 2] += rng.uniform(-0.02, 0.02, 2) * (width, height)
     moved = cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
@@ -68,13 +69,31 @@ def vary(image: RgbImage, rng: Generator) -> RgbImage:
 
 
 def _place(image: RgbImage, rng: Generator) -> tuple[float, float]:
-    """A point x, y: of a few random ones the least like the image's border, so rather on the part."""
+    """A point x, y: anywhere, or on an outline of the part, where burrs, chips and loose parts are."""
     height, width = image.shape[:2]
-    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]).astype(np.float32)
-    background = np.median(border, axis=0)
-    xs, ys = rng.integers(0, width, _PLACES), rng.integers(0, height, _PLACES)
-    best = int(np.abs(image[ys, xs] - background).sum(axis=1).argmax())
+    count = _PLACES if rng.random() < 0.6 else 1
+    xs, ys = rng.integers(0, width, count), rng.integers(0, height, count)
+    right, below = np.minimum(xs + _REACH, width - 1), np.minimum(ys + _REACH, height - 1)
+    here = image[ys, xs].astype(np.float32)
+    contrast = np.abs(image[ys, right] - here).sum(axis=1) + np.abs(image[below, xs] - here).sum(axis=1)
+    best = int(contrast.argmax())
     return float(xs[best]), float(ys[best])
+
+
+def _splinters(height: int, width: int, at: tuple[float, float], rng: Generator) -> Float:
+    """A row of small jagged triangles, as burrs and chips are."""
+    scale = min(height, width)
+    along = rng.uniform(0, 2 * np.pi)
+    step = np.array([np.cos(along), np.sin(along)]) * scale * rng.uniform(0.008, 0.02)
+    count = int(rng.integers(2, 9))
+    triangles = [
+        np.round(at + step * (n - count / 2) + rng.normal(0, 0.012 * scale, (3, 2))).astype(np.int32)
+        for n in range(count)
+    ]
+    region = np.zeros((height, width), np.float32)
+    for triangle in triangles:
+        cv2.fillConvexPoly(region, triangle, 1.0, cv2.LINE_AA)
+    return region
 
 
 def _rectangle(height: int, width: int, at: tuple[float, float], rng: Generator) -> Float:
@@ -87,7 +106,7 @@ def _rectangle(height: int, width: int, at: tuple[float, float], rng: Generator)
 
 
 def _line(height: int, width: int, at: tuple[float, float], rng: Generator) -> Float:
-    """A scratch: a thin line that wanders."""
+    """Scratches: one or a few parallel thin lines that wander."""
     scale = min(height, width)
     steps, length = int(rng.integers(4, 12)), rng.uniform(0.05, 0.35) * scale
     angles = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, rng.choice([0.05, 0.5]), steps))
@@ -95,13 +114,15 @@ def _line(height: int, width: int, at: tuple[float, float], rng: Generator) -> F
     points = np.round(path - path.mean(0) + at).astype(np.int32)
     region = np.zeros((height, width), np.float32)
     thickness = max(1, round(scale * float(rng.choice([0.004, 0.008, 0.012]))))
-    cv2.polylines(region, [points], False, 1.0, thickness, cv2.LINE_AA)
+    apart = rng.uniform(0.01, 0.03, 2) * scale * rng.choice([-1, 1], 2)
+    lines = [points + np.round(apart * n).astype(np.int32) for n in range(int(rng.choice([1, 1, 3, 5])))]
+    cv2.polylines(region, lines, False, 1.0, thickness, cv2.LINE_AA)
     return region
 
 
 def _blob(height: int, width: int, at: tuple[float, float], rng: Generator) -> Float:
-    """A stain of irregular outline, 2 to 20 % of the image wide."""
-    radius = rng.uniform(0.01, 0.1) * min(height, width)
+    """A stain of irregular outline, 1 to 20 % of the image wide, small ones as frequent as large ones."""
+    radius = float(np.exp(rng.uniform(np.log(0.008), np.log(0.1)))) * min(height, width)
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     outline = np.ones(48)
     for wave in range(1, 6):
@@ -115,11 +136,16 @@ def _blob(height: int, width: int, at: tuple[float, float], rng: Generator) -> F
 
 
 def _foreign(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
-    """Another place of another part, or of this one."""
-    source = donor if rng.random() < 0.5 else image
-    _, _, h, w = box
-    top = int(rng.integers(0, image.shape[0] - h + 1))
-    left = int(rng.integers(0, image.shape[1] - w + 1))
+    """Another place: of another part, of this one, or right beside, as if a detail were missing."""
+    y, x, h, w = box
+    free = image.shape[0] - h, image.shape[1] - w
+    if rng.random() < 0.5:
+        source = image
+        shift = rng.uniform(0.5, 1.5, 2) * (h, w) * rng.choice([-1, 0, 1], 2)
+        top, left = (int(np.clip(v, 0, f)) for v, f in zip((y + shift[0], x + shift[1]), free, strict=True))
+    else:
+        source = donor if rng.random() < 0.5 else image
+        top, left = (int(rng.integers(0, f + 1)) for f in free)
     return np.asarray(source[top : top + h, left : left + w], np.float32)
 
 
@@ -142,6 +168,17 @@ def _shade(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
     strength = rng.uniform(0.25, 0.6) * rng.choice([-1, 1])
     tint = rng.uniform(0.8, 1.2, 3) if rng.random() < 0.5 else np.ones(3)
     return np.asarray(np.clip(_crop(image, box) * ((1 + strength) * tint), 0, 255), np.float32)
+
+
+def _bump(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
+    """A dent or bump: one flank catches the light, the other lies in the shade."""
+    del donor
+    _, _, h, w = box
+    angle = rng.uniform(0, 2 * np.pi)
+    rows, columns = np.linspace(-1, 1, h)[:, None], np.linspace(-1, 1, w)[None]
+    slope = np.cos(angle) * columns + np.sin(angle) * rows
+    light = 1 + rng.uniform(0.15, 0.6) * np.sin(slope * rng.uniform(1.5, 3.5))
+    return np.asarray(np.clip(_crop(image, box) * light[..., None], 0, 255), np.float32)
 
 
 def _grain(image: RgbImage, donor: RgbImage, box: Box, rng: Generator) -> Float:
@@ -190,6 +227,8 @@ _TABLE: tuple[tuple[str, _Region, _Content], ...] = (
     ("faint scratch", _line, _shade),
     ("spot", _blob, _colour),
     ("stain", _blob, _shade),
+    ("dent", _blob, _bump),
+    ("splinter", _splinters, _colour),
     ("rough", _blob, _grain),
     ("smear", _blob, _smear),
     ("erased", _rectangle, _erase),

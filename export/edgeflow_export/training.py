@@ -21,7 +21,7 @@ from edgeflow_export.feature_cache import FeatureStore, cache_features, default_
 from edgeflow_export.flow_training import STATE_NAME as FLOW_STATE
 from edgeflow_export.flow_training import Standardisation, train_flow
 from edgeflow_export.models.inspection import InspectionModel
-from edgeflow_export.normal_statistics import channel_statistics, pixel_statistics
+from edgeflow_export.normal_statistics import feature_statistics, pixel_statistics
 from edgeflow_export.progress import announce
 from edgeflow_export.recipe import Recipe, SelfSupervisedExtractor
 from edgeflow_export.selfsup import STATE_NAME as EXTRACTOR_STATE
@@ -106,11 +106,7 @@ class _Run:
         extractor = self._extractor()
         channels, _, _ = output_shape(extractor, image.height, image.width)
         store = self._features(extractor)
-        standardise = (
-            channel_statistics(store)
-            if recipe.training.standardise
-            else Standardisation(mean=torch.zeros(channels), std=torch.ones(channels))
-        )
+        standardise = feature_statistics(store, recipe.training.standardise)
         flow, losses = train_flow(
             flow_shape(recipe, channels, len(self.dataset.views)),
             store,
@@ -143,9 +139,7 @@ class _Run:
     ) -> TrainedModel:
         statistics = None
         if self.recipe.scoring.pixel_statistics and store is not None:
-            standardise = Standardisation(
-                mean=module.feature_mean.flatten(), std=module.feature_std.flatten()
-            )
+            standardise = Standardisation(mean=module.feature_mean, std=module.feature_std)
             statistics = pixel_statistics(module.flow, store, standardise)
         return TrainedModel(
             recipe=self.recipe,

@@ -86,14 +86,29 @@ def test_cells_take_the_kind_that_covers_them_and_leave_traces_out() -> None:
 
 def test_loss_is_low_where_defects_are_named_and_high_where_missed() -> None:
     targets = torch.tensor([[[0, 2], [0, -1]]])
-    logits = torch.full((1, 1 + len(KINDS), 2, 2), -6.0)
-    missed = segmentation_loss(logits, targets)
-    logits[0, [0, 2], 0, 1] = 6.0
-    found = segmentation_loss(logits, targets)
-    assert found < 0.05
+    defective, kind = torch.full((1, 2, 2), -6.0), torch.zeros(1, len(KINDS), 2, 2)
+    missed = segmentation_loss(defective, kind, targets)
+    defective[0, 0, 1] = 6.0
+    found = segmentation_loss(defective, kind, targets)
+    kind[0, 1, 0, 1] = 9.0
+    named = segmentation_loss(defective, kind, targets)
     assert missed > 1
-    logits[0, 0, 1, 1] = 50.0  # a cell that is left out counts for nothing
-    assert torch.equal(segmentation_loss(logits, targets), found)
+    assert named < 0.01 < found < missed
+    defective[0, 1, 1] = 50.0  # a cell that is left out counts for nothing
+    assert torch.equal(segmentation_loss(defective, kind, targets), named)
+
+
+def test_clipping_gives_the_features_of_its_place() -> None:
+    torch.manual_seed(0)
+    net = CompactNet(8).eval()
+    plain = torch.zeros(1, 3, 128, 128)  # only the position differs from cell to cell
+    whole = net(plain)
+    window = torch.tensor([[0.5, 0.25, 0.5, 0.5]])
+    part = net(plain[:, :, 64:, 32:96], window)
+    assert whole.std(dim=(2, 3)).min() > 0
+    # Away from the clipping's own edges, whose padding is seen a few cells deep.
+    assert torch.allclose(part[:, :, 4:, 4:4], whole[:, :, 12:, 8:8])
+    assert not torch.allclose(part, net(plain[:, :, 64:, 32:96]))
 
 
 def test_training_learns_to_find_defects(dataset: Dataset, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def draw_defect(kind: str, dims: Dimensions, rng: np.random.Generator) -> Defect
 def _scratch(dims: Dimensions, rng: np.random.Generator) -> Defective:
     """A groove with raised, bright sides on one face."""
     face = faces(dims)[str(rng.choice(["flange"] * 3 + ["boss", "south", "east", "north", "west"]))]
-    length, width = rng.uniform(10.0, 28.0), rng.uniform(0.9, 1.5)
+    length, width = rng.uniform(12.0, 30.0), rng.uniform(1.1, 1.7)
     flat_lying = _is_low(face)  # a long stroke does not fit across a wall
     share = np.linspace(-0.5, 0.5, 40)
 
@@ -53,7 +53,7 @@ def _groove(face: Face, path: Array, width_mm: Array) -> tuple[tuple[str, Mesh],
     rows = [
         face.place(path + side * half * left, height) for side, height in ((-1, 0.22), (0, 0.05), (1, 0.22))
     ]
-    core = [face.place(path + side * half * 0.55 * left, 0.24) for side in (-1, 1)]
+    core = [face.place(path + side * half * 0.6 * left, 0.24) for side in (-1, 1)]
     return ("groove", merge([band(rows[:2]), band(rows[1:])])), ("dark_groove", band(core))
 
 
@@ -61,12 +61,12 @@ def _dent(dims: Dimensions, rng: np.random.Generator) -> Defective:
     """A bowl knocked into the flange's upper side or one wall."""
     name = str(rng.choice(["flange", "flange", "south", "east", "north", "west"]))
     face = faces(dims)[name]
-    radius = rng.uniform(2.6, 4.6) if name == "flange" else rng.uniform(3.0, 4.4)
+    radius = rng.uniform(3.2, 5.0) if name == "flange" else rng.uniform(3.6, 5.0)
     centre = _on_face(face, lambda: _somewhere(face, rng)[None], margin_mm=radius + 0.6)[0]
     share = np.linspace(1.0, 0.0, 12)[:, None]
     angle = np.linspace(0.0, 2 * np.pi, 49)[None, :]
     lobes = 1 + 0.18 * np.cos(angle + rng.uniform(0, 6)) + 0.12 * np.cos(2 * angle + rng.uniform(0, 6))
-    depth = rng.uniform(0.28, 0.40) * radius
+    depth = rng.uniform(0.32, 0.45) * radius
     height = (1 - share**2) ** 1.5 * (-depth * lobes) + 0.9 * depth * share**6 * (1 - share) * 4
     dent = Dent(face=name, centre=centre, radius_mm=float(radius), height_mm=height)
     return Defective(dimensions=dims, changes=Changes(dent=dent))
@@ -136,11 +136,11 @@ def _chip(dims: Dimensions, rng: np.random.Generator) -> Defective:
     steps = np.linalg.norm(np.diff(points, axis=0, append=points[:1]), axis=1)
     along = np.concatenate([[0.0], np.cumsum(steps)[:-1]])
     total = float(steps.sum())
-    width = rng.uniform(6.0, 13.0)
+    width = rng.uniform(7.0, 14.0)
     away = (along - rng.uniform(0.0, total) + total / 2) % total - total / 2
     bump = np.clip(1 - (2 * away / width) ** 2, 0.0, 1.0) ** 0.6
     ragged = 1 + 0.22 * np.interp(along, np.linspace(0, total, 140), rng.standard_normal(140))
-    inset = rng.uniform(1.3, 2.8)
+    inset = rng.uniform(1.6, 3.0)
     chip = Chip(
         profile=bump * np.clip(ragged, 0.5, 1.4),
         inset_mm=float(inset),
@@ -171,10 +171,10 @@ def _wrong_insert(dims: Dimensions, rng: np.random.Generator) -> Defective:
 def _burr(dims: Dimensions, rng: np.random.Generator) -> Defective:
     """A ragged lip of metal standing up at the rim of a hole."""
     x, y, radius = HOLES[str(rng.choice(list(HOLES)))]
-    angle = np.linspace(0.0, rng.uniform(2.6, 5.6), 70) + rng.uniform(0.0, 2 * np.pi)
+    angle = np.linspace(0.0, rng.uniform(3.6, 6.2), 70) + rng.uniform(0.0, 2 * np.pi)
     fade = np.sin(np.linspace(0.0, np.pi, 70)) ** 0.4
     ragged = np.clip(1 + 0.45 * rng.standard_normal(70), 0.3, 2.0) * fade
-    tall, lean = rng.uniform(0.7, 1.2) * ragged, rng.uniform(0.9, 1.5) * ragged
+    tall, lean = rng.uniform(1.2, 2.0) * ragged, rng.uniform(1.5, 2.3) * ragged
     base = radius + dims.hole_excess + 0.35
     unit = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     face = faces(dims)["flange"]

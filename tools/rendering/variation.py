@@ -72,21 +72,21 @@ def _dimensions(rng: np.random.Generator) -> Dimensions:
 
 
 def _pose(rng: np.random.Generator) -> tuple[Array, Array]:
-    yaw = np.radians(np.clip(rng.normal(0.0, 0.9), -2.5, 2.5))
+    yaw = np.radians(np.clip(rng.normal(0.0, 0.7), -1.6, 1.6))
     tilt = np.radians(rng.normal(0.0, 0.15, 2).clip(-0.4, 0.4))
     c, s = np.cos(yaw), np.sin(yaw)
     about_z = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
     lean = np.array([[1.0, 0.0, tilt[0]], [0.0, 1.0, tilt[1]], [-tilt[0], -tilt[1], 1.0]])
     orthogonal, upper = np.linalg.qr(lean)
     orthogonal *= np.sign(np.diag(upper))
-    shift = rng.normal(0.0, 0.7, 2).clip(-2.0, 2.0)
+    shift = rng.normal(0.0, 0.55, 2).clip(-1.3, 1.3)
     return about_z @ orthogonal, np.array([shift[0], shift[1], 0.0])
 
 
 def _surface(rng: np.random.Generator) -> Surface:
     names = [name for name, material in MATERIALS.items() if material.finish is not None]
     shifts = rng.uniform(0.0, 1.0, (len(names), 2))
-    gloss = dict(zip(MATERIALS, rng.normal(0.0, 0.025, len(MATERIALS)).clip(-0.06, 0.06), strict=True))
+    gloss = dict(zip(MATERIALS, rng.normal(0.0, 0.02, len(MATERIALS)).clip(-0.045, 0.045), strict=True))
     return Surface(
         variant={
             name: int(number)

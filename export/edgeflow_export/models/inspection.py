@@ -18,7 +18,8 @@ class InspectionModel(nn.Module):
 
     Args:
         extractor: normalised RGB (N, 3, H, W) to features (N, C, h, w).
-        feature_mean, feature_std: (C,); zeros and ones where features are not standardised.
+        feature_mean, feature_std: (C,), or (V, C, h, w) where every view and pixel has its own; zeros and
+            ones where features are not standardised.
     """
 
     image_mean: Tensor
@@ -34,11 +35,11 @@ class InspectionModel(nn.Module):
         self.flow = flow
         self.register_buffer("image_mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("image_std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("feature_mean", feature_mean.float().view(1, -1, 1, 1))
-        self.register_buffer("feature_std", feature_std.float().view(1, -1, 1, 1))
+        for name, values in (("feature_mean", feature_mean), ("feature_std", feature_std)):
+            self.register_buffer(name, (values.view(1, -1, 1, 1) if values.ndim == 1 else values).float())
 
     def features(self, images: Tensor) -> Tensor:
-        """uint8 images (N, H, W, 3), red first, to standardised features (N, C, h, w)."""
+        """uint8 images (V, H, W, 3) of one part, red first, to standardised features (V, C, h, w)."""
         x = images.permute(0, 3, 1, 2).float() / 255
         features: Tensor = self.extractor((x - self.image_mean) / self.image_std)
         return (features - self.feature_mean) / self.feature_std
