@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,21 +44,13 @@ def read_state(path: Path, fingerprint: str) -> dict[str, Any] | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found, state = content["fingerprint"], dict(content["state"])
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as cause:
+    except Exception as cause:  # torn bytes make the reader stumble anywhere
         raise CheckpointError(
-            f"{path}: interrupted training cannot be taken up: {cause}; start anew with --no-resume"
+            f"{path}: interrupted training cannot be taken up: {cause}; start anew with --restart"
         ) from cause
     if found != fingerprint:
         raise CheckpointError(
-            f"{path}: interrupted training of another recipe or other data; start anew with --no-resume, "
+            f"{path}: interrupted training of another recipe or other data; start anew with --restart, "
             "or choose another output folder"
         )
     return state

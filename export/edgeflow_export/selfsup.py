@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from edgeflow_export.synthetic_defects import KINDS, add_defect, vary
 __all__ = ["STATE_NAME", "Example", "make_example", "train_extractor"]
 
 STATE_NAME = "extractor.state"
-SAVE_EVERY_STEPS = 100
+SAVE_EVERY_STEPS = 50
 CLEAN_SHARE = 0.2
 MEMORY_BYTES = 1 << 30  # prepared images kept in memory; the rest is decoded again
 _COVERED = 0.06  # share of a feature cell that makes it defective; less, but not none, is left out
@@ -93,6 +93,7 @@ def train_extractor(
     seed: int,
     progress: bool = True,
     device: str = "cpu",
+    on_step: Callable[[float], None] | None = None,
 ) -> CompactNet:
     """Train the extractor, or take up an interrupted training; the same result either way.
 
@@ -102,6 +103,7 @@ def train_extractor(
     Args:
         out: folder of the state file.
         fingerprint: of the recipe and its data.
+        on_step: called with the loss after every step.
 
     Returns:
         The extractor, frozen, in evaluation mode.
@@ -130,6 +132,8 @@ def train_extractor(
             if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == spec.steps:
                 write_state(path, fingerprint, work.state(step + 1))
             bar.update(task, advance=1, note=f"loss {loss:.4f}")
+            if on_step is not None:
+                on_step(loss)
         for future in upcoming or ():
             future.cancel()
     extractor = work.model.extractor.to("cpu").to(memory_format=torch.contiguous_format)

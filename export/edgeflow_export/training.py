@@ -182,7 +182,7 @@ def _finished(path: Path, fingerprint: str) -> TrainedModel | None:
     if model.provenance.get(_FINGERPRINT) != fingerprint:
         raise CheckpointError(
             f"{path}: was trained with another recipe or other data; choose another output folder, or "
-            "train anew with --no-resume"
+            "train anew with --restart"
         )
     return model
 
