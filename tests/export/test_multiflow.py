@@ -123,7 +123,7 @@ def test_inverse_gives_the_features_back_for_any_number_of_views(graph: str, vie
 def test_log_determinant_is_that_of_the_jacobian() -> None:
     flow = small(3, channels=4)
     features = torch.randn(1, 3, 4, 2, 2, dtype=torch.float64)
-    jacobian = torch.autograd.functional.jacobian(lambda x: flow(x.view_as(features)).z, features.flatten())
+    jacobian = torch.autograd.functional.jacobian(lambda x: flow(x.view_as(features)).z, features.flatten())  # type: ignore[no-untyped-call]
     _, expected = torch.linalg.slogdet(jacobian.reshape(features.numel(), -1))
     assert flow(features).log_det.sum().item() == pytest.approx(expected.item(), rel=1e-9)
 
@@ -131,7 +131,7 @@ def test_log_determinant_is_that_of_the_jacobian() -> None:
 def test_every_parameter_gets_a_gradient() -> None:
     flow = small(4)
     features = torch.randn(2, 4, 6, 3, 3, dtype=torch.float64)
-    nll_map(flow(features, torch.randn(2, 4, 1, 3, 3, dtype=torch.float64))).mean().backward()
+    nll_map(flow(features, torch.randn(2, 4, 1, 3, 3, dtype=torch.float64))).mean().backward()  # type: ignore[no-untyped-call]
     for name, parameter in flow.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ def recipe(tmp_path: Path) -> Recipe:
     return changed(recipe, extractor=target, training={"epochs": 4})
 
 
-def changed(recipe: Recipe, **sections: dict[str, object]) -> Recipe:
+def changed(recipe: Recipe, **sections: Mapping[str, object]) -> Recipe:
     return recipe.model_copy(
         update={name: getattr(recipe, name).model_copy(update=values) for name, values in sections.items()}
     )
