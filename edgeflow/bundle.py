@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeflow.contracts.images import RgbImage, decode_image
 from edgeflow.contracts.manifest import MANIFEST_NAME, RECORDED, GoldenPart, Graph, Manifest, parse_manifest
-from edgeflow.contracts.scoring import FloatArray, PixelStatistics
+from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics
 from edgeflow.errors import IntegrityError, UsageError
 
 __all__ = ["Bundle", "GoldenExpectation"]
@@ -32,11 +32,13 @@ class GoldenExpectation:
         maps: by the trained model, (V, h, w), before pixel statistics.
         recorded: graph id → maps by that graph, for quantized graphs.
         part: the trained model's raw part score.
+        masks: foreground masks (V, h, w) by the trained model; None where every pixel counts.
     """
 
     maps: FloatArray
     recorded: Mapping[str, FloatArray]
     part: float
+    masks: Masks | None
 
     def maps_for(self, graph: Graph) -> FloatArray:
         """What a graph must reproduce: fp32 the trained model, int8 what it gave itself at export."""
@@ -135,6 +137,16 @@ class Bundle:
         arrays = self._arrays(name)
         return PixelStatistics(mean=arrays["mean"], std=arrays["std"])
 
+    def fixed_masks(self) -> Masks:
+        """The foreground masks (V, h, w) of a bundle that carries one per view."""
+        spec = self.manifest.foreground
+        if spec is None or spec.masks is None:
+            raise IntegrityError(f"{self.path}: holds no fixed foreground masks")
+        arrays = self._arrays(spec.masks)
+        if "masks" not in arrays:
+            raise IntegrityError(f"{self.path}: {spec.masks} lacks masks; export the bundle again")
+        return np.asarray(arrays["masks"], np.uint8)
+
     def golden_images(self, part: GoldenPart) -> dict[str, RgbImage]:
         """Decoded images of a golden part: view → uint8 (H, W, 3)."""
         return {view: decode_image(self.read(name), what=name) for view, name in part.images.items()}
@@ -148,7 +160,12 @@ class Bundle:
         quantized = {graph.id for graph in self.manifest.graphs if graph.precision != "fp32"}
         if not {"maps", "part"} <= set(arrays) or not quantized <= set(recorded):
             raise IntegrityError(f"{self.path}: {part.expected} lacks expected maps; export the bundle again")
-        return GoldenExpectation(maps=arrays["maps"], recorded=recorded, part=float(arrays["part"]))
+        if (self.manifest.foreground is not None) != ("masks" in arrays):
+            raise IntegrityError(f"{self.path}: {part.expected} lacks foreground masks, or has needless ones")
+        masks = np.asarray(arrays["masks"], np.uint8) if "masks" in arrays else None
+        return GoldenExpectation(
+            maps=arrays["maps"], recorded=recorded, part=float(arrays["part"]), masks=masks
+        )
 
     def _arrays(self, name: str) -> Mapping[str, FloatArray]:
         try:

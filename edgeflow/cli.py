@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import sys
@@ -44,6 +45,30 @@ def main() -> None:
 def as_json(command: F) -> F:
     """The ``--json`` option that every command has."""
     return click.option("--json", "json_output", is_flag=True, help="Machine-readable output.")(command)
+
+
+def model_source(command: F) -> F:
+    """Which model a workstation command takes: a checkpoint of our own, or official files."""
+    options = (
+        click.argument("checkpoint", type=EXISTING, required=False),
+        click.option("--multiflow", type=EXISTING, help="Official Multi-Flow file."),
+        click.option("--backbone", type=EXISTING, help="EfficientNet-B5's file, published or timm's names."),
+        click.option("--mvanet", type=EXISTING, help="Official MVANet file."),
+        click.option("--graph", help="Graph of an official flow with attention messages."),
+        click.option("--recipe", type=EXISTING, help="Take what was not trained from this recipe."),
+        click.option("--parts", "--calibration", type=EXISTING, help="Other parts than the recipe's."),
+        click.option("--class", "class_name", help="Which class of a folder with several."),
+    )
+    names = ("checkpoint", "multiflow", "backbone", "mvanet", "graph", "recipe", "parts", "class_name")
+
+    @functools.wraps(command)
+    def gathered(**values: Any) -> Any:
+        source = {name: values.pop(name) for name in names}
+        return command(source=source, **values)
+
+    for option in reversed(options):
+        gathered = option(gathered)
+    return gathered  # type: ignore[return-value]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -153,14 +178,30 @@ def evaluate(json_output: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("checkpoint", type=EXISTING)
 @click.option("-o", "--output", type=EXISTING, required=True, help="The bundle file to write.")
-@click.option("--recipe", type=EXISTING, help="Take export, scoring and thresholds from this recipe instead.")
-@click.option("--parts", type=EXISTING, help="Other parts than the recipe's, to calibrate with.")
+@model_source
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "int8"]), help="Besides fp32.")
+@click.option(
+    "--foreground",
+    type=click.Choice(["auto", "none", "fixed", "distilled", "mvanet"]),
+    help="Which pixels count; default: the recipe's, or mvanet where --mvanet is given.",
+)
+@click.option("--foreground-size", type=int, help="Side of MVANet's image; published: 1024.")
+@click.option(
+    "--foreground-augmentation/--no-foreground-augmentation",
+    "augmentation",
+    default=None,
+    help="Six looks at every image, as published; default: where the size is a multiple of 512.",
+)
+@click.option("--device", default="cpu", show_default=True, help="torch device for foreground masks.")
 @as_json
-def export(json_output: bool, **options: Any) -> None:
-    """Turn CHECKPOINT into a bundle: ONNX and OpenVINO graphs, thresholds, and the proof of both."""
-    _export_line("export_view").export(json_output=json_output, **options)
+def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:
+    """Turn CHECKPOINT, or official files, into a bundle: graphs, thresholds, and the proof of both.
+
+    Official files: --multiflow X.pth --backbone efficientnet-b5.pth [--mvanet Model_80.pth]
+    --calibration PARTS.
+    """
+    _export_line("export_view").export_command(source, json_output=json_output, **options)
 
 
 def _export_line(module: str) -> Any:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgeflow.config import DecisionConfig, SyncConfig
 from edgeflow.contracts.manifest import Thresholds
 from edgeflow.contracts.messages import VerdictName
@@ -79,16 +81,27 @@ def _judge(view_set: ViewSet, scores: Scores | None, failure: str, policy: Polic
 def judge_scores(scores: Scores, thresholds: Thresholds) -> tuple[VerdictName, str]:
     """Verdict and reason from scores alone; a score that is not finite is never OK."""
     if not _all_finite(scores):
-        bad = [view for view, score in scores.views.items() if not math.isfinite(score)]
+        finite = np.isfinite(scores.raw_maps).all(axis=(1, 2))
+        bad = [
+            view
+            for (view, score), good in zip(scores.views.items(), finite, strict=True)
+            if not (good and math.isfinite(score))
+        ]
         return "UNDECIDED", f"score is not finite in: {', '.join(bad) or 'the part score'}"
     score = scaled(scores.part, thresholds.part)
-    if score <= 1.0:
+    if score <= 1.0 and scaled(scores.highest, thresholds.part) <= 1.0:
         return "OK", ""
+    if score <= 1.0:
+        # Masking all of a view away would let any defect in it pass.
+        return "UNDECIDED", f"no foreground found in: {', '.join(scores.empty)}"
     worst = max(scores.views, key=lambda view: scaled(scores.views[view], thresholds.views[view]))
     return "NG", f"score {score:.2f} is over the threshold; highest in view '{worst}'"
 
 
 def _all_finite(scores: Scores) -> bool:
+    # Looked for in the maps too: a maximum passes over a pixel of minus infinity.
+    if not np.isfinite(scores.raw_maps).all():
+        return False
     return math.isfinite(scores.part) and all(math.isfinite(score) for score in scores.views.values())
 
 

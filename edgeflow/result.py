@@ -110,6 +110,7 @@ class ResultMaker:
             )
             if scored and verdict.verdict == "NG"
             else (),
+            masked=scored is not None and view in scored.masked,
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,12 @@ import numpy.typing as npt
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Manifest
 from edgeflow.contracts.preprocess import prepare
-from edgeflow.contracts.scoring import FloatArray, PixelStatistics, part_score, standardise, view_scores
+from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics, scaled, standardise
+from edgeflow.foreground_source import ForegroundSource
+from edgeflow.graph_runner import GraphRunner
+from edgeflow.settling import settle
 
-__all__ = ["GraphRunner", "Scorer", "Scores"]
+__all__ = ["Scorer", "Scores"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,46 +25,56 @@ class Scores:
 
     Attributes:
         inputs: the model images, uint8 (V, H, W, 3).
-        maps: anomaly maps, float32 (V, h, w), standardised where the bundle says so.
-        views: view → raw score.
+        maps: anomaly maps, float32 (V, h, w), standardised where the bundle says so, background 0 in the
+            ``masked`` views.
+        raw_maps: as the graph gives them.
+        masks: masks of the ``masked`` views, 1 everywhere in the others; None without a foreground.
+        views: view → raw score; of a view that is not masked though the bundle has a foreground, the
+            highest that its mask could give.
         part: raw score.
+        masked: views whose foreground mask was asked for.
+        empty: those of them in which no foreground was found.
+        highest: the highest part score, views without foreground counted as if all of it were.
     """
 
     inputs: npt.NDArray[np.uint8]
     maps: FloatArray
+    raw_maps: FloatArray
+    masks: Masks | None
     views: Mapping[str, float]
     part: float
-
-
-class GraphRunner(Protocol):
-    """One compiled graph on one device."""
-
-    def run(self, images: npt.NDArray[np.uint8]) -> FloatArray:
-        """uint8 (V, H, W, 3) to anomaly maps float32 (V, h, w).
-
-        Raises:
-            DeviceError: the back end failed.
-        """
-
-    def close(self) -> None:
-        """Release the device; safe to call twice."""
+    masked: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+    highest: float
 
 
 class Scorer:
-    """Preprocessing, graph, pooling: the same steps at calibration, verification and on the line."""
+    """Preprocessing, graph, foreground, pooling: the same steps at calibration, verification and on the line.
+
+    Args:
+        runner: the anomaly graph.
+        foreground: None where every pixel counts, or the runner gives the foreground itself.
+    """
 
     def __init__(
-        self, manifest: Manifest, runner: GraphRunner, statistics: PixelStatistics | None = None
+        self,
+        manifest: Manifest,
+        runner: GraphRunner,
+        statistics: PixelStatistics | None = None,
+        foreground: ForegroundSource | None = None,
     ) -> None:
         self._manifest = manifest
         self._runner = runner
         self._statistics = statistics
+        self._foreground = foreground
 
-    def score(self, images: Mapping[str, RgbImage]) -> Scores:
+    def score(self, images: Mapping[str, RgbImage], *, exact: bool = False) -> Scores:
         """Score one part.
 
         Args:
             images: one uint8 (H, W, 3) image per view of the bundle.
+            exact: ask for every foreground mask; otherwise a costly one is only asked for where it can
+                change the part's verdict, which is the same either way.
 
         Raises:
             DataError: an image does not fit the bundle's preprocessing.
@@ -70,15 +82,49 @@ class Scorer:
         """
         manifest = self._manifest
         inputs = np.stack([prepare(images[v.id], v, manifest.preprocessing) for v in manifest.views])
-        maps = standardise(self._runner.run(inputs), self._statistics)
-        views = view_scores(maps, manifest.scoring)
+        raw_maps, *logits = self._runner.run(inputs)
+        masks = np.ones(raw_maps.shape, np.uint8)
+
+        def mask_of(view: int) -> Masks:
+            if logits:
+                masks[view] = logits[0][view] > 0
+            elif self._foreground is not None:
+                spec = manifest.views[view]
+                masks[view] = self._foreground.mask(spec, view, images[spec.id])
+            return masks[view]
+
+        has_foreground = manifest.foreground is not None
+        lazy = not exact and self._foreground is not None and self._foreground.costly
+        maps = standardise(raw_maps, self._statistics)
+        settled = settle(
+            maps,
+            manifest.scoring,
+            mask_of if has_foreground else None,
+            self._is_settled if lazy else _never,
+        )
+        ids = manifest.view_ids
         return Scores(
             inputs=inputs,
-            maps=maps,
-            views={view: float(score) for view, score in zip(manifest.view_ids, views, strict=True)},
-            part=float(part_score(views, manifest.scoring)),
+            maps=settled.maps,
+            raw_maps=raw_maps,
+            masks=masks if has_foreground else None,
+            views={view: float(score) for view, score in zip(ids, settled.views, strict=True)},
+            part=settled.part,
+            masked=tuple(ids[view] for view in settled.asked) if has_foreground else (),
+            empty=tuple(ids[view] for view in settled.empty) if has_foreground else (),
+            highest=settled.highest,
         )
+
+    def _is_settled(self, lowest: float, highest: float) -> bool:
+        scale = self._manifest.thresholds.part
+        return scaled(highest, scale) <= 1.0 or scaled(lowest, scale) > 1.0
 
     def close(self) -> None:
         """Release the device."""
         self._runner.close()
+        if self._foreground is not None:
+            self._foreground.close()
+
+
+def _never(lowest: float, highest: float) -> bool:  # noqa: ARG001 - whatever they are
+    return False

@@ -53,13 +53,14 @@ class OnnxRuntimeRunner:
             raise DeviceError(f"ONNX Runtime fell back from {device}; check its driver")
         self._graph = graph
 
-    def run(self, images: npt.NDArray[np.uint8]) -> FloatArray:
-        """uint8 (V, H, W, 3) to anomaly maps float32 (V, h, w)."""
+    def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
+        """uint8 (N, H, W, 3) to the graph's outputs, float32 (N, h, w) each."""
+        names = [tensor.name for tensor in self._graph.outputs]
         try:
-            (output,) = self._session.run([self._graph.output.name], {self._graph.input.name: images})
+            outputs = self._session.run(names, {self._graph.input.name: images})
         except Exception as cause:
             raise DeviceError(f"ONNX Runtime failed on {self._graph.id}: {cause}") from cause
-        return np.asarray(output, np.float32)
+        return tuple(np.asarray(output, np.float32) for output in outputs)
 
     def close(self) -> None:
         """Nothing to release: the session ends with its last reference."""

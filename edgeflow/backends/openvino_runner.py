@@ -39,7 +39,10 @@ class OpenVinoRunner:
             found = ", ".join(core.available_devices)
             raise DeviceError(f"OpenVINO device '{device}' is not on this machine; found: {found}")
         # The plugins may choose bf16 or fp16 by themselves: scores must not depend on the processor.
-        settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        settings: dict[str, object] = {
+            "INFERENCE_PRECISION_HINT": "bf16" if graph.precision == "bf16" else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
         if device == "CPU" and threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         if cache_dir is not None:
@@ -54,13 +57,14 @@ class OpenVinoRunner:
         self._request = self._compiled.create_infer_request()
         self._graph = graph
 
-    def run(self, images: npt.NDArray[np.uint8]) -> FloatArray:
-        """uint8 (V, H, W, 3) to anomaly maps float32 (V, h, w)."""
+    def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
+        """uint8 (N, H, W, 3) to the graph's outputs, float32 (N, h, w) each."""
         try:
-            output = self._request.infer({0: images})[0]
+            outputs = self._request.infer({0: images})
         except RuntimeError as cause:
             raise DeviceError(f"OpenVINO failed on {self._graph.id}: {_first_line(cause)}") from cause
-        return np.array(output, np.float32)  # a copy: the request's buffer is used again
+        # Copies: the request's buffers are used again.
+        return tuple(np.array(outputs[tensor.name], np.float32) for tensor in self._graph.outputs)
 
     def close(self) -> None:
         """Nothing to release: OpenVINO frees its objects with their last reference."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.manifest import Graph
 from edgeflow.errors import ConfigError, DeviceError
-from edgeflow.scorer import GraphRunner, Scorer
+from edgeflow.foreground_source import FixedForeground, ForegroundSource, NetworkForeground
+from edgeflow.graph_runner import GraphRunner
+from edgeflow.scorer import Scorer
 
 __all__ = ["BACKENDS", "choose_graph", "make_runner", "make_scorer"]
 
@@ -70,10 +73,30 @@ def make_scorer(
     threads: int = 0,
     cache_dir: Path | None = None,
 ) -> Scorer:
-    """The scorer of a bundle on one device."""
+    """The scorer of a bundle on one device, with its foreground where it has one."""
+
+    def runner_of(graph: Graph) -> GraphRunner:
+        weights = bundle.read(graph.weights) if graph.weights else None
+        return make_runner(
+            graph, bundle.read(graph.model), weights, device=device, threads=threads, cache_dir=cache_dir
+        )
+
     graph = choose_graph(bundle, backend=backend, precision=precision)
-    weights = bundle.read(graph.weights) if graph.weights else None
-    runner = make_runner(
-        graph, bundle.read(graph.model), weights, device=device, threads=threads, cache_dir=cache_dir
-    )
-    return Scorer(bundle.manifest, runner, bundle.statistics())
+    foreground = _foreground(bundle, graph, runner_of)
+    return Scorer(bundle.manifest, runner_of(graph), bundle.statistics(), foreground)
+
+
+def _foreground(
+    bundle: Bundle, graph: Graph, runner_of: Callable[[Graph], GraphRunner]
+) -> ForegroundSource | None:
+    """Where masks come from; None where every pixel counts, or the graph itself gives them."""
+    spec = bundle.manifest.foreground
+    if spec is None or spec.kind == "distilled":
+        return None
+    if spec.kind == "fixed":
+        return FixedForeground(bundle.fixed_masks())
+    for network in spec.graphs:
+        if network.backend == graph.backend and spec.size is not None:
+            height, width = graph.output.shape[1:]
+            return NetworkForeground(runner_of(network), spec.size, (height, width))
+    raise ConfigError(f"{bundle.path}: no foreground graph for {graph.backend}; export with this back end")

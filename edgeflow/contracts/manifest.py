@@ -17,6 +17,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "AccuracyReport",
     "FileRecord",
+    "Foreground",
     "GoldenPart",
     "Graph",
     "Manifest",
@@ -33,7 +34,7 @@ __all__ = [
 MANIFEST_NAME = "manifest.json"
 RECORDED = "recorded/"
 """Prefix of a golden file's arrays that hold a quantized graph's own maps."""
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 # Relative, forward slashes, no dot-segments: the only names a bundle may hold.
 EntryName = Annotated[
@@ -123,17 +124,48 @@ class Graph(Document):
     """One executable form of the model: uint8 images (V, H, W, 3) to anomaly maps (V, h, w)."""
 
     backend: Literal["openvino", "onnxruntime"]
-    precision: Literal["fp32", "int8"]
+    precision: Literal["fp32", "bf16", "int8"]
     model: EntryName
     weights: EntryName | None = None
     input: Tensor
     output: Tensor
+    mask_output: Tensor | None = Field(
+        default=None, description="foreground logits (V, h, w) of a distilled head; foreground where positive"
+    )
     measured_error: float = Field(ge=0, description="largest relative map error against torch, at export")
     tolerance: float = Field(gt=0, description="verify refuses a larger relative error of golden maps")
 
     @property
     def id(self) -> str:
         return f"{self.backend}-{self.precision}"
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What one run gives, in this order."""
+        return (self.output,) if self.mask_output is None else (self.output, self.mask_output)
+
+
+class Foreground(Document):
+    """Which pixels of an anomaly map belong to the part; all others count as 0 (Multi-Flow, section 3).
+
+    ``fixed``: one mask per view. ``distilled``: the anomaly graphs themselves give logits. ``mvanet``: a
+    graph of its own, uint8 image (1, size, size, 3) to logits (1, size, size), then the mask steps of
+    ``contracts.foreground``.
+    """
+
+    kind: Literal["fixed", "distilled", "mvanet"]
+    masks: EntryName | None = Field(default=None, description="fixed: npz with masks uint8 (V, h, w)")
+    size: Positive | None = Field(default=None, description="mvanet: side of its image in pixels")
+    graphs: tuple[Graph, ...] = Field(default=(), description="mvanet: one per back end")
+    note: str = Field(default="", description="what was measured, and why this kind was chosen")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Foreground:
+        if (self.kind == "fixed") != (self.masks is not None):
+            raise ValueError("masks go with kind: fixed, and only with it")
+        if (self.kind == "mvanet") != bool(self.size and self.graphs):
+            raise ValueError("size and graphs go with kind: mvanet, and only with it")
+        return self
 
 
 class GoldenPart(Document):
@@ -142,7 +174,8 @@ class GoldenPart(Document):
     part_id: str
     images: dict[ViewId, EntryName]
     expected: EntryName = Field(
-        description="npz: maps (V, h, w), part (), recorded/<graph id> (V, h, w); float32"
+        description="npz: maps (V, h, w), part (), recorded/<graph id> (V, h, w), masks (V, h, w) where "
+        "there is a foreground; float32"
     )
 
 
@@ -174,6 +207,7 @@ class Manifest(Document):
     views: tuple[ViewSpec, ...] = Field(min_length=1)
     preprocessing: Preprocessing
     graphs: tuple[Graph, ...] = Field(min_length=1)
+    foreground: Foreground | None = Field(default=None, description="absent: every pixel counts")
     scoring: Scoring
     thresholds: Thresholds
     golden: tuple[GoldenPart, ...] = Field(min_length=1)
@@ -208,14 +242,20 @@ class Manifest(Document):
                 or graph.output.shape[0] != len(ids)
             ):
                 raise ValueError(f"graph {graph.id}: tensor shapes do not fit views and preprocessing")
+        distilled = self.foreground is not None and self.foreground.kind == "distilled"
+        if any((graph.mask_output is not None) != distilled for graph in self.graphs):
+            raise ValueError("graphs: mask_output goes with foreground kind: distilled, and only with it")
         missing = sorted(self._named_files() - set(self.files))
         if missing:
             raise ValueError(f"files: no hash for {', '.join(missing)}")
         return self
 
     def _named_files(self) -> set[str]:
-        names = {graph.model for graph in self.graphs}
-        names |= {graph.weights for graph in self.graphs if graph.weights}
+        foreground = self.foreground
+        graphs = (*self.graphs, *(foreground.graphs if foreground else ()))
+        names = {graph.model for graph in graphs}
+        names |= {graph.weights for graph in graphs if graph.weights}
+        names |= {foreground.masks} if foreground and foreground.masks else set()
         names |= {part.expected for part in self.golden}
         names |= {name for part in self.golden for name in part.images.values()}
         return names | ({self.scoring.pixel_statistics} if self.scoring.pixel_statistics else set())

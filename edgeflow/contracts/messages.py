@@ -83,6 +83,11 @@ class ViewResult(Message):
     frame_id: int | None = Field(description="the camera's own frame counter; absent where no frame came")
     skew_ms: float | None = Field(description="behind the earliest frame of the part")
     regions: tuple[Region, ...] = ()
+    masked: bool = Field(
+        default=False,
+        description="its foreground mask was applied; where a bundle has a foreground and this is false, the "
+        "score is the highest that a mask could give",
+    )
 
 
 class SyncInfo(Message):

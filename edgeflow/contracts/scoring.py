@@ -9,9 +9,21 @@ import numpy.typing as npt
 
 from edgeflow.contracts.manifest import Scale, Scoring
 
-__all__ = ["FloatArray", "PixelStatistics", "part_score", "scaled", "standardise", "view_scores"]
+__all__ = [
+    "FloatArray",
+    "Masks",
+    "PixelStatistics",
+    "masked",
+    "part_score",
+    "scaled",
+    "standardise",
+    "view_bounds",
+    "view_scores",
+]
 
 FloatArray = npt.NDArray[np.float32]
+Masks = npt.NDArray[np.uint8]
+"""Foreground masks at map size, uint8 (..., V, h, w) of 0 (background) and 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +41,27 @@ def standardise(maps: FloatArray, statistics: PixelStatistics | None) -> FloatAr
     return np.asarray((maps - statistics.mean) / statistics.std, np.float32)
 
 
+def masked(maps: FloatArray, masks: Masks | None) -> FloatArray:
+    """Anomaly maps (..., V, h, w) whose background counts as 0, as published; unchanged without masks.
+
+    For a mask m of 0 and 1 the published ``½Σ(m·z)² − m·log|det J|`` is ``m·(½Σz² − log|det J|)``, so that
+    the mask can be applied after the flow (Multi-Flow, section 3). A pixel that is not finite stays so, as
+    it does there: a broken map must not pass as background.
+    """
+    if masks is None:
+        return maps
+    return np.asarray(np.where((masks != 0) | ~np.isfinite(maps), maps, np.float32(0)), np.float32)
+
+
+def view_bounds(maps: FloatArray, scoring: Scoring) -> tuple[FloatArray, FloatArray]:
+    """The lowest and highest view scores (..., V) that any foreground masks could give.
+
+    A mask leaves a pixel as it is or makes it 0, and pooling never falls when a pixel rises.
+    """
+    zero = np.float32(0)
+    return view_scores(np.minimum(maps, zero), scoring), view_scores(np.maximum(maps, zero), scoring)
+
+
 def view_scores(maps: FloatArray, scoring: Scoring) -> FloatArray:
     """Pool anomaly maps (..., V, h, w) into view scores (..., V).
 
@@ -41,7 +74,8 @@ def view_scores(maps: FloatArray, scoring: Scoring) -> FloatArray:
     if scoring.view == "mean":
         return np.asarray(flat.mean(-1, dtype=np.float64), np.float32)
     k = min(scoring.top_k or 1, flat.shape[-1])
-    highest = np.partition(flat, flat.shape[-1] - k, axis=-1)[..., -k:]
+    # Sorted, so that sums are rounded alike and a map that is nowhere lower never scores lower.
+    highest = np.sort(np.partition(flat, flat.shape[-1] - k, axis=-1)[..., -k:], axis=-1)
     return np.asarray(highest.mean(-1, dtype=np.float64), np.float32)
 
 

@@ -18,7 +18,9 @@ SCALE = Scale(centre=0.0, threshold=1.0)
 def scored(parts: list[float], defective: list[bool] | None = None) -> Scored:
     array: npt.NDArray[np.float32] = np.array(parts, np.float32)
     labels = None if defective is None else np.array(defective)
-    return Scored(maps=array[:, None, None, None], views=array[:, None], parts=array, defective=labels)
+    return Scored(
+        maps=array[:, None, None, None], masks=None, views=array[:, None], parts=array, defective=labels
+    )
 
 
 def test_same_scores_pass_with_auroc_where_there_are_labels() -> None:

@@ -48,12 +48,16 @@ def view_set(*, missing: tuple[str, ...] = (), fault: str = "") -> ViewSet:
     )  # fmt: skip
 
 
-def scores(part: float, top: float = 1.0, left: float = 3.0) -> Scores:
+def scores(part: float, top: float = 1.0, left: float = 3.0, highest: float | None = None) -> Scores:
     return Scores(
         inputs=np.zeros((2, 2, 2, 3), np.uint8),
         maps=np.zeros((2, 2, 2), np.float32),
+        raw_maps=np.zeros((2, 2, 2), np.float32),
+        masks=None,
         views={"top": top, "left": left},
         part=part,
+        empty=() if highest is None else ("left",),
+        highest=part if highest is None else highest,
     )
 
 
@@ -166,3 +170,17 @@ def test_scores_alone_are_judged_by_the_same_rule() -> None:
     assert judge_scores(GOOD, THRESHOLDS) == ("OK", "")
     assert judge_scores(BAD, THRESHOLDS)[0] == "NG"
     assert judge_scores(scores(math.nan), THRESHOLDS)[0] == "UNDECIDED"
+
+
+def test_views_without_foreground_never_acquit_a_part() -> None:
+    verdict = decide(view_set(), scores(2.0, highest=3.5), "", policy(), IN_TIME_NS)
+    assert (verdict.verdict, verdict.reason) == ("UNDECIDED", "no foreground found in: left")
+    assert decide(view_set(), scores(2.0, highest=3.0), "", policy(), IN_TIME_NS).verdict == "OK"
+    assert decide(view_set(), scores(4.0, highest=5.0), "", policy(), IN_TIME_NS).verdict == "NG"
+
+
+def test_pixel_of_minus_infinity_is_never_ok() -> None:
+    broken = scores(2.0)
+    broken.raw_maps[1, 0, 0] = -math.inf
+    verdict = decide(view_set(), broken, "", policy(), IN_TIME_NS)
+    assert (verdict.verdict, verdict.reason) == ("UNDECIDED", "score is not finite in: left")

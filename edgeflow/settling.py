@@ -1,0 +1,83 @@
+"""Foreground masks asked for one by one, only as long as they can still change a part's verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeflow.contracts.manifest import Scoring
+from edgeflow.contracts.scoring import FloatArray, Masks, masked, part_score, view_bounds, view_scores
+
+__all__ = ["Settled", "settle"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What is known of a part once its verdict no longer depends on masks that were not asked for.
+
+    The scores with all masks lie between ``lowest`` and ``highest``; ``views`` and ``part`` are exact where
+    every view was asked for, and the highest possible ones otherwise.
+
+    Attributes:
+        maps: anomaly maps (V, h, w), masked in the views that were asked for.
+        views: view scores (V,).
+        asked: indices of the views whose masks were asked for, in this order.
+        empty: those of them without any foreground; nothing is known of such a view's surface.
+        lowest, highest: bounds of the part score, a view without foreground counted by its own bounds.
+    """
+
+    maps: FloatArray
+    views: FloatArray
+    part: float
+    asked: tuple[int, ...]
+    empty: tuple[int, ...]
+    lowest: float
+    highest: float
+
+
+def settle(
+    maps: FloatArray,
+    scoring: Scoring,
+    mask_of: Callable[[int], Masks] | None,
+    is_settled: Callable[[float, float], bool],
+) -> Settled:
+    """Ask for the masks of a part, the view with the highest possible score first.
+
+    Args:
+        maps: standardised anomaly maps (V, h, w) without masks.
+        mask_of: view index to mask (h, w); may be slow. None where every pixel counts.
+        is_settled: whether the verdict is the same for the lowest and the highest part score; never true
+            makes every score exact.
+    """
+    if mask_of is None:
+        views = view_scores(maps, scoring)
+        part = float(part_score(views, scoring))
+        return Settled(maps=maps, views=views, part=part, asked=(), empty=(), lowest=part, highest=part)
+    low, high = view_bounds(maps, scoring)
+    known = maps.copy()
+    # What a view counts where its mask is known: its score, also where it has no foreground.
+    scores = high.copy()
+    asked: list[int] = []
+    empty: list[int] = []
+    for view in np.argsort(-high, kind="stable").tolist():
+        if is_settled(float(part_score(low, scoring)), float(part_score(high, scoring))):
+            break
+        mask = mask_of(view)
+        asked.append(view)
+        known[view] = masked(maps[view], mask)
+        scores[view] = view_scores(known[view], scoring)
+        if mask.any():
+            low[view] = high[view] = scores[view]
+        else:
+            empty.append(view)
+    return Settled(
+        maps=known,
+        views=scores,
+        part=float(part_score(scores, scoring)),
+        asked=tuple(asked),
+        empty=tuple(empty),
+        lowest=float(part_score(low, scoring)),
+        highest=float(part_score(high, scoring)),
+    )
