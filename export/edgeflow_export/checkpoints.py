@@ -20,6 +20,7 @@ from edgeflow.contracts.scoring import PixelStatistics
 from edgeflow.errors import CheckpointError, StorageError
 from edgeflow_export.extractors import build_extractor, output_shape
 from edgeflow_export.models.inspection import InspectionModel
+from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import view_graph
 from edgeflow_export.recipe import Recipe
@@ -65,10 +66,11 @@ def build_model(
     """The module of a recipe with untrained weights, in evaluation mode."""
     extractor = build_extractor(recipe.extractor, pretrained=False, search_path=search_path)
     flow = MultiFlow(flow_shape(recipe, channels, views))
+    mask_head = MaskHead(channels) if recipe.foreground.kind == "distilled" else None
     shape: tuple[int, ...] = (channels,)
     if recipe.training.standardise == "position":
         shape = (views, *output_shape(extractor, recipe.image.height, recipe.image.width))
-    return InspectionModel(extractor, torch.zeros(shape), torch.ones(shape), flow).eval()
+    return InspectionModel(extractor, torch.zeros(shape), torch.ones(shape), flow, mask_head).eval()
 
 
 def save_checkpoint(path: Path, model: TrainedModel) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,29 +15,66 @@ from rich.table import Table
 from edgeflow.errors import ConfigError
 from edgeflow.output import print_json
 from edgeflow_export.build import Built, build_bundle
-from edgeflow_export.checkpoints import TrainedModel, load_checkpoint
 from edgeflow_export.datasets import load_dataset
-from edgeflow_export.recipe import Recipe, load_recipe
+from edgeflow_export.export_choices import ExportChoices
+from edgeflow_export.model_source import ModelSource, load_model
+from edgeflow_export.recipe import load_recipe
 
-__all__ = ["export"]
+__all__ = ["export", "export_command"]
+
+
+def export_command(
+    source: dict[str, Any],
+    *,
+    output: Path,
+    precision: str | None,
+    foreground: str | None,
+    foreground_size: int | None,
+    augmentation: bool | None,
+    device: str,
+    json_output: bool,
+) -> None:
+    """``edgeflow export`` with its options as given."""
+    recipe: Path | None = source["recipe"]
+    choices = ExportChoices(
+        precision=precision,
+        foreground=foreground,
+        foreground_size=foreground_size,
+        augmentation=augmentation,
+    )
+    export(
+        ModelSource(**{**source, "recipe": load_recipe(recipe) if recipe is not None else None}),
+        output,
+        choices=choices,
+        search_path=[recipe.resolve().parent] if recipe is not None else [],
+        device=device,
+        json_output=json_output,
+    )
 
 
 def export(
-    checkpoint: Path, output: Path, *, recipe: Path | None, parts: Path | None, json_output: bool
+    source: ModelSource,
+    output: Path,
+    *,
+    choices: ExportChoices,
+    search_path: Sequence[Path],
+    device: str,
+    json_output: bool,
 ) -> None:
-    """Turn a checkpoint into a bundle file.
+    """Turn a model into a bundle file.
 
     Args:
-        recipe: take export, scoring and thresholds from this recipe instead of the checkpoint's.
-        parts: other parts than the recipe's, for calibration and thresholds.
+        choices: what the command line decides instead of the recipe.
+        search_path: folders where an extractor function's module may lie.
+        device: torch device for foreground masks.
     """
     if output.is_dir():
         raise ConfigError(f"{output}: is a folder; give the name of the bundle file to write")
     started_s = time.monotonic()
-    model = load_checkpoint(checkpoint, search_path=[recipe.resolve().parent] if recipe else [])
-    if recipe is not None:
-        model = _with_recipe(model, load_recipe(recipe))
-    data = load_dataset(model.recipe, root=parts)
+    model = load_model(source, search_path=search_path)
+    model = replace(model, recipe=choices.applied(model.recipe))
+    data = load_dataset(model.recipe)
+    model = replace(model, views=data.view_ids)
     console = Console(stderr=True, highlight=False)
 
     @contextmanager
@@ -45,31 +84,12 @@ def export(
             yield
         console.print(f"{time.monotonic() - begun_s:7.1f} s  {name}", markup=False)
 
-    built = build_bundle(model, data, output, stage)
+    built = build_bundle(model, data, output, stage, device=device)
     seconds = time.monotonic() - started_s
     if json_output:
         print_json(_document(built, seconds))
     else:
         _print(built, seconds)
-
-
-def _with_recipe(model: TrainedModel, recipe: Recipe) -> TrainedModel:
-    """The checkpoint under another recipe; what was trained must be the same."""
-    changed = [
-        key for key in ("image", "extractor", "flow") if getattr(recipe, key) != getattr(model.recipe, key)
-    ]
-    if changed:
-        raise ConfigError(
-            f"the recipe differs from the checkpoint's in what was trained: {', '.join(changed)}; "
-            "train again, or leave these keys as they are"
-        )
-    return TrainedModel(
-        recipe=recipe,
-        module=model.module,
-        views=model.views,
-        statistics=model.statistics,
-        provenance=model.provenance,
-    )
 
 
 def _document(built: Built, seconds: float) -> dict[str, object]:

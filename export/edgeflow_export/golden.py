@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeflow.contracts.manifest import RECORDED, GoldenPart, Scale
 from edgeflow.contracts.parts import RecordedPart
-from edgeflow.contracts.scoring import FloatArray
+from edgeflow.contracts.scoring import FloatArray, Masks
 from edgeflow.errors import DataError
 
 __all__ = ["Expected", "choose_golden", "golden_files"]
@@ -26,11 +26,13 @@ class Expected:
         maps: by the trained model, (V, h, w), before pixel statistics.
         recorded: quantized graph id → its maps.
         part: the trained model's raw part score.
+        masks: foreground (V, h, w); None where every pixel counts.
     """
 
     maps: FloatArray
     recorded: Mapping[str, FloatArray]
     part: float
+    masks: Masks | None
 
 
 def choose_golden(scores: FloatArray, scale: Scale, count: int) -> list[int]:
@@ -67,6 +69,8 @@ def golden_files(
     arrays = f"golden/{index}/expected.npz"
     buffer = io.BytesIO()
     content: dict[str, Any] = {f"{RECORDED}{graph}": maps for graph, maps in expected.recorded.items()}
+    if expected.masks is not None:
+        content["masks"] = expected.masks
     np.savez(buffer, maps=expected.maps, part=np.float32(expected.part), **content)
     files[arrays] = buffer.getvalue()
     return GoldenPart(part_id=part.part_id, images=images, expected=arrays), files

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 import openvino as ov
 import torch
+from torch import nn
 
 from edgeflow.contracts.manifest import Tensor
 from edgeflow.errors import ParityError
-from edgeflow_export.rewrite import InferenceModel
 
-__all__ = ["INPUT_NAME", "OUTPUT_NAME", "Ir", "convert_to_ir", "export_onnx", "serialise_ir"]
+__all__ = [
+    "FOREGROUND",
+    "INPUT_NAME",
+    "MAPS",
+    "Ir",
+    "Tensors",
+    "convert_to_ir",
+    "export_onnx",
+    "serialise_ir",
+]
 
 INPUT_NAME = "images"
-OUTPUT_NAME = "maps"
+MAPS = "maps"
+FOREGROUND = "foreground"
 OPSET = 18
 _RANDOM = {
     "RandomNormal",
@@ -32,6 +43,14 @@ _RANDOM = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tensors:
+    """What goes into a graph and what comes out, in order."""
+
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ir:
     """An OpenVINO IR as its two files."""
 
@@ -39,20 +58,20 @@ class Ir:
     weights: bytes
 
 
-def export_onnx(
-    model: InferenceModel, *, views: int, height: int, width: int, path: Path
-) -> tuple[Tensor, Tensor]:
-    """Write the ONNX graph for one part of V views.
+def export_onnx(model: nn.Module, shape: tuple[int, int, int], outputs: Sequence[str], path: Path) -> Tensors:
+    """Write a module's ONNX graph for images of one shape.
 
-    Returns:
-        The graph's input, uint8 (V, H, W, 3), and output, float32 (V, h, w).
+    Args:
+        model: uint8 images (N, H, W, 3) to one float32 tensor (N, h, w), or a tuple of them.
+        shape: (N, H, W).
+        outputs: the outputs' names.
 
     Raises:
         ParityError: the graph would hold a random operation or a shape that depends on the data.
     """
     if any(module.training for module in model.modules()):
         raise ParityError("a part of the model is in training mode; its graph would not be the trained model")
-    example = torch.zeros((views, height, width, 3), dtype=torch.uint8)
+    example = torch.zeros((*shape, 3), dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecation notes
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -61,13 +80,13 @@ def export_onnx(
             (example,),
             path,
             input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
+            output_names=list(outputs),
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
             verbose=False,
         )
-        output = model(example)
+        results = model(example)
     graph = onnx.load(path)
     onnx.checker.check_model(graph, full_check=True)
     random = sorted({node.op_type for node in graph.graph.node} & _RANDOM)
@@ -79,9 +98,13 @@ def export_onnx(
         node.doc_string = ""
     del graph.graph.metadata_props[:]
     onnx.save(graph, path)
-    return (
-        Tensor(name=INPUT_NAME, dtype="uint8", shape=tuple(example.shape)),
-        Tensor(name=OUTPUT_NAME, dtype="float32", shape=tuple(output.shape)),
+    results = results if isinstance(results, tuple) else (results,)
+    return Tensors(
+        input=Tensor(name=INPUT_NAME, dtype="uint8", shape=tuple(example.shape)),
+        outputs=tuple(
+            Tensor(name=name, dtype="float32", shape=tuple(result.shape))
+            for name, result in zip(outputs, results, strict=True)
+        ),
     )
 
 

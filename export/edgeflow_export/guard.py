@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from edgeflow.contracts.manifest import AccuracyReport, Scale
-from edgeflow.contracts.scoring import FloatArray
+from edgeflow.contracts.scoring import FloatArray, Masks
 from edgeflow.errors import AccuracyError
 from edgeflow_export.recipe import ExportSpec
 
@@ -23,12 +23,14 @@ class Scored:
 
     Attributes:
         maps: (n, V, h, w), as the graph gives them.
+        masks: foreground (n, V, h, w); None where every pixel counts.
         views: raw view scores (n, V).
         parts: raw part scores (n,).
         defective: (n,), where the parts are labelled.
     """
 
     maps: FloatArray
+    masks: Masks | None
     views: FloatArray
     parts: FloatArray
     defective: npt.NDArray[np.bool_] | None

@@ -122,7 +122,10 @@ class _Flow(nn.Module):
 
 
 class InferenceModel(nn.Module):
-    """uint8 images of one part (V, H, W, 3) to anomaly maps (V, h, w), constants folded."""
+    """uint8 images of one part (V, H, W, 3) to anomaly maps (V, h, w), constants folded.
+
+    A distilled foreground's logits (V, h, w) come second.
+    """
 
     input_scale: Tensor
     input_offset: Tensor
@@ -133,16 +136,17 @@ class InferenceModel(nn.Module):
         super().__init__()
         self.extractor = model.extractor
         self.flow = _Flow(model.flow)
+        self.mask_head = model.mask_head
         self.register_buffer("input_scale", 1 / (255 * model.image_std))
         self.register_buffer("input_offset", -model.image_mean / model.image_std)
         self.register_buffer("feature_scale", 1 / model.feature_std)
         self.register_buffer("feature_offset", -model.feature_mean / model.feature_std)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         x = images.permute(0, 3, 1, 2).float() * self.input_scale + self.input_offset
         features = self.extractor(x) * self.feature_scale + self.feature_offset
-        maps: Tensor = self.flow(features)
-        return maps
+        maps = self.flow(features)
+        return (maps,) if self.mask_head is None else (maps, self.mask_head(features))
 
 
 def rewrite(model: InspectionModel) -> InferenceModel:

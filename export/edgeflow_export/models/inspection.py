@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.models.multiflow import MultiFlow, nll_map
 
 __all__ = ["IMAGE_MEAN", "IMAGE_STD", "InspectionModel"]
@@ -20,6 +21,7 @@ class InspectionModel(nn.Module):
         extractor: normalised RGB (N, 3, H, W) to features (N, C, h, w).
         feature_mean, feature_std: (C,), or (V, C, h, w) where every view and pixel has its own; zeros and
             ones where features are not standardised.
+        mask_head: a distilled foreground on the standardised features.
     """
 
     image_mean: Tensor
@@ -28,11 +30,17 @@ class InspectionModel(nn.Module):
     feature_std: Tensor
 
     def __init__(
-        self, extractor: nn.Module, feature_mean: Tensor, feature_std: Tensor, flow: MultiFlow
+        self,
+        extractor: nn.Module,
+        feature_mean: Tensor,
+        feature_std: Tensor,
+        flow: MultiFlow,
+        mask_head: MaskHead | None = None,
     ) -> None:
         super().__init__()
         self.extractor = extractor
         self.flow = flow
+        self.mask_head = mask_head
         self.register_buffer("image_mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("image_std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
         for name, values in (("feature_mean", feature_mean), ("feature_std", feature_std)):
@@ -46,4 +54,10 @@ class InspectionModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 images (V, H, W, 3) of one part to anomaly maps (V, h, w)."""
-        return nll_map(self.flow(self.features(images).unsqueeze(0)))[0]
+        return self.outputs(images)[0]
+
+    def outputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Anomaly maps (V, h, w) and, of a model with a distilled foreground, its logits (V, h, w)."""
+        features = self.features(images)
+        maps = nll_map(self.flow(features.unsqueeze(0)))[0]
+        return (maps,) if self.mask_head is None else (maps, self.mask_head(features))

@@ -13,7 +13,7 @@ from edgeflow_export.models.multiflow import FlowShape
 from edgeflow_export.models.view_graph import ViewGraph, view_graph
 from edgeflow_export.published import identify, require_kind
 
-__all__ = ["is_published_multiflow", "published_shape", "published_state"]
+__all__ = ["is_published_multiflow", "published_graph", "published_shape", "published_state"]
 
 PUBLISHED_CLAMP = 1.9
 _NET = re.compile(r"^module_list\.(\d+)\.s([12])\.")
@@ -32,6 +32,20 @@ _ATTENTION = {
 def is_published_multiflow(names: set[str]) -> bool:
     """Whether tensor names are those of a published Multi-Flow."""
     return identify(names) == "multiflow"
+
+
+def published_graph(state: Mapping[str, Tensor], graph: str | None = None) -> str:
+    """The name of a published state dict's graph.
+
+    Args:
+        graph: the name as the user gave it; must not contradict the tensor names.
+
+    Raises:
+        CheckpointError: not a published Multi-Flow, or one whose graph cannot be told.
+    """
+    first = f"module_list.{_blocks(state)[0]}.s1."
+    views = sum(1 for name in state if re.fullmatch(re.escape(first) + r"gamma\d+", name))
+    return graph or _graph_name(state, first, views)
 
 
 def published_shape(state: Mapping[str, Tensor], *, graph: str | None = None) -> FlowShape:

@@ -13,7 +13,7 @@ __all__ = ["SixfoldAverage"]
 
 SCALES = (0.75, 1.0, 1.25)
 # Every scaled side has to be one that MVANet takes.
-AUGMENTED_MULTIPLE = 4 * SIZE_MULTIPLE
+AUGMENTED_MULTIPLE = 4 * SIZE_MULTIPLE  # the recipe's AUGMENTED_MULTIPLE
 
 
 class SixfoldAverage(nn.Module):

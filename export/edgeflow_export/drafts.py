@@ -1,0 +1,117 @@
+"""Graphs before they are part of a bundle: exported, converted or quantized, with their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from edgeflow.backends.table import make_runner
+from edgeflow.contracts.manifest import Graph
+from edgeflow.graph_runner import GraphRunner
+from edgeflow_export.datasets import Images
+from edgeflow_export.graphs import FOREGROUND, Ir, Tensors, convert_to_ir, export_onnx, serialise_ir
+from edgeflow_export.quantize import quantize_ir, quantize_onnx
+
+__all__ = ["Draft", "OnnxSource", "draft_onnx"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """One graph and its files; the first is the model, a second its weights."""
+
+    backend: str
+    precision: str
+    files: dict[str, bytes]
+    tensors: Tensors
+
+    @property
+    def id(self) -> str:
+        return f"{self.backend}-{self.precision}"
+
+    def entry(self, *, error: float, tolerance: float) -> Graph:
+        """The graph's entry in the manifest.
+
+        Args:
+            error: largest relative error against torch.
+            tolerance: what a replay on a box may deviate.
+        """
+        names = list(self.files)
+        outputs = {tensor.name: tensor for tensor in self.tensors.outputs}
+        mask_output = outputs.get(FOREGROUND) if len(outputs) > 1 else None
+        return Graph.model_validate(
+            {
+                "backend": self.backend,
+                "precision": self.precision,
+                "model": names[0],
+                "weights": names[1] if len(names) > 1 else None,
+                "input": self.tensors.input,
+                "output": self.tensors.outputs[0],
+                "mask_output": mask_output,
+                "measured_error": error,
+                "tolerance": tolerance,
+            }
+        )
+
+    def runner(self) -> GraphRunner:
+        """The graph compiled for this machine's processor."""
+        entry = self.entry(error=0.0, tolerance=1.0)
+        return make_runner(entry, self.files[entry.model], self.files.get(entry.weights or ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxSource:
+    """An exported ONNX graph, from which every draft is made.
+
+    Attributes:
+        prefix: of the files' names in the bundle; empty for the anomaly graphs.
+    """
+
+    path: Path
+    tensors: Tensors
+    prefix: str
+
+    def drafts(self, backends: Sequence[str], precisions: Sequence[str]) -> list[Draft]:
+        """The float graphs of every back end: fp32 first, bf16 as the same graph run in bf16."""
+        drafts = []
+        for precision in ("fp32", *(p for p in precisions if p == "bf16")):
+            if "openvino" in backends:
+                drafts.append(self._ir(precision, serialise_ir(convert_to_ir(self.path), self.path.parent)))
+            if "onnxruntime" in backends and precision == "fp32":
+                drafts.append(self._onnx(precision, self.path))
+        return drafts
+
+    def quantized(self, backend: str, parts: Iterable[Images], level: str, flow: int) -> Draft:
+        """The INT8 graph of one back end, calibrated on normal parts."""
+        if backend == "openvino":
+            quantized = quantize_ir(convert_to_ir(self.path), parts, level, flow)
+            return self._ir("int8", serialise_ir(quantized, self.path.parent))
+        target = self.path.with_name("int8.onnx")
+        quantize_onnx(self.path, target, parts, level, flow)
+        return self._onnx("int8", target)
+
+    def _ir(self, precision: str, ir: Ir) -> Draft:
+        stem = f"{self.prefix}openvino/{precision}"
+        files = {f"{stem}.xml": ir.xml, f"{stem}.bin": ir.weights}
+        return Draft(backend="openvino", precision=precision, files=files, tensors=self.tensors)
+
+    def _onnx(self, precision: str, path: Path) -> Draft:
+        files = {f"{self.prefix}onnx/{precision}.onnx": path.read_bytes()}
+        return Draft(backend="onnxruntime", precision=precision, files=files, tensors=self.tensors)
+
+
+def draft_onnx(
+    module: nn.Module, shape: tuple[int, int, int], outputs: Sequence[str], folder: Path, *, prefix: str = ""
+) -> OnnxSource:
+    """Export a module to ONNX in a folder of its own.
+
+    Args:
+        shape: (N, H, W) of the graph's images.
+        prefix: of the files' names in the bundle, ending in a slash.
+    """
+    target = folder / (prefix or "model")
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / "model.onnx"
+    return OnnxSource(path=path, tensors=export_onnx(module, shape, outputs, path), prefix=prefix)

@@ -1,0 +1,132 @@
+"""A recipe's foreground: where the masks of a part come from while training, measuring and exporting."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from edgeflow.contracts.foreground import foreground_masks, map_mask, stored_mask
+from edgeflow.contracts.images import RgbImage, read_image
+from edgeflow.contracts.manifest import Preprocessing, ViewSpec
+from edgeflow.contracts.preprocess import prepare, prepare_mask
+from edgeflow.contracts.scoring import Masks
+from edgeflow.errors import DataError
+from edgeflow_export.models.foreground_net import ForegroundNet
+from edgeflow_export.models.published_mvanet import published_mvanet
+from edgeflow_export.published import read_published
+from edgeflow_export.recipe import ForegroundSpec
+
+__all__ = ["FixedTeacher", "MaskTeacher", "NetworkTeacher", "RecordedTeacher", "load_teacher"]
+
+Size = tuple[int, int]
+
+
+class MaskTeacher(Protocol):
+    """Whose masks count as true.
+
+    Attributes:
+        identity: hash of all that decides the masks, for the cache.
+    """
+
+    identity: str
+
+    def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:
+        """Masks uint8 (V, h, w) at map size.
+
+        Args:
+            images: one per view as recorded, uint8 (H, W, 3).
+
+        Raises:
+            DataError: a mask is missing or does not fit.
+        """
+
+
+class NetworkTeacher:
+    """MVANet on every view: logits, then the published mask steps (Multi-Flow, section 3)."""
+
+    def __init__(self, network: ForegroundNet, size: int, *, identity: str, device: str = "cpu") -> None:
+        self.network = network.eval()
+        self.spec = Preprocessing(height=size, width=size)
+        self.identity = identity
+        self._device = device
+
+    def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
+        network = self.network.to(self._device)
+        masks = []
+        with torch.inference_mode():
+            for image, view in zip(images, views, strict=True):
+                pixels = torch.from_numpy(prepare(image, view, self.spec)).unsqueeze(0)
+                logits = network(pixels.to(self._device)).float().cpu().numpy()
+                masks.append(foreground_masks(logits, *size)[0])
+        return np.stack(masks)
+
+
+class FixedTeacher:
+    """One mask per view from ``<view>.png``, for parts that always lie the same way."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.identity = _hash_of(sorted(folder.glob("*.png")))
+
+    def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
+        return np.stack([_read_mask(self._folder / f"{view.id}.png", view, size) for view in views])
+
+
+class RecordedTeacher:
+    """Masks recorded or drawn for every part: ``<part>/<view>.png``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.identity = _hash_of(sorted(folder.rglob("*.png")))
+
+    def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
+        folder = self._folder / part_id
+        return np.stack([_read_mask(folder / f"{view.id}.png", view, size) for view in views])
+
+
+def load_teacher(spec: ForegroundSpec, *, device: str = "cpu") -> MaskTeacher | None:
+    """The source of true masks of a recipe; None where every pixel counts.
+
+    Raises:
+        CheckpointError: the weights are not MVANet's, or do not fit.
+        DataError: the folder of masks is empty.
+    """
+    if spec.kind == "none":
+        return None
+    if spec.masks is not None:
+        if any(spec.masks.glob("*.png")):
+            return FixedTeacher(spec.masks)
+        if any(spec.masks.rglob("*.png")):
+            return RecordedTeacher(spec.masks)
+        raise DataError(
+            f"{spec.masks}: holds no masks; expected <view>.png for all parts, or <part>/<view>.png"
+        )
+    weights = spec.weights
+    if weights is None:
+        raise DataError("foreground: neither weights nor masks are given")
+    network = ForegroundNet(published_mvanet(read_published(weights)), augmentation=spec.augmented)
+    identity = hashlib.sha256(f"{spec.size} {spec.augmented} {_hash_of([weights])}".encode()).hexdigest()
+    return NetworkTeacher(network, spec.size, identity=identity, device=device)
+
+
+def _read_mask(path: Path, view: ViewSpec, size: Size) -> Masks:
+    """A mask file through the view's geometry to map size, by the published two resizes."""
+    drawn = read_image(path).max(axis=2) > 0
+    width, height = view.crop[2:] if view.crop is not None else drawn.shape[::-1]
+    mask = prepare_mask(drawn, view, (height, width))
+    return map_mask(stored_mask(mask.astype(np.uint8)), *size)
+
+
+def _hash_of(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+        except OSError as cause:
+            raise DataError(f"{file}: cannot be read: {cause.strerror}; check the path") from cause
+    return digest.hexdigest()
