@@ -6,7 +6,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,11 @@ from edgeflow_export.foreground_graph import BuiltForeground, build_foreground
 from edgeflow_export.golden import Expected, choose_golden, golden_files
 from edgeflow_export.graphs import FOREGROUND, MAPS
 from edgeflow_export.guard import Scored, compare
+from edgeflow_export.models.inspection import InspectionModel
+from edgeflow_export.models.multiflow import nll_map
 from edgeflow_export.part_masks import part_masks
 from edgeflow_export.quantize import LEVELS
-from edgeflow_export.rewrite import rewrite
+from edgeflow_export.rewrite import InferenceModel, rewrite
 from edgeflow_export.trial import Trial
 
 __all__ = ["Built", "Stage", "build_bundle"]
@@ -50,7 +52,7 @@ Stage = Callable[[str], AbstractContextManager[None]]
 """Shows the name of a step while the step runs."""
 
 STATISTICS_FILE = "scoring/pixel_statistics.npz"
-PARITY_PARTS = 4
+PARITY_PARTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +96,12 @@ class _Build:
         self.folder = folder
         self.spec = model.recipe.export
         self.parts = (*data.validation, *data.test)
+        self._torch_maps: dict[int, FloatArray] = {}
         self.teacher = load_teacher(model.recipe.foreground, device=device)
 
     def run(self, output: Path) -> Built:
         source, expected = self._exported()
-        foreground = self._foreground()
+        foreground = self._foreground(expected.shape[2:])
         trial = self._trial(source, foreground)
         drafts = source.drafts(self.spec.backends, self.spec.precisions)
         scored: dict[str, Scored] = {}
@@ -158,26 +161,23 @@ class _Build:
         size = self.data.preprocessing
         with self.stage("rewriting the flow for inference"):
             inference = rewrite(self.model.module)
-            first = list(iterate_images(self.parts[:PARITY_PARTS], self.data))
-            expected = _torch_maps(self.model.module, first)
-            self._prove("the rewritten model", _torch_maps(inference, first), expected, "fp32")
+            first = iterate_images(self.parts[:PARITY_PARTS], self.data)
+            expected, rewritten = _both_forms(self.model.module, inference, first)
+            self._prove("the rewritten flow", rewritten, expected, "fp32")
+            self._torch_maps = dict(enumerate(expected))
         outputs = (MAPS,) if inference.mask_head is None else (MAPS, FOREGROUND)
         shape = (len(self.model.views), size.height, size.width)
         with self.stage("exporting to ONNX"):
             return draft_onnx(inference, shape, outputs, self.folder), expected
 
-    def _foreground(self) -> BuiltForeground | None:
+    def _foreground(self, map_size: tuple[int, ...]) -> BuiltForeground | None:
         kind = self.model.recipe.foreground.kind
         if kind == "none":
             return None
+        height, width = map_size
         return build_foreground(
-            kind, self.teacher, self.data, self.spec, self.stage, self.folder, self._map_size()
+            kind, self.teacher, self.data, self.spec, self.stage, self.folder, (height, width)
         )
-
-    def _map_size(self) -> tuple[int, int]:
-        with torch.inference_mode():
-            maps = self.model.module(torch.from_numpy(load_images(self.parts[0], self.data)))
-        return int(maps.shape[1]), int(maps.shape[2])
 
     def _trial(self, source: OnnxSource, foreground: BuiltForeground | None) -> Trial:
         masks: Masks | None = None
@@ -234,9 +234,8 @@ class _Build:
         files: dict[str, bytes] = {}
         chosen = choose_golden(reference.parts, thresholds.part, self.spec.golden_parts)
         for number, index in enumerate(chosen):
-            maps = _torch_maps(self.model.module, [load_images(self.parts[index], self.data)])[0]
             expected = Expected(
-                maps=maps,
+                maps=self._maps_by_torch(index),
                 recorded={name: s.maps[index] for name, s in scored.items() if not name.endswith("fp32")},
                 part=float(reference.parts[index]),
                 masks=None if reference.masks is None else reference.masks[index],
@@ -245,6 +244,14 @@ class _Build:
             entries.append(entry)
             files |= content
         return tuple(entries), files
+
+    def _maps_by_torch(self, index: int) -> FloatArray:
+        """Maps (V, h, w) of one part by the trained model."""
+        if index not in self._torch_maps:
+            with torch.inference_mode():
+                maps = self.model.module(torch.from_numpy(load_images(self.parts[index], self.data)))
+            self._torch_maps[index] = maps.numpy()
+        return self._torch_maps[index]
 
     def _proven(self, draft: Draft, maps: FloatArray, expected: FloatArray) -> float:
         return self._prove(draft.id, maps[: len(expected)], expected, draft.precision)
@@ -295,11 +302,20 @@ def _write_proven(output: Path, manifest: Manifest, files: dict[str, bytes], sta
     )
 
 
-def _torch_maps(module: torch.nn.Module, images: Sequence[Images]) -> FloatArray:
-    """Maps (n, V, h, w) as torch computes them."""
-    with torch.no_grad():
-        results = (module(torch.from_numpy(part)) for part in images)
-        return np.stack([(r[0] if isinstance(r, tuple) else r).numpy() for r in results])
+def _both_forms(
+    trained: InspectionModel, inference: InferenceModel, parts: Iterable[Images]
+) -> tuple[FloatArray, FloatArray]:
+    """Maps (n, V, h, w) by the trained flow and by the rewritten one, on the trained extractor's features.
+
+    The extractor is the same in both forms; the exported graph is proven from images to maps.
+    """
+    by_trained, by_rewritten = [], []
+    with torch.inference_mode():
+        for images in parts:
+            features = trained.features(torch.from_numpy(images))
+            by_trained.append(nll_map(trained.flow(features.unsqueeze(0)))[0].numpy())
+            by_rewritten.append(inference.flow(features).numpy())
+    return np.stack(by_trained), np.stack(by_rewritten)
 
 
 def _statistics_bytes(statistics: PixelStatistics) -> bytes:

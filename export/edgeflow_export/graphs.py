@@ -85,6 +85,7 @@ def export_onnx(model: nn.Module, shape: tuple[int, int, int], outputs: Sequence
             dynamo=True,
             external_data=False,
             verbose=False,
+            optimize=False,  # the back ends fold constants themselves, many times faster
         )
         results = model(example)
     graph = onnx.load(path)
