@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
 from edgeflow.contracts.document import Document
@@ -59,8 +59,16 @@ class Description(_Published):
     train: list[Entry]
     test: list[Entry]
 
+    @model_validator(mode="after")
+    def _every_entry_has_a_class(self) -> Description:
+        bare = sum(1 for entry in (*self.train, *self.test) if entry.category is None)
+        if bare and len(self.categories) > 1:
+            raise ValueError(f"{bare} entries have no category, though there are several classes")
+        return self
+
     @property
     def categories(self) -> tuple[str, ...]:
+        """The classes in it, sorted."""
         found = {entry.category for entry in (*self.train, *self.test)}
         return tuple(sorted(category for category in found if category is not None))
 
