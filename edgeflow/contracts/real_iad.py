@@ -48,7 +48,8 @@ def real_iad_parts(
         DataError: no such class, several to choose from, or a malformed description.
     """
     path, document, category = choose_description(jsons, class_name)
-    base = _base(root, document, category)
+    name = category or next(iter(document.categories), path.stem)
+    base = _base(root, document, category, name)
     normal = document.meta.normal_class
     groups: dict[tuple[Split, str], list[Entry]] = defaultdict(list)
     for split, entry in document.of(category):
@@ -59,7 +60,7 @@ def real_iad_parts(
         if split == "test" and ("train", folder) in groups
     ]
     return [
-        _part(folder, split, entries, base, normal, category or class_name or path.stem, problems)
+        _part(folder, split, entries, base, normal, name, problems)
         for (split, folder), entries in groups.items()
     ]
 
@@ -73,6 +74,7 @@ def _part(
     class_name: str,
     problems: list[str],
 ) -> RecordedPart:
+    """One part of its images; ``problems`` gets what is wrong with them."""
     images: dict[str, Path] = {}
     masks: dict[str, Path | None] = {}
     labels: set[str] = set()
@@ -98,10 +100,9 @@ def _part(
     )
 
 
-def _base(root: Path, document: Description, category: str | None) -> Path:
+def _base(root: Path, document: Description, category: str | None, name: str) -> Path:
     """The folder that image paths start from: the prefix, or the class in it, below the root or a size."""
     prefix = document.meta.prefix
-    name = category or next(iter(document.categories), "")
     if isinstance(prefix, dict):
         if name not in prefix:
             raise DataError(f"{root}: meta.prefix has no entry for class '{name}'; add it to the description")

@@ -125,7 +125,7 @@ def _categories(path: Path) -> set[str]:
     try:
         data = _json(path)
         entries = [*data["train"], *data["test"]]
-        return {str(entry["category"]) for entry in entries if entry.get("category") is not None}
+        return {entry["category"] for entry in entries if isinstance(entry.get("category"), str)}
     except (DataError, LookupError, TypeError, AttributeError):
         return set()
 

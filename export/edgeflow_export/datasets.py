@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,7 +41,8 @@ Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]
 """Defect masks of one part, (V, h, w)."""
 
-READERS = 4  # threads: decoding releases the interpreter's lock
+# Threads: decoding and resizing release the interpreter's lock.
+READERS = min(16, max(4, os.cpu_count() or 1))
 _LOOK_AHEAD = 16
 
 A = TypeVar("A")
@@ -194,14 +196,14 @@ def load_masks(part: RecordedPart, dataset: Dataset, size: tuple[int, int]) -> M
     return masks
 
 
-def ahead(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """``map`` with a few threads and a bounded number of results in memory, in order."""
+def ahead(work: Callable[[A], B], items: Iterable[A], *, most: int = _LOOK_AHEAD) -> Iterator[B]:
+    """``map`` with a few threads and at most so many results in memory, in order."""
     with ThreadPoolExecutor(READERS) as pool:
         pending: deque[Future[B]] = deque()
         try:
             for item in items:
                 pending.append(pool.submit(work, item))
-                if len(pending) > _LOOK_AHEAD:
+                if len(pending) >= most:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
