@@ -93,7 +93,7 @@ def cache_arrays(
         target.mkdir(parents=True, exist_ok=True)
         _sweep(target)
     with progress_bar(enabled=progress) as bar:
-        task = bar.add_task(f"{kind.name} so far", total=len(parts), note="")
+        task = bar.add_task(f"{kind.name} looked up", total=len(parts), note="")
         looked_up: list[tuple[Path, bool]] = []
         for found in ahead(lambda part: _look_up(part, dataset, kind, target), parts):
             looked_up.append(found)

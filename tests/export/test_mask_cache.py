@@ -28,8 +28,8 @@ class Bright:
         self,
         part_id: str,
         images: Sequence[RgbImage],
-        views: Sequence[ViewSpec],
-        size: tuple[int, int],  # noqa: ARG002
+        views: Sequence[ViewSpec],  # noqa: ARG002
+        size: tuple[int, int],
     ) -> Masks:
         self.count += 1
         height, width = size
