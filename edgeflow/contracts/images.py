@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from edgeflow.errors import DataError
 
-__all__ = ["MAX_PIXELS", "RgbImage", "decode_image", "read_image"]
+__all__ = ["MAX_PIXELS", "RgbImage", "decode_image", "image_size", "read_image"]
 
 MAX_PIXELS = 64_000_000
 
@@ -32,8 +35,22 @@ def read_image(path: Path) -> RgbImage:
     try:
         data = path.read_bytes()
     except OSError as cause:
-        raise DataError(f"{path}: cannot be read: {cause.strerror}; check the path") from cause
+        raise _unreadable(path, cause) from cause
     return decode_image(data, what=str(path))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image file in pixels, from its header alone.
+
+    Raises:
+        DataError: missing, no image of a known format, or larger than ``MAX_PIXELS``.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as cause:
+        raise _unreadable(path, cause) from cause
+    with file, _opened(file, str(path)) as image:
+        return image.height, image.width
 
 
 def decode_image(data: bytes, *, what: str) -> RgbImage:
@@ -44,19 +61,30 @@ def decode_image(data: bytes, *, what: str) -> RgbImage:
     Raises:
         DataError: no image of a known format, truncated, or larger than ``MAX_PIXELS``.
     """
+    with _opened(io.BytesIO(data), what) as image:
+        return _as_rgb(image, what)
+
+
+@contextmanager
+def _opened(file: BinaryIO, what: str) -> Iterator[Image.Image]:
+    """An image whose size is known to be bearable; what goes wrong with it is named."""
     # No warnings.catch_warnings() here: cameras decode in threads, and it changes the whole process.
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise _too_large(what, f"{width}x{height} pixels")
-            return _as_rgb(image, what)
+            yield image
     except UnidentifiedImageError as cause:
         raise DataError(f"{what}: not an image; replace it by one of {', '.join(_FORMATS)}") from cause
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as cause:
         raise _too_large(what, "far too many pixels") from cause
     except (OSError, ValueError, SyntaxError, EOFError, Warning) as cause:
         raise DataError(f"{what}: image is damaged: {cause}; replace the file") from cause
+
+
+def _unreadable(path: Path, cause: OSError) -> DataError:
+    return DataError(f"{path}: cannot be read: {cause.strerror}; check the path")
 
 
 def _too_large(what: str, size: str) -> DataError:

@@ -59,9 +59,18 @@ def problems_of(cause: ValidationError, model: type[BaseModel], lines: Mapping[K
         else:
             sentences.append(_at((*place.path, *_wrong_tag_key(detail)), lines) + _wrong(detail, place))
     for path, details in unions.items():
-        allowed = dict.fromkeys(_EXPECTED.get(detail["type"], detail["msg"]) for detail in details)
+        if any(other[: len(path)] == path != other for other in unions):
+            continue  # of the type that was meant, something inside is wrong: that is told alone
+        allowed = dict.fromkeys(_expected(detail) for detail in details)
         sentences.append(f"{_at(path, lines)}expected {_or(allowed)}{_given(details[0]['input'])}")
     return sentences
+
+
+def _expected(detail: ErrorDetails) -> str:
+    """What one of several allowed types expects, in words."""
+    if detail["type"] == "literal_error":
+        return str(detail["ctx"]["expected"])
+    return _EXPECTED.get(detail["type"], detail["msg"].removeprefix("expected "))
 
 
 def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:

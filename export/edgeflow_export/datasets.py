@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,12 +14,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from edgeflow.contracts.images import read_image
+from edgeflow.contracts.images import image_size, read_image
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
 from edgeflow.contracts.parts import RecordedPart, find_parts
 from edgeflow.contracts.preprocess import prepare, prepare_mask
 from edgeflow.errors import DataError
-from edgeflow_export.recipe import Recipe
+from edgeflow_export.published_mirroring import published_mirroring
+from edgeflow_export.recipe import DataSpec, Recipe
 
 __all__ = [
     "Dataset",
@@ -39,7 +41,8 @@ Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]
 """Defect masks of one part, (V, h, w)."""
 
-READERS = 4  # threads: decoding releases the interpreter's lock
+# Threads: decoding and resizing release the interpreter's lock.
+READERS = min(16, max(4, os.cpu_count() or 1))
 _LOOK_AHEAD = 16
 
 A = TypeVar("A")
@@ -79,7 +82,8 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
         root: another folder than the recipe's, for instance where data has moved.
 
     Raises:
-        DataError: no parts, parts with missing views, or defective parts among those for training.
+        DataError: no parts, parts with missing views, defective parts among those for training, or a
+            mirroring that does not fit the views or the class.
     """
     folder = root or recipe.data.root
     parts = find_parts(folder, class_name=recipe.data.class_name, views=recipe.data.views)
@@ -94,7 +98,7 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
     training, validation = _split(candidates, recipe.data.validation_fraction, recipe.training.seed)
     return Dataset(
         root=folder,
-        views=_views(parts, recipe),
+        views=_views(parts, recipe.data),
         preprocessing=Preprocessing(height=recipe.image.height, width=recipe.image.width),
         training=training,
         validation=validation,
@@ -132,7 +136,7 @@ def require_test_parts(dataset: Dataset) -> None:
     if not normal or not defective:
         raise DataError(
             f"{dataset.root}: {normal} normal and {defective} defective test parts; evaluation needs both: "
-            "lay the data out as Real-IAD does, with a test split"
+            "lay the data out as Real-IAD or MVTec AD does, with a test split"
         )
     problems = [
         f"part {part.part_id}: {part.label}, but no view has a mask"
@@ -146,7 +150,11 @@ def require_test_parts(dataset: Dataset) -> None:
         if mask is not None and view in dataset.view_ids and not mask.is_file()
     ]
     if problems:
-        raise DataError(f"{dataset.root}: {len(problems)} missing mask(s)", problems=problems)
+        raise DataError(
+            f"{dataset.root}: {len(problems)} missing mask(s); add them, or take these parts out of the test "
+            "split",
+            problems=problems,
+        )
 
 
 def load_images(part: RecordedPart, dataset: Dataset) -> Images:
@@ -169,24 +177,33 @@ def load_masks(part: RecordedPart, dataset: Dataset, size: tuple[int, int]) -> M
     """Defect masks (V, height, width) of one part; all False where a view is normal.
 
     Raises:
-        DataError: a mask file cannot be decoded.
+        DataError: a mask file cannot be decoded, or has another size than its image.
     """
     masks = np.zeros((len(dataset.views), *size), np.bool_)
     for index, view in enumerate(dataset.views):
         path = part.masks.get(view.id)
-        if path is not None:
-            masks[index] = prepare_mask(read_image(path).max(axis=2) > 0, view, size)
+        if path is None:
+            continue
+        mask = read_image(path).max(axis=2) > 0
+        image = part.images[view.id]
+        height, width = image_size(image)
+        if mask.shape != (height, width):
+            raise DataError(
+                f"part {part.part_id}, view {view.id}: the mask {path} is {mask.shape[1]}x{mask.shape[0]}, "
+                f"its image {image} is {width}x{height}; export the mask at the image's size"
+            )
+        masks[index] = prepare_mask(mask, view, size)
     return masks
 
 
-def ahead(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """``map`` with a few threads and a bounded number of results in memory, in order."""
+def ahead(work: Callable[[A], B], items: Iterable[A], *, most: int = _LOOK_AHEAD) -> Iterator[B]:
+    """``map`` with a few threads and at most so many results in memory, in order."""
     with ThreadPoolExecutor(READERS) as pool:
         pending: deque[Future[B]] = deque()
         try:
             for item in items:
                 pending.append(pool.submit(work, item))
-                if len(pending) > _LOOK_AHEAD:
+                if len(pending) >= most:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
@@ -195,18 +212,33 @@ def ahead(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
                 future.cancel()
 
 
-def _views(parts: Sequence[RecordedPart], recipe: Recipe) -> tuple[ViewSpec, ...]:
+def _views(parts: Sequence[RecordedPart], spec: DataSpec) -> tuple[ViewSpec, ...]:
     """The recipe's views, or those that every part has."""
-    ids = recipe.data.views or tuple(
-        view for view in parts[0].images if all(view in part.images for part in parts)
-    )
-    unknown = sorted(set(recipe.data.mirror) - set(ids))
+    ids = spec.views or tuple(view for view in parts[0].images if all(view in part.images for part in parts))
+    mirror = _mirrored(ids, spec.class_name or parts[0].class_name, spec)
+    return tuple(ViewSpec(id=view, mirror=view in mirror) for view in ids)
+
+
+def _mirrored(ids: Sequence[str], class_name: str | None, spec: DataSpec) -> tuple[str, ...]:
+    if spec.mirror == "published":
+        if class_name is None:
+            raise DataError(
+                f"{spec.root}: data.mirror: published needs the Real-IAD class; name it in data.class_name"
+            )
+        known = {f"C{camera}" for camera in range(1, 6)}
+        if not known.issuperset(ids):
+            raise DataError(
+                f"data.mirror: published is for the cameras C1 to C5, the views are {', '.join(ids)}; list "
+                "the mirrored ones instead"
+            )
+        return published_mirroring(class_name)
+    unknown = sorted(set(spec.mirror) - set(ids))
     if unknown:
         raise DataError(
             f"data.mirror names views that the parts do not have: {', '.join(unknown)}; "
             f"they have {', '.join(ids)}"
         )
-    return tuple(ViewSpec(id=view, mirror=view in recipe.data.mirror) for view in ids)
+    return spec.mirror
 
 
 def _split(

@@ -41,12 +41,16 @@ Backend = Literal["openvino", "onnxruntime"]
 
 
 class DataSpec(Document):
-    """Recorded parts: Real-IAD layout, or one folder per part."""
+    """Recorded parts: the layout of Real-IAD or MVTec AD, or one folder per part."""
 
     root: Path
-    class_name: str | None = None
+    class_name: str | None = Field(default=None, description="which class, where root holds several")
     views: tuple[ViewId, ...] | None = Field(default=None, description="the views used, first one the hub")
-    mirror: tuple[ViewId, ...] = Field(default=(), description="views flipped left-right while loading")
+    mirror: tuple[ViewId, ...] | Literal["published"] = Field(
+        default=(),
+        description="views flipped left-right while loading; 'published': Multi-Flow's own for the Real-IAD "
+        "class",
+    )
     validation_fraction: Fraction = Field(default=0.15, description="normal parts held out for thresholds")
 
 
@@ -225,7 +229,8 @@ class Recipe(Document):
 
     @model_validator(mode="after")
     def _mirrored_views_exist(self) -> Recipe:
-        unknown = sorted(set(self.data.mirror) - set(self.data.views or self.data.mirror))
+        mirror = () if self.data.mirror == "published" else self.data.mirror
+        unknown = sorted(set(mirror) - set(self.data.views or mirror))
         if unknown:
             raise ValueError(f"data.mirror: not among data.views: {', '.join(unknown)}")
         return self

@@ -124,7 +124,9 @@ def test_reading_ahead_passes_errors_on() -> None:
 def test_defective_part_among_training_parts_is_named(root: Path, recipe: Recipe) -> None:
     path = root / "realiad_jsons" / "disc.json"
     document = json.loads(path.read_text())
-    document["train"] += [entry for entry in document["test"] if entry["anomaly_class"] == "spot"]
+    spots = [entry for entry in document["test"] if entry["image_path"].startswith("spot")]
+    document["train"] += spots
+    document["test"] = [entry for entry in document["test"] if entry not in spots]
     path.write_text(json.dumps(document))
     with pytest.raises(DataError, match="2 defective") as caught:
         load_dataset(recipe)
@@ -161,3 +163,59 @@ def test_mask_file_that_is_not_there_is_named(root: Path, recipe: Recipe) -> Non
 def test_mirrored_view_that_no_part_has_is_refused(recipe: Recipe) -> None:
     with pytest.raises(DataError, match=r"data.mirror.*C9"):
         load_dataset(with_data(recipe, mirror=("C9",)))
+
+
+def renamed(root: Path, name: str) -> None:
+    """Make it the parts of another class."""
+    folder = root / "realiad_jsons"
+    document = (folder / "disc.json").read_text().replace('"category": "disc"', f'"category": "{name}"')
+    (folder / "disc.json").write_text(document)
+
+
+def test_published_mirroring_is_that_of_the_class_in_the_data(root: Path, recipe: Recipe) -> None:
+    renamed(root, "plastic_nut")
+    dataset = load_dataset(with_data(recipe, mirror="published"))
+    assert {view.id: view.mirror for view in dataset.views} == {"C1": False, "C2": True, "C3": True}
+    assert not any(view.mirror for view in load_dataset(recipe).views)
+
+
+def test_published_mirroring_of_a_class_that_has_none_is_refused(recipe: Recipe) -> None:
+    with pytest.raises(DataError, match=r"no published mirroring for class 'disc'.*audiojack.*zipper"):
+        load_dataset(with_data(recipe, mirror="published"))
+
+
+def test_published_mirroring_without_a_class_or_with_other_views_is_refused(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    for view in ("top", "left"):
+        path = tmp_path / "plain" / "p1" / f"{view}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    with pytest.raises(DataError, match=r"needs the Real-IAD class; name it in data\.class_name"):
+        load_dataset(with_data(recipe, mirror="published"), root=tmp_path / "plain")
+    named = with_data(recipe, mirror="published", class_name="zipper")
+    with pytest.raises(DataError, match="is for the cameras C1 to C5, the views are left, top"):
+        load_dataset(named, root=tmp_path / "plain")
+
+
+def test_mask_of_another_size_than_its_image_is_refused(root: Path, recipe: Recipe) -> None:
+    dataset = load_dataset(recipe)
+    defective = next(part for part in dataset.test if part.defective)
+    mask = defective.masks["C2"]
+    assert mask is not None
+    Image.new("L", (SIZE, SIZE - 1), 255).save(mask)
+    with pytest.raises(DataError) as caught:
+        load_masks(defective, dataset, (SIZE, SIZE))
+    message = caught.value.message
+    assert f"part {defective.part_id}, view C2: the mask {mask} is 64x63" in message
+    assert f"its image {defective.images['C2']} is 64x64; export the mask" in message
+
+
+def test_an_image_of_another_size_than_the_others_is_resized_like_them(root: Path, recipe: Recipe) -> None:
+    dataset = load_dataset(recipe)
+    file = dataset.training[0].images["C1"]
+    before = load_images(dataset.training[0], dataset)
+    Image.open(file).resize((3 * SIZE, 2 * SIZE)).save(file, quality=95)
+    after = load_images(dataset.training[0], dataset)
+    assert after.shape == before.shape
+    assert np.abs(after[0].astype(float) - before[0]).mean() < 6

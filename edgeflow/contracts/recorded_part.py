@@ -1,0 +1,44 @@
+"""One recorded part: its image files, and what is known about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["IMAGE_SUFFIXES", "NORMAL", "RecordedPart", "natural"]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+NORMAL = "OK"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedPart:
+    """The image files of one part.
+
+    Attributes:
+        images: view → file, views in natural order.
+        masks: view → defect mask file, or None where the view is normal; empty without ground truth.
+        label: ``OK`` or the defect's name; None where unknown.
+        split: ``train`` or ``test``; None where the layout has none.
+        class_name: the product it is one of; None where the layout does not say.
+    """
+
+    part_id: str
+    images: Mapping[str, Path]
+    masks: Mapping[str, Path | None]
+    label: str | None
+    split: Literal["train", "test"] | None
+    class_name: str | None = None
+
+    @property
+    def defective(self) -> bool | None:
+        """Whether any view is defective; None where unknown."""
+        return None if self.label is None else self.label != NORMAL
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Sorting key by which ``C2`` comes before ``C10``."""
+    return [(int(run), "") if run.isdecimal() else (-1, run) for run in re.split(r"(\d+)", text) if run]
