@@ -14,7 +14,8 @@ from edgeflow_export.evaluation_report import EvaluationReport
 
 __all__ = ["FIGURES", "LEGEND", "Comparison", "Group", "Row", "compare_reports"]
 
-FIGURES = ("S", "I", "P", "AUPRO")
+FIGURES = {"S": "part_auroc", "I": "view_auroc", "P": "pixel_auroc", "AUPRO": "aupro"}
+"""The paper's names of the report's figures."""
 LEGEND = (
     "AUROC of parts (S; defective if any view is), of view images (I) and of pixels (P); AUPRO: mean overlap "
     "of defect regions, to 30 % false positives"
@@ -25,10 +26,10 @@ class Row(Document):
     """The paper's figures of one checkpoint, or their mean over several."""
 
     name: str
-    S: float | None
-    I: float | None  # noqa: E741 - the paper's name
-    P: float | None
-    AUPRO: float | None
+    part_auroc: float | None
+    view_auroc: float | None
+    pixel_auroc: float | None
+    aupro: float | None
 
 
 class Group(Document):
@@ -73,7 +74,8 @@ def compare_reports(reports: Sequence[EvaluationReport]) -> Comparison:
 
 
 def _row(name: str, report: EvaluationReport) -> Row:
-    return Row(name=name, S=report.part_auroc, I=report.view_auroc, P=report.pixel_auroc, AUPRO=report.aupro)
+    figures = {figure: getattr(report, figure) for figure in FIGURES.values()}
+    return Row.model_validate({"name": name, **figures})
 
 
 def _group(graph: str | None, rows: Sequence[Row]) -> Group:
@@ -82,7 +84,7 @@ def _group(graph: str | None, rows: Sequence[Row]) -> Group:
         values = [getattr(row, figure) for row in rows]
         return None if None in values else sum(values) / len(values)
 
-    figures = {figure: mean(figure) for figure in FIGURES}
+    figures = {figure: mean(figure) for figure in FIGURES.values()}
     return Group(graph=graph, rows=tuple(rows), mean=Row.model_validate({"name": "mean", **figures}))
 
 

@@ -191,9 +191,9 @@ def _at_the_threshold(report: EvaluationReport) -> str:
         return f"no threshold: {report.thresholds_missing}; so no recall and no mistakes.png"
     accepts, rejects = len(report.false_accepts or ()), len(report.false_rejects or ())
     text = (
-        f"at the threshold ({thresholds.part.threshold:.4g}, from {thresholds.normal_parts} held-out normal "
-        f"parts at a false-reject rate of {thresholds.false_reject_rate:g}): {accepts} of "
-        f"{report.defective_parts} defective parts passed, {rejects} of {report.parts - report.defective_parts} normal ones rejected"
+        f"threshold {thresholds.part.threshold:.4g} (from {thresholds.normal_parts} held-out normal parts, "
+        f"false-reject rate {thresholds.false_reject_rate:g}): {accepts} of {report.defective_parts} "
+        f"defective parts passed, {rejects} of {report.parts - report.defective_parts} normal ones rejected"
     )
     return f"{text}\nnote: {thresholds.note}" if thresholds.note else text
 
@@ -206,7 +206,7 @@ def _print_comparison(comparison: Comparison, folders: Sequence[Path]) -> None:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    return tuple(_figure(getattr(row, figure)) for figure in FIGURES)
+    return tuple(_figure(getattr(row, figure)) for figure in FIGURES.values())
 
 
 def _figure(value: float | None) -> str:

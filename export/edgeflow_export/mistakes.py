@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from edgeflow_export.datasets import load_images, load_masks
 from edgeflow_export.evaluation import Evaluation
 from edgeflow_export.sheet_layout import Cell, Panel, Tile, draw_sheet, tile_width
 
-__all__ = ["MOST", "mistakes_sheet"]
+__all__ = ["MOST", "Chosen", "choose_mistakes", "mistakes_sheet"]
 
 MOST = 6  # of each kind
 _OUTLINE = (255, 255, 255)
@@ -26,8 +26,29 @@ _CLEARANCE = 11
 _FINER = 4  # masks are read at this multiple of a tile's size, so that small defects stay
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The parts of one panel, as indices of the test parts, the worst first."""
+
+    heading: str
+    parts: tuple[int, ...]
+
+
+def choose_mistakes(evaluation: Evaluation) -> tuple[Chosen, Chosen]:
+    """False accepts and false rejects; of a kind that has none, the parts nearest to the threshold."""
+    order = np.argsort(evaluation.scored.parts, kind="stable")
+    bad = evaluation.truth.defective_parts
+    accepts = tuple(int(index) for index in order if bad[index])
+    rejects = tuple(int(index) for index in order[::-1] if not bad[index])
+    report = evaluation.report
+    return (
+        _chosen(accepts, len(report.false_accepts or ()), "false accept", "defective, passed"),
+        _chosen(rejects, len(report.false_rejects or ()), "false reject", "normal, rejected"),
+    )
+
+
 def mistakes_sheet(evaluation: Evaluation) -> Image.Image | None:
-    """Heat maps of the worst false accepts and false rejects, or else of the parts nearest to the threshold.
+    """Heat maps of the worst mistakes, every view of each part.
 
     Returns:
         The picture, or None where there is no threshold.
@@ -35,44 +56,30 @@ def mistakes_sheet(evaluation: Evaluation) -> Image.Image | None:
     Raises:
         DataError: an image or a mask has become unreadable.
     """
-    report, thresholds = evaluation.report, evaluation.report.thresholds
-    if thresholds is None or report.false_accepts is None or report.false_rejects is None:
+    thresholds = evaluation.report.thresholds
+    if thresholds is None:
         return None
-    order = np.argsort(evaluation.scored.parts, kind="stable")
-    bad = evaluation.truth.defective_parts
     size = evaluation.dataset.preprocessing
     width = tile_width(len(evaluation.dataset.views))
     tile = (round(width * size.height / size.width), width)
-
-    def panel(indices: Sequence[int], mistakes: int, what: str, meaning: str) -> Panel:
-        shown = indices[: min(mistakes, MOST) or MOST]
-        heading = f"{mistakes or 'no'} false {what}{'' if mistakes == 1 else 's'} ({meaning})"
-        if not mistakes:
-            heading += "; nearest to the threshold:"
-        elif mistakes > MOST:
-            heading += f", the worst {MOST}"
-        return Panel(
-            heading=heading, cells=tuple(_cell(index, evaluation, thresholds, tile) for index in shown)
+    panels = tuple(
+        Panel(
+            heading=chosen.heading,
+            cells=tuple(_cell(index, evaluation, thresholds, tile) for index in chosen.parts),
         )
-
-    return draw_sheet(
-        _title(evaluation),
-        (
-            panel(
-                [int(index) for index in order if bad[index]],
-                len(report.false_accepts),
-                "accept",
-                "defective, passed",
-            ),
-            panel(
-                [int(index) for index in order[::-1] if not bad[index]],
-                len(report.false_rejects),
-                "reject",
-                "normal, rejected",
-            ),
-        ),
-        tile,
+        for chosen in choose_mistakes(evaluation)
     )
+    return draw_sheet(_title(evaluation), panels, tile)
+
+
+def _chosen(ordered: tuple[int, ...], mistakes: int, what: str, meaning: str) -> Chosen:
+    """The first of the parts that are ordered from the worst on; ``mistakes`` of them are mistakes."""
+    heading = f"{mistakes or 'no'} {what}{'' if mistakes == 1 else 's'} ({meaning})"
+    if not mistakes:
+        heading += "; nearest to the threshold:"
+    elif mistakes > MOST:
+        heading += f", the worst {MOST}"
+    return Chosen(heading=heading, parts=ordered[: min(mistakes, MOST) or MOST])
 
 
 def _title(evaluation: Evaluation) -> str:

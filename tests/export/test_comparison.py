@@ -42,8 +42,8 @@ def test_runs_of_one_recipe_are_named_by_their_folders() -> None:
 def test_classes_are_averaged() -> None:
     (group,) = compare_reports([report(0.9, name="a"), report(0.7, name="b")]).groups
     assert group.graph is None
-    assert group.mean.S == pytest.approx(0.8)
-    assert group.mean.P == pytest.approx(group.rows[0].P)
+    assert group.mean.part_auroc == pytest.approx(0.8)
+    assert group.mean.pixel_auroc == pytest.approx(group.rows[0].pixel_auroc)
 
 
 def test_classes_under_several_graphs_are_averaged_per_graph() -> None:
@@ -59,15 +59,15 @@ def test_classes_under_several_graphs_are_averaged_per_graph() -> None:
     neighbours, top = compare_reports(reports).groups
     assert (neighbours.graph, top.graph) == ("cs_neigh", "cs_top")
     assert [row.name for row in neighbours.rows] == ["a cs_neigh", "b cs_neigh"]
-    assert neighbours.mean.S == pytest.approx(0.8)
-    assert top.mean.S == pytest.approx(0.55)
+    assert neighbours.mean.part_auroc == pytest.approx(0.8)
+    assert top.mean.part_auroc == pytest.approx(0.55)
 
 
 def test_figure_that_one_row_lacks_has_no_mean() -> None:
     lacking = report(name="b").model_copy(update={"aupro": None})
     (group,) = compare_reports([report(name="a"), lacking]).groups
-    assert group.mean.AUPRO is None
-    assert group.mean.I is not None
+    assert group.mean.aupro is None
+    assert group.mean.view_auroc is not None
 
 
 def test_comparison_survives_json() -> None:
