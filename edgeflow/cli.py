@@ -168,6 +168,11 @@ def train(json_output: bool, **options: Any) -> None:
 @cli.command()
 @click.argument("checkpoints", type=EXISTING, nargs=-1, required=True, metavar="CHECKPOINT...")
 @click.option("--parts", type=EXISTING, help="Other parts than the recipe's.")
+@click.option("--class", "class_name", help="Which class of a folder with several.")
+@click.option("--recipe", type=EXISTING, help="Take what was not trained from this recipe.")
+@click.option("--backbone", type=EXISTING, help="For an official flow: EfficientNet-B5's file.")
+@click.option("--mvanet", type=EXISTING, help="For an official flow: MVANet's file.")
+@click.option("--graph", help="For an official flow with attention messages: its graph.")
 @click.option(
     "-o", "--output", type=EXISTING, help="Folder for reports and pictures; default: beside each CHECKPOINT."
 )

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from edgeflow.contracts.manifest import Thresholds
+from edgeflow.contracts.manifest import Scoring, Thresholds
 from edgeflow.contracts.parts import RecordedPart
-from edgeflow.contracts.scoring import FloatArray
+from edgeflow.contracts.scoring import FloatArray, PixelStatistics
 from edgeflow.errors import DataError, DeviceError
 from edgeflow_export.calibrate import calibrate
-from edgeflow_export.checkpoints import TrainedModel, load_checkpoint
+from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import Dataset, Images, iterate_images, load_dataset, require_test_parts
 from edgeflow_export.evaluation_report import EvaluationReport, ModelIdentity
+from edgeflow_export.foreground import MaskTeacher, load_teacher
 from edgeflow_export.ground_truth import Flags, GroundTruth, load_ground_truth
 from edgeflow_export.measuring import ScoredParts, measure, score_maps
+from edgeflow_export.model_source import ModelSource, load_model
+from edgeflow_export.part_masks import part_masks
 from edgeflow_export.progress import progress_bar
 
 __all__ = ["Evaluation", "MapFunction", "anomaly_maps", "evaluate", "torch_maps"]
 
+OFFICIAL = "multiflow_checkpoint"  # in the provenance of official files
 MASK_SIZE = (256, 256)  # as published: maps and masks are compared at this size
 
 MapFunction = Callable[[Images], FloatArray]
 """uint8 images (V, H, W, 3) of one part to anomaly maps (V, h, w)."""
+
+_CHECKPOINT_ALONE = ModelSource()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,48 +49,72 @@ class Evaluation:
 def evaluate(
     checkpoint: Path,
     *,
-    root: Path | None = None,
+    source: ModelSource = _CHECKPOINT_ALONE,
     maps_of: MapFunction | None = None,
     progress: bool = True,
     device: str = "cpu",
+    search_path: Sequence[Path] = (),
 ) -> Evaluation:
     """Evaluate a checkpoint on the test parts of its recipe.
 
     Args:
-        root: another folder with the parts.
+        source: what else was named: other parts, another recipe, the files that an official flow needs.
         maps_of: another form of the same model, such as an INT8 graph; default: torch.
-        device: torch device of the default.
+        device: torch device of the default, and of the foreground.
+        search_path: folders where an extractor function's module may lie.
 
     Raises:
-        CheckpointError: the checkpoint cannot be read.
+        UsageError: a checkpoint or a recipe that cannot be read or that does not fit.
         DataError: no test parts, other views than the model's, or unfit masks and unreadable files.
         DeviceError: the torch device is not there.
     """
-    model = load_checkpoint(checkpoint)
-    dataset = load_dataset(model.recipe, root=root)
+    model = load_model(replace(source, checkpoint=checkpoint), search_path=search_path)
+    dataset = load_dataset(model.recipe)
     require_test_parts(dataset)
     _require_views(model, dataset)
-    maps_of = maps_of or torch_maps(model, device)
-    truth = load_ground_truth(dataset, MASK_SIZE)
     statistics = model.statistics if model.recipe.scoring.pixel_statistics else None
-    scoring = model.recipe.scoring.scoring("statistics" if statistics else None)
-
-    def scores_of(parts: Sequence[RecordedPart], what: str) -> ScoredParts:
-        return score_maps(anomaly_maps(parts, dataset, maps_of, what, progress=progress), scoring, statistics)
-
-    scored = scores_of(dataset.test, "test parts")
-    held_out = scores_of(dataset.validation, "normal parts") if dataset.validation else None
-    thresholds, missing = _thresholds(held_out, model)
+    line = _Line(
+        dataset=dataset,
+        maps_of=maps_of or torch_maps(model, device),
+        teacher=load_teacher(model.recipe.foreground, device=device),
+        statistics=statistics,
+        scoring=model.recipe.scoring.scoring("statistics" if statistics else None),
+        progress=progress,
+    )
+    truth = load_ground_truth(dataset, MASK_SIZE)
+    scored = line.score(dataset.test, "test parts")
+    held_out = line.score(dataset.validation, "normal parts") if dataset.validation else None
+    thresholds, missing = _thresholds(held_out, model, dataset.view_ids)
     report = measure(
         scored,
         truth,
-        _identity(model, checkpoint),
-        scoring,
+        _identity(model, checkpoint, dataset.view_ids),
+        line.scoring,
         thresholds,
         parts_root=str(dataset.root),
         thresholds_missing=missing,
     )
     return Evaluation(report=report, dataset=dataset, truth=truth, scored=scored)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """From parts to scores, the same for test parts and for those that thresholds come from."""
+
+    dataset: Dataset
+    maps_of: MapFunction
+    teacher: MaskTeacher | None
+    statistics: PixelStatistics | None
+    scoring: Scoring
+    progress: bool
+
+    def score(self, parts: Sequence[RecordedPart], what: str) -> ScoredParts:
+        maps = anomaly_maps(parts, self.dataset, self.maps_of, what, progress=self.progress)
+        foreground = None
+        if self.teacher is not None:
+            size = (maps.shape[2], maps.shape[3])
+            foreground = part_masks(parts, self.dataset, self.teacher, size, progress=self.progress)
+        return score_maps(maps, self.scoring, self.statistics, foreground)
 
 
 def torch_maps(model: TrainedModel, device: str = "cpu") -> MapFunction:
@@ -135,25 +165,29 @@ def anomaly_maps(
 
 
 def _require_views(model: TrainedModel, dataset: Dataset) -> None:
-    if dataset.view_ids != model.views:
+    # An official file does not tell the names of its views.
+    same = len(dataset.views) == len(model.views) if OFFICIAL in model.provenance else False
+    if not same and dataset.view_ids != model.views:
         raise DataError(
             f"{dataset.root}: its parts have the views {', '.join(dataset.view_ids)}, the model was trained "
             f"on {', '.join(model.views)}; give parts recorded by the same cameras"
         )
 
 
-def _thresholds(held_out: ScoredParts | None, model: TrainedModel) -> tuple[Thresholds | None, str | None]:
+def _thresholds(
+    held_out: ScoredParts | None, model: TrainedModel, views: tuple[str, ...]
+) -> tuple[Thresholds | None, str | None]:
     """Thresholds from held-out normal parts, or why there are none: other figures do not need them."""
     if held_out is None:
         return None, "no held-out normal parts"
     rate = model.recipe.thresholds.false_reject_rate
     try:
-        return calibrate(held_out.parts, held_out.views, model.views, rate), None
+        return calibrate(held_out.parts, held_out.views, views, rate), None
     except DataError as cause:
         return None, cause.message
 
 
-def _identity(model: TrainedModel, checkpoint: Path) -> ModelIdentity:
+def _identity(model: TrainedModel, checkpoint: Path, views: tuple[str, ...]) -> ModelIdentity:
     with checkpoint.open("rb") as file:
         digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
@@ -164,6 +198,6 @@ def _identity(model: TrainedModel, checkpoint: Path) -> ModelIdentity:
         name=model.recipe.name,
         class_name=model.recipe.data.class_name,
         graph=model.recipe.flow.graph,
-        views=model.views,
+        views=views,
         provenance=model.provenance,
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +19,9 @@ from edgeflow_export.evaluation import evaluate as measure
 from edgeflow_export.evaluation_plots import roc_png, scores_png
 from edgeflow_export.evaluation_report import EvaluationReport
 from edgeflow_export.mistakes import mistakes_sheet
+from edgeflow_export.model_source import ModelSource
 from edgeflow_export.progress import announce
+from edgeflow_export.recipe import load_recipe
 from edgeflow_export.report_files import require_writable, write_files
 from edgeflow_export.training import CHECKPOINT_NAME
 
@@ -31,41 +35,38 @@ FOLDER_NAME = "evaluation"
 def evaluate(
     checkpoints: tuple[Path, ...],
     *,
-    parts: Path | None,
     output: Path | None,
     device: str,
     json_output: bool,
+    recipe: Path | None,
+    **source: Any,
 ) -> None:
     """Measure checkpoints; each one's report and pictures go to a folder of its own.
 
     One file is shown by itself; several, or a folder, as a table.
+
+    Args:
+        source: the other files and folders of a ``ModelSource``.
 
     Raises:
         CheckpointError: no checkpoint where one was named, or one that cannot be read.
         EdgeflowError: a checkpoint could not be evaluated; of several, the others are.
     """
     found = find_checkpoints(checkpoints)
+    run = _Run(
+        source=ModelSource(recipe=load_recipe(recipe) if recipe is not None else None, **source),
+        device=device,
+        search_path=(recipe.resolve().parent,) if recipe is not None else (),
+    )
     if len(checkpoints) == 1 and checkpoints[0].is_file():
-        folder = output or found[0].parent / FOLDER_NAME
-        report, written = _evaluate_one(found[0], folder, parts, device)
+        report, written = run.evaluate(found[0], output or found[0].parent / FOLDER_NAME)
         if json_output:
             print_json(report.model_dump(mode="json"))
         else:
             _print_report(report, written)
         return
     folders = _folders(found, output)
-    for folder in folders:
-        require_writable(folder)
-    reports, failures = [], {}
-    for number, (checkpoint, folder) in enumerate(zip(found, folders, strict=True), 1):
-        announce(f"{number} of {len(found)}: {checkpoint}", enabled=True)
-        try:
-            reports.append(_evaluate_one(checkpoint, folder, parts, device)[0])
-        except EdgeflowError as error:
-            failures[checkpoint] = error
-    comparison = compare_reports(reports).model_copy(
-        update={"failures": {str(path): str(error) for path, error in failures.items()}}
-    )
+    comparison, failures = run.compare(found, folders)
     if output is not None:
         write_files(output, {COMPARISON_NAME: comparison.model_dump_json(indent=1).encode() + b"\n"})
     if json_output:
@@ -73,6 +74,38 @@ def evaluate(
     else:
         _print_comparison(comparison, folders if output is None else (output,))
     _raise_together(failures, len(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """How each of the checkpoints is evaluated."""
+
+    source: ModelSource
+    device: str
+    search_path: tuple[Path, ...]
+
+    def evaluate(self, checkpoint: Path, folder: Path) -> tuple[EvaluationReport, tuple[Path, ...]]:
+        """One checkpoint's report and the files written."""
+        require_writable(folder)
+        evaluation = measure(checkpoint, source=self.source, device=self.device, search_path=self.search_path)
+        return evaluation.report, write_files(folder, _files(evaluation))
+
+    def compare(
+        self, checkpoints: Sequence[Path], folders: Sequence[Path]
+    ) -> tuple[Comparison, dict[Path, EdgeflowError]]:
+        """All checkpoints; one that fails does not stop the others."""
+        for folder in folders:
+            require_writable(folder)
+        reports: list[EvaluationReport] = []
+        failures: dict[Path, EdgeflowError] = {}
+        for number, (checkpoint, folder) in enumerate(zip(checkpoints, folders, strict=True), 1):
+            announce(f"{number} of {len(checkpoints)}: {checkpoint}", enabled=True)
+            try:
+                reports.append(self.evaluate(checkpoint, folder)[0])
+            except EdgeflowError as error:
+                failures[checkpoint] = error
+        named = {str(path): str(error) for path, error in failures.items()}
+        return compare_reports(reports).model_copy(update={"failures": named}), failures
 
 
 def find_checkpoints(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -131,14 +164,6 @@ def comparison_table(comparison: Comparison) -> Table:
         table.add_row(name, *_cells(group.mean), style="bold")
         table.add_section()
     return table
-
-
-def _evaluate_one(
-    checkpoint: Path, folder: Path, parts: Path | None, device: str
-) -> tuple[EvaluationReport, tuple[Path, ...]]:
-    require_writable(folder)
-    evaluation = measure(checkpoint, root=parts, device=device)
-    return evaluation.report, write_files(folder, _files(evaluation))
 
 
 def _files(evaluation: Evaluation) -> dict[str, bytes | None]:

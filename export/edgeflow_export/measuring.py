@@ -12,7 +12,9 @@ from edgeflow import __version__
 from edgeflow.contracts.manifest import Scale, Scoring, Thresholds
 from edgeflow.contracts.scoring import (
     FloatArray,
+    Masks,
     PixelStatistics,
+    masked,
     part_score,
     scaled,
     standardise,
@@ -32,7 +34,7 @@ class ScoredParts:
     """Maps and raw scores of n parts.
 
     Attributes:
-        maps: (n, V, h, w), as they are pooled: standardised where the model has pixel statistics.
+        maps: (n, V, h, w), as they are pooled: standardised and masked where the model asks for it.
         views: (n, V).
         parts: (n,).
     """
@@ -42,9 +44,18 @@ class ScoredParts:
     parts: FloatArray
 
 
-def score_maps(maps: FloatArray, scoring: Scoring, statistics: PixelStatistics | None = None) -> ScoredParts:
-    """Scores of parts from their maps (n, V, h, w), as the graph gives them."""
-    maps = standardise(maps, statistics)
+def score_maps(
+    maps: FloatArray,
+    scoring: Scoring,
+    statistics: PixelStatistics | None = None,
+    foreground: Masks | None = None,
+) -> ScoredParts:
+    """Scores of parts from their maps (n, V, h, w), as the graph gives them.
+
+    Args:
+        foreground: masks (n, V, h, w) outside of which a pixel counts as 0.
+    """
+    maps = masked(standardise(maps, statistics), foreground)
     views = view_scores(maps, scoring)
     return ScoredParts(maps=maps, views=views, parts=part_score(views, scoring))
 

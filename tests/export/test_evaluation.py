@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import CheckpointError, DataError, DeviceError
 from edgeflow_export.datasets import Images
 from edgeflow_export.evaluation import evaluate
 from edgeflow_export.evaluation_report import EvaluationReport
-from support.tiny import TinyProduct, write_parts
+from edgeflow_export.model_source import ModelSource
+from edgeflow_export.recipe import load_recipe
+from support.tiny import SIZE, VIEWS, TinyProduct, write_parts
 
 
 def flat(images: Images) -> FloatArray:
@@ -67,13 +70,13 @@ def test_parts_of_other_cameras_are_refused(tiny: TinyProduct, tmp_path: Path) -
     for file in parts.rglob("*_C3_*"):
         file.rename(file.with_name(file.name.replace("_C3_", "_C4_")))
     with pytest.raises(DataError, match="C1, C2, C4, the model was trained on C1, C2, C3"):
-        evaluate(tiny.checkpoint, root=parts, progress=False)
+        evaluate(tiny.checkpoint, source=ModelSource(parts=parts), progress=False)
 
 
 def test_test_split_without_defective_parts_is_refused(tiny: TinyProduct, tmp_path: Path) -> None:
     write_parts(tmp_path / "parts", train=2, normal=2, defective=0)
     with pytest.raises(DataError, match="2 normal and 0 defective test parts; evaluation needs both"):
-        evaluate(tiny.checkpoint, root=tmp_path / "parts", progress=False)
+        evaluate(tiny.checkpoint, source=ModelSource(parts=tmp_path / "parts"), progress=False)
 
 
 def test_missing_masks_are_all_named(tiny: TinyProduct, tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ def test_missing_masks_are_all_named(tiny: TinyProduct, tmp_path: Path) -> None:
     for mask in masks:
         mask.unlink()
     with pytest.raises(DataError, match="2 missing mask") as caught:
-        evaluate(tiny.checkpoint, root=parts, progress=False)
+        evaluate(tiny.checkpoint, source=ModelSource(parts=parts), progress=False)
     assert all(str(mask) in problem for mask, problem in zip(masks, caught.value.problems, strict=True))
 
 
@@ -93,7 +96,7 @@ def test_parts_without_held_out_normal_ones_give_figures_without_threshold(
     path = parts / "realiad_jsons" / "disc.json"
     document = json.loads(path.read_text())
     path.write_text(json.dumps({**document, "train": []}))
-    report = evaluate(tiny.checkpoint, root=parts, progress=False).report
+    report = evaluate(tiny.checkpoint, source=ModelSource(parts=parts), progress=False).report
     assert report.part_auroc is not None
     assert report.thresholds is None
     assert report.thresholds_missing == "no held-out normal parts"
@@ -109,3 +112,21 @@ def test_checkpoint_of_another_format_is_refused(tiny: TinyProduct, tmp_path: Pa
     path.write_bytes(tiny.bundle.read_bytes())
     with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors"):
         evaluate(path, progress=False)
+
+
+def test_pixels_outside_the_foreground_count_as_zero(tiny: TinyProduct, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    for view in VIEWS:
+        mask = np.zeros((SIZE, SIZE), np.uint8)
+        mask[:, : SIZE if view != "C2" else SIZE // 2] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{view}.png")
+    text = tiny.recipe.read_text() + "foreground: {kind: fixed, masks: masks}\n"
+    (tmp_path / "recipe.yaml").write_text(text)
+    source = ModelSource(recipe=load_recipe(tmp_path / "recipe.yaml"))
+    everything = evaluate(tiny.checkpoint, progress=False)
+    evaluation = evaluate(tiny.checkpoint, source=source, progress=False)
+    maps = evaluation.scored.maps
+    assert (maps[:, 1, :, 4:] == 0).all()
+    assert (maps[:, 1, :, :4] == everything.scored.maps[:, 1, :, :4]).all()
+    assert (maps[:, [0, 2]] == everything.scored.maps[:, [0, 2]]).all()
+    assert evaluation.report.pixel_auroc != everything.report.pixel_auroc
