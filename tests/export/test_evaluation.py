@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import CheckpointError, DataError, DeviceError
+from edgeflow_export.checkpoints import load_checkpoint
 from edgeflow_export.datasets import Images
 from edgeflow_export.evaluation import evaluate
 from edgeflow_export.evaluation_report import EvaluationReport
 from edgeflow_export.model_source import ModelSource
+from edgeflow_export.models import published_multiflow
 from edgeflow_export.recipe import load_recipe
 from support.tiny import SIZE, VIEWS, TinyProduct, write_parts
 
@@ -130,3 +134,35 @@ def test_pixels_outside_the_foreground_count_as_zero(tiny: TinyProduct, tmp_path
     assert (maps[:, 1, :, :4] == everything.scored.maps[:, 1, :, :4]).all()
     assert (maps[:, [0, 2]] == everything.scored.maps[:, [0, 2]]).all()
     assert evaluation.report.pixel_auroc != everything.report.pixel_auroc
+
+
+def published_file(checkpoint: Path, target: Path) -> Path:
+    """The flow of a checkpoint as a file of the official repository: its names, one tensor per edge."""
+    flow = load_checkpoint(checkpoint).module.flow
+    ours, state = flow.state_dict(), {}
+    for block in range(len(flow.shape.kernels)):
+        for net in (1, 2):
+            names = published_multiflow._net_tensors(flow.shape.graph, f"module_list.{block}.s{net}.")
+            for name, theirs in names.items():
+                tensor = ours[f"blocks.{block}.net{net}.{name}"]
+                pieces = (
+                    tensor.unbind() if name.startswith(("kernels", "biases")) else tensor.chunk(len(theirs))
+                )
+                state |= {their: piece.clone() for their, piece in zip(theirs, pieces, strict=True)}
+    torch.save(state, target)
+    return target
+
+
+def test_official_file_is_evaluated_with_the_published_scores(tiny: TinyProduct, tmp_path: Path) -> None:
+    official = published_file(tiny.checkpoint, tmp_path / "disc_run1.pth")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(re.sub(r"flow:\n(  .*\n)+(  - .*\n)*", "", tiny.recipe.read_text()))
+    source = ModelSource(recipe=load_recipe(recipe))
+    report = evaluate(official, source=source, progress=False).report
+    assert report.scoring.view == "max"
+    assert report.scoring.part == "mean"
+    assert report.model.graph == "cs_neigh"
+    assert report.model.sha256 == hashlib.sha256(official.read_bytes()).hexdigest()
+    assert report.part_auroc is not None
+    assert report.thresholds is not None
+    assert set(report.thresholds.views) == set(VIEWS)
