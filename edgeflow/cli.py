@@ -166,15 +166,24 @@ def train(json_output: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("checkpoint", type=EXISTING)
+@click.argument("checkpoints", type=EXISTING, nargs=-1, required=True, metavar="CHECKPOINT...")
 @click.option("--parts", type=EXISTING, help="Other parts than the recipe's.")
+@click.option("--class", "class_name", help="Which class of a folder with several.")
+@click.option("--recipe", type=EXISTING, help="Take what was not trained from this recipe.")
+@click.option("--backbone", type=EXISTING, help="For an official flow: EfficientNet-B5's file.")
+@click.option("--mvanet", type=EXISTING, help="For an official flow: MVANet's file.")
+@click.option("--graph", help="For an official flow with attention messages: its graph.")
 @click.option(
-    "-o", "--output", type=EXISTING, help="Folder for report and pictures; default: beside CHECKPOINT."
+    "-o", "--output", type=EXISTING, help="Folder for reports and pictures; default: beside each CHECKPOINT."
 )
+@click.option("--device", default="cpu", show_default=True, help="torch device, such as cpu or cuda:0.")
 @as_json
 def evaluate(json_output: bool, **options: Any) -> None:
-    """Measure CHECKPOINT on the labelled test parts: AUROC of parts, views and pixels, AUPRO."""
-    _export_line("training_view").evaluate(json_output=json_output, **options)
+    """Measure each CHECKPOINT on the labelled test parts: AUROC of parts, views and pixels, AUPRO.
+
+    Several checkpoints, or a folder that holds some, make a table with their mean.
+    """
+    _export_line("evaluation_view").evaluate(json_output=json_output, **options)
 
 
 @cli.command()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-__all__ = ["area_under_curve", "auroc", "region_weights"]
+__all__ = ["PixelRanks", "auroc", "rank_pixels", "region_weights"]
+
+BLOCK = 1 << 24
+"""Normal pixels that are sorted at a time: 64 MB."""
 
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
@@ -19,38 +25,67 @@ def auroc(scores: Floats, defective: npt.NDArray[np.bool_]) -> float | None:
     return float(roc_auc_score(defective, scores))
 
 
-def area_under_curve(
-    normal: Floats, defective: Floats, *, weights: Floats | None = None, limit: float = 1.0
-) -> float | None:
-    """Normalised area under the ROC curve up to a false-positive rate; made for millions of pixels.
+@dataclass(frozen=True, kw_only=True)
+class PixelRanks:
+    """Where defective pixels stand among normal ones: all that a ROC curve needs, exactly.
+
+    Attributes:
+        places: of the m defective pixels, index into the k distinct values among them, rising.
+        over: how many normal pixels are higher than each distinct value (k,).
+        reached: how many are as high or higher (k,).
+        normal: how many normal pixels there are.
+    """
+
+    places: npt.NDArray[np.intp]
+    over: npt.NDArray[np.int64]
+    reached: npt.NDArray[np.int64]
+    normal: int
+
+    def area(self, *, weights: Floats | None = None, limit: float = 1.0) -> float | None:
+        """Normalised area under the ROC curve up to a false-positive rate.
+
+        Args:
+            weights: of the defective pixels (m,). With each pixel weighted by the inverse size of its region
+                the true-positive rate is the mean overlap over regions, and the area AUPRO.
+            limit: false-positive rate where the integration ends.
+
+        Returns:
+            The area divided by ``limit``, in 0..1; None without normal or without defective pixels.
+        """
+        if not self.normal or not self.places.size:
+            return None
+        share = np.bincount(self.places, weights=weights, minlength=len(self.over))
+        # From the strictest threshold down: rates just above and just at each defective value.
+        above, at = self.over[::-1] / self.normal, self.reached[::-1] / self.normal
+        found = np.cumsum(share[::-1]) / share.sum()
+        # Between two defective values only the false-positive rate grows; at a tie both grow together.
+        before = np.concatenate([[0.0], found[:-1]])
+        rates = np.concatenate([[0.0], np.stack([above, at], 1).ravel(), [1.0]])
+        hits = np.concatenate([[0.0], np.stack([before, found], 1).ravel(), [1.0]])
+        inside = int(np.searchsorted(rates, limit, side="right"))
+        end = hits[-1] if inside == len(rates) else _between(rates, hits, inside, limit)
+        rates, hits = np.append(rates[:inside], limit), np.append(hits[:inside], end)
+        return float(np.sum(np.diff(rates) * (hits[1:] + hits[:-1]) / 2) / limit)
+
+
+def rank_pixels(normal: Iterable[Floats], defective: Floats, *, block: int = BLOCK) -> PixelRanks:
+    """Rank defective pixels among normal ones, of which there may be hundreds of millions.
+
+    Counts add up over blocks, so that normal pixels are never all in memory; the result is exact.
 
     Args:
-        normal: scores of normal pixels (n,).
-        defective: scores of defective pixels (m,).
-        weights: of the defective pixels (m,). With each pixel weighted by the inverse size of its region
-            the true-positive rate is the mean overlap over regions, and the area AUPRO.
-        limit: false-positive rate where the integration ends.
-
-    Returns:
-        The area divided by ``limit``, in 0..1; None without normal or without defective pixels.
+        normal: scores of normal pixels in pieces (n,) of any size, such as a map each.
+        defective: scores of all defective pixels (m,); all of them are kept.
+        block: how many normal pixels are sorted at a time.
     """
-    if not normal.size or not defective.size:
-        return None
-    ordered = np.sort(normal)
-    values, inverse = np.unique(defective, return_inverse=True)
-    share = np.bincount(inverse, weights=weights, minlength=len(values))
-    # From the strictest threshold down: rates just above and just at each defective value.
-    above = (1 - np.searchsorted(ordered, values, side="right") / len(ordered))[::-1]
-    at = (1 - np.searchsorted(ordered, values, side="left") / len(ordered))[::-1]
-    found = np.cumsum(share[::-1]) / share.sum()
-    # Between two defective values only the false-positive rate grows; at a tie both grow together.
-    rates = np.append(np.stack([above, at], 1).ravel(), 1.0)
-    hits = np.append(np.stack([np.concatenate([[0.0], found[:-1]]), found], 1).ravel(), 1.0)
-    rates, hits = np.concatenate([[0.0], rates]), np.concatenate([[0.0], hits])
-    inside = int(np.searchsorted(rates, limit, side="right"))
-    end = hits[-1] if inside == len(rates) else _between(rates, hits, inside, limit)
-    rates, hits = np.append(rates[:inside], limit), np.append(hits[:inside], end)
-    return float(np.sum(np.diff(rates) * (hits[1:] + hits[:-1]) / 2) / limit)
+    values, places = np.unique(defective, return_inverse=True)
+    over, reached = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
+    total = 0
+    for ordered in _sorted_blocks(normal, block):
+        total += len(ordered)
+        over += len(ordered) - np.searchsorted(ordered, values, side="right")
+        reached += len(ordered) - np.searchsorted(ordered, values, side="left")
+    return PixelRanks(places=places, over=over, reached=reached, normal=total)
 
 
 def region_weights(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -62,6 +97,26 @@ def region_weights(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     inside = labels[mask]
     sizes = np.bincount(inside) if inside.size else np.ones(1)
     return np.asarray(1 / sizes[inside], np.float64)
+
+
+def _sorted_blocks(pieces: Iterable[Floats], size: int) -> Iterator[Floats]:
+    """The pieces' values in sorted arrays of up to ``size`` values; each is overwritten by the next."""
+    buffer = np.empty(size, np.float32)
+    filled = 0
+    for piece in pieces:
+        start = 0
+        while start < len(piece):
+            taken = min(size - filled, len(piece) - start)
+            buffer[filled : filled + taken] = piece[start : start + taken]
+            filled, start = filled + taken, start + taken
+            if filled == size:
+                buffer.sort()
+                yield buffer
+                filled = 0
+    if filled:
+        rest = buffer[:filled]
+        rest.sort()
+        yield rest
 
 
 def _between(rates: Floats, hits: Floats, index: int, limit: float) -> float:

@@ -1,0 +1,242 @@
+"""What ``edgeflow evaluate`` writes and prints."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from edgeflow.errors import CheckpointError, EdgeflowError
+from edgeflow.output import print_json
+from edgeflow_export.comparison import FIGURES, LEGEND, Comparison, Row, compare_reports
+from edgeflow_export.evaluation import Evaluation
+from edgeflow_export.evaluation import evaluate as measure
+from edgeflow_export.evaluation_plots import roc_png, scores_png
+from edgeflow_export.evaluation_report import EvaluationReport
+from edgeflow_export.mistakes import mistakes_sheet
+from edgeflow_export.model_source import ModelSource
+from edgeflow_export.progress import announce
+from edgeflow_export.recipe import load_recipe
+from edgeflow_export.report_files import require_writable, write_files
+from edgeflow_export.training import CHECKPOINT_NAME
+
+__all__ = ["comparison_table", "evaluate", "find_checkpoints", "report_table"]
+
+REPORT_NAME = "report.json"
+COMPARISON_NAME = "comparison.json"
+FOLDER_NAME = "evaluation"
+
+
+def evaluate(
+    checkpoints: tuple[Path, ...],
+    *,
+    output: Path | None,
+    device: str,
+    json_output: bool,
+    recipe: Path | None,
+    **source: Any,
+) -> None:
+    """Measure checkpoints; each one's report and pictures go to a folder of its own.
+
+    One file is shown by itself; several, or a folder, as a table.
+
+    Args:
+        source: the other files and folders of a ``ModelSource``.
+
+    Raises:
+        CheckpointError: no checkpoint where one was named, or one that cannot be read.
+        EdgeflowError: a checkpoint could not be evaluated; of several, the others are.
+    """
+    found = find_checkpoints(checkpoints)
+    run = _Run(
+        source=ModelSource(recipe=load_recipe(recipe) if recipe is not None else None, **source),
+        device=device,
+        search_path=(recipe.resolve().parent,) if recipe is not None else (),
+    )
+    if len(checkpoints) == 1 and checkpoints[0].is_file():
+        report, written = run.evaluate(found[0], output or found[0].parent / FOLDER_NAME)
+        if json_output:
+            print_json(report.model_dump(mode="json"))
+        else:
+            _print_report(report, written)
+        return
+    folders = _folders(found, output)
+    comparison, failures = run.compare(found, folders)
+    if output is not None:
+        write_files(output, {COMPARISON_NAME: comparison.model_dump_json(indent=1).encode() + b"\n"})
+    if json_output:
+        print_json(comparison.model_dump(mode="json"))
+    else:
+        _print_comparison(comparison, folders if output is None else (output,))
+    _raise_together(failures, len(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """How each of the checkpoints is evaluated."""
+
+    source: ModelSource
+    device: str
+    search_path: tuple[Path, ...]
+
+    def evaluate(self, checkpoint: Path, folder: Path) -> tuple[EvaluationReport, tuple[Path, ...]]:
+        """One checkpoint's report and the files written."""
+        require_writable(folder)
+        evaluation = measure(checkpoint, source=self.source, device=self.device, search_path=self.search_path)
+        return evaluation.report, write_files(folder, _files(evaluation))
+
+    def compare(
+        self, checkpoints: Sequence[Path], folders: Sequence[Path]
+    ) -> tuple[Comparison, dict[Path, EdgeflowError]]:
+        """All checkpoints; one that fails does not stop the others."""
+        for folder in folders:
+            require_writable(folder)
+        reports: list[EvaluationReport] = []
+        failures: dict[Path, EdgeflowError] = {}
+        for number, (checkpoint, folder) in enumerate(zip(checkpoints, folders, strict=True), 1):
+            announce(f"{number} of {len(checkpoints)}: {checkpoint}", enabled=True)
+            try:
+                reports.append(self.evaluate(checkpoint, folder)[0])
+            except EdgeflowError as error:
+                failures[checkpoint] = error
+        named = {str(path): str(error) for path, error in failures.items()}
+        return compare_reports(reports).model_copy(update={"failures": named}), failures
+
+
+def find_checkpoints(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The checkpoint files that paths name: files as they are, folders searched two levels down.
+
+    Raises:
+        CheckpointError: a path that is not there, or a folder without checkpoints; all are named.
+    """
+    found: dict[Path, None] = {}
+    problems = []
+    for path in paths:
+        inside: list[Path] = [path]
+        if path.is_dir():
+            inside = [
+                file
+                for pattern in ("", "*/", "*/*/")
+                for file in sorted(path.glob(pattern + CHECKPOINT_NAME))
+            ]
+            if not inside:
+                problems.append(f"{path}: no {CHECKPOINT_NAME} in this folder or in those below")
+        elif not path.is_file():
+            problems.append(f"{path}: no such file or folder")
+        found |= dict.fromkeys(inside)
+    if problems:
+        raise CheckpointError(
+            "nothing to evaluate there; make a checkpoint with 'edgeflow train RECIPE'", problems=problems
+        )
+    return tuple(found)
+
+
+def report_table(report: EvaluationReport) -> Table:
+    """One report for a terminal."""
+    table = Table(
+        title=f"{report.parts} test parts, {report.defective_parts} defective", title_justify="left"
+    )
+    for column in ("", "parts", "part AUROC", "recall at the threshold"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, kind in report.classes.items():
+        table.add_row(name, str(kind.parts), _figure(kind.part_auroc), _percent(kind.recall))
+    table.add_section()
+    defective = str(report.defective_parts)
+    table.add_row("all defects", defective, _figure(report.part_auroc), _percent(report.recall))
+    return table
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Several reports for a terminal, as in the paper's tables."""
+    table = Table("", title_justify="left", caption=LEGEND, caption_justify="left")
+    for figure in FIGURES:
+        table.add_column(figure, justify="right")
+    for group in comparison.groups:
+        for row in group.rows:
+            table.add_row(row.name, *_cells(row))
+        table.add_section()
+        name = f"mean {group.graph}" if group.graph else "mean"
+        table.add_row(name, *_cells(group.mean), style="bold")
+        table.add_section()
+    return table
+
+
+def _files(evaluation: Evaluation) -> dict[str, bytes | None]:
+    report, sheet = evaluation.report, mistakes_sheet(evaluation)
+    picture = io.BytesIO()
+    if sheet is not None:
+        sheet.save(picture, format="PNG")
+    return {
+        REPORT_NAME: (report.model_dump_json(indent=1) + "\n").encode(),
+        "scores.png": scores_png(report),
+        "roc.png": roc_png(report),
+        "mistakes.png": picture.getvalue() if sheet is not None else None,
+    }
+
+
+def _folders(checkpoints: Sequence[Path], output: Path | None) -> tuple[Path, ...]:
+    """Where each report goes: beside its checkpoint, or in ``output`` under its folder's name."""
+    if output is None:
+        return tuple(path.parent / FOLDER_NAME for path in checkpoints)
+    names = [path.resolve().parent.name for path in checkpoints]
+    if len(set(names)) < len(names):
+        names = ["-".join(path.resolve().parent.parts[-2:]) for path in checkpoints]
+    if len(set(names)) < len(names):
+        names = [f"{number}-{name}" for number, name in enumerate(names, 1)]
+    return tuple(output / name for name in names)
+
+
+def _raise_together(failures: dict[Path, EdgeflowError], count: int) -> None:
+    if failures:
+        raise type(next(iter(failures.values())))(
+            f"{len(failures)} of {count} checkpoints could not be evaluated",
+            problems=[f"{path}: {error}" for path, error in failures.items()],
+        )
+
+
+def _print_report(report: EvaluationReport, written: Sequence[Path]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(report_table(report))
+    (row,) = compare_reports([report]).groups[0].rows
+    figures = zip(FIGURES, _cells(row), strict=True)
+    console.print("   ".join(f"{name} {value}" for name, value in figures))
+    console.print(f"[dim]{LEGEND}[/dim]")
+    console.print(_at_the_threshold(report), markup=False)
+    console.print(f"written: {', '.join(map(str, written))}", markup=False)
+
+
+def _at_the_threshold(report: EvaluationReport) -> str:
+    thresholds = report.thresholds
+    if thresholds is None:
+        return f"no threshold: {report.thresholds_missing}; so no recall and no mistakes.png"
+    accepts, rejects = len(report.false_accepts or ()), len(report.false_rejects or ())
+    text = (
+        f"threshold {thresholds.part.threshold:.4g} (from {thresholds.normal_parts} held-out normal parts, "
+        f"false-reject rate {thresholds.false_reject_rate:g}): {accepts} of {report.defective_parts} "
+        f"defective parts passed, {rejects} of {report.parts - report.defective_parts} normal ones rejected"
+    )
+    return f"{text}\nnote: {thresholds.note}" if thresholds.note else text
+
+
+def _print_comparison(comparison: Comparison, folders: Sequence[Path]) -> None:
+    console = Console(highlight=False)
+    if comparison.reports:
+        console.print(comparison_table(comparison))
+        console.print(f"written: {', '.join(map(str, folders))}", markup=False, soft_wrap=True)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return tuple(_figure(getattr(row, figure)) for figure in FIGURES.values())
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
