@@ -1,4 +1,4 @@
-"""A bundle file: opened without unpacking, every file checked against its hash."""
+"""A bundle file: signature first, then every file against its hash, and what the files hold."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from types import TracebackType
 
 import numpy as np
 
+from edgeflow.bundle_archive import Archive
 from edgeflow.contracts.images import RgbImage, decode_image
 from edgeflow.contracts.manifest import MANIFEST_NAME, RECORDED, GoldenPart, Graph, Manifest, parse_manifest
 from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics
-from edgeflow.errors import IntegrityError, UsageError
+from edgeflow.contracts.signature import (
+    MAX_SIGNATURE_BYTES,
+    SIGNATURE_NAME,
+    Signature,
+    TrustedKeys,
+    parse_signature,
+    verify_signature,
+)
+from edgeflow.errors import IntegrityError
 
 __all__ = ["Bundle", "GoldenExpectation"]
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-MAX_FILE_BYTES = 2 * 1024**3
-MAX_FILES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,41 +56,42 @@ class Bundle:
     """An opened bundle. Files are read into memory on demand and never touch the disk.
 
     Attributes:
+        raw_manifest: its manifest's bytes, which a signature covers.
         manifest: the checked manifest.
         sha256: hash of the manifest, which holds the hash of everything else.
+        signature: who says to have signed it; proven only where trusted keys were given to ``open``.
     """
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile, manifest: Manifest, sha256: str) -> None:
-        self.path = path
+    def __init__(self, archive: Archive, raw: bytes, manifest: Manifest, signature: Signature | None) -> None:
+        self.path = archive.path
+        self.raw_manifest = raw
         self.manifest = manifest
-        self.sha256 = sha256
+        self.sha256 = hashlib.sha256(raw).hexdigest()
+        self.signature = signature
         self._archive = archive
 
     @classmethod
-    def open(cls, path: Path) -> Bundle:
+    def open(cls, path: Path, *, trusted: TrustedKeys | None = None) -> Bundle:
         """Open a bundle and check every file in it.
+
+        Args:
+            trusted: where given, the manifest must carry the signature of one of these keys; this is
+                proven before the manifest is parsed.
 
         Raises:
             UsageError: there is no such file, or it may not be read.
-            IntegrityError: not a bundle, newer format, or a file missing, unlisted or altered.
+            IntegrityError: not a bundle, newer format, not signed by a trusted key, or a file missing,
+                unlisted or altered.
         """
+        archive = Archive(path)
         try:
-            archive = zipfile.ZipFile(path)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as cause:
-            raise UsageError(
-                f"{path}: no such bundle; make one with 'edgeflow export CHECKPOINT -o {path.name}'"
-            ) from cause
-        except PermissionError as cause:
-            raise UsageError(f"{path}: this user may not read it; change its owner or rights") from cause
-        except (OSError, zipfile.BadZipFile) as cause:
-            raise IntegrityError(
-                f"{path}: not a bundle, or cut off: {cause}; copy it to this box again"
-            ) from cause
-        try:
-            raw = _read_manifest(path, archive)
+            raw = archive.read(MANIFEST_NAME, limit=MAX_MANIFEST_BYTES)
+            signature = _read_signature(archive)
+            if trusted is not None:
+                verify_signature(raw, signature, trusted, what=str(path))
             manifest = parse_manifest(raw, what=str(path))
-            bundle = cls(path, archive, manifest, hashlib.sha256(raw).hexdigest())
-            _check_names(path, archive, manifest)
+            _check_contents(archive, manifest)
+            bundle = cls(archive, raw, manifest, signature)
             bundle._check_hashes()
         except BaseException:
             archive.close()
@@ -108,25 +116,8 @@ class Bundle:
         Raises:
             IntegrityError: missing, altered or unreadable.
         """
-        record = self.manifest.files[name]
-        try:
-            with self._archive.open(name) as file:
-                data = file.read(record.size + 1)
-        except (
-            OSError,
-            KeyError,
-            RuntimeError,
-            NotImplementedError,
-            zipfile.BadZipFile,
-            ValueError,
-        ) as cause:
-            raise IntegrityError(f"{self.path}: {name} cannot be read: {cause}") from cause
-        except Exception as cause:
-            raise IntegrityError(f"{self.path}: {name} is damaged: {cause}") from cause
-        if len(data) != record.size or hashlib.sha256(data).hexdigest() != record.sha256:
-            raise IntegrityError(
-                f"{self.path}: {name} is not what was exported (hash mismatch); copy the bundle again"
-            )
+        data = b"".join(self._archive.chunks(name))
+        self._compare(name, hashlib.sha256(data).hexdigest())
         return data
 
     def statistics(self) -> PixelStatistics | None:
@@ -177,37 +168,39 @@ class Bundle:
     def _check_hashes(self) -> None:
         problems = []
         for name in self.manifest.files:
+            digest = hashlib.sha256()
             try:
-                self.read(name)
+                for chunk in self._archive.chunks(name):
+                    digest.update(chunk)
+                self._compare(name, digest.hexdigest())
             except IntegrityError as error:
                 problems.append(error.message.removeprefix(f"{self.path}: "))
         if problems:
             raise IntegrityError(f"{self.path}: altered or damaged; copy the bundle again", problems=problems)
 
-
-def _read_manifest(path: Path, archive: zipfile.ZipFile) -> bytes:
-    try:
-        if archive.getinfo(MANIFEST_NAME).file_size > MAX_MANIFEST_BYTES:
-            raise IntegrityError(f"{path}: {MANIFEST_NAME} is larger than {MAX_MANIFEST_BYTES} bytes")
-        with archive.open(MANIFEST_NAME) as file:
-            raw = file.read(MAX_MANIFEST_BYTES + 1)
-    except KeyError as cause:
-        raise IntegrityError(f"{path}: not a bundle: no {MANIFEST_NAME} in it") from cause
-    except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as cause:
-        raise IntegrityError(f"{path}: {MANIFEST_NAME} cannot be read: {cause}") from cause
-    return raw
+    def _compare(self, name: str, sha256: str) -> None:
+        if sha256 != self.manifest.files[name].sha256:
+            raise IntegrityError(
+                f"{self.path}: {name} is not what was exported (hash mismatch); copy the bundle again"
+            )
 
 
-def _check_names(path: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
-    names = [info.filename for info in archive.infolist()]
-    allowed = {MANIFEST_NAME, *manifest.files}
-    problems = [f"{name}: not listed in the manifest" for name in sorted(set(names) - allowed)]
-    problems += [f"{name}: listed in the manifest, not in the file" for name in sorted(allowed - set(names))]
-    problems += [f"{name}: there twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    if len(names) > MAX_FILES:
-        problems = [f"{len(names)} files, at most {MAX_FILES} allowed"]
+def _read_signature(archive: Archive) -> Signature | None:
+    if SIGNATURE_NAME not in archive.names:
+        return None
+    raw = archive.read(SIGNATURE_NAME, limit=MAX_SIGNATURE_BYTES)
+    return parse_signature(raw, what=str(archive.path))
+
+
+def _check_contents(archive: Archive, manifest: Manifest) -> None:
+    """The archive holds what the manifest lists, of the listed sizes; nothing is inflated for it."""
+    present, listed = set(archive.names) - {MANIFEST_NAME, SIGNATURE_NAME}, set(manifest.files)
+    problems = [f"{name}: not listed in the manifest" for name in sorted(present - listed)]
+    problems += [f"{name}: listed in the manifest, not in the file" for name in sorted(listed - present)]
     problems += [
-        f"{n}: {r.size} bytes is too large" for n, r in manifest.files.items() if r.size > MAX_FILE_BYTES
+        f"{name}: {archive.size(name)} bytes, listed with {manifest.files[name].size} (altered)"
+        for name in sorted(listed & present)
+        if archive.size(name) != manifest.files[name].size
     ]
     if problems:
-        raise IntegrityError(f"{path}: contents do not match its manifest", problems=problems)
+        raise IntegrityError(f"{archive.path}: contents do not match its manifest", problems=problems)

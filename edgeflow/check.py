@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 from edgeflow.backends.table import choose_graph
 from edgeflow.broker import Settings, check_files, connect_failure, new_client
-from edgeflow.bundle import Bundle
 from edgeflow.cameras.source import is_url, public_url
 from edgeflow.capture import check_views
+from edgeflow.clock import utc_now
 from edgeflow.config import (
     BoxConfig,
     CameraConfig,
@@ -32,6 +32,7 @@ from edgeflow.config import (
 )
 from edgeflow.contracts.parts import find_parts
 from edgeflow.errors import EdgeflowError
+from edgeflow.trust import open_admitted
 
 __all__ = ["Finding", "Report", "State", "check_box"]
 
@@ -150,7 +151,7 @@ def _box_file(path: Path, config: BoxConfig) -> Iterable[Finding]:
 
 def _bundle(config: BoxConfig) -> list[Finding]:
     runtime = config.runtime
-    with Bundle.open(config.bundle) as bundle:
+    with open_admitted(config.bundle, config.trust, utc_now()) as bundle:
         views = bundle.manifest.view_ids
         name = f"{bundle.manifest.name}, sha256 {bundle.sha256[:16]}…"
         choose = partial(choose_graph, bundle, backend=runtime.backend, precision=runtime.precision)

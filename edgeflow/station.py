@@ -16,7 +16,7 @@ from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.cameras.source import public_source
 from edgeflow.capture import Capture, check_views
-from edgeflow.clock import monotonic_ns, utc_text
+from edgeflow.clock import monotonic_ns, utc_now, utc_text
 from edgeflow.config import BoxConfig, config_sha256, load_config
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, State, StateName
@@ -32,6 +32,7 @@ from edgeflow.pipeline import Line
 from edgeflow.result import ResultMaker
 from edgeflow.run_view import RunView
 from edgeflow.scorer import Scorer
+from edgeflow.trust import open_admitted
 from edgeflow.verification import verify_scorer
 
 __all__ = ["run_box"]
@@ -52,7 +53,7 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
     config = load_config(path, overrides)
     session = uuid.uuid4().hex[:12]
     with ExitStack() as stack:
-        bundle = stack.enter_context(Bundle.open(config.bundle))
+        bundle = stack.enter_context(open_admitted(config.bundle, config.trust, utc_now()))
         check_views(config, bundle.manifest.view_ids)
         graph = choose_graph(bundle, backend=config.runtime.backend, precision=config.runtime.precision)
         policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
