@@ -28,7 +28,7 @@ from edgeflow.errors import IntegrityError
 
 __all__ = ["Bundle", "GoldenExpectation"]
 
-MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+MAX_MANIFEST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)

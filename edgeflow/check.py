@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from edgeflow.backends.table import choose_graph
+from edgeflow.backends.table import choose_graph, inspect_graph
 from edgeflow.broker import Settings, check_files, connect_failure, new_client
+from edgeflow.bundle import Bundle
 from edgeflow.cameras.source import is_url, public_url
 from edgeflow.capture import check_views
 from edgeflow.clock import utc_now
@@ -154,9 +155,18 @@ def _bundle(config: BoxConfig) -> list[Finding]:
     with open_admitted(config.bundle, config.trust, utc_now()) as bundle:
         views = bundle.manifest.view_ids
         name = f"{bundle.manifest.name}, sha256 {bundle.sha256[:16]}…"
-        choose = partial(choose_graph, bundle, backend=runtime.backend, precision=runtime.precision)
-        problems = [*_misfits(partial(check_views, config, views)), *_misfits(choose)]
+        problems = [
+            *_misfits(partial(check_views, config, views)),
+            *_misfits(partial(_graph, bundle, runtime)),
+        ]
     return problems or [_ok("bundle", f"{config.bundle}: {name}, views {', '.join(views)}")]
+
+
+def _graph(bundle: Bundle, runtime: RuntimeConfig) -> None:
+    """The graph that will run is there, and harmless; neither needs its library."""
+    graph = choose_graph(bundle, backend=runtime.backend, precision=runtime.precision)
+    weights = bundle.read(graph.weights) if graph.weights else None
+    inspect_graph(graph, bundle.read(graph.model), weights)
 
 
 def _misfits(compare: Callable[[], object]) -> list[Finding]:
