@@ -29,6 +29,7 @@ from edgeflow.errors import IntegrityError
 __all__ = ["Bundle", "GoldenExpectation"]
 
 MAX_MANIFEST_BYTES = 1024 * 1024
+MAX_ARRAY_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ class Bundle:
         name = self.manifest.scoring.pixel_statistics
         if name is None:
             return None
-        arrays = self._arrays(name)
+        arrays = self._arrays(name, "mean", "std")
         return PixelStatistics(mean=arrays["mean"], std=arrays["std"])
 
     def fixed_masks(self) -> Masks:
@@ -133,10 +134,7 @@ class Bundle:
         spec = self.manifest.foreground
         if spec is None or spec.masks is None:
             raise IntegrityError(f"{self.path}: holds no fixed foreground masks")
-        arrays = self._arrays(spec.masks)
-        if "masks" not in arrays:
-            raise IntegrityError(f"{self.path}: {spec.masks} lacks masks; export the bundle again")
-        return np.asarray(arrays["masks"], np.uint8)
+        return np.asarray(self._arrays(spec.masks, "masks")["masks"], np.uint8)
 
     def golden_images(self, part: GoldenPart) -> dict[str, RgbImage]:
         """Decoded images of a golden part: view → uint8 (H, W, 3)."""
@@ -144,12 +142,12 @@ class Bundle:
 
     def golden_expectation(self, part: GoldenPart) -> GoldenExpectation:
         """What the trained model computes for a golden part."""
-        arrays = self._arrays(part.expected)
+        arrays = self._arrays(part.expected, "maps", "part")
         recorded = {
             key.removeprefix(RECORDED): maps for key, maps in arrays.items() if key.startswith(RECORDED)
         }
         quantized = {graph.id for graph in self.manifest.graphs if graph.precision != "fp32"}
-        if not {"maps", "part"} <= set(arrays) or not quantized <= set(recorded):
+        if not quantized <= set(recorded) or arrays["part"].size != 1:
             raise IntegrityError(f"{self.path}: {part.expected} lacks expected maps; export the bundle again")
         if (self.manifest.foreground is not None) != ("masks" in arrays):
             raise IntegrityError(f"{self.path}: {part.expected} lacks foreground masks, or has needless ones")
@@ -158,12 +156,15 @@ class Bundle:
             maps=arrays["maps"], recorded=recorded, part=float(arrays["part"]), masks=masks
         )
 
-    def _arrays(self, name: str) -> Mapping[str, FloatArray]:
+    def _arrays(self, name: str, *needed: str) -> Mapping[str, FloatArray]:
+        data = self.read(name)
         try:
-            with np.load(io.BytesIO(self.read(name)), allow_pickle=False) as arrays:
-                return {key: np.asarray(arrays[key], np.float32) for key in arrays.files}
-        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as cause:
+            arrays = _load_arrays(data)
+        except Exception as cause:  # zip, deflate and array header each have their own errors
             raise IntegrityError(f"{self.path}: {name} is not an array file: {cause}") from cause
+        if not set(needed) <= set(arrays):
+            raise IntegrityError(f"{self.path}: {name} lacks {', '.join(needed)}; export the bundle again")
+        return arrays
 
     def _check_hashes(self) -> None:
         problems = []
@@ -183,6 +184,15 @@ class Bundle:
             raise IntegrityError(
                 f"{self.path}: {name} is not what was exported (hash mismatch); copy the bundle again"
             )
+
+
+def _load_arrays(data: bytes) -> dict[str, FloatArray]:
+    with zipfile.ZipFile(io.BytesIO(data)) as inner:
+        size = sum(info.file_size for info in inner.infolist())
+    if size > MAX_ARRAY_BYTES:
+        raise ValueError(f"{size} bytes of arrays, at most {MAX_ARRAY_BYTES}")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return {key: np.asarray(arrays[key], np.float32) for key in arrays.files}
 
 
 def _read_signature(archive: Archive) -> Signature | None:

@@ -157,16 +157,18 @@ def _bundle(config: BoxConfig) -> list[Finding]:
         name = f"{bundle.manifest.name}, sha256 {bundle.sha256[:16]}…"
         problems = [
             *_misfits(partial(check_views, config, views)),
-            *_misfits(partial(_graph, bundle, runtime)),
+            *_misfits(partial(_graphs, bundle, runtime)),
         ]
     return problems or [_ok("bundle", f"{config.bundle}: {name}, views {', '.join(views)}")]
 
 
-def _graph(bundle: Bundle, runtime: RuntimeConfig) -> None:
-    """The graph that will run is there, and harmless; neither needs its library."""
-    graph = choose_graph(bundle, backend=runtime.backend, precision=runtime.precision)
-    weights = bundle.read(graph.weights) if graph.weights else None
-    inspect_graph(graph, bundle.read(graph.model), weights)
+def _graphs(bundle: Bundle, runtime: RuntimeConfig) -> None:
+    """The graph that will run is there, and all of them are harmless; neither needs their library."""
+    choose_graph(bundle, backend=runtime.backend, precision=runtime.precision)
+    foreground = bundle.manifest.foreground
+    for graph in (*bundle.manifest.graphs, *(foreground.graphs if foreground else ())):
+        weights = bundle.read(graph.weights) if graph.weights else None
+        inspect_graph(graph, bundle.read(graph.model), weights)
 
 
 def _misfits(compare: Callable[[], object]) -> list[Finding]:

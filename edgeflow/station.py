@@ -29,10 +29,11 @@ from edgeflow.keeper import Keeper
 from edgeflow.mqtt import MqttLink
 from edgeflow.outbox import Outbox
 from edgeflow.pipeline import Line
+from edgeflow.proving import prove_apart
 from edgeflow.result import ResultMaker
 from edgeflow.run_view import RunView
 from edgeflow.scorer import Scorer
-from edgeflow.trust import open_admitted
+from edgeflow.trust import is_new_here, note_as_run, open_admitted
 from edgeflow.verification import verify_scorer
 
 __all__ = ["run_box"]
@@ -98,6 +99,10 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
 def _proven_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
     """The scorer, after it has replayed the golden parts on this device."""
     runtime = config.runtime
+    if is_new_here(bundle, config.trust):
+        prove_apart(
+            bundle, graph, device=runtime.device, threads=runtime.threads, cache_dir=runtime.cache_dir
+        )
     scorer = make_scorer(
         bundle,
         backend=graph.backend,
@@ -107,6 +112,7 @@ def _proven_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
         cache_dir=runtime.cache_dir,
     )
     verify_scorer(bundle, graph, scorer, device=runtime.device)
+    note_as_run(bundle, config.trust)
     return scorer
 
 

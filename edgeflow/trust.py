@@ -8,10 +8,10 @@ from pathlib import Path
 from edgeflow.bundle import Bundle
 from edgeflow.config import TrustConfig
 from edgeflow.errors import IntegrityError
-from edgeflow.installed import read_installed
+from edgeflow.installed import read_installed, remember
 from edgeflow.keys import trusted_keys
 
-__all__ = ["admit", "check_expiry", "open_admitted"]
+__all__ = ["admit", "check_expiry", "is_new_here", "note_as_run", "open_admitted"]
 
 
 def open_admitted(path: Path, trust: TrustConfig | None, now: datetime) -> Bundle:
@@ -59,6 +59,24 @@ def check_expiry(bundle: Bundle, now: datetime) -> None:
     problems = _expired(bundle, now)
     if problems:
         raise IntegrityError(f"{bundle.path}: {problems[0]}")
+
+
+def is_new_here(bundle: Bundle, trust: TrustConfig | None) -> bool:
+    """Whether this box keeps a record of what ran, and this bundle did not run last."""
+    if trust is None or trust.installed is None:
+        return False
+    last = read_installed(trust.installed).get(bundle.manifest.name)
+    return last is None or last.sha256 != bundle.sha256
+
+
+def note_as_run(bundle: Bundle, trust: TrustConfig | None) -> None:
+    """Record that a bundle has been proven on this box: from now on, none that is older.
+
+    Raises:
+        StorageError: the record cannot be written.
+    """
+    if trust is not None and trust.installed is not None:
+        remember(trust.installed, bundle.manifest, bundle.sha256)
 
 
 def _expired(bundle: Bundle, now: datetime) -> list[str]:
