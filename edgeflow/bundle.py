@@ -1,4 +1,4 @@
-"""A bundle file: opened without unpacking, every file checked against its hash."""
+"""A bundle file: signature first, then every file against its hash, and what the files hold."""
 
 from __future__ import annotations
 
@@ -12,16 +12,24 @@ from types import TracebackType
 
 import numpy as np
 
+from edgeflow.bundle_archive import Archive
 from edgeflow.contracts.images import RgbImage, decode_image
 from edgeflow.contracts.manifest import MANIFEST_NAME, RECORDED, GoldenPart, Graph, Manifest, parse_manifest
 from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics
-from edgeflow.errors import IntegrityError, UsageError
+from edgeflow.contracts.signature import (
+    MAX_SIGNATURE_BYTES,
+    SIGNATURE_NAME,
+    Signature,
+    TrustedKeys,
+    parse_signature,
+    verify_signature,
+)
+from edgeflow.errors import IntegrityError
 
 __all__ = ["Bundle", "GoldenExpectation"]
 
-MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-MAX_FILE_BYTES = 2 * 1024**3
-MAX_FILES = 1000
+MAX_MANIFEST_BYTES = 1024 * 1024
+MAX_ARRAY_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,41 +57,42 @@ class Bundle:
     """An opened bundle. Files are read into memory on demand and never touch the disk.
 
     Attributes:
+        raw_manifest: its manifest's bytes, which a signature covers.
         manifest: the checked manifest.
         sha256: hash of the manifest, which holds the hash of everything else.
+        signature: who says to have signed it; proven only where trusted keys were given to ``open``.
     """
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile, manifest: Manifest, sha256: str) -> None:
-        self.path = path
+    def __init__(self, archive: Archive, raw: bytes, manifest: Manifest, signature: Signature | None) -> None:
+        self.path = archive.path
+        self.raw_manifest = raw
         self.manifest = manifest
-        self.sha256 = sha256
+        self.sha256 = hashlib.sha256(raw).hexdigest()
+        self.signature = signature
         self._archive = archive
 
     @classmethod
-    def open(cls, path: Path) -> Bundle:
+    def open(cls, path: Path, *, trusted: TrustedKeys | None = None) -> Bundle:
         """Open a bundle and check every file in it.
+
+        Args:
+            trusted: where given, the manifest must carry the signature of one of these keys; this is
+                proven before the manifest is parsed.
 
         Raises:
             UsageError: there is no such file, or it may not be read.
-            IntegrityError: not a bundle, newer format, or a file missing, unlisted or altered.
+            IntegrityError: not a bundle, newer format, not signed by a trusted key, or a file missing,
+                unlisted or altered.
         """
+        archive = Archive(path)
         try:
-            archive = zipfile.ZipFile(path)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as cause:
-            raise UsageError(
-                f"{path}: no such bundle; make one with 'edgeflow export CHECKPOINT -o {path.name}'"
-            ) from cause
-        except PermissionError as cause:
-            raise UsageError(f"{path}: this user may not read it; change its owner or rights") from cause
-        except (OSError, zipfile.BadZipFile) as cause:
-            raise IntegrityError(
-                f"{path}: not a bundle, or cut off: {cause}; copy it to this box again"
-            ) from cause
-        try:
-            raw = _read_manifest(path, archive)
+            raw = archive.read(MANIFEST_NAME, limit=MAX_MANIFEST_BYTES)
+            signature = _read_signature(archive)
+            if trusted is not None:
+                verify_signature(raw, signature, trusted, what=str(path))
             manifest = parse_manifest(raw, what=str(path))
-            bundle = cls(path, archive, manifest, hashlib.sha256(raw).hexdigest())
-            _check_names(path, archive, manifest)
+            _check_contents(archive, manifest)
+            bundle = cls(archive, raw, manifest, signature)
             bundle._check_hashes()
         except BaseException:
             archive.close()
@@ -108,25 +117,8 @@ class Bundle:
         Raises:
             IntegrityError: missing, altered or unreadable.
         """
-        record = self.manifest.files[name]
-        try:
-            with self._archive.open(name) as file:
-                data = file.read(record.size + 1)
-        except (
-            OSError,
-            KeyError,
-            RuntimeError,
-            NotImplementedError,
-            zipfile.BadZipFile,
-            ValueError,
-        ) as cause:
-            raise IntegrityError(f"{self.path}: {name} cannot be read: {cause}") from cause
-        except Exception as cause:
-            raise IntegrityError(f"{self.path}: {name} is damaged: {cause}") from cause
-        if len(data) != record.size or hashlib.sha256(data).hexdigest() != record.sha256:
-            raise IntegrityError(
-                f"{self.path}: {name} is not what was exported (hash mismatch); copy the bundle again"
-            )
+        data = b"".join(self._archive.chunks(name))
+        self._compare(name, hashlib.sha256(data).hexdigest())
         return data
 
     def statistics(self) -> PixelStatistics | None:
@@ -134,7 +126,7 @@ class Bundle:
         name = self.manifest.scoring.pixel_statistics
         if name is None:
             return None
-        arrays = self._arrays(name)
+        arrays = self._arrays(name, "mean", "std")
         return PixelStatistics(mean=arrays["mean"], std=arrays["std"])
 
     def fixed_masks(self) -> Masks:
@@ -142,10 +134,7 @@ class Bundle:
         spec = self.manifest.foreground
         if spec is None or spec.masks is None:
             raise IntegrityError(f"{self.path}: holds no fixed foreground masks")
-        arrays = self._arrays(spec.masks)
-        if "masks" not in arrays:
-            raise IntegrityError(f"{self.path}: {spec.masks} lacks masks; export the bundle again")
-        return np.asarray(arrays["masks"], np.uint8)
+        return np.asarray(self._arrays(spec.masks, "masks")["masks"], np.uint8)
 
     def golden_images(self, part: GoldenPart) -> dict[str, RgbImage]:
         """Decoded images of a golden part: view → uint8 (H, W, 3)."""
@@ -153,12 +142,12 @@ class Bundle:
 
     def golden_expectation(self, part: GoldenPart) -> GoldenExpectation:
         """What the trained model computes for a golden part."""
-        arrays = self._arrays(part.expected)
+        arrays = self._arrays(part.expected, "maps", "part")
         recorded = {
             key.removeprefix(RECORDED): maps for key, maps in arrays.items() if key.startswith(RECORDED)
         }
         quantized = {graph.id for graph in self.manifest.graphs if graph.precision != "fp32"}
-        if not {"maps", "part"} <= set(arrays) or not quantized <= set(recorded):
+        if not quantized <= set(recorded) or arrays["part"].size != 1:
             raise IntegrityError(f"{self.path}: {part.expected} lacks expected maps; export the bundle again")
         if (self.manifest.foreground is not None) != ("masks" in arrays):
             raise IntegrityError(f"{self.path}: {part.expected} lacks foreground masks, or has needless ones")
@@ -167,47 +156,61 @@ class Bundle:
             maps=arrays["maps"], recorded=recorded, part=float(arrays["part"]), masks=masks
         )
 
-    def _arrays(self, name: str) -> Mapping[str, FloatArray]:
+    def _arrays(self, name: str, *needed: str) -> Mapping[str, FloatArray]:
+        data = self.read(name)
         try:
-            with np.load(io.BytesIO(self.read(name)), allow_pickle=False) as arrays:
-                return {key: np.asarray(arrays[key], np.float32) for key in arrays.files}
-        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as cause:
+            arrays = _load_arrays(data)
+        except Exception as cause:  # zip, deflate and array header each have their own errors
             raise IntegrityError(f"{self.path}: {name} is not an array file: {cause}") from cause
+        if not set(needed) <= set(arrays):
+            raise IntegrityError(f"{self.path}: {name} lacks {', '.join(needed)}; export the bundle again")
+        return arrays
 
     def _check_hashes(self) -> None:
         problems = []
         for name in self.manifest.files:
+            digest = hashlib.sha256()
             try:
-                self.read(name)
+                for chunk in self._archive.chunks(name):
+                    digest.update(chunk)
+                self._compare(name, digest.hexdigest())
             except IntegrityError as error:
                 problems.append(error.message.removeprefix(f"{self.path}: "))
         if problems:
             raise IntegrityError(f"{self.path}: altered or damaged; copy the bundle again", problems=problems)
 
-
-def _read_manifest(path: Path, archive: zipfile.ZipFile) -> bytes:
-    try:
-        if archive.getinfo(MANIFEST_NAME).file_size > MAX_MANIFEST_BYTES:
-            raise IntegrityError(f"{path}: {MANIFEST_NAME} is larger than {MAX_MANIFEST_BYTES} bytes")
-        with archive.open(MANIFEST_NAME) as file:
-            raw = file.read(MAX_MANIFEST_BYTES + 1)
-    except KeyError as cause:
-        raise IntegrityError(f"{path}: not a bundle: no {MANIFEST_NAME} in it") from cause
-    except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as cause:
-        raise IntegrityError(f"{path}: {MANIFEST_NAME} cannot be read: {cause}") from cause
-    return raw
+    def _compare(self, name: str, sha256: str) -> None:
+        if sha256 != self.manifest.files[name].sha256:
+            raise IntegrityError(
+                f"{self.path}: {name} is not what was exported (hash mismatch); copy the bundle again"
+            )
 
 
-def _check_names(path: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
-    names = [info.filename for info in archive.infolist()]
-    allowed = {MANIFEST_NAME, *manifest.files}
-    problems = [f"{name}: not listed in the manifest" for name in sorted(set(names) - allowed)]
-    problems += [f"{name}: listed in the manifest, not in the file" for name in sorted(allowed - set(names))]
-    problems += [f"{name}: there twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    if len(names) > MAX_FILES:
-        problems = [f"{len(names)} files, at most {MAX_FILES} allowed"]
+def _load_arrays(data: bytes) -> dict[str, FloatArray]:
+    with zipfile.ZipFile(io.BytesIO(data)) as inner:
+        size = sum(info.file_size for info in inner.infolist())
+    if size > MAX_ARRAY_BYTES:
+        raise ValueError(f"{size} bytes of arrays, at most {MAX_ARRAY_BYTES}")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return {key: np.asarray(arrays[key], np.float32) for key in arrays.files}
+
+
+def _read_signature(archive: Archive) -> Signature | None:
+    if SIGNATURE_NAME not in archive.names:
+        return None
+    raw = archive.read(SIGNATURE_NAME, limit=MAX_SIGNATURE_BYTES)
+    return parse_signature(raw, what=str(archive.path))
+
+
+def _check_contents(archive: Archive, manifest: Manifest) -> None:
+    """The archive holds what the manifest lists, of the listed sizes; nothing is inflated for it."""
+    present, listed = set(archive.names) - {MANIFEST_NAME, SIGNATURE_NAME}, set(manifest.files)
+    problems = [f"{name}: not listed in the manifest" for name in sorted(present - listed)]
+    problems += [f"{name}: listed in the manifest, not in the file" for name in sorted(listed - present)]
     problems += [
-        f"{n}: {r.size} bytes is too large" for n, r in manifest.files.items() if r.size > MAX_FILE_BYTES
+        f"{name}: {archive.size(name)} bytes, listed with {manifest.files[name].size} (altered)"
+        for name in sorted(listed & present)
+        if archive.size(name) != manifest.files[name].size
     ]
     if problems:
-        raise IntegrityError(f"{path}: contents do not match its manifest", problems=problems)
+        raise IntegrityError(f"{archive.path}: contents do not match its manifest", problems=problems)

@@ -10,9 +10,10 @@ from rich.table import Table
 
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.manifest import Graph, Manifest
-from edgeflow.errors import ConfigError, DeviceError, EdgeflowError, ParityError
+from edgeflow.errors import ConfigError, DeviceError, EdgeflowError, IntegrityError, ParityError
 from edgeflow.output import print_json
-from edgeflow.verification import GoldenCheck, verify_graph
+from edgeflow.proving import prove_apart
+from edgeflow.verification import GoldenCheck
 
 __all__ = ["show", "verify"]
 
@@ -27,6 +28,7 @@ def show(path: Path, *, json_output: bool) -> None:
         console = Console(highlight=False)
         console.print(f"[bold]{manifest.name}[/bold]  {path}  {path.stat().st_size / 1e6:.2f} MB")
         console.print(f"made by {manifest.created_by}; sha256 {bundle.sha256[:16]}…; all hashes match")
+        console.print(_origin(bundle), markup=False)
         size = manifest.preprocessing
         views = ", ".join(view.id + (" (mirrored)" if view.mirror else "") for view in manifest.views)
         console.print(f"views: {views}; model image {size.width}×{size.height}")
@@ -41,6 +43,7 @@ def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) 
 
     Raises:
         ParityError: a graph is out of tolerance; all graphs are tried and printed first.
+        IntegrityError: a graph holds what none may hold, or takes more memory or time than allowed.
         DeviceError: no graph of the bundle can run on this machine.
     """
     with Bundle.open(path) as bundle:
@@ -52,8 +55,8 @@ def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) 
         failures: list[EdgeflowError] = []
         for graph in graphs:
             try:
-                checks += verify_graph(bundle, graph, device=device)
-            except (ParityError, DeviceError) as error:
+                checks += prove_apart(bundle, graph, device=device)
+            except (ParityError, DeviceError, IntegrityError) as error:
                 failures.append(error)
     if json_output:
         print_json(
@@ -66,11 +69,19 @@ def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) 
 
 
 def _worst(failures: list[EdgeflowError]) -> EdgeflowError:
-    """A wrong result is worse than a missing library."""
-    parity = [failure for failure in failures if isinstance(failure, ParityError)]
-    first = (parity or failures)[0]
+    """A hostile graph is worse than a wrong result, and that than a missing library."""
+    first = min(failures, key=lambda f: (not isinstance(f, IntegrityError), not isinstance(f, ParityError)))
     others = [str(failure) for failure in failures if failure is not first]
     return type(first)(first.message, problems=[*first.problems, *others])
+
+
+def _origin(bundle: Bundle) -> str:
+    """What decides whether a box admits it."""
+    manifest, signature = bundle.manifest, bundle.signature
+    signer = f"claims to be signed by key {signature.key_id}" if signature else "not signed"
+    device = f", for device class {manifest.device_class}" if manifest.device_class else ""
+    until = f", until {manifest.expires.isoformat()}" if manifest.expires else ""
+    return f"version {manifest.version}{device}{until}; {signer}"
 
 
 def _print_scoring(console: Console, manifest: Manifest) -> None:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from edgeflow.backends.table import choose_graph
+from edgeflow.backends.table import choose_graph, inspect_graph
 from edgeflow.broker import Settings, check_files, connect_failure, new_client
 from edgeflow.bundle import Bundle
 from edgeflow.cameras.source import is_url, public_url
 from edgeflow.capture import check_views
+from edgeflow.clock import utc_now
 from edgeflow.config import (
     BoxConfig,
     CameraConfig,
@@ -32,6 +33,7 @@ from edgeflow.config import (
 )
 from edgeflow.contracts.parts import find_parts
 from edgeflow.errors import EdgeflowError
+from edgeflow.trust import open_admitted
 
 __all__ = ["Finding", "Report", "State", "check_box"]
 
@@ -150,12 +152,23 @@ def _box_file(path: Path, config: BoxConfig) -> Iterable[Finding]:
 
 def _bundle(config: BoxConfig) -> list[Finding]:
     runtime = config.runtime
-    with Bundle.open(config.bundle) as bundle:
+    with open_admitted(config.bundle, config.trust, utc_now()) as bundle:
         views = bundle.manifest.view_ids
         name = f"{bundle.manifest.name}, sha256 {bundle.sha256[:16]}…"
-        choose = partial(choose_graph, bundle, backend=runtime.backend, precision=runtime.precision)
-        problems = [*_misfits(partial(check_views, config, views)), *_misfits(choose)]
+        problems = [
+            *_misfits(partial(check_views, config, views)),
+            *_misfits(partial(_graphs, bundle, runtime)),
+        ]
     return problems or [_ok("bundle", f"{config.bundle}: {name}, views {', '.join(views)}")]
+
+
+def _graphs(bundle: Bundle, runtime: RuntimeConfig) -> None:
+    """The graph that will run is there, and all of them are harmless; neither needs their library."""
+    choose_graph(bundle, backend=runtime.backend, precision=runtime.precision)
+    foreground = bundle.manifest.foreground
+    for graph in (*bundle.manifest.graphs, *(foreground.graphs if foreground else ())):
+        weights = bundle.read(graph.weights) if graph.weights else None
+        inspect_graph(graph, bundle.read(graph.model), weights)
 
 
 def _misfits(compare: Callable[[], object]) -> list[Finding]:

@@ -14,6 +14,7 @@ import click
 
 from edgeflow import __version__
 from edgeflow.errors import EdgeflowError, UsageError
+from edgeflow.keys_cli import keys
 
 __all__ = ["cli", "main"]
 
@@ -77,7 +78,7 @@ def model_source(command: F) -> F:
 def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
-    Workstation: train, evaluate, export.  Box: check, run.  Anywhere: inspect, verify, score, monitor.
+    Workstation: train, evaluate, export.  Box: check, run.  Anywhere: inspect, verify, score, monitor, keys.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     logging.basicConfig(
@@ -211,6 +212,9 @@ def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:
     --calibration PARTS.
     """
     _export_line("export_view").export_command(source, json_output=json_output, **options)
+
+
+cli.add_command(keys)
 
 
 def _export_line(module: str) -> Any:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta, timezone
 
-__all__ = ["monotonic_ns", "utc_text"]
+__all__ = ["monotonic_ns", "utc_now", "utc_text"]
 
 
 def monotonic_ns() -> int:
     """Nanoseconds on the monotonic clock."""
     return time.monotonic_ns()
+
+
+def utc_now() -> datetime:
+    """The wall clock, for what has a date: the expiry of a bundle. Never for a duration."""
+    return datetime.now(timezone.utc)
 
 
 def utc_text(at_monotonic_ns: int | None = None) -> str:

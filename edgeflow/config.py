@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from edgeflow.contracts.document import Document, Text, parse_document
-from edgeflow.contracts.manifest import ViewId
+from edgeflow.contracts.manifest import DeviceClass, ViewId
 from edgeflow.contracts.problems import ON_COMMAND_LINE
 from edgeflow.contracts.strict_yaml import Lines, read_yaml, read_yaml_text
 from edgeflow.errors import ConfigError
@@ -28,6 +28,7 @@ __all__ = [
     "SyncConfig",
     "TlsConfig",
     "TriggerConfig",
+    "TrustConfig",
     "config_sha256",
     "load_config",
 ]
@@ -184,6 +185,19 @@ class EvidenceConfig(Document):
     min_free_gb: float = Field(default=1.0, ge=0, description="nothing is written below this much free disk")
 
 
+class TrustConfig(Document):
+    """Which bundles this box runs. Hashes and expiry are always checked, the rest where it is given."""
+
+    keys: tuple[Path, ...] | None = Field(
+        default=None, min_length=1, description="public keys; a bundle must be signed by one of them"
+    )
+    device_class: DeviceClass | None = Field(default=None, description="refuse bundles for another class")
+    installed: Path | None = Field(
+        default=None, description="record of the versions that ran; default installed.json beside the outbox"
+    )
+    allow_older: bool = Field(default=False, description="go back to an older version on purpose")
+
+
 class BoxConfig(Document):
     """One inspection box, whole."""
 
@@ -197,6 +211,7 @@ class BoxConfig(Document):
     mqtt: MqttConfig
     outbox: OutboxConfig
     evidence: EvidenceConfig | None = None
+    trust: TrustConfig | None = None
 
     @property
     def topic_root(self) -> str:
@@ -236,7 +251,7 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> BoxConfig:
     if problems:
         raise ConfigError("a setting on the command line cannot be used", problems=problems)
     config = parse_document(BoxConfig, data, what=str(path), error=ConfigError, lines=lines)
-    return _absolute(config, path.resolve().parent)
+    return _with_record(_absolute(config, path.resolve().parent))
 
 
 def config_sha256(config: BoxConfig) -> str:
@@ -281,6 +296,8 @@ def _absolute(config: BoxConfig, base: Path) -> BoxConfig:
             return value.model_copy(update={"source": str(_against(base, Path(value.source)))})
         if isinstance(value, Document):
             return value.model_copy(update={name: resolved(v) for name, v in value})
+        if isinstance(value, tuple):
+            return tuple(resolved(v) for v in value)
         if isinstance(value, dict):
             return {key: resolved(v) for key, v in value.items()}
         return value
@@ -289,6 +306,15 @@ def _absolute(config: BoxConfig, base: Path) -> BoxConfig:
     if not isinstance(result, BoxConfig):
         raise TypeError("a box configuration resolves to itself")
     return result
+
+
+def _with_record(config: BoxConfig) -> BoxConfig:
+    """The place of the record of bundles, where the file leaves it open."""
+    trust = config.trust
+    if trust is None or trust.installed is not None:
+        return config
+    beside = trust.model_copy(update={"installed": config.outbox.path.with_name("installed.json")})
+    return config.model_copy(update={"trust": beside})
 
 
 def _against(base: Path, path: Path) -> Path:

@@ -16,7 +16,7 @@ from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.cameras.source import public_source
 from edgeflow.capture import Capture, check_views
-from edgeflow.clock import monotonic_ns, utc_text
+from edgeflow.clock import monotonic_ns, utc_now, utc_text
 from edgeflow.config import BoxConfig, config_sha256, load_config
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, State, StateName
@@ -29,9 +29,11 @@ from edgeflow.keeper import Keeper
 from edgeflow.mqtt import MqttLink
 from edgeflow.outbox import Outbox
 from edgeflow.pipeline import Line
+from edgeflow.proving import prove_apart
 from edgeflow.result import ResultMaker
 from edgeflow.run_view import RunView
 from edgeflow.scorer import Scorer
+from edgeflow.trust import is_new_here, note_as_run, open_admitted
 from edgeflow.verification import verify_scorer
 
 __all__ = ["run_box"]
@@ -52,7 +54,7 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
     config = load_config(path, overrides)
     session = uuid.uuid4().hex[:12]
     with ExitStack() as stack:
-        bundle = stack.enter_context(Bundle.open(config.bundle))
+        bundle = stack.enter_context(open_admitted(config.bundle, config.trust, utc_now()))
         check_views(config, bundle.manifest.view_ids)
         graph = choose_graph(bundle, backend=config.runtime.backend, precision=config.runtime.precision)
         policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
@@ -97,6 +99,10 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
 def _proven_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
     """The scorer, after it has replayed the golden parts on this device."""
     runtime = config.runtime
+    if is_new_here(bundle, config.trust):
+        prove_apart(
+            bundle, graph, device=runtime.device, threads=runtime.threads, cache_dir=runtime.cache_dir
+        )
     scorer = make_scorer(
         bundle,
         backend=graph.backend,
@@ -106,6 +112,7 @@ def _proven_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
         cache_dir=runtime.cache_dir,
     )
     verify_scorer(bundle, graph, scorer, device=runtime.device)
+    note_as_run(bundle, config.trust)
     return scorer
 
 

@@ -45,6 +45,8 @@ class OnnxRuntimeRunner:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        # Else the content decides, and ONNX Runtime's own format would pass by the inspection of ONNX.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
             self._session = ort.InferenceSession(model, options, providers=[provider])
         except Exception as cause:  # ONNX Runtime has no common base class for its errors

@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
+from edgeflow.backends.ir_safety import inspect_ir
+from edgeflow.backends.onnx_safety import inspect_onnx
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.manifest import Graph
 from edgeflow.errors import ConfigError, DeviceError
@@ -13,7 +15,7 @@ from edgeflow.foreground_source import FixedForeground, ForegroundSource, Networ
 from edgeflow.graph_runner import GraphRunner
 from edgeflow.scorer import Scorer
 
-__all__ = ["BACKENDS", "choose_graph", "make_runner", "make_scorer"]
+__all__ = ["BACKENDS", "choose_graph", "inspect_graph", "make_runner", "make_scorer"]
 
 BACKENDS = {
     "openvino": ("edgeflow.backends.openvino_runner", "OpenVinoRunner"),
@@ -34,6 +36,18 @@ def choose_graph(bundle: Bundle, *, backend: str, precision: str) -> Graph:
     raise ConfigError(f"{bundle.path}: no graph for {backend} in {precision}; the bundle holds: {found}")
 
 
+def inspect_graph(graph: Graph, model: bytes, weights: bytes | None) -> None:
+    """Refuse a graph that does more than compute, before a library sees it; needs no library itself.
+
+    Raises:
+        IntegrityError: it names other files, loops, or is not what its back end would read.
+    """
+    if graph.backend == "onnxruntime":
+        inspect_onnx(model, what=graph.model)
+    else:
+        inspect_ir(model, weights or b"", what=graph.model)
+
+
 def make_runner(
     graph: Graph,
     model: bytes,
@@ -49,8 +63,10 @@ def make_runner(
         threads: 0 for one per core.
 
     Raises:
+        IntegrityError: the graph holds what no graph may hold; export meets this before a box does.
         DeviceError: the library or the device is not there, or it cannot compile the graph.
     """
+    inspect_graph(graph, model, weights)
     module_name, class_name = BACKENDS[graph.backend]
     try:
         module = importlib.import_module(module_name)

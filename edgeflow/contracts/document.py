@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from edgeflow.contracts.problems import EXPECTED_TEXT, KeyPath, problems_of
+from edgeflow.contracts.problems import EXPECTED_TEXT, MOST_PROBLEMS, KeyPath, problems_of
 from edgeflow.errors import EdgeflowError
 
 __all__ = ["Document", "Text", "parse_document"]
@@ -61,11 +63,17 @@ def parse_document(
     Raises:
         EdgeflowError: of class ``error``, carrying every problem with its path.
     """
+    problems: list[str] = []
     try:
         text = json.dumps(data, allow_nan=False)
     except (TypeError, ValueError) as cause:
-        problems = list(_not_finite(data, "")) or [f"not plain data: {cause}"]
+        # Deep enough nesting is more than a generator per level can follow.
+        with contextlib.suppress(RecursionError):
+            problems = list(islice(_not_finite(data, ""), MOST_PROBLEMS))
+        problems = problems or [f"not plain data: {cause}"]
         raise error(f"{what}: {_count(problems)}", problems=problems) from cause
+    except RecursionError as cause:
+        raise error(f"{what}: nested too deep for any document of edgeflow") from cause
     try:
         # JSON mode is strict about types, yet reads lists into tuples and strings into paths.
         return model.model_validate_json(text)

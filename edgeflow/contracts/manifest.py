@@ -6,7 +6,7 @@ import json
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from edgeflow.contracts.document import Document, Text, parse_document
 from edgeflow.errors import IntegrityError
@@ -16,6 +16,7 @@ __all__ = [
     "RECORDED",
     "SCHEMA_VERSION",
     "AccuracyReport",
+    "DeviceClass",
     "FileRecord",
     "Foreground",
     "GoldenPart",
@@ -45,6 +46,13 @@ ViewId = Annotated[
     Text(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
         words="a name of up to 64 letters, digits, . _ or -, beginning with a letter or digit",
+    ),
+]
+DeviceClass = Annotated[
+    str,
+    Text(
+        pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$",
+        words="a name of up to 64 lower-case letters, digits, . _ or -, such as n100",
     ),
 ]
 Count = Annotated[int, Field(ge=0)]
@@ -204,6 +212,9 @@ class Manifest(Document):
     schema_version: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")]
     name: str
     created_by: str = Field(description="program and version")
+    version: Count = Field(default=0, description="a box goes forward only, among bundles of one name")
+    device_class: DeviceClass | None = Field(default=None, description="the boxes it is made for; None: any")
+    expires: AwareDatetime | None = Field(default=None, description="RFC 3339; refused from then on")
     views: tuple[ViewSpec, ...] = Field(min_length=1)
     preprocessing: Preprocessing
     graphs: tuple[Graph, ...] = Field(min_length=1)

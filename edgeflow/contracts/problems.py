@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-__all__ = ["EXPECTED_TEXT", "ON_COMMAND_LINE", "KeyPath", "problems_of"]
+__all__ = ["EXPECTED_TEXT", "MOST_PROBLEMS", "ON_COMMAND_LINE", "KeyPath", "problems_of"]
 
 KeyPath = tuple[str | int, ...]
 
@@ -20,6 +20,9 @@ ON_COMMAND_LINE = 0
 """Line number of a value that is not from the file."""
 EXPECTED_TEXT = "expected_text"
 """Type of an error whose message already says in words what was expected."""
+
+MOST_PROBLEMS = 100
+"""As many are described; a hostile document of a few megabytes can have hundreds of thousands."""
 
 _SHOWN_CHARACTERS = 60
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
@@ -52,7 +55,7 @@ def problems_of(cause: ValidationError, model: type[BaseModel], lines: Mapping[K
     """
     sentences: list[str] = []
     unions: dict[KeyPath, list[ErrorDetails]] = {}
-    for detail in _causes(cause.errors(include_url=False)):
+    for detail in _causes(cause.errors(include_url=False)[:MOST_PROBLEMS]):
         place = _locate(model, detail["loc"])
         if place.in_union:
             unions.setdefault(place.path, []).append(detail)
@@ -63,7 +66,8 @@ def problems_of(cause: ValidationError, model: type[BaseModel], lines: Mapping[K
             continue  # of the type that was meant, something inside is wrong: that is told alone
         allowed = dict.fromkeys(_expected(detail) for detail in details)
         sentences.append(f"{_at(path, lines)}expected {_or(allowed)}{_given(details[0]['input'])}")
-    return sentences
+    more = cause.error_count() - MOST_PROBLEMS
+    return [*sentences, f"and {more} more"] if more > 0 else sentences
 
 
 def _expected(detail: ErrorDetails) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edgeflow.bundle_archive import write_archive
 from edgeflow.contracts.manifest import MANIFEST_NAME, FileRecord, Manifest
-from edgeflow.errors import StorageError
+from edgeflow.contracts.signature import SIGNATURE_NAME, sign_manifest
 
 __all__ = ["file_records", "write_bundle"]
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can carry
 
 
 def file_records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
@@ -26,29 +24,16 @@ def file_records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
     }
 
 
-def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
-    """Write the bundle under a temporary name, then rename it: it exists whole or not at all.
+def write_bundle(
+    path: Path, manifest: Manifest, files: Mapping[str, bytes], *, signer: Ed25519PrivateKey | None = None
+) -> None:
+    """Write the bundle whole or not at all, signed where a key is given.
 
     Raises:
         StorageError: the folder cannot be written.
+        UsageError: more than 2 GiB.
     """
     text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(partial, "w") as archive:
-            _add(archive, MANIFEST_NAME, text.encode())
-            for name, data in sorted(files.items()):
-                _add(archive, name, data)
-        os.replace(partial, path)  # noqa: PTH105 - the atomic form
-    except OSError as cause:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise StorageError(f"{path}: bundle cannot be written: {cause}; check space and rights") from cause
-
-
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    info = zipfile.ZipInfo(name, _EPOCH)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    info.external_attr = 0o100644 << 16
-    archive.writestr(info, data, compresslevel=6)
+    raw = text.encode()
+    signature = [(SIGNATURE_NAME, sign_manifest(raw, signer))] if signer else []
+    write_archive(path, [(MANIFEST_NAME, raw), *signature, *sorted(files.items())])
