@@ -1,4 +1,4 @@
-"""Which pooling of anomaly maps ranks defective parts best: one training per seed, every pooling on its maps."""
+"""Which way from anomaly maps to part scores ranks best: one training per seed, every way on its maps."""
 
 from __future__ import annotations
 
@@ -26,13 +26,20 @@ Figures = dict[str, float]
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path, exists=True))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the trainings.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the trainings."
+)
 @click.option("--seed", "seeds", type=int, multiple=True, default=(1, 2, 3), show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--standardise", "mode", type=click.Choice(["none", "channel", "position"]))
 @click.option("--json", "json_output", is_flag=True)
 def main(
-    recipe: Path, output: Path, seeds: tuple[int, ...], epochs: int | None, mode: str | None, json_output: bool
+    recipe: Path,
+    output: Path,
+    seeds: tuple[int, ...],
+    epochs: int | None,
+    mode: str | None,
+    json_output: bool,
 ) -> None:
     """Train RECIPE once per seed and compare every way from maps to part scores."""
     loaded = load_recipe(recipe)
@@ -67,7 +74,9 @@ def _figures(recipe: Recipe, folder: Path, search_path: Path) -> Figures:
     for (view, k), part, statistics in itertools.product(
         VIEWS.items(), ("mean", "max"), (None, model.statistics)
     ):
-        scoring = Scoring.model_validate({"view": view.split("_")[0] if k is None else "top_k", "top_k": k, "part": part})
+        scoring = Scoring.model_validate(
+            {"view": view.split("_")[0] if k is None else "top_k", "top_k": k, "part": part}
+        )
         name = f"{view}, part {part}" + (", pixel statistics" if statistics else "")
         figures[name] = _auroc(maps, statistics, scoring, defective)
     return figures

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeflow_export.models.multiflow import CLAMP_FACTOR, OUTPUT_LIMIT, CouplingBlock, CrossViewNet, MultiFlow
+from edgeflow_export.models.multiflow import (
+    CLAMP_FACTOR,
+    OUTPUT_LIMIT,
+    CouplingBlock,
+    CrossViewNet,
+    MultiFlow,
+)
 
 __all__ = ["PlainFlow"]
 
@@ -20,7 +28,9 @@ class PlainFlow(nn.Module):
 
     def __init__(self, like: MultiFlow) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(_Block(block) for block in like.blocks if isinstance(block, CouplingBlock))
+        self.blocks = nn.ModuleList(
+            _Block(block) for block in like.blocks if isinstance(block, CouplingBlock)
+        )
 
     def forward(self, features: list[Tensor], noise: Tensor | None) -> Tensor:
         """Features of each view (B, C, H, W) and the condition (B, 1, H, W) to the mean loss."""
@@ -34,6 +44,15 @@ class PlainFlow(nn.Module):
         ]
         return torch.stack(losses).mean()
 
+    def gradients(self) -> dict[str, Tensor]:
+        """Gradients under the names and in the shapes of the flow that this one is like."""
+        return {
+            f"blocks.{index}.{name}.{tensor}": gradient
+            for index, block in enumerate(self.blocks)
+            for name in ("net1", "net2")
+            for tensor, gradient in getattr(block, name).gradients()
+        }
+
 
 class _Block(nn.Module):
     def __init__(self, like: CouplingBlock) -> None:
@@ -46,16 +65,10 @@ class _Block(nn.Module):
         halves = [x[:, order].chunk(2, dim=1) for x, order in zip(xs, self.orders, strict=True)]
         outputs2 = self.net2([x2 for _, x2 in halves], noise)
         logs2 = [self._log_scale(s) for s, _ in outputs2]
-        y1s = [
-            torch.exp(log) * x1 + t
-            for (x1, _), log, (_, t) in zip(halves, logs2, outputs2, strict=True)
-        ]
+        y1s = [torch.exp(log) * x1 + t for (x1, _), log, (_, t) in zip(halves, logs2, outputs2, strict=True)]
         outputs1 = self.net1(y1s, noise)
         logs1 = [self._log_scale(s) for s, _ in outputs1]
-        y2s = [
-            torch.exp(log) * x2 + t
-            for (_, x2), log, (_, t) in zip(halves, logs1, outputs1, strict=True)
-        ]
+        y2s = [torch.exp(log) * x2 + t for (_, x2), log, (_, t) in zip(halves, logs1, outputs1, strict=True)]
         ys = [
             torch.clamp(torch.cat([y1, y2], dim=1), -OUTPUT_LIMIT, OUTPUT_LIMIT)
             for y1, y2 in zip(y1s, y2s, strict=True)
@@ -93,6 +106,14 @@ class _Net(nn.Module):
             s, t = (self.gammas[view] * output).chunk(2, dim=1)
             outputs.append((s, t))
         return outputs
+
+    def gradients(self) -> Iterator[tuple[str, Tensor]]:
+        for name in ("weight", "bias"):
+            yield f"first.{name}", torch.cat([getattr(conv, name).grad for conv in self.first])
+        for view, edges in enumerate(self.edges):
+            for name, ours in (("weight", "kernels"), ("bias", "biases")):
+                yield f"{ours}.{view}", torch.stack([getattr(conv, name).grad for conv in edges])  # type: ignore[union-attr]
+        yield "gamma", torch.stack([gamma.grad for gamma in self.gammas if gamma.grad is not None])
 
 
 def _conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:

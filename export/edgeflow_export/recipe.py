@@ -30,6 +30,7 @@ __all__ = [
     "TimmExtractor",
     "TrainingSpec",
     "load_recipe",
+    "with_graph",
 ]
 
 AUGMENTED_MULTIPLE = 512
@@ -272,3 +273,13 @@ def load_recipe(path: Path) -> Recipe:
     }
     update["foreground"] = recipe.foreground.model_copy(update=files)
     return recipe.model_copy(update=update)
+
+
+def with_graph(recipe: Recipe, name: str) -> Recipe:
+    """The recipe with another neighbour graph.
+
+    Raises:
+        ConfigError: unknown graph, or one whose published code is faulty.
+    """
+    view_graph(name, 1)
+    return recipe.model_copy(update={"flow": recipe.flow.model_copy(update={"graph": name})})

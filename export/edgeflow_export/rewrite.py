@@ -56,9 +56,7 @@ class _Net(nn.Module):
         )
         heard = self.messages(torch.chunk(h, self.views, dim=1), lambda maps: _pad(maps, self.pad))
         outputs = [
-            F.conv2d(
-                torch.cat(maps, dim=1), self.get_buffer(f"kernel{view}"), self.get_buffer(f"bias{view}")
-            )
+            F.conv2d(torch.cat(maps, dim=1), self.get_buffer(f"kernel{view}"), self.get_buffer(f"bias{view}"))
             for view, maps in enumerate(heard)
         ]
         s, t = torch.cat(outputs, dim=0).chunk(2, dim=1)

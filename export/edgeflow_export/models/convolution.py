@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -91,21 +90,49 @@ class WinogradConvolution:
     def convolve(
         self, groups: Sequence[Sequence[Tensor]], weights: Sequence[Tensor], biases: Sequence[Tensor]
     ) -> Tensor:
-        outputs = []
-        for tiles, weight in zip(groups, weights, strict=True):
-            kernel = weight.permute(3, 2, 1, 0).reshape(weight[0, 0].numel(), -1)
-            kernel = (self.to_kernel @ kernel).view(-1, *weight.shape[1::-1])
-            product = torch.bmm(torch.cat(list(tiles), dim=2), kernel)
-            outputs.append((self.to_output @ product.flatten(1)).view(*self._phases, -1, weight.shape[0]))
+        outputs = [
+            _TileProduct.apply(self, weight, *tiles).view(*self._phases, -1, weight.shape[0])  # type: ignore[no-untyped-call]
+            for tiles, weight in zip(groups, weights, strict=True)
+        ]
         # from (phase across, phase down, row, column) to (row, phase down, column, phase across)
         pixels = torch.stack([output.permute(2, 1, 3, 0, 4, 5) for output in outputs])
         pixels = pixels.flatten(3, 4).flatten(1, 2)[:, : self.height, : self.width]
         shifted = pixels + torch.stack(list(biases)).view(len(outputs), 1, 1, 1, -1)
         return shifted.permute(3, 0, 4, 1, 2)
 
+    def kernel(self, weight: Tensor) -> Tensor:
+        """A weight (O, C, k, k) at the points: (n*n, C, O)."""
+        flat = weight.permute(3, 2, 1, 0).reshape(weight[0, 0].numel(), -1)
+        return (self.to_kernel @ flat).view(-1, *weight.shape[1::-1])
+
+    def weight_gradient(self, kernel: Tensor, size: int) -> Tensor:
+        """The transpose of ``kernel``: (n*n, C, O) to (O, C, size, size)."""
+        flat = self.to_kernel.T @ kernel.flatten(1)
+        return flat.view(size, size, *kernel.shape[1:]).permute(3, 2, 1, 0)
+
     @property
     def _phases(self) -> tuple[int, int, int, int]:
         return self.tile, self.tile, self.rows, self.columns
+
+
+class _TileProduct(torch.autograd.Function):
+    """Tiles times kernels, as output phases; kernels at the points are computed twice rather than kept."""
+
+    @staticmethod
+    def forward(ctx: Any, scheme: WinogradConvolution, weight: Tensor, *tiles: Tensor) -> Tensor:
+        ctx.scheme = scheme
+        ctx.save_for_backward(weight, *tiles)
+        product = torch.bmm(torch.cat(tiles, dim=2), scheme.kernel(weight))
+        return scheme.to_output @ product.flatten(1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        weight, *tiles = ctx.saved_tensors
+        product = (ctx.scheme.to_output.T @ gradient).view(*tiles[0].shape[:2], -1)
+        to_tiles = torch.bmm(product, ctx.scheme.kernel(weight).transpose(1, 2))
+        to_kernel = torch.bmm(torch.cat(tiles, dim=2).transpose(1, 2), product)
+        to_weight = ctx.scheme.weight_gradient(to_kernel, weight.shape[-1])
+        return None, to_weight, *to_tiles.split([part.shape[2] for part in tiles], dim=2)
 
 
 Matrix = npt.NDArray[np.float64]

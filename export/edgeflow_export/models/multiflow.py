@@ -112,7 +112,8 @@ class CrossViewNet(nn.Module):
 
     def _convolution(self, x: Tensor) -> Convolution:
         kernel = self.first.kernel_size[0]
-        if self.training and x.device.type == "cpu" and x.dtype == torch.float32:
+        mixed = torch.is_autocast_enabled(x.device.type)
+        if self.training and x.device.type == "cpu" and x.dtype == torch.float32 and not mixed:
             return WinogradConvolution(kernel, *x.shape[-2:])
         return DirectConvolution(kernel)
 
@@ -154,6 +155,7 @@ class CouplingBlock(nn.Module):
 
     def _coefficients(self, net: CrossViewNet, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         s, t = net(x, condition)
+        s = s.to(x.dtype)  # under mixed precision only the products are short
         return self.clamp * CLAMP_FACTOR * torch.atan(s / self.clamp), t
 
     @staticmethod
