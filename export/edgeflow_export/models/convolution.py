@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Convolution", "DirectConvolution", "WinogradConvolution"]
+__all__ = ["Convolution", "DirectConvolution", "WinogradConvolution", "winograd"]
 
 
 class Convolution(Protocol):
@@ -113,6 +114,13 @@ class WinogradConvolution:
     @property
     def _phases(self) -> tuple[int, int, int, int]:
         return self.tile, self.tile, self.rows, self.columns
+
+
+@cache
+def winograd(kernel: int, height: int, width: int) -> WinogradConvolution:
+    """The scheme for a kernel and maps of one size, made once."""
+    with torch.inference_mode(mode=False):  # its matrices serve later trainings too
+        return WinogradConvolution(kernel, height, width)
 
 
 class _TileProduct(torch.autograd.Function):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeflow.errors import ConfigError
-from edgeflow_export.models.convolution import Convolution, DirectConvolution, WinogradConvolution
+from edgeflow_export.models.convolution import Convolution, DirectConvolution, winograd
 from edgeflow_export.models.messages import message_maps
 from edgeflow_export.models.view_graph import ViewGraph
 
@@ -114,7 +114,7 @@ class CrossViewNet(nn.Module):
         kernel = self.first.kernel_size[0]
         mixed = torch.is_autocast_enabled(x.device.type)
         if self.training and x.device.type == "cpu" and x.dtype == torch.float32 and not mixed:
-            return WinogradConvolution(kernel, *x.shape[-2:])
+            return winograd(kernel, *x.shape[-2:])
         return DirectConvolution(kernel)
 
 
