@@ -159,10 +159,20 @@ def score(json_output: bool, **options: Any) -> None:
 @click.argument("recipe", type=EXISTING)
 @click.option("-o", "--output", type=EXISTING, help="Folder of the run; default: runs/NAME.")
 @click.option("--restart", is_flag=True, help="Begin anew instead of going on where a run stopped.")
-@click.option("--device", default="cpu", show_default=True, help="torch device, such as cpu or cuda:0.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, or cuda:N.")
+@click.option(
+    "--graph",
+    "graphs",
+    multiple=True,
+    metavar="NAME",
+    help="One model per neighbour graph; all for every one.",
+)
 @as_json
 def train(json_output: bool, **options: Any) -> None:
-    """Train the model that RECIPE (a YAML file) describes on normal parts."""
+    """Train the model that RECIPE (a YAML file) describes on normal parts.
+
+    On several processes or nodes: torchrun --nproc-per-node N -m edgeflow.cli train RECIPE
+    """
     _export_line("training_view").train(json_output=json_output, **options)
 
 

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from edgeflow.errors import DataError
+from edgeflow.errors import CheckpointError, ConfigError, DataError
 from edgeflow_export.feature_cache import FeatureStore
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
+from edgeflow_export.processes import ALONE, Processes
 from edgeflow_export.progress import progress_bar
 from edgeflow_export.recipe import NoiseSpec, TrainingSpec
 from edgeflow_export.resume import read_state, write_state
 
-__all__ = ["STATE_NAME", "Standardisation", "draw_noise", "epoch_batches", "train_flow"]
+__all__ = [
+    "STATE_NAME",
+    "Standardisation",
+    "draw_noise",
+    "epoch_batches",
+    "make_optimizer",
+    "require_even_split",
+    "train_flow",
+]
 
 STATE_NAME = "flow.state"
 
@@ -47,58 +56,193 @@ def train_flow(
     noise: NoiseSpec,
     state_path: Path,
     fingerprint: str,
+    held_out: FeatureStore | None = None,
     progress: bool = True,
-    device: str = "cpu",
+    processes: Processes = ALONE,
 ) -> tuple[MultiFlow, list[float]]:
     """Train a flow, or take up an interrupted training; the same result either way.
 
     Every epoch draws order and noise from the seed and its own number, so no generator has to be saved.
+    Several processes split every batch, and end with the same flow as one, up to rounding.
+
+    Args:
+        held_out: normal parts that tell when to stop, where the recipe stops early.
 
     Returns:
         The flow in evaluation mode on the CPU, and the mean loss of every epoch.
 
     Raises:
         DataError: the loss is not finite.
-        CheckpointError: the state file belongs to other work.
+        ConfigError: the batch cannot be split evenly over the processes.
+        CheckpointError: the state file belongs to other work, or not every process sees it.
     """
+    require_even_split(spec.batch, processes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         flow = MultiFlow(shape)
-    flow = flow.to(device).train()
-    optimizer = torch.optim.AdamW(
-        flow.parameters(),
+    work = _Work(flow.to(processes.device).train(), spec, noise, standardise.to(processes.device), processes)
+    work.take_up(read_state(state_path, fingerprint))
+    with progress_bar(enabled=progress) as bar:
+        task = bar.add_task("flow", total=spec.epochs, completed=len(work.losses), note="")
+        while len(work.losses) < spec.epochs and not work.stagnant:
+            work.epoch(store)
+            work.judge(held_out)
+            if processes.first:
+                write_state(state_path, fingerprint, work.state())
+            bar.update(task, advance=1, note=work.note())
+        bar.update(task, total=len(work.losses))
+    return work.result(), work.losses
+
+
+def require_even_split(batch: int, processes: Processes) -> None:
+    """Check that processes get equal shares of a batch.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if batch % processes.count:
+        raise ConfigError(
+            f"training.batch: {batch} parts cannot be split evenly over {processes.count} processes; choose "
+            "a multiple, or start another number of processes"
+        )
+
+
+class _Work:
+    """A flow in training with all that its next epoch depends on."""
+
+    def __init__(
+        self,
+        flow: MultiFlow,
+        spec: TrainingSpec,
+        noise: NoiseSpec,
+        standardise: Standardisation,
+        processes: Processes,
+    ) -> None:
+        self.flow, self.spec, self.noise = flow, spec, noise
+        self.standardise, self.processes = standardise, processes
+        self.model = processes.parallel(flow)
+        self.optimizer = make_optimizer(flow.parameters(), spec)
+        self.losses: list[float] = []
+        self.held_out: list[float] = []
+        self.best: dict[str, Tensor] | None = None
+
+    @property
+    def stagnant(self) -> bool:
+        """Whether the held-out loss has not fallen for as many epochs as the recipe allows."""
+        patience = self.spec.early_stopping
+        if patience is None or not self.held_out:
+            return False
+        return len(self.held_out) - 1 - self.held_out.index(min(self.held_out)) >= patience
+
+    def epoch(self, store: FeatureStore) -> None:
+        """One pass over the parts."""
+        number, losses = len(self.losses), []
+        share = self.processes.share(range(self.spec.batch))
+        for features, noise in epoch_batches(
+            store, self.noise, batch=self.spec.batch, seed=self.spec.seed, epoch=number, share=share
+        ):
+            losses.append(self.processes.mean(self._step(features, noise)))
+            _require_finite(losses[-1], number, self.spec)
+        self.losses.append(sum(losses) / len(losses))
+
+    def _step(self, features: Tensor, noise: Tensor | None) -> float:
+        device = self.processes.device
+        features, condition = self.standardise(features.to(device)), None
+        if noise is not None:
+            noise = noise.to(device)
+            features = features + noise
+            condition = (noise * self.noise.factor).expand(-1, features.shape[1], -1, -1, -1)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
+            output = self.model(features, condition)
+        loss = nll_map(output).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def judge(self, held_out: FeatureStore | None) -> None:
+        """Measure the loss of held-out parts, and keep the flow if none was better."""
+        if self.spec.early_stopping is None or held_out is None:
+            return
+        self.flow.eval()
+        with torch.inference_mode():
+            losses = [
+                float(
+                    nll_map(self.flow(self.standardise(part.to(self.processes.device)).unsqueeze(0))).mean()
+                )
+                for part in held_out
+            ]
+        self.flow.train()
+        self.held_out.append(self.processes.mean(sum(losses) / len(losses)))
+        _require_finite(self.held_out[-1], len(self.losses) - 1, self.spec)
+        if self.held_out[-1] == min(self.held_out):
+            self.best = {name: tensor.detach().clone() for name, tensor in self.flow.state_dict().items()}
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "flow": self.flow.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "losses": self.losses,
+            "held_out": self.held_out,
+            "best": self.best,
+        }
+
+    def take_up(self, state: dict[str, Any] | None) -> None:
+        if not self.processes.agree(len(state["losses"]) if state else 0):
+            raise CheckpointError(
+                "not every process sees the same interrupted training; the output folder must be one that "
+                "all nodes share, or start anew with --restart"
+            )
+        if state is None:
+            return
+        self.flow.load_state_dict(state["flow"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.losses, self.held_out, self.best = list(state["losses"]), list(state["held_out"]), state["best"]
+
+    def note(self) -> str:
+        held_out = f", held out {self.held_out[-1]:.4f}" if self.held_out else ""
+        return f"loss {self.losses[-1]:.4f}{held_out}"
+
+    def result(self) -> MultiFlow:
+        if self.best is not None:
+            self.flow.load_state_dict(self.best)
+        return self.flow.to("cpu").eval()
+
+
+def make_optimizer(parameters: Iterable[nn.Parameter], spec: TrainingSpec) -> torch.optim.AdamW:
+    """AdamW as the recipe sets it; one pass over the memory of each parameter."""
+    return torch.optim.AdamW(
+        parameters,
         lr=spec.learning_rate,
         betas=spec.betas,
         eps=spec.eps,
         weight_decay=spec.weight_decay,
+        fused=True,
     )
-    losses = _take_up(read_state(state_path, fingerprint), flow, optimizer)
-    standardise = standardise.to(device)
-    with progress_bar(enabled=progress) as bar:
-        task = bar.add_task("flow", total=spec.epochs, completed=len(losses), note="")
-        for epoch in range(len(losses), spec.epochs):
-            total, count = 0.0, 0
-            for features, n in epoch_batches(store, noise, batch=spec.batch, seed=spec.seed, epoch=epoch):
-                loss = _step(flow, optimizer, standardise(features.to(device)), n, noise)
-                _require_finite(loss, epoch, spec)
-                total, count = total + loss, count + 1
-            losses.append(total / count)
-            state = {"flow": flow.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}
-            write_state(state_path, fingerprint, state)
-            bar.update(task, advance=1, note=f"loss {losses[-1]:.4f}")
-    return flow.to("cpu").eval(), losses
 
 
 def epoch_batches(
-    store: FeatureStore, noise: NoiseSpec, *, batch: int, seed: int, epoch: int
+    store: FeatureStore,
+    noise: NoiseSpec,
+    *,
+    batch: int,
+    seed: int,
+    epoch: int,
+    share: Sequence[int] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Shuffled batches of raw features (B, V, C, h, w) with their noise; the incomplete last is dropped."""
+    """Shuffled batches of raw features (B, V, C, h, w) with their noise; the incomplete last is dropped.
+
+    Args:
+        share: which parts of every batch; default: all. Order and noise do not depend on it.
+    """
     digest = hashlib.sha256(f"{seed}:{epoch}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
     order = torch.randperm(len(store), generator=generator).tolist()
+    chosen = list(range(batch) if share is None else share)
     for start in range(0, len(order) - batch + 1, batch):
-        features = store.batch(order[start : start + batch])
-        yield features, draw_noise(noise, (batch, *store.shape[2:]), generator)
+        drawn = draw_noise(noise, (batch, *store.shape[2:]), generator)
+        features = store.batch([order[start + index] for index in chosen])
+        yield features, None if drawn is None else drawn[chosen]
 
 
 def draw_noise(
@@ -118,33 +262,6 @@ def draw_noise(
     if spec.mode == 2:
         deviation = torch.rand(deviation.shape, generator=generator).square()
     return torch.randn(shape, generator=generator) * deviation
-
-
-def _step(
-    flow: MultiFlow,
-    optimizer: torch.optim.Optimizer,
-    features: Tensor,
-    noise: Tensor | None,
-    spec: NoiseSpec,
-) -> float:
-    condition = None
-    if noise is not None:
-        noise = noise.to(features.device)
-        features = features + noise
-        condition = (noise * spec.factor).expand(-1, features.shape[1], -1, -1, -1)
-    loss = nll_map(flow(features, condition)).mean()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return float(loss.detach())
-
-
-def _take_up(state: dict[str, Any] | None, flow: MultiFlow, optimizer: torch.optim.Optimizer) -> list[float]:
-    if state is None:
-        return []
-    flow.load_state_dict(state["flow"])
-    optimizer.load_state_dict(state["optimizer"])
-    return list(state["losses"])
 
 
 def _require_finite(loss: float, epoch: int, spec: TrainingSpec) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from edgeflow.contracts.document import Document, parse_document
 from edgeflow.contracts.manifest import Scoring, ViewId
 from edgeflow.contracts.strict_yaml import read_yaml
 from edgeflow.errors import ConfigError
+from edgeflow_export.models.view_graph import GRAPHS, view_graph
 
 __all__ = [
     "DataSpec",
@@ -29,6 +30,7 @@ __all__ = [
     "TimmExtractor",
     "TrainingSpec",
     "load_recipe",
+    "with_graph",
 ]
 
 AUGMENTED_MULTIPLE = 512
@@ -101,10 +103,20 @@ ExtractorSpec = Annotated[
 ]
 
 
+def _published_graph(name: str) -> str:
+    try:
+        view_graph(name, 1)
+    except ConfigError as cause:
+        raise ValueError(str(cause)) from cause
+    return name
+
+
 class FlowSpec(Document):
     """Multi-Flow's architecture (arXiv 2504.03306); the defaults are the published ones."""
 
-    graph: Literal["cs_neigh", "cs_top", "cs_neigh_only", "cs_seperated", "cs_wrapped"] = "cs_neigh"
+    graph: Annotated[str, AfterValidator(_published_graph)] = Field(
+        default="cs_neigh", json_schema_extra={"enum": list(GRAPHS)}
+    )
     hidden: Positive = 64
     kernels: tuple[Literal[1, 3, 5, 7], ...] = Field(default=(3, 3, 3, 3, 3, 5), min_length=1)
     clamp: float = Field(default=1.9, gt=0)
@@ -132,6 +144,14 @@ class TrainingSpec(Document):
         default="channel",
         description="features on the normal parts: per channel, or per channel, view and pixel, for parts "
         "that always lie the same way",
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="bf16: products in bfloat16; weights, log-determinant and loss stay fp32"
+    )
+    early_stopping: Positive | None = Field(
+        default=None,
+        description="stop after so many epochs without a lower loss of the held-out normal parts, and keep "
+        "the best epoch; default: never",
     )
 
 
@@ -258,3 +278,13 @@ def load_recipe(path: Path) -> Recipe:
     }
     update["foreground"] = recipe.foreground.model_copy(update=files)
     return recipe.model_copy(update=update)
+
+
+def with_graph(recipe: Recipe, name: str) -> Recipe:
+    """The recipe with another neighbour graph.
+
+    Raises:
+        ConfigError: unknown graph, or one whose published code is faulty.
+    """
+    view_graph(name, 1)
+    return recipe.model_copy(update={"flow": recipe.flow.model_copy(update={"graph": name})})

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeflow_export.models.inspection import InspectionModel
-from edgeflow_export.models.messages import AttentionMessages
 from edgeflow_export.models.multiflow import (
     CLAMP_FACTOR,
     OUTPUT_LIMIT,
@@ -33,8 +32,7 @@ class _Net(nn.Module):
         super().__init__()
         half = channels // 2
         self.views = net.graph.views
-        self.senders = net.graph.senders
-        self.attention = net.messages if isinstance(net.messages, AttentionMessages) else None
+        self.messages = net.messages
         weight = net.first.weight.detach()[:, :half]
         self.register_buffer("first_weight", weight.clone())
         self.register_buffer("first_bias", _bias(net.first).clone())
@@ -56,19 +54,10 @@ class _Net(nn.Module):
                 groups=self.views,
             )
         )
-        per_view = torch.chunk(_pad(h, self.pad), self.views, dim=1)
-        if self.attention is None:
-            received = [[per_view[u] for u in heard] for heard in self.senders]
-        else:
-            attended = self.attention(torch.chunk(h, self.views, dim=1))
-            received = [[_pad(maps, self.pad) for maps in heard] for heard in attended]
+        heard = self.messages(torch.chunk(h, self.views, dim=1), lambda maps: _pad(maps, self.pad))
         outputs = [
-            F.conv2d(
-                torch.cat([per_view[view], *maps], dim=1),
-                self.get_buffer(f"kernel{view}"),
-                self.get_buffer(f"bias{view}"),
-            )
-            for view, maps in enumerate(received)
+            F.conv2d(torch.cat(maps, dim=1), self.get_buffer(f"kernel{view}"), self.get_buffer(f"bias{view}"))
+            for view, maps in enumerate(heard)
         ]
         s, t = torch.cat(outputs, dim=0).chunk(2, dim=1)
         return s, t

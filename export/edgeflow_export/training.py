@@ -13,15 +13,17 @@ import torch
 from torch import nn
 
 from edgeflow import __version__
+from edgeflow.contracts.parts import RecordedPart
 from edgeflow.errors import CheckpointError
 from edgeflow_export.checkpoints import TrainedModel, flow_shape, load_checkpoint, save_checkpoint
 from edgeflow_export.datasets import Dataset, load_dataset, require_training_parts
 from edgeflow_export.extractors import build_extractor, extractor_identity, output_shape
 from edgeflow_export.feature_cache import FeatureStore, cache_features, default_cache_dir
 from edgeflow_export.flow_training import STATE_NAME as FLOW_STATE
-from edgeflow_export.flow_training import Standardisation, train_flow
+from edgeflow_export.flow_training import Standardisation, require_even_split, train_flow
 from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.normal_statistics import feature_statistics, pixel_statistics
+from edgeflow_export.processes import ALONE, Processes
 from edgeflow_export.progress import announce
 from edgeflow_export.recipe import Recipe, SelfSupervisedExtractor
 from edgeflow_export.selfsup import STATE_NAME as EXTRACTOR_STATE
@@ -40,8 +42,9 @@ def train(
     resume: bool = True,
     cache_dir: Path | None = None,
     progress: bool = True,
-    device: str = "cpu",
+    processes: Processes = ALONE,
     search_path: Sequence[Path] = (),
+    extractor_folder: Path | None = None,
 ) -> Path:
     """Train a recipe's model and write ``checkpoint.safetensors``.
 
@@ -53,7 +56,10 @@ def train(
         out: folder of the checkpoint and of the state files.
         resume: False to start anew, whatever lies in ``out``.
         cache_dir: folder of the feature cache; default ``default_cache_dir()``.
+        processes: those that train together; ``out`` must be a folder that all of them share.
         search_path: folders where a function extractor's module may lie.
+        extractor_folder: of a self-supervised extractor's state, which several flows may share; default
+            ``out``.
 
     Raises:
         DataError: unusable parts, non-finite features or loss.
@@ -61,29 +67,36 @@ def train(
         ConfigError: the extractor cannot be built.
         StorageError: too little room, or a folder that cannot be written.
     """
+    progress = progress and processes.first
     dataset = load_dataset(recipe)
     require_training_parts(dataset, recipe.training.batch)
+    require_even_split(recipe.training.batch, processes)
     fingerprint = _fingerprint(recipe, dataset, "extractor", "flow", "noise", "training")
     target = out / CHECKPOINT_NAME
     finished = _finished(target, fingerprint) if resume else None
     if finished is not None and finished.recipe == recipe:
         announce(f"{target}: training is finished, nothing to do", enabled=progress)
         return target
-    if not resume:
-        for name in (EXTRACTOR_STATE, FLOW_STATE):
-            (out / name).unlink(missing_ok=True)
+    extractor_folder = extractor_folder or out
+    if not resume and processes.first:
+        for state in (extractor_folder / EXTRACTOR_STATE, out / FLOW_STATE):
+            state.unlink(missing_ok=True)
+    processes.wait()
     run = _Run(
         recipe=recipe,
         dataset=dataset,
         out=out,
+        extractor_folder=extractor_folder,
         cache_dir=cache_dir or default_cache_dir(),
         progress=progress,
-        device=device,
+        processes=processes,
         search_path=search_path,
     )
     model = run.restate(finished) if finished is not None else run.train(fingerprint)
-    save_checkpoint(target, model)
-    (out / FLOW_STATE).unlink(missing_ok=True)  # the extractor's stays: another flow may be tried on it
+    if processes.first:
+        save_checkpoint(target, model)
+        (out / FLOW_STATE).unlink(missing_ok=True)  # the extractor's stays: another flow may be tried on it
+    processes.wait()
     announce(f"{target}: trained on {len(dataset.training)} normal parts", enabled=progress)
     return target
 
@@ -95,9 +108,10 @@ class _Run:
     recipe: Recipe
     dataset: Dataset
     out: Path
+    extractor_folder: Path
     cache_dir: Path
     progress: bool
-    device: str
+    processes: Processes
     search_path: Sequence[Path]
 
     def train(self, fingerprint: str) -> TrainedModel:
@@ -105,7 +119,10 @@ class _Run:
         recipe, image = self.recipe, self.recipe.image
         extractor = self._extractor()
         channels, _, _ = output_shape(extractor, image.height, image.width)
-        store = self._features(extractor)
+        store = self._features(extractor, self.dataset.training)
+        held_out = None
+        if recipe.training.early_stopping is not None:
+            held_out = self._features(extractor, self.dataset.validation)
         standardise = feature_statistics(store, recipe.training.standardise)
         flow, losses = train_flow(
             flow_shape(recipe, channels, len(self.dataset.views)),
@@ -115,8 +132,9 @@ class _Run:
             noise=recipe.noise,
             state_path=self.out / FLOW_STATE,
             fingerprint=fingerprint,
+            held_out=held_out,
             progress=self.progress,
-            device=self.device,
+            processes=self.processes,
         )
         module = InspectionModel(extractor, standardise.mean, standardise.std, flow).eval()
         provenance = {
@@ -131,7 +149,7 @@ class _Run:
         """A finished model under a recipe that differs only in what follows training."""
         store = None
         if self.recipe.scoring.pixel_statistics:
-            store = self._features(finished.module.extractor)
+            store = self._features(finished.module.extractor, self.dataset.training)
         return self._model(finished.module, store, finished.provenance)
 
     def _model(
@@ -153,26 +171,41 @@ class _Run:
         spec = self.recipe.extractor
         if not isinstance(spec, SelfSupervisedExtractor):
             return build_extractor(spec, pretrained=True, search_path=self.search_path)
-        return train_extractor(
-            spec,
-            self.dataset,
-            self.out,
-            fingerprint=_fingerprint(self.recipe, self.dataset, "extractor"),
-            seed=self.recipe.training.seed,
-            progress=self.progress,
-            device=self.device,
-        )
+        if not self.processes.first:
+            self.processes.wait()
+            extractor = build_extractor(spec, pretrained=False)
+        else:
+            extractor = train_extractor(
+                spec,
+                self.dataset,
+                self.extractor_folder,
+                fingerprint=_fingerprint(self.recipe, self.dataset, "extractor"),
+                seed=self.recipe.training.seed,
+                progress=self.progress,
+                device=self.processes.device,
+            )
+            self.processes.wait()
+        self.processes.receive(list(extractor.to(self.processes.device).state_dict().values()))
+        return extractor.to("cpu")
 
-    def _features(self, extractor: nn.Module) -> FeatureStore:
-        return cache_features(
-            self.dataset.training,
-            self.dataset,
-            extractor,
-            identity=extractor_identity(extractor, self.recipe.extractor),
-            folder=self.cache_dir,
-            progress=self.progress,
-            device=self.device,
-        )
+    def _features(self, extractor: nn.Module, parts: Sequence[RecordedPart]) -> FeatureStore:
+        """Features of all parts; every process computes its share, and finds the others' in the cache."""
+
+        def cached(share: Sequence[RecordedPart], *, progress: bool) -> FeatureStore:
+            return cache_features(
+                share,
+                self.dataset,
+                extractor,
+                identity=extractor_identity(extractor, self.recipe.extractor),
+                folder=self.cache_dir,
+                progress=progress,
+                device=self.processes.device,
+            )
+
+        if self.processes.count > 1:
+            cached(self.processes.share(parts), progress=self.progress)
+            self.processes.wait()
+        return cached(parts, progress=self.progress)
 
 
 def _finished(path: Path, fingerprint: str) -> TrainedModel | None:

@@ -141,7 +141,7 @@ def test_views_hear_exactly_their_senders() -> None:
     flow = small(5)
     features = torch.randn(1, 5, 6, 3, 3, dtype=torch.float64, requires_grad=True)
     condition = torch.zeros_like(features[:, :, :1])
-    log_scale, _ = flow.blocks[0].net1(torch.cat([features[:, :, :3], condition], dim=2))  # type: ignore[operator]
+    log_scale, _ = flow.blocks[0].net1(features[:, :, :3], condition)  # type: ignore[operator]
     for view, heard in enumerate(flow.shape.graph.senders):
         (gradient,) = torch.autograd.grad(log_scale[0, view].sum(), features, retain_graph=True)
         moved = {v for v in range(5) if gradient[0, v].abs().max() > 0}

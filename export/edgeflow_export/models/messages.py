@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +13,10 @@ from edgeflow_export.models.view_graph import ViewGraph
 __all__ = ["AttentionMessages", "ConvolutionMessages", "message_maps"]
 
 
+Prepare = Callable[[Tensor], Tensor]
+"""Hidden maps in the form that the receivers' convolutions take."""
+
+
 class ConvolutionMessages(nn.Module):
     """The sender's hidden maps as they are: the receiver's convolution is all there is."""
 
@@ -20,9 +24,10 @@ class ConvolutionMessages(nn.Module):
         super().__init__()
         self.senders = graph.senders
 
-    def forward(self, per_view: Sequence[Tensor]) -> list[list[Tensor]]:
-        """Hidden maps (B, hidden, H, W) of every view to those that each receiver gets."""
-        return [[per_view[sender] for sender in heard] for heard in self.senders]
+    def forward(self, per_view: Sequence[Tensor], prepare: Prepare) -> list[list[Tensor]]:
+        """Hidden maps (B, hidden, H, W) of every view to each receiver's own and those that it gets."""
+        prepared = [prepare(maps) for maps in per_view]
+        return [[prepared[v], *(prepared[u] for u in heard)] for v, heard in enumerate(self.senders)]
 
 
 class AttentionMessages(nn.Module):
@@ -44,16 +49,16 @@ class AttentionMessages(nn.Module):
             }
         )
 
-    def forward(self, per_view: Sequence[Tensor]) -> list[list[Tensor]]:
-        """Hidden maps (B, hidden, H, W) of every view to those that each receiver gets."""
+    def forward(self, per_view: Sequence[Tensor], prepare: Prepare) -> list[list[Tensor]]:
+        """Hidden maps (B, hidden, H, W) of every view to each receiver's own and those that it gets."""
         tokens = [maps.flatten(2).transpose(1, 2) for maps in per_view]
         received: list[list[Tensor]] = []
         for receiver, heard in enumerate(self.senders):
-            received.append([])
+            received.append([prepare(per_view[receiver])])
             for sender in heard:
                 query = tokens[receiver if self.cross else sender]
                 seen = self.edges[_edge(sender, receiver)](query, tokens[sender])
-                received[-1].append(seen.transpose(1, 2).reshape(per_view[sender].shape))
+                received[-1].append(prepare(seen.transpose(1, 2).reshape(per_view[sender].shape)))
         return received
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeflow.errors import ConfigError
+from edgeflow_export.models.convolution import Convolution, DirectConvolution, winograd
 from edgeflow_export.models.messages import message_maps
 from edgeflow_export.models.view_graph import ViewGraph
 
@@ -96,19 +97,25 @@ class CrossViewNet(nn.Module):
         weight = (kernels * factors.view(-1, 1, 1, 1, 1)).permute(1, 0, 2, 3, 4).flatten(1, 2)
         return weight, (biases * factors.view(-1, 1)).sum(0)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, V, C/2 [+1], H, W) to s and t, each (B, V, C/2, H, W)."""
-        h = F.relu(self.first(x.flatten(1, 2)))
-        per_view = h.chunk(self.graph.views, dim=1)
-        outputs = []
-        for view, received in enumerate(self.messages(per_view)):
-            weight, bias = self.merged(view)
-            gathered = torch.cat([per_view[view], *received], dim=1)
-            pad = weight.shape[-1] // 2
-            gathered = F.pad(gathered, (pad, pad, pad, pad), mode="replicate")
-            outputs.append(F.conv2d(gathered, weight, bias))
-        s, t = torch.stack(outputs, dim=1).chunk(2, dim=2)
+    def forward(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x (B, V, C/2, H, W) and condition (B, V, 1, H, W) to s and t, each (B, V, C/2, H, W)."""
+        convolution = self._convolution(x)
+        inputs = [x] if condition is None else [x, condition]
+        views = [maps.unbind(1) for maps in inputs]
+        prepared = [[convolution.prepare(maps) for maps in view] for view in zip(*views, strict=True)]
+        weights, biases = self.first.weight.chunk(len(prepared)), self.first.bias.chunk(len(prepared))
+        hidden = F.relu(convolution.convolve(prepared, weights, biases))
+        heard = self.messages(hidden.unbind(1), convolution.prepare)
+        weights, biases = zip(*map(self.merged, range(len(heard))), strict=True)
+        s, t = convolution.convolve(heard, weights, biases).chunk(2, dim=2)
         return s, t
+
+    def _convolution(self, x: Tensor) -> Convolution:
+        kernel = self.first.kernel_size[0]
+        mixed = torch.is_autocast_enabled(x.device.type)
+        if self.training and x.device.type == "cpu" and x.dtype == torch.float32 and not mixed:
+            return winograd(kernel, *x.shape[-2:])
+        return DirectConvolution(kernel)
 
 
 class CouplingBlock(nn.Module):
@@ -147,7 +154,8 @@ class CouplingBlock(nn.Module):
         return self._permute(torch.cat([x1, x2], dim=2), self.permutation.argsort(1))
 
     def _coefficients(self, net: CrossViewNet, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        s, t = net(x if condition is None else torch.cat([x, condition], dim=2))
+        s, t = net(x, condition)
+        s = s.to(x.dtype)  # under mixed precision only the products are short
         return self.clamp * CLAMP_FACTOR * torch.atan(s / self.clamp), t
 
     @staticmethod
