@@ -6,9 +6,8 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from edgeflow.contracts.manifest import (
     Thresholds,
 )
 from edgeflow.contracts.parity import relative_error
-from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics
+from edgeflow.contracts.scoring import FloatArray, PixelStatistics
 from edgeflow.errors import AccuracyError, ParityError
 from edgeflow.verification import verify_graph
 from edgeflow_export.bundle_writer import file_records, write_bundle
@@ -34,22 +33,20 @@ from edgeflow_export.calibrate import calibrate
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import Dataset, Images, iterate_images, load_images, require_training_parts
 from edgeflow_export.drafts import Draft, OnnxSource, draft_onnx
-from edgeflow_export.foreground import load_teacher
-from edgeflow_export.foreground_graph import BuiltForeground, build_foreground
+from edgeflow_export.export_job import ExportJob, Stage
+from edgeflow_export.foreground import MaskTeacher, load_teacher
+from edgeflow_export.foreground_export import distilled_head, export_foreground
 from edgeflow_export.golden import Expected, choose_golden, golden_files
 from edgeflow_export.graphs import FOREGROUND, MAPS
 from edgeflow_export.guard import Scored, compare
 from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.multiflow import nll_map
-from edgeflow_export.part_masks import part_masks
 from edgeflow_export.quantize import LEVELS
+from edgeflow_export.recipe import HEADED
 from edgeflow_export.rewrite import InferenceModel, rewrite
 from edgeflow_export.trial import Trial
 
-__all__ = ["Built", "Stage", "build_bundle"]
-
-Stage = Callable[[str], AbstractContextManager[None]]
-"""Shows the name of a step while the step runs."""
+__all__ = ["Built", "build_bundle"]
 
 STATISTICS_FILE = "scoring/pixel_statistics.npz"
 PARITY_PARTS = 2
@@ -83,33 +80,48 @@ def build_bundle(
     """
     require_training_parts(data, 1)
     with tempfile.TemporaryDirectory() as folder:
-        return _Build(model, data, stage, Path(folder), device).run(output)
+        teacher = load_teacher(model.recipe.foreground, device=device)
+        job = ExportJob(model=model, data=data, stage=stage, folder=Path(folder))
+        return _Build(job, teacher).run(output)
 
 
 class _Build:
     """One export, with all that its steps share."""
 
-    def __init__(self, model: TrainedModel, data: Dataset, stage: Stage, folder: Path, device: str) -> None:
-        self.model = model
-        self.data = data
-        self.stage = stage
-        self.folder = folder
-        self.spec = model.recipe.export
-        self.parts = (*data.validation, *data.test)
+    def __init__(self, job: ExportJob, teacher: MaskTeacher | None) -> None:
+        self.job = job
+        self.model, self.data, self.stage = job.model, job.data, job.stage
+        self.spec, self.parts = job.spec, job.parts
+        self.teacher = teacher
         self._torch_maps: dict[int, FloatArray] = {}
-        self.teacher = load_teacher(model.recipe.foreground, device=device)
 
     def run(self, output: Path) -> Built:
         source, expected = self._exported()
-        foreground = self._foreground(expected.shape[2:])
-        trial = self._trial(source, foreground)
         drafts = source.drafts(self.spec.backends, self.spec.precisions)
+        trial = Trial(
+            parts=self.parts,
+            data=self.data,
+            scoring=self.model.recipe.scoring.scoring(STATISTICS_FILE if self.job.statistics else None),
+            statistics=self.job.statistics,
+        )
         scored: dict[str, Scored] = {}
         errors: dict[str, float] = {}
         for draft in drafts:
             with self.stage(f"scoring {len(self.parts)} parts with {draft.id}"):
                 scored[draft.id] = trial.score(draft)
             errors[draft.id] = self._proven(draft, scored[draft.id].maps, expected)
+        foreground = None
+        if self.teacher is not None:
+            chosen, foreground = export_foreground(self.job, self.teacher, trial, scored[drafts[0].id])
+            trial = replace(
+                trial,
+                masks=None if foreground is None else chosen.masks,
+                distilled=chosen.kind == "distilled",
+            )
+            scored = {
+                name: trial.scored(got.maps, got.own_masks if trial.distilled else trial.masks, got.own_masks)
+                for name, got in scored.items()
+            }
         reference = scored[drafts[0].id]
         normal = len(self.data.validation)
         rate = self.model.recipe.thresholds.false_reject_rate
@@ -127,8 +139,8 @@ class _Build:
         with self.stage("recording golden parts"):
             golden, golden_content = self._golden(scored, thresholds)
             files |= golden_content
-        if self._statistics is not None:
-            files[STATISTICS_FILE] = _statistics_bytes(self._statistics)
+        if self.job.statistics is not None:
+            files[STATISTICS_FILE] = _statistics_bytes(self.job.statistics)
         recipe = self.model.recipe
         hidden = {"data": {"root"}, "foreground": {"weights", "masks"}}
         manifest = Manifest(
@@ -138,7 +150,11 @@ class _Build:
             views=self.data.views,
             preprocessing=self.data.preprocessing,
             graphs=tuple(
-                draft.entry(error=errors[draft.id], tolerance=self._replay_tolerance(draft))
+                draft.entry(
+                    error=errors[draft.id],
+                    tolerance=self._replay_tolerance(draft),
+                    with_mask=trial.distilled,
+                )
                 for draft in drafts
             ),
             foreground=foreground.entry if foreground is not None else None,
@@ -152,13 +168,15 @@ class _Build:
         )
         return _write_proven(output, manifest, files, self.stage)
 
-    @property
-    def _statistics(self) -> PixelStatistics | None:
-        return self.model.statistics if self.model.recipe.scoring.pixel_statistics else None
-
     def _exported(self) -> tuple[OnnxSource, FloatArray]:
         """The ONNX graph of the rewritten model, and what torch computes for the first parts."""
         size = self.data.preprocessing
+        if (
+            self.model.recipe.foreground.kind in HEADED
+            and self.model.module.mask_head is None
+            and self.teacher
+        ):
+            self.model.module.mask_head = distilled_head(self.job, self.teacher)
         with self.stage("rewriting the flow for inference"):
             inference = rewrite(self.model.module)
             first = iterate_images(self.parts[:PARITY_PARTS], self.data)
@@ -168,30 +186,7 @@ class _Build:
         outputs = (MAPS,) if inference.mask_head is None else (MAPS, FOREGROUND)
         shape = (len(self.model.views), size.height, size.width)
         with self.stage("exporting to ONNX"):
-            return draft_onnx(inference, shape, outputs, self.folder), expected
-
-    def _foreground(self, map_size: tuple[int, ...]) -> BuiltForeground | None:
-        kind = self.model.recipe.foreground.kind
-        if kind == "none":
-            return None
-        height, width = map_size
-        return build_foreground(
-            kind, self.teacher, self.data, self.spec, self.stage, self.folder, (height, width)
-        )
-
-    def _trial(self, source: OnnxSource, foreground: BuiltForeground | None) -> Trial:
-        masks: Masks | None = None
-        if foreground is not None and foreground.entry.kind != "distilled" and self.teacher is not None:
-            height, width = source.tensors.outputs[0].shape[1:]
-            with self.stage(f"foreground masks of {len(self.parts)} parts"):
-                masks = part_masks(self.parts, self.data, self.teacher, (height, width))
-        return Trial(
-            parts=self.parts,
-            data=self.data,
-            scoring=self.model.recipe.scoring.scoring(STATISTICS_FILE if self._statistics else None),
-            statistics=self._statistics,
-            masks=masks,
-        )
+            return draft_onnx(inference, shape, outputs, self.job.folder), expected
 
     def _int8(
         self,

@@ -23,7 +23,7 @@ from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import view_graph
-from edgeflow_export.recipe import Recipe
+from edgeflow_export.recipe import HEADED, Recipe
 
 __all__ = ["TrainedModel", "build_model", "flow_shape", "load_checkpoint", "save_checkpoint"]
 
@@ -66,7 +66,7 @@ def build_model(
     """The module of a recipe with untrained weights, in evaluation mode."""
     extractor = build_extractor(recipe.extractor, pretrained=False, search_path=search_path)
     flow = MultiFlow(flow_shape(recipe, channels, views))
-    mask_head = MaskHead(channels) if recipe.foreground.kind == "distilled" else None
+    mask_head = MaskHead(channels) if recipe.foreground.kind in HEADED else None
     shape: tuple[int, ...] = (channels,)
     if recipe.training.standardise == "position":
         shape = (views, *output_shape(extractor, recipe.image.height, recipe.image.width))

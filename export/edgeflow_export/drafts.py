@@ -31,16 +31,17 @@ class Draft:
     def id(self) -> str:
         return f"{self.backend}-{self.precision}"
 
-    def entry(self, *, error: float, tolerance: float) -> Graph:
+    def entry(self, *, error: float, tolerance: float, with_mask: bool = True) -> Graph:
         """The graph's entry in the manifest.
 
         Args:
+            with_mask: name the distilled foreground among the outputs, where the graph has one.
             error: largest relative error against torch.
             tolerance: what a replay on a box may deviate.
         """
         names = list(self.files)
         outputs = {tensor.name: tensor for tensor in self.tensors.outputs}
-        mask_output = outputs.get(FOREGROUND) if len(outputs) > 1 else None
+        mask_output = outputs.get(FOREGROUND) if with_mask and len(outputs) > 1 else None
         return Graph.model_validate(
             {
                 "backend": self.backend,

@@ -14,15 +14,16 @@ from edgeflow.contracts.manifest import Scoring, Thresholds
 from edgeflow.contracts.parts import RecordedPart
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics
 from edgeflow.errors import DataError, DeviceError
+from edgeflow_export.array_cache import default_cache_dir
 from edgeflow_export.calibrate import calibrate
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import Dataset, Images, iterate_images, load_dataset, require_test_parts
 from edgeflow_export.evaluation_report import EvaluationReport, ModelIdentity
-from edgeflow_export.foreground import MaskTeacher, load_teacher
+from edgeflow_export.foreground import HeadTeacher, MaskTeacher, load_teacher
 from edgeflow_export.ground_truth import Flags, GroundTruth, load_ground_truth
+from edgeflow_export.mask_cache import cache_masks
 from edgeflow_export.measuring import ScoredParts, measure, score_maps
 from edgeflow_export.model_source import ModelSource, load_model
-from edgeflow_export.part_masks import part_masks
 from edgeflow_export.progress import progress_bar
 
 __all__ = ["Evaluation", "MapFunction", "anomaly_maps", "evaluate", "torch_maps"]
@@ -76,7 +77,7 @@ def evaluate(
     line = _Line(
         dataset=dataset,
         maps_of=maps_of or torch_maps(model, device),
-        teacher=load_teacher(model.recipe.foreground, device=device),
+        teacher=_foreground(model, dataset, device),
         statistics=statistics,
         scoring=model.recipe.scoring.scoring("statistics" if statistics else None),
         progress=progress,
@@ -97,6 +98,13 @@ def evaluate(
     return Evaluation(report=report, dataset=dataset, truth=truth, scored=scored)
 
 
+def _foreground(model: TrainedModel, dataset: Dataset, device: str) -> MaskTeacher | None:
+    """The masks that scores are made with: a distilled head's own, otherwise the recipe's."""
+    if model.recipe.foreground.kind == "distilled" and model.module.mask_head is not None:
+        return HeadTeacher(model.module, dataset.preprocessing, device=device)
+    return load_teacher(model.recipe.foreground, device=device)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Line:
     """From parts to scores, the same for test parts and for those that thresholds come from."""
@@ -113,7 +121,9 @@ class _Line:
         foreground = None
         if self.teacher is not None:
             size = (maps.shape[2], maps.shape[3])
-            foreground = part_masks(parts, self.dataset, self.teacher, size, progress=self.progress)
+            foreground = cache_masks(
+                parts, self.dataset, self.teacher, size, folder=default_cache_dir(), progress=self.progress
+            )
         return score_maps(maps, self.scoring, self.statistics, foreground)
 
 

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import CheckpointError, ConfigError, DataError
 from edgeflow_export.feature_cache import FeatureStore
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
@@ -21,6 +22,7 @@ from edgeflow_export.resume import read_state, write_state
 
 __all__ = [
     "STATE_NAME",
+    "Batch",
     "Standardisation",
     "draw_noise",
     "epoch_batches",
@@ -47,6 +49,14 @@ class Standardisation:
         return Standardisation(mean=self.mean.to(device), std=self.std.to(device))
 
 
+class Batch(NamedTuple):
+    """Parts of one step: raw features (B, V, C, h, w), noise (B, 1, 1, h, w) and foreground (B, V, h, w)."""
+
+    features: Tensor
+    noise: Tensor | None
+    masks: Tensor | None
+
+
 def train_flow(
     shape: FlowShape,
     store: FeatureStore,
@@ -57,6 +67,7 @@ def train_flow(
     state_path: Path,
     fingerprint: str,
     held_out: FeatureStore | None = None,
+    masks: Masks | None = None,
     progress: bool = True,
     processes: Processes = ALONE,
 ) -> tuple[MultiFlow, list[float]]:
@@ -67,6 +78,7 @@ def train_flow(
 
     Args:
         held_out: normal parts that tell when to stop, where the recipe stops early.
+        masks: foreground uint8 (n, V, h, w) of the store's parts; background does not count in the loss.
 
     Returns:
         The flow in evaluation mode on the CPU, and the mean loss of every epoch.
@@ -85,7 +97,7 @@ def train_flow(
     with progress_bar(enabled=progress) as bar:
         task = bar.add_task("flow", total=spec.epochs, completed=len(work.losses), note="")
         while len(work.losses) < spec.epochs and not work.stagnant:
-            work.epoch(store)
+            work.epoch(store, masks)
             work.judge(held_out)
             if processes.first:
                 write_state(state_path, fingerprint, work.state())
@@ -134,27 +146,33 @@ class _Work:
             return False
         return len(self.held_out) - 1 - self.held_out.index(min(self.held_out)) >= patience
 
-    def epoch(self, store: FeatureStore) -> None:
+    def epoch(self, store: FeatureStore, masks: Masks | None) -> None:
         """One pass over the parts."""
         number, losses = len(self.losses), []
         share = self.processes.share(range(self.spec.batch))
-        for features, noise in epoch_batches(
-            store, self.noise, batch=self.spec.batch, seed=self.spec.seed, epoch=number, share=share
+        for batch in epoch_batches(
+            store,
+            self.noise,
+            batch=self.spec.batch,
+            seed=self.spec.seed,
+            epoch=number,
+            share=share,
+            masks=masks,
         ):
-            losses.append(self.processes.mean(self._step(features, noise)))
+            losses.append(self.processes.mean(self._step(batch)))
             _require_finite(losses[-1], number, self.spec)
         self.losses.append(sum(losses) / len(losses))
 
-    def _step(self, features: Tensor, noise: Tensor | None) -> float:
+    def _step(self, batch: Batch) -> float:
         device = self.processes.device
-        features, condition = self.standardise(features.to(device)), None
-        if noise is not None:
-            noise = noise.to(device)
+        features, condition = self.standardise(batch.features.to(device)), None
+        if batch.noise is not None:
+            noise = batch.noise.to(device)
             features = features + noise
             condition = (noise * self.noise.factor).expand(-1, features.shape[1], -1, -1, -1)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
             output = self.model(features, condition)
-        loss = nll_map(output).mean()
+        loss = nll_map(output, None if batch.masks is None else batch.masks.to(device)).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -229,8 +247,9 @@ def epoch_batches(
     seed: int,
     epoch: int,
     share: Sequence[int] | None = None,
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Shuffled batches of raw features (B, V, C, h, w) with their noise; the incomplete last is dropped.
+    masks: Masks | None = None,
+) -> Iterator[Batch]:
+    """Shuffled batches; the incomplete last is dropped.
 
     Args:
         share: which parts of every batch; default: all. Order and noise do not depend on it.
@@ -241,8 +260,12 @@ def epoch_batches(
     chosen = list(range(batch) if share is None else share)
     for start in range(0, len(order) - batch + 1, batch):
         drawn = draw_noise(noise, (batch, *store.shape[2:]), generator)
-        features = store.batch([order[start + index] for index in chosen])
-        yield features, None if drawn is None else drawn[chosen]
+        parts = [order[start + index] for index in chosen]
+        yield Batch(
+            features=store.batch(parts),
+            noise=None if drawn is None else drawn[chosen],
+            masks=None if masks is None else torch.from_numpy(masks[parts]),
+        )
 
 
 def draw_noise(

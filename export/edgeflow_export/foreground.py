@@ -17,11 +17,12 @@ from edgeflow.contracts.preprocess import prepare, prepare_mask
 from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import DataError
 from edgeflow_export.models.foreground_net import ForegroundNet
+from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.published_mvanet import published_mvanet
 from edgeflow_export.published import read_published
 from edgeflow_export.recipe import ForegroundSpec
 
-__all__ = ["FixedTeacher", "MaskTeacher", "NetworkTeacher", "RecordedTeacher", "load_teacher"]
+__all__ = ["FixedTeacher", "HeadTeacher", "MaskTeacher", "NetworkTeacher", "RecordedTeacher", "load_teacher"]
 
 Size = tuple[int, int]
 
@@ -54,6 +55,17 @@ class NetworkTeacher:
         self.spec = Preprocessing(height=size, width=size)
         self.identity = identity
         self._device = device
+
+    def at(self, size: int) -> NetworkTeacher:
+        """The same network on images of another size; a smaller one is looked at once."""
+        if size == self.spec.height:
+            return self
+        return NetworkTeacher(
+            self.network.plain(),
+            size,
+            identity=_text_hash(f"{size} once {self.identity}"),
+            device=self._device,
+        )
 
     def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
         network = self.network.to(self._device)
@@ -89,6 +101,25 @@ class RecordedTeacher:
         return np.stack([_read_mask(folder / f"{view.id}.png", view, size) for view in views])
 
 
+class HeadTeacher:
+    """The masks that a trained model's own head gives: not the truth, but what its bundle would use."""
+
+    def __init__(self, module: InspectionModel, spec: Preprocessing, *, device: str = "cpu") -> None:
+        self._module = module
+        self._spec = spec
+        self._device = device
+        digest = hashlib.sha256(spec.model_dump_json().encode())
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        self.identity = digest.hexdigest()
+
+    def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
+        inputs = np.stack([prepare(image, v, self._spec) for image, v in zip(images, views, strict=True)])
+        with torch.inference_mode():
+            outputs = self._module.to(self._device).outputs(torch.from_numpy(inputs).to(self._device))
+        return np.asarray(outputs[1].cpu().numpy() > 0, np.uint8)
+
+
 def load_teacher(spec: ForegroundSpec, *, device: str = "cpu") -> MaskTeacher | None:
     """The source of true masks of a recipe; None where every pixel counts.
 
@@ -98,7 +129,7 @@ def load_teacher(spec: ForegroundSpec, *, device: str = "cpu") -> MaskTeacher | 
     """
     if spec.kind == "none":
         return None
-    if spec.masks is not None:
+    if spec.masks is not None and spec.kind != "mvanet":
         if any(spec.masks.glob("*.png")):
             return FixedTeacher(spec.masks)
         if any(spec.masks.rglob("*.png")):
@@ -110,7 +141,7 @@ def load_teacher(spec: ForegroundSpec, *, device: str = "cpu") -> MaskTeacher | 
     if weights is None:
         raise DataError("foreground: neither weights nor masks are given")
     network = ForegroundNet(published_mvanet(read_published(weights)), augmentation=spec.augmented)
-    identity = hashlib.sha256(f"{spec.size} {spec.augmented} {_hash_of([weights])}".encode()).hexdigest()
+    identity = _text_hash(f"{spec.size} {spec.augmented} {_hash_of([weights])}")
     return NetworkTeacher(network, spec.size, identity=identity, device=device)
 
 
@@ -120,6 +151,10 @@ def _read_mask(path: Path, view: ViewSpec, size: Size) -> Masks:
     width, height = view.crop[2:] if view.crop is not None else drawn.shape[::-1]
     mask = prepare_mask(drawn, view, (height, width))
     return map_mask(stored_mask(mask.astype(np.uint8)), *size)
+
+
+def _text_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _hash_of(files: Sequence[Path]) -> str:

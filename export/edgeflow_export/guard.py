@@ -24,6 +24,7 @@ class Scored:
     Attributes:
         maps: (n, V, h, w), as the graph gives them.
         masks: foreground (n, V, h, w); None where every pixel counts.
+        own_masks: what a graph with a distilled head gave, whether used or not.
         views: raw view scores (n, V).
         parts: raw part scores (n,).
         defective: (n,), where the parts are labelled.
@@ -34,6 +35,7 @@ class Scored:
     views: FloatArray
     parts: FloatArray
     defective: npt.NDArray[np.bool_] | None
+    own_masks: Masks | None = None
 
 
 def compare(

@@ -33,6 +33,9 @@ __all__ = [
     "with_graph",
 ]
 
+HEADED = frozenset({"distilled", "auto"})
+"""Kinds of foreground for which a head is trained."""
+
 AUGMENTED_MULTIPLE = 512
 """Sides that MVANet takes at every scale of its test-time augmentation."""
 

@@ -14,18 +14,22 @@ from torch import nn
 
 from edgeflow import __version__
 from edgeflow.contracts.parts import RecordedPart
+from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import CheckpointError
 from edgeflow_export.checkpoints import TrainedModel, flow_shape, load_checkpoint, save_checkpoint
 from edgeflow_export.datasets import Dataset, load_dataset, require_training_parts
+from edgeflow_export.distillation import distil
 from edgeflow_export.extractors import build_extractor, extractor_identity, output_shape
 from edgeflow_export.feature_cache import FeatureStore, cache_features, default_cache_dir
 from edgeflow_export.flow_training import STATE_NAME as FLOW_STATE
 from edgeflow_export.flow_training import Standardisation, require_even_split, train_flow
+from edgeflow_export.foreground import load_teacher
+from edgeflow_export.mask_cache import cache_masks
 from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.normal_statistics import feature_statistics, pixel_statistics
 from edgeflow_export.processes import ALONE, Processes
 from edgeflow_export.progress import announce
-from edgeflow_export.recipe import Recipe, SelfSupervisedExtractor
+from edgeflow_export.recipe import HEADED, Recipe, SelfSupervisedExtractor
 from edgeflow_export.selfsup import STATE_NAME as EXTRACTOR_STATE
 from edgeflow_export.selfsup import train_extractor
 
@@ -71,7 +75,7 @@ def train(
     dataset = load_dataset(recipe)
     require_training_parts(dataset, recipe.training.batch)
     require_even_split(recipe.training.batch, processes)
-    fingerprint = _fingerprint(recipe, dataset, "extractor", "flow", "noise", "training")
+    fingerprint = _fingerprint(recipe, dataset, "extractor", "flow", "noise", "training", "foreground")
     target = out / CHECKPOINT_NAME
     finished = _finished(target, fingerprint) if resume else None
     if finished is not None and finished.recipe == recipe:
@@ -124,6 +128,7 @@ class _Run:
         if recipe.training.early_stopping is not None:
             held_out = self._features(extractor, self.dataset.validation)
         standardise = feature_statistics(store, recipe.training.standardise)
+        masks = self._masks(store)
         flow, losses = train_flow(
             flow_shape(recipe, channels, len(self.dataset.views)),
             store,
@@ -133,10 +138,14 @@ class _Run:
             state_path=self.out / FLOW_STATE,
             fingerprint=fingerprint,
             held_out=held_out,
+            masks=masks,
             progress=self.progress,
             processes=self.processes,
         )
-        module = InspectionModel(extractor, standardise.mean, standardise.std, flow).eval()
+        head = None
+        if masks is not None and recipe.foreground.kind in HEADED:
+            head = distil(store, standardise, masks, seed=recipe.training.seed, progress=self.progress)
+        module = InspectionModel(extractor, standardise.mean, standardise.std, flow, head).eval()
         provenance = {
             _FINGERPRINT: fingerprint,
             "trained_by": f"edgeflow {__version__}, torch {torch.__version__}",
@@ -187,6 +196,21 @@ class _Run:
             self.processes.wait()
         self.processes.receive(list(extractor.to(self.processes.device).state_dict().values()))
         return extractor.to("cpu")
+
+    def _masks(self, store: FeatureStore) -> Masks | None:
+        """Foreground masks of the training parts; None where every pixel counts."""
+        teacher = load_teacher(self.recipe.foreground, device=self.processes.device)
+        if teacher is None:
+            return None
+        size = (store.shape[2], store.shape[3])
+        return cache_masks(
+            self.dataset.training,
+            self.dataset,
+            teacher,
+            size,
+            folder=self.cache_dir,
+            progress=self.progress,
+        )
 
     def _features(self, extractor: nn.Module, parts: Sequence[RecordedPart]) -> FeatureStore:
         """Features of all parts; every process computes its share, and finds the others' in the cache."""

@@ -23,10 +23,15 @@ class ForegroundNet(nn.Module):
 
     def __init__(self, network: MVANet, *, augmentation: bool) -> None:
         super().__init__()
+        self._plain = (network,)  # not a module of its own: the same tensors would be there twice
         self.network = SixfoldAverage(network) if augmentation else network
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
         self.register_buffer("input_scale", 1 / (255 * std), persistent=False)
         self.register_buffer("input_offset", -mean / std, persistent=False)
+
+    def plain(self) -> ForegroundNet:
+        """The same network that looks once."""
+        return ForegroundNet(self._plain[0], augmentation=False).eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 images (N, S, S, 3), red first, to foreground logits (N, S, S)."""

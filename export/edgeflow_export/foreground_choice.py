@@ -1,0 +1,126 @@
+"""Which foreground a bundle gets: the kind that the recipe names, or the cheapest within its budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from edgeflow.contracts.manifest import Scoring
+from edgeflow.contracts.scoring import FloatArray, Masks, masked, part_score, view_scores
+from edgeflow.errors import AccuracyError
+from edgeflow_export.calibrate import threshold_of
+from edgeflow_export.distillation import intersection_over_union
+
+__all__ = ["Candidate", "Chosen", "Evidence", "choose_foreground", "fixed_from", "judged"]
+
+Kind = Literal["none", "fixed", "distilled", "mvanet"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What candidates are judged by.
+
+    Attributes:
+        maps: fp32 anomaly maps (n, V, h, w), standardised, without masks.
+        truth: the teacher's masks (n, V, h, w).
+        normal: how many of the parts, the first ones, are held-out normal parts.
+        rate: false-reject rate of the threshold.
+        min_iou: smallest mean agreement of masks.
+        max_flip_rate: largest share of parts whose verdict changes.
+    """
+
+    maps: FloatArray
+    truth: Masks
+    scoring: Scoring
+    normal: int
+    rate: float
+    min_iou: float
+    max_flip_rate: float
+
+    def scores(self, masks: Masks) -> FloatArray:
+        return part_score(view_scores(masked(self.maps, masks), self.scoring), self.scoring)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A foreground that could stand in for the teacher's.
+
+    Attributes:
+        size: side of MVANet's image; 0 for other kinds.
+        masks: of the evidence's parts (n, V, h, w); called only if no cheaper candidate will do.
+    """
+
+    kind: Kind
+    masks: Callable[[], Masks]
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} at {self.size}" if self.size else self.kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The foreground of a bundle, the masks that it gives, and what was measured."""
+
+    kind: Kind
+    size: int
+    masks: Masks
+    note: str
+
+
+def choose_foreground(candidates: Iterator[Candidate], evidence: Evidence) -> Chosen:
+    """The first candidate within the budgets; the last one is the teacher itself and always is."""
+    passed_over: list[str] = []
+    for candidate in candidates:
+        masks = candidate.masks()
+        iou, flips = _compared(masks, evidence)
+        figures = f"{candidate.name}: IoU {iou:.3f}, {flips} of {len(masks)} verdicts changed"
+        if _fits(iou, flips, evidence):
+            note = "; over budget: ".join([f"auto chose {figures}", *passed_over])
+            return Chosen(kind=candidate.kind, size=candidate.size, masks=masks, note=note)
+        passed_over.append(figures)
+    raise AccuracyError(
+        "foreground: no kind keeps masks and verdicts within foreground.min_iou and export.max_flip_rate; "
+        "widen them, or name a kind",
+        problems=passed_over,
+    )
+
+
+def judged(candidate: Candidate, evidence: Evidence) -> Chosen:
+    """A kind that the recipe names, measured against the teacher's masks.
+
+    Raises:
+        AccuracyError: it is over the recipe's budgets.
+    """
+    masks = candidate.masks()
+    iou, flips = _compared(masks, evidence)
+    figures = f"{candidate.name}: IoU {iou:.3f}, {flips} of {len(masks)} verdicts changed"
+    if not _fits(iou, flips, evidence):
+        raise AccuracyError(
+            f"foreground {figures} against the masks that it stands in for; allowed: foreground.min_iou "
+            f"{evidence.min_iou:g}, export.max_flip_rate {evidence.max_flip_rate:g}; choose kind: mvanet, or "
+            "widen them"
+        )
+    return Chosen(kind=candidate.kind, size=candidate.size, masks=masks, note=figures)
+
+
+def fixed_from(masks: Masks) -> Masks:
+    """One mask per view (V, h, w): foreground where it is so in at least half of the parts (n, V, h, w)."""
+    return np.asarray(2 * masks.sum(0, dtype=np.int64) >= len(masks), np.uint8)
+
+
+def _compared(masks: Masks, evidence: Evidence) -> tuple[float, int]:
+    """Mean agreement with the teacher's masks, and verdicts changed at the teacher's threshold."""
+    true_scores = evidence.scores(evidence.truth)
+    threshold = threshold_of(true_scores[: evidence.normal], evidence.rate)
+    changed = (evidence.scores(masks) > threshold) != (true_scores > threshold)
+    return float(intersection_over_union(masks, evidence.truth).mean()), int(changed.sum())
+
+
+def _fits(iou: float, flips: int, evidence: Evidence) -> bool:
+    allowed = max(1, evidence.max_flip_rate * len(evidence.truth))
+    return iou >= evidence.min_iou and flips <= allowed

@@ -1,0 +1,108 @@
+"""Foregrounds from recipe to bundle: fixed, distilled and chosen by itself; scores count no background."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from edgeflow.backends.table import make_scorer
+from edgeflow.bundle import Bundle
+from edgeflow.contracts.images import read_image
+from edgeflow.contracts.parts import find_parts
+from edgeflow.contracts.scoring import masked, standardise, view_scores
+from edgeflow.errors import AccuracyError
+from edgeflow.verification import verify_graph
+from edgeflow_export.build import build_bundle
+from edgeflow_export.checkpoints import load_checkpoint
+from edgeflow_export.datasets import load_dataset
+from edgeflow_export.recipe import load_recipe
+from edgeflow_export.training import train
+from support.tiny import VIEWS, TinyProduct, tests_on_path
+
+
+@contextmanager
+def silent(_name: str) -> Iterator[None]:
+    yield
+
+
+def write_masks(folder: Path, parts: Path) -> None:
+    """The left two thirds of every view are foreground."""
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:, :42] = 255
+    for part in find_parts(parts, class_name="disc"):
+        (folder / part.part_id).mkdir(parents=True)
+        for view in VIEWS:
+            Image.fromarray(mask).save(folder / part.part_id / f"{view}.png")
+
+
+def export(tiny: TinyProduct, folder: Path, foreground: dict[str, object]) -> Path:
+    document = yaml.safe_load(tiny.recipe.read_text())
+    document["foreground"] = foreground
+    document["export"] |= {"precisions": ["fp32"], "backends": ["openvino"]}
+    document["training"] |= {"epochs": 2}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(document))
+    recipe = load_recipe(folder / "recipe.yaml")
+    with tests_on_path():
+        checkpoint = train(recipe, folder / "run", cache_dir=folder / "cache", progress=False)
+        build_bundle(load_checkpoint(checkpoint), load_dataset(recipe), folder / "disc.bundle", silent)
+    return folder / "disc.bundle"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_distilled_head_learns_its_masks_and_the_box_scores_with_them(
+    tiny: TinyProduct, tmp_path: Path
+) -> None:
+    write_masks(tmp_path / "masks", tiny.parts)
+    path = export(tiny, tmp_path, {"kind": "distilled", "masks": str(tmp_path / "masks")})
+    with Bundle.open(path) as bundle:
+        assert bundle.manifest.foreground is not None
+        assert bundle.manifest.foreground.kind == "distilled"
+        (check, *_) = verify_graph(bundle, bundle.manifest.graphs[0])
+        assert check.mask_difference == 0
+        scorer = make_scorer(bundle, backend="openvino", precision="fp32")
+        part = find_parts(tiny.parts, class_name="disc")[0]
+        scores = scorer.score({view: read_image(file) for view, file in part.images.items()})
+        statistics, scoring = bundle.statistics(), bundle.manifest.scoring
+    assert scores.masks is not None
+    assert scores.masks[:, :, :4].mean() > 0.95
+    assert scores.masks[:, :, 6:].mean() < 0.05
+    expected = view_scores(masked(standardise(scores.raw_maps, statistics), scores.masks), scoring)
+    np.testing.assert_array_equal(list(scores.views.values()), expected)
+
+
+def test_auto_takes_the_cheapest_kind_within_budget_and_writes_down_why(
+    tiny: TinyProduct, tmp_path: Path
+) -> None:
+    write_masks(tmp_path / "masks", tiny.parts)
+    # The masks are the same for all parts, and leave out a third of each view.
+    path = export(tiny, tmp_path, {"kind": "fixed", "masks": str(tmp_path / "masks")})
+    with Bundle.open(path) as bundle:
+        foreground = bundle.manifest.foreground
+        assert foreground is not None
+        assert foreground.kind == "fixed"
+        assert "IoU 1.000" in foreground.note
+        masks = bundle.fixed_masks()
+    assert masks.shape == (3, 8, 8)
+    assert masks[:, :, :5].all()
+    assert not masks[:, :, 6:].any()
+
+
+def test_kind_that_is_over_budget_is_refused_with_its_figures(tiny: TinyProduct, tmp_path: Path) -> None:
+    write_masks(tmp_path / "masks", tiny.parts)
+    for index, folder in enumerate(sorted((tmp_path / "masks").rglob("S*"))):
+        if index % 2:  # every second part lies on the other side
+            for file in folder.glob("*.png"):
+                Image.fromarray(np.asarray(Image.open(file))[:, ::-1]).save(file)
+    with pytest.raises(AccuracyError, match=r"foreground fixed: IoU 0\.\d+.*min_iou"):
+        export(tiny, tmp_path, {"kind": "fixed", "masks": str(tmp_path / "masks")})
+    assert not (tmp_path / "disc.bundle").exists()
