@@ -14,15 +14,16 @@ from edgeflow.contracts.manifest import Scoring, Thresholds
 from edgeflow.contracts.parts import RecordedPart
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics
 from edgeflow.errors import DataError, DeviceError
+from edgeflow_export.array_cache import default_cache_dir
 from edgeflow_export.calibrate import calibrate
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import Dataset, Images, iterate_images, load_dataset, require_test_parts
 from edgeflow_export.evaluation_report import EvaluationReport, ModelIdentity
 from edgeflow_export.foreground import MaskTeacher, load_teacher
 from edgeflow_export.ground_truth import Flags, GroundTruth, load_ground_truth
+from edgeflow_export.mask_cache import cache_masks
 from edgeflow_export.measuring import ScoredParts, measure, score_maps
 from edgeflow_export.model_source import ModelSource, load_model
-from edgeflow_export.part_masks import part_masks
 from edgeflow_export.progress import progress_bar
 
 __all__ = ["Evaluation", "MapFunction", "anomaly_maps", "evaluate", "torch_maps"]
@@ -54,6 +55,7 @@ def evaluate(
     progress: bool = True,
     device: str = "cpu",
     search_path: Sequence[Path] = (),
+    cache_dir: Path | None = None,
 ) -> Evaluation:
     """Evaluate a checkpoint on the test parts of its recipe.
 
@@ -62,10 +64,13 @@ def evaluate(
         maps_of: another form of the same model, such as an INT8 graph; default: torch.
         device: torch device of the default, and of the foreground.
         search_path: folders where an extractor function's module may lie.
+        cache_dir: folder of the cache for foreground masks; default ``default_cache_dir()``.
 
     Raises:
         UsageError: a checkpoint or a recipe that cannot be read or that does not fit.
-        DataError: no test parts, other views than the model's, or unfit masks and unreadable files.
+        DataError: no test parts, other views than the model's, unfit masks,
+            unreadable files, or a view without foreground.
+        StorageError: the cache cannot be written.
         DeviceError: the torch device is not there.
     """
     model = load_model(replace(source, checkpoint=checkpoint), search_path=search_path)
@@ -79,6 +84,7 @@ def evaluate(
         teacher=load_teacher(model.recipe.foreground, device=device),
         statistics=statistics,
         scoring=model.recipe.scoring.scoring("statistics" if statistics else None),
+        cache_dir=cache_dir or default_cache_dir(),
         progress=progress,
     )
     truth = load_ground_truth(dataset, MASK_SIZE)
@@ -106,6 +112,7 @@ class _Line:
     teacher: MaskTeacher | None
     statistics: PixelStatistics | None
     scoring: Scoring
+    cache_dir: Path
     progress: bool
 
     def score(self, parts: Sequence[RecordedPart], what: str) -> ScoredParts:
@@ -113,7 +120,9 @@ class _Line:
         foreground = None
         if self.teacher is not None:
             size = (maps.shape[2], maps.shape[3])
-            foreground = part_masks(parts, self.dataset, self.teacher, size, progress=self.progress)
+            foreground = cache_masks(
+                parts, self.dataset, self.teacher, size, folder=self.cache_dir, progress=self.progress
+            )
         return score_maps(maps, self.scoring, self.statistics, foreground)
 
 
