@@ -55,6 +55,7 @@ def evaluate(
     progress: bool = True,
     device: str = "cpu",
     search_path: Sequence[Path] = (),
+    cache_dir: Path | None = None,
 ) -> Evaluation:
     """Evaluate a checkpoint on the test parts of its recipe.
 
@@ -63,10 +64,13 @@ def evaluate(
         maps_of: another form of the same model, such as an INT8 graph; default: torch.
         device: torch device of the default, and of the foreground.
         search_path: folders where an extractor function's module may lie.
+        cache_dir: folder of the cache for foreground masks; default ``default_cache_dir()``.
 
     Raises:
         UsageError: a checkpoint or a recipe that cannot be read or that does not fit.
-        DataError: no test parts, other views than the model's, or unfit masks and unreadable files.
+        DataError: no test parts, other views than the model's, unfit masks,
+            unreadable files, or a view without foreground.
+        StorageError: the cache cannot be written.
         DeviceError: the torch device is not there.
     """
     model = load_model(replace(source, checkpoint=checkpoint), search_path=search_path)
@@ -80,6 +84,7 @@ def evaluate(
         teacher=_foreground(model, dataset, device),
         statistics=statistics,
         scoring=model.recipe.scoring.scoring("statistics" if statistics else None),
+        cache_dir=cache_dir or default_cache_dir(),
         progress=progress,
     )
     truth = load_ground_truth(dataset, MASK_SIZE)
@@ -114,6 +119,7 @@ class _Line:
     teacher: MaskTeacher | None
     statistics: PixelStatistics | None
     scoring: Scoring
+    cache_dir: Path
     progress: bool
 
     def score(self, parts: Sequence[RecordedPart], what: str) -> ScoredParts:
@@ -122,7 +128,7 @@ class _Line:
         if self.teacher is not None:
             size = (maps.shape[2], maps.shape[3])
             foreground = cache_masks(
-                parts, self.dataset, self.teacher, size, folder=default_cache_dir(), progress=self.progress
+                parts, self.dataset, self.teacher, size, folder=self.cache_dir, progress=self.progress
             )
         return score_maps(maps, self.scoring, self.statistics, foreground)
 

@@ -153,7 +153,7 @@ def report_table(report: EvaluationReport) -> Table:
 
 def comparison_table(comparison: Comparison) -> Table:
     """Several reports for a terminal, as in the paper's tables."""
-    table = Table("", title_justify="left", caption=LEGEND, caption_justify="left")
+    table = Table("")
     for figure in FIGURES:
         table.add_column(figure, justify="right")
     for group in comparison.groups:
@@ -227,6 +227,7 @@ def _print_comparison(comparison: Comparison, folders: Sequence[Path]) -> None:
     console = Console(highlight=False)
     if comparison.reports:
         console.print(comparison_table(comparison))
+        console.print(f"[dim]{LEGEND}[/dim]", soft_wrap=True)
         console.print(f"written: {', '.join(map(str, folders))}", markup=False, soft_wrap=True)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
+from edgeflow.contracts.images import image_size
 from edgeflow.contracts.parts import RecordedPart
 from edgeflow.errors import DataError
 from edgeflow_export.datasets import Dataset, Masks, ahead, load_masks
@@ -85,13 +85,12 @@ def _problems(part: RecordedPart, dataset: Dataset) -> list[str]:
             continue
         try:
             # Only headers are read: there may be thousands.
-            with Image.open(mask) as truth, Image.open(part.images[view]) as image:
-                sizes = truth.size, image.size
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as cause:
-            problems.append(f"part {part.part_id}, view {view}: {cause}")
+            sizes = image_size(mask), image_size(part.images[view])
+        except DataError as cause:
+            problems.append(f"part {part.part_id}, view {view}: {cause.message}")
             continue
         if sizes[0] != sizes[1]:
-            (w, h), (width, height) = sizes
+            (h, w), (height, width) = sizes
             problems.append(
                 f"part {part.part_id}, view {view}: mask {mask} is {w}x{h}, "
                 f"its image {part.images[view]} is {width}x{height}"

@@ -128,7 +128,7 @@ def test_pixels_outside_the_foreground_count_as_zero(tiny: TinyProduct, tmp_path
     (tmp_path / "recipe.yaml").write_text(text)
     source = ModelSource(recipe=load_recipe(tmp_path / "recipe.yaml"))
     everything = evaluate(tiny.checkpoint, progress=False)
-    evaluation = evaluate(tiny.checkpoint, source=source, progress=False)
+    evaluation = evaluate(tiny.checkpoint, source=source, progress=False, cache_dir=tmp_path / "cache")
     maps = evaluation.scored.maps
     assert (maps[:, 1, :, 4:] == 0).all()
     assert (maps[:, 1, :, :4] == everything.scored.maps[:, 1, :, :4]).all()
@@ -166,3 +166,14 @@ def test_official_file_is_evaluated_with_the_published_scores(tiny: TinyProduct,
     assert report.part_auroc is not None
     assert report.thresholds is not None
     assert set(report.thresholds.views) == set(VIEWS)
+
+
+def test_part_without_foreground_is_named(tiny: TinyProduct, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    for view in VIEWS:
+        Image.fromarray(np.zeros((SIZE, SIZE), np.uint8)).save(tmp_path / "masks" / f"{view}.png")
+    text = tiny.recipe.read_text() + "foreground: {kind: fixed, masks: masks}\n"
+    (tmp_path / "recipe.yaml").write_text(text)
+    source = ModelSource(recipe=load_recipe(tmp_path / "recipe.yaml"))
+    with pytest.raises(DataError, match=r"part OK/S0031, view C1: a part without foreground"):
+        evaluate(tiny.checkpoint, source=source, progress=False, cache_dir=tmp_path / "cache")

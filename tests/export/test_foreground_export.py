@@ -23,7 +23,8 @@ from edgeflow_export.checkpoints import load_checkpoint
 from edgeflow_export.datasets import load_dataset
 from edgeflow_export.recipe import load_recipe
 from edgeflow_export.training import train
-from support.tiny import VIEWS, TinyProduct, tests_on_path
+from support import tiny as product
+from support.tiny import VIEWS, TinyProduct
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def export(tiny: TinyProduct, folder: Path, foreground: dict[str, object]) -> Pa
     document["training"] |= {"epochs": 2}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(document))
     recipe = load_recipe(folder / "recipe.yaml")
-    with tests_on_path():
+    with product.tests_on_path():
         checkpoint = train(recipe, folder / "run", cache_dir=folder / "cache", progress=False)
         build_bundle(load_checkpoint(checkpoint), load_dataset(recipe), folder / "disc.bundle", silent)
     return folder / "disc.bundle"
