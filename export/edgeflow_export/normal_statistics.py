@@ -29,14 +29,16 @@ def feature_statistics(store: FeatureStore, mode: Literal["none", "channel", "po
         mode: ``channel`` over all parts, views and pixels; ``position`` over the parts alone.
 
     Raises:
-        DataError: the features do not vary at all.
+        DataError: features that are not finite, or do not vary at all.
     """
     shape = (1, store.shape[1], 1, 1)
     if mode == "none":
         return Standardisation(mean=torch.zeros(shape), std=torch.ones(shape))
     total = torch.zeros(store.shape, dtype=torch.float64)
     squares = torch.zeros(store.shape, dtype=torch.float64)
-    for features in store:
+    for path, features in zip(store.paths, store, strict=True):
+        if not torch.isfinite(features).all():
+            raise DataError(f"{path}: these cached features are not finite; delete the file and train again")
         total += features
         squares += features.double().square()
     mean, square = total / len(store), squares / len(store)
