@@ -16,7 +16,7 @@ __all__ = ["IR_OPERATIONS", "inspect_ir"]
 
 MAX_OPERATIONS = 10_000
 """Without constants."""
-MAX_ELEMENTS = 2_000_000
+MAX_ELEMENTS = 1_000_000
 MAX_DEPTH = 64
 
 # No control flow, state, randomness, text or data-dependent shape.
@@ -84,9 +84,7 @@ class _Walk:
         if self._elements == 1 and name != "net":
             raise _RefusedError("is not an OpenVINO graph")
         if self._depth > MAX_DEPTH or self._elements > MAX_ELEMENTS:
-            raise _RefusedError(
-                f"is nested deeper than {MAX_DEPTH}, or has more than {MAX_ELEMENTS} elements"
-            )
+            raise _RefusedError(f"has more than {MAX_ELEMENTS} elements, or {MAX_DEPTH} in one another")
         if name in _INNER_GRAPHS:
             raise _RefusedError("has a graph inside an operation (a loop or branch)")
         if name == "layer":
@@ -111,8 +109,8 @@ class _Walk:
         if "offset" not in attributes:
             return
         try:
-            end = int(attributes["offset"]) + int(attributes.get("size", ""))
+            offset, size = int(attributes["offset"]), int(attributes.get("size", ""))
         except ValueError:
-            end = -1
-        if not 0 <= end <= self._weights_bytes or attributes["offset"].startswith("-"):
+            offset = size = -1
+        if offset < 0 or size < 0 or offset + size > self._weights_bytes:
             raise _RefusedError("names weights that the bundle does not carry")

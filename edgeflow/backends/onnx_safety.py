@@ -16,7 +16,8 @@ from edgeflow.errors import IntegrityError
 __all__ = ["ONNX_OPERATORS", "inspect_onnx"]
 
 MAX_OPERATORS = 10_000
-MAX_FIELDS = 2_000_000
+MAX_FIELDS = 500_000
+"""MVANet has 36,000; what is walked is bounded in time by this."""
 
 # No control flow, randomness, text, sequences or data-dependent shape.
 ONNX_OPERATORS = frozenset(

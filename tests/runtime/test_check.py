@@ -13,14 +13,16 @@ import pytest
 from PIL import Image
 
 from edgeflow.check import Finding, Report, check_box
+from edgeflow.keys import new_key, read_private_key, sign_bundle
 
 NULL_DEVICE = "/dev/null"  # a character device that everyone may read and write, as a camera is
 
 
-def write_bundle(path: Path, views: tuple[str, ...]) -> None:
-    """A bundle whose files are what its manifest says, around a graph that is none."""
+def write_bundle(path: Path, views: tuple[str, ...], graph_text: str = "<net/>") -> None:
+    """A bundle whose files are what its manifest says, around a graph that computes nothing."""
     scale = {"centre": 0.0, "threshold": 1.0}
-    names = {"model.xml", "maps.npz", *(f"{view}.png" for view in views)}
+    files = {name: name.encode() for name in ("maps.npz", *(f"{view}.png" for view in views))}
+    files["model.xml"] = graph_text.encode()
     tensors = {
         "input": {"name": "images", "dtype": "uint8", "shape": [len(views), 8, 8, 3]},
         "output": {"name": "maps", "dtype": "float32", "shape": [len(views), 2, 2]},
@@ -43,13 +45,14 @@ def write_bundle(path: Path, views: tuple[str, ...]) -> None:
         "recipe": {},
         "provenance": {},
         "files": {
-            name: {"sha256": hashlib.sha256(name.encode()).hexdigest(), "size": len(name)} for name in names
+            name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+            for name, data in files.items()
         },
     }  # fmt: skip
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("manifest.json", json.dumps(manifest))
-        for name in names:
-            archive.writestr(name, name)
+        for name, data in files.items():
+            archive.writestr(name, data)
 
 
 @pytest.fixture
@@ -168,7 +171,7 @@ def test_a_box_file_that_cannot_be_used_gives_a_finding_per_problem(box: Path) -
 
 def test_an_altered_bundle_is_found(box: Path) -> None:
     bundle = box.parent / "current.bundle"
-    bundle.write_bytes(bundle.read_bytes().replace(b"model.xmlPK", b"model.xmIPK", 1))
+    bundle.write_bytes(bundle.read_bytes().replace(b"<net/>PK", b"<nut/>PK", 1))
     assert "model.xml" in only(check_box(box), "failed")
 
 
@@ -266,3 +269,20 @@ def test_findings_are_plain_values() -> None:
     finding = Finding(name="a", state="warning", text="b")
     assert Report(findings=(finding,)).ok
     assert not Report(findings=(finding, Finding(name="a", state="failed", text="b"))).ok
+
+
+def test_a_bundle_that_the_box_does_not_trust_is_refused(box: Path) -> None:
+    pair = new_key(box.parent / "line", None)
+    text = only(check_box(box, (f"trust.keys=[{pair.public.name}]",)), "failed")
+    assert "bundle: " in text
+    assert f"not signed, and this box runs only what was signed by {pair.id}" in text
+    sign_bundle(box.parent / "current.bundle", read_private_key(pair.private, None))
+    assert check_box(box, (f"trust.keys=[{pair.public.name}]",)).ok
+    assert not (box.parent / "state").exists()
+
+
+def test_a_graph_that_does_more_than_compute_is_refused(box: Path) -> None:
+    loop = '<net><layers><layer type="Loop" version="opset5"/></layers></net>'
+    write_bundle(box.parent / "current.bundle", ("top", "left"), loop)
+    text = only(check_box(box), "failed")
+    assert "bundle: model.xml: uses the operation 'Loop', which is not allowed" in text

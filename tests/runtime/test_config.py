@@ -266,3 +266,29 @@ def test_topics_and_client_id_come_from_the_station_unless_given(tmp_path: Path)
 def test_addresses_of_both_kinds_are_hosts() -> None:
     for host in ("broker", "broker.plant1.example", "10.0.0.1", "::1", "fe80::1%eth0"):
         assert MqttConfig(host=host).host == host
+
+
+def test_trust_section_names_files_beside_the_box_file(tmp_path: Path) -> None:
+    trust = "outbox: {path: state/outbox.db}\ntrust: {keys: [line.pub.pem], device_class: n100}\n"
+    config = box(tmp_path, ("outbox: {path: outbox.db}\n", trust))
+    assert config.trust is not None
+    assert config.trust.keys == (tmp_path / "line.pub.pem",)
+    assert config.trust.installed == tmp_path / "state" / "installed.json"
+    assert not config.trust.allow_older
+    assert box(tmp_path).trust is None
+
+
+@pytest.mark.parametrize(
+    ("trust", "sentence"),
+    [
+        ("{keys: []}", "trust.keys (line 13): needs at least 1 entry"),
+        ("{keys: line.pub.pem}", "trust.keys (line 13): expected a list"),
+        ("{device_class: N 100}", "trust.device_class (line 13): expected a name of up to 64 lower-case"),
+        ("{key: [a]}", "trust.key (line 13): unknown key; did you mean 'keys'?"),
+    ],
+)
+def test_trust_section_that_would_trust_by_mistake_is_refused(
+    tmp_path: Path, trust: str, sentence: str
+) -> None:
+    (found,) = problems(tmp_path, ("outbox:", f"trust: {trust}\noutbox:"))
+    assert found.startswith(sentence)

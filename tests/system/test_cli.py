@@ -15,6 +15,7 @@ import pytest
 
 import edgeflow
 from edgeflow.cli import cli
+from edgeflow.keys_cli import keys
 from support.bundles import manifest_of, rewritten
 from support.tiny import HERE, TinyProduct, write_recipe
 
@@ -44,9 +45,14 @@ def test_version_and_help() -> None:
     assert all(name in shown for name in cli.commands)
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+COMMANDS = {name: command for name, command in cli.commands.items() if command is not keys} | {
+    f"keys {name}": command for name, command in keys.commands.items()
+}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_json_and_says_what_it_does(name: str) -> None:
-    command = cli.commands[name]
+    command = COMMANDS[name]
     assert command.help
     assert "json_output" in {parameter.name for parameter in command.params}
 

@@ -1,0 +1,100 @@
+"""A whole bundle in a moment: two views, a graph that averages colours, golden parts computed by NumPy."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from onnx import TensorProto, helper
+from PIL import Image
+
+from edgeflow.contracts.manifest import SCHEMA_VERSION, Manifest
+from edgeflow_export.bundle_writer import file_records, write_bundle
+
+VIEWS = ("top", "left")
+SIDE = 8
+
+
+def colour_mean(*extra: onnx.NodeProto) -> onnx.ModelProto:
+    """uint8 (V, 8, 8, 3) to the mean of its colours, float32 (V, 8, 8)."""
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats", "axes"], ["maps"], keepdims=0),
+        *extra,
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "mean",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, [len(VIEWS), SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, [len(VIEWS), SIDE, SIDE])],
+        [helper.make_tensor("axes", TensorProto.INT64, [1], [3])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def small_bundle(
+    path: Path, *, model: bytes | None = None, signer: Ed25519PrivateKey | None = None, **fields: Any
+) -> Path:
+    """Write the bundle; ``fields`` replace those of the manifest."""
+    rng = np.random.default_rng(1)
+    images = {view: rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8) for view in VIEWS}
+    maps = np.stack([image.astype(np.float32).mean(axis=-1) for image in images.values()])
+    files = {"mean.onnx": model or colour_mean().SerializeToString(), "golden/maps.npz": _npz(maps)}
+    files |= {f"golden/{view}.png": _png(image) for view, image in images.items()}
+    scale = {"centre": 0.0, "threshold": 1000.0}
+    shape = [len(VIEWS), SIDE, SIDE]
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "name": "bracket",
+        "created_by": "a test",
+        "views": [{"id": view} for view in VIEWS],
+        "preprocessing": {"height": SIDE, "width": SIDE},
+        "graphs": [
+            {
+                "backend": "onnxruntime",
+                "precision": "fp32",
+                "model": "mean.onnx",
+                "input": {"name": "images", "dtype": "uint8", "shape": [*shape, 3]},
+                "output": {"name": "maps", "dtype": "float32", "shape": shape},
+                "measured_error": 0.0,
+                "tolerance": 1e-4,
+            }
+        ],
+        "scoring": {},
+        "thresholds": {
+            "part": scale,
+            "views": dict.fromkeys(VIEWS, scale),
+            "false_reject_rate": 0.01,
+            "normal_parts": 9,
+        },
+        "golden": [
+            {
+                "part_id": "p1",
+                "images": {v: f"golden/{v}.png" for v in VIEWS},
+                "expected": "golden/maps.npz",
+            }
+        ],
+        "recipe": {},
+        "provenance": {},
+        "files": {name: record.model_dump() for name, record in file_records(files).items()},
+    }
+    manifest = Manifest.model_validate_json(json.dumps(document | fields))
+    write_bundle(path, manifest, files, signer=signer)
+    return path
+
+
+def _png(image: np.ndarray[Any, Any]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _npz(maps: np.ndarray[Any, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, maps=maps, part=np.float32(maps.max(axis=(1, 2)).mean()))
+    return buffer.getvalue()
