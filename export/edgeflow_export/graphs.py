@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 import openvino as ov
 import torch
+from onnxscript import optimizer
 from torch import nn
 
 from edgeflow.contracts.manifest import Tensor
@@ -75,18 +76,22 @@ def export_onnx(model: nn.Module, shape: tuple[int, int, int], outputs: Sequence
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecation notes
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        torch.onnx.export(
+        program = torch.onnx.export(
             model,
             (example,),
-            path,
             input_names=[INPUT_NAME],
             output_names=list(outputs),
             opset_version=OPSET,
             dynamo=True,
-            external_data=False,
             verbose=False,
-            optimize=False,  # the back ends fold constants themselves, many times faster
+            optimize=False,
         )
+        assert program is not None  # noqa: S101 - only the exporter before dynamo gives none
+        # Folding alone: the exporter's own optimisation also searches for patterns, which takes minutes for
+        # MVANet, and the back ends do that themselves.
+        optimizer.fold_constants(program.model, onnx_shape_inference=False)
+        optimizer.remove_unused_nodes(program.model)
+        program.save(path, external_data=False)
         results = model(example)
     graph = onnx.load(path)
     onnx.checker.check_model(graph, full_check=True)

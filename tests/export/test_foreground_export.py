@@ -64,7 +64,7 @@ def test_distilled_head_learns_its_masks_and_the_box_scores_with_them(
     tiny: TinyProduct, tmp_path: Path
 ) -> None:
     write_masks(tmp_path / "masks", tiny.parts)
-    path = export(tiny, tmp_path, {"kind": "distilled", "masks": str(tmp_path / "masks")})
+    path = export(tiny, tmp_path, {"kind": "distilled", "masks": str(tmp_path / "masks"), "min_iou": 0.8})
     with Bundle.open(path) as bundle:
         assert bundle.manifest.foreground is not None
         assert bundle.manifest.foreground.kind == "distilled"
