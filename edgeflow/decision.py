@@ -81,7 +81,7 @@ def _judge(view_set: ViewSet, scores: Scores | None, failure: str, policy: Polic
 def judge_scores(scores: Scores, thresholds: Thresholds) -> tuple[VerdictName, str]:
     """Verdict and reason from scores alone; a score that is not finite is never OK."""
     if not _all_finite(scores):
-        finite = np.isfinite(scores.raw_maps).all(axis=(1, 2))
+        finite = [bool(np.isfinite(heat).all()) for heat in scores.raw_maps]
         bad = [
             view
             for (view, score), good in zip(scores.views.items(), finite, strict=True)

@@ -54,7 +54,8 @@ class FixedForeground:
         self._masks = masks
 
     def mask(self, view: ViewSpec, index: int, image: RgbImage) -> Masks:  # noqa: ARG002 - the same for all
-        return self._masks[index]
+        mask: Masks = self._masks[index]
+        return mask
 
     def close(self) -> None:
         """Nothing to release."""
@@ -77,7 +78,8 @@ class NetworkForeground:
 
     def mask(self, view: ViewSpec, index: int, image: RgbImage) -> Masks:  # noqa: ARG002 - one graph for all
         (logits, *_) = self._runner.run(prepare(image, view, self._spec)[np.newaxis])
-        return foreground_masks(logits, *self._map_size)[0]
+        mask: Masks = foreground_masks(logits, *self._map_size)[0]
+        return mask
 
     def close(self) -> None:
         """Release the device."""

@@ -91,7 +91,8 @@ class Scorer:
             elif self._foreground is not None:
                 spec = manifest.views[view]
                 masks[view] = self._foreground.mask(spec, view, images[spec.id])
-            return masks[view]
+            mask: Masks = masks[view]
+            return mask
 
         has_foreground = manifest.foreground is not None
         lazy = not exact and self._foreground is not None and self._foreground.costly

@@ -23,12 +23,11 @@ from edgeflow_export.foreground import HeadTeacher, MaskTeacher, load_teacher
 from edgeflow_export.ground_truth import Flags, GroundTruth, load_ground_truth
 from edgeflow_export.mask_cache import cache_masks
 from edgeflow_export.measuring import ScoredParts, measure, score_maps
-from edgeflow_export.model_source import ModelSource, load_model
+from edgeflow_export.model_source import ModelSource, load_model, with_views
 from edgeflow_export.progress import progress_bar
 
 __all__ = ["Evaluation", "MapFunction", "anomaly_maps", "evaluate", "torch_maps"]
 
-OFFICIAL = "multiflow_checkpoint"  # in the provenance of official files
 MASK_SIZE = (256, 256)  # as published: maps and masks are compared at this size
 
 MapFunction = Callable[[Images], FloatArray]
@@ -76,7 +75,7 @@ def evaluate(
     model = load_model(replace(source, checkpoint=checkpoint), search_path=search_path)
     dataset = load_dataset(model.recipe)
     require_test_parts(dataset)
-    _require_views(model, dataset)
+    model = with_views(model, dataset)
     statistics = model.statistics if model.recipe.scoring.pixel_statistics else None
     line = _Line(
         dataset=dataset,
@@ -178,16 +177,6 @@ def anomaly_maps(
                 )
             bar.advance(task)
     return np.stack(maps)
-
-
-def _require_views(model: TrainedModel, dataset: Dataset) -> None:
-    # An official file does not tell the names of its views.
-    same = len(dataset.views) == len(model.views) if OFFICIAL in model.provenance else False
-    if not same and dataset.view_ids != model.views:
-        raise DataError(
-            f"{dataset.root}: its parts have the views {', '.join(dataset.view_ids)}, the model was trained "
-            f"on {', '.join(model.views)}; give parts recorded by the same cameras"
-        )
 
 
 def _thresholds(

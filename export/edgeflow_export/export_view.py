@@ -17,7 +17,7 @@ from edgeflow.output import print_json
 from edgeflow_export.build import Built, build_bundle
 from edgeflow_export.datasets import load_dataset
 from edgeflow_export.export_choices import ExportChoices
-from edgeflow_export.model_source import ModelSource, load_model
+from edgeflow_export.model_source import ModelSource, load_model, with_views
 from edgeflow_export.recipe import load_recipe
 
 __all__ = ["export", "export_command"]
@@ -74,7 +74,7 @@ def export(
     model = load_model(source, search_path=search_path)
     model = replace(model, recipe=choices.applied(model.recipe))
     data = load_dataset(model.recipe)
-    model = replace(model, views=data.view_ids)
+    model = with_views(model, data)
     console = Console(stderr=True, highlight=False)
 
     @contextmanager

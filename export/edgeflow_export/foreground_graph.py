@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from edgeflow.contracts.images import read_image
-from edgeflow.contracts.manifest import Foreground
+from edgeflow.contracts.manifest import Foreground, Graph
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import Masks
@@ -72,7 +72,8 @@ def _network(teacher: NetworkTeacher, job: ExportJob, note: str) -> BuiltForegro
         expected = network(torch.from_numpy(image).unsqueeze(0)).numpy()
     with stage("exporting the foreground network to ONNX"):
         source = draft_onnx(network, (1, size, size), (FOREGROUND,), job.folder, prefix=PREFIX)
-    graphs, files = [], {}
+    graphs: list[Graph] = []
+    files: dict[str, bytes] = {}
     for draft in source.drafts(spec.backends, ("fp32",)):
         with stage(f"proving the foreground network on {draft.id}"):
             runner = draft.runner()

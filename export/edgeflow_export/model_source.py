@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from edgeflow.errors import ConfigError, UsageError
+from edgeflow.errors import ConfigError, DataError, UsageError
 from edgeflow_export.checkpoints import TrainedModel, load_checkpoint
-from edgeflow_export.official import OfficialFiles, official_model
+from edgeflow_export.datasets import Dataset
+from edgeflow_export.official import OFFICIAL, OfficialFiles, official_model
 from edgeflow_export.recipe import Recipe
 
-__all__ = ["ModelSource", "load_model"]
+__all__ = ["ModelSource", "load_model", "with_views"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,37 @@ def load_model(source: ModelSource, *, search_path: Sequence[Path] = ()) -> Trai
         files = OfficialFiles(
             multiflow=given[0], backbone=source.backbone, mvanet=source.mvanet, graph=source.graph
         )
-        model = official_model(files, source.recipe, root=source.parts, search_path=search_path)
+        model = official_model(
+            files,
+            source.recipe,
+            root=source.parts,
+            class_name=source.class_name or _only_class(source.parts),
+            search_path=search_path,
+        )
     return _placed(model, source)
+
+
+def with_views(model: TrainedModel, dataset: Dataset) -> TrainedModel:
+    """The model with the names of the parts' views; an official file tells only how many there are.
+
+    Raises:
+        DataError: the parts have other views.
+    """
+    official = OFFICIAL in model.provenance
+    known: int | tuple[str, ...] = model.module.flow.shape.graph.views if official else model.views
+    if known not in (dataset.view_ids, len(dataset.views)):
+        trained = f"{known} views" if isinstance(known, int) else ", ".join(known)
+        raise DataError(
+            f"{dataset.root}: its parts have the views {', '.join(dataset.view_ids)}, the model was trained "
+            f"on {trained}; give parts recorded by the same cameras, or choose among them with data.views"
+        )
+    return replace(model, views=dataset.view_ids)
+
+
+def _only_class(parts: Path | None) -> str | None:
+    """The class of a Real-IAD folder with one description; the folder's reader names all other cases."""
+    found = list((parts / "realiad_jsons").glob("*.json")) if parts is not None else []
+    return found[0].stem if len(found) == 1 else None
 
 
 def _is_own(path: Path) -> bool:
@@ -89,7 +119,7 @@ def _own_model(path: Path, source: ModelSource, search_path: Sequence[Path]) -> 
             f"the recipe differs from the checkpoint's in what was trained: {', '.join(changed)}; "
             "train again, or leave these keys as they are"
         )
-    return _with_recipe(model, source.recipe)
+    return replace(model, recipe=source.recipe)
 
 
 def _placed(model: TrainedModel, source: ModelSource) -> TrainedModel:
@@ -100,14 +130,5 @@ def _placed(model: TrainedModel, source: ModelSource) -> TrainedModel:
     if source.class_name is not None:
         update["class_name"] = source.class_name
     recipe = model.recipe
-    return _with_recipe(model, recipe.model_copy(update={"data": recipe.data.model_copy(update=update)}))
-
-
-def _with_recipe(model: TrainedModel, recipe: Recipe) -> TrainedModel:
-    return TrainedModel(
-        recipe=recipe,
-        module=model.module,
-        views=model.views,
-        statistics=model.statistics,
-        provenance=model.provenance,
-    )
+    data = recipe.data.model_copy(update=update)
+    return replace(model, recipe=recipe.model_copy(update={"data": data}))

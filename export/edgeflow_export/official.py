@@ -18,6 +18,7 @@ from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
 from edgeflow_export.models.published_multiflow import published_graph, published_shape, published_state
 from edgeflow_export.published import load_strictly, read_published
+from edgeflow_export.published_mirroring import MIRRORING
 from edgeflow_export.recipe import (
     DataSpec,
     EfficientNetB5Extractor,
@@ -30,7 +31,10 @@ from edgeflow_export.recipe import (
     TrainingSpec,
 )
 
-__all__ = ["OfficialFiles", "official_model"]
+__all__ = ["OFFICIAL", "OfficialFiles", "official_model"]
+
+OFFICIAL = "multiflow_checkpoint"
+"""In the provenance of every model made of official files."""
 
 PUBLISHED_SIZE = 768
 # Normal parts for thresholds and for calibration: a published model has been trained on other ones.
@@ -54,13 +58,19 @@ class OfficialFiles:
 
 
 def official_model(
-    files: OfficialFiles, recipe: Recipe | None, *, root: Path | None, search_path: Sequence[Path] = ()
+    files: OfficialFiles,
+    recipe: Recipe | None,
+    *,
+    root: Path | None,
+    class_name: str | None = None,
+    search_path: Sequence[Path] = (),
 ) -> TrainedModel:
     """The trained model of official files; scores are the published ones: maximum, then mean over views.
 
     Args:
         recipe: what the files do not tell: data, image, extractor, export. Default: as published.
         root: folder of recorded parts; needed without a recipe.
+        class_name: of the parts; Real-IAD's are mirrored as published, unless a recipe says otherwise.
 
     Raises:
         CheckpointError: a file is another network's, or does not fit the others.
@@ -70,12 +80,12 @@ def official_model(
     state = read_published(files.multiflow)
     graph = published_graph(state, files.graph)
     shape = published_shape(state, graph=graph)
-    described = _described(files, recipe, root, graph, shape)
+    described = _described(files, recipe, (root, class_name), graph, shape)
     extractor = build_extractor(described.extractor, pretrained=True, search_path=search_path)
     return TrainedModel(
         recipe=described,
         module=_module(extractor, state, shape, described, files.multiflow),
-        views=described.data.views or tuple(f"C{view + 1}" for view in range(shape.graph.views)),
+        views=described.data.views or (),
         statistics=None,
         provenance=_provenance(files),
     )
@@ -96,13 +106,18 @@ def _module(
 
 
 def _described(
-    files: OfficialFiles, recipe: Recipe | None, root: Path | None, graph: str, shape: FlowShape
+    files: OfficialFiles,
+    recipe: Recipe | None,
+    parts: tuple[Path | None, str | None],
+    graph: str,
+    shape: FlowShape,
 ) -> Recipe:
     """The recipe that the files amount to; what they tell replaces what the recipe leaves open."""
     if recipe is None:
+        root, class_name = parts
         if root is None:
             raise UsageError("official checkpoints need recorded parts to calibrate with: --calibration DIR")
-        recipe = _published_recipe(files, root)
+        recipe = _published_recipe(files, root, class_name)
     flow = FlowSpec.model_validate(
         {"graph": graph, "hidden": shape.hidden, "kernels": shape.kernels, "clamp": shape.clamp}
     )
@@ -129,7 +144,7 @@ def _described(
     return recipe.model_copy(update=update)
 
 
-def _published_recipe(files: OfficialFiles, root: Path) -> Recipe:
+def _published_recipe(files: OfficialFiles, root: Path, class_name: str | None) -> Recipe:
     if files.backbone is None:
         raise UsageError(
             f"{files.multiflow}: a Multi-Flow checkpoint holds no feature extractor; give EfficientNet-B5's "
@@ -138,16 +153,25 @@ def _published_recipe(files: OfficialFiles, root: Path) -> Recipe:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", files.multiflow.stem).strip("-._") or "multiflow"
     return Recipe(
         name=name[:64],
-        data=DataSpec(root=root, validation_fraction=HELD_OUT),
+        data=DataSpec(
+            root=root,
+            class_name=class_name,
+            validation_fraction=HELD_OUT,
+            mirror="published" if class_name in MIRRORING else (),
+        ),
         image=ImageSpec(height=PUBLISHED_SIZE, width=PUBLISHED_SIZE),
         extractor=EfficientNetB5Extractor(kind="efficientnet_b5", weights=files.backbone),
     )
 
 
 def _provenance(files: OfficialFiles) -> dict[str, str]:
-    named = {"multiflow": files.multiflow, "backbone": files.backbone, "mvanet": files.mvanet}
+    named = {
+        OFFICIAL: files.multiflow,
+        "backbone_checkpoint": files.backbone,
+        "mvanet_checkpoint": files.mvanet,
+    }
     return {
-        f"{role}_checkpoint": f"{path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        role: f"{path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
         for role, path in named.items()
         if path is not None
     }
