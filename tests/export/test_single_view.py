@@ -45,7 +45,7 @@ def recipe(tmp_path: Path) -> Recipe:
     write_images(root, "train", "good", 24)
     write_images(root, "test", "good", 5)
     write_images(root, "test", "spot", 5)
-    export = {"backends": ["openvino"], "precisions": ["fp32"]}
+    export = {"backends": ["onnxruntime"], "precisions": ["fp32"]}
     write_recipe(tmp_path / "recipe.yaml", tmp_path / "mvtec", **export)
     described = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
     described["data"]["class_name"] = "disc"
