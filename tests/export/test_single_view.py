@@ -45,7 +45,7 @@ def recipe(tmp_path: Path) -> Recipe:
     write_images(root, "train", "good", 24)
     write_images(root, "test", "good", 5)
     write_images(root, "test", "spot", 5)
-    export = {"backends": ["openvino"], "precisions": ["fp32"]}
+    export = {"backends": ["onnxruntime"], "precisions": ["fp32"]}
     write_recipe(tmp_path / "recipe.yaml", tmp_path / "mvtec", **export)
     described = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
     described["data"]["class_name"] = "disc"
@@ -60,7 +60,7 @@ def silent(_: str) -> Iterator[None]:
 
 def test_one_view_trains_evaluates_and_exports(recipe: Recipe, tmp_path: Path) -> None:
     checkpoint = train(recipe, tmp_path / "run", cache_dir=tmp_path / "cache", progress=False)
-    report = evaluate(checkpoint, progress=False)
+    report = evaluate(checkpoint, progress=False).report
     build_bundle(load_checkpoint(checkpoint), load_dataset(recipe), tmp_path / "disc.bundle", silent)
     assert recipe.flow.graph == "cs_neigh"
     assert (report.parts, report.defective_parts) == (10, 5)
