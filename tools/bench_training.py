@@ -129,7 +129,9 @@ def _difference(options: dict[str, Any]) -> dict[str, float]:
 
 
 def _norm(tensors: Iterable[Tensor]) -> Tensor:
-    return torch.stack([tensor.norm() for tensor in tensors]).norm()
+    norms = torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors])
+    norm: Tensor = torch.linalg.vector_norm(norms)
+    return norm
 
 
 Loss = Callable[[], Tensor]
