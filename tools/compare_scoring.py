@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +17,7 @@ from edgeflow.contracts.scoring import FloatArray, PixelStatistics, part_score, 
 from edgeflow_export.checkpoints import load_checkpoint
 from edgeflow_export.datasets import load_dataset
 from edgeflow_export.evaluation import anomaly_maps, torch_maps
-from edgeflow_export.ranking import Floats, auroc
+from edgeflow_export.ranking import auroc
 from edgeflow_export.recipe import Recipe, load_recipe
 from edgeflow_export.training import train
 
@@ -83,7 +84,7 @@ def _figures(recipe: Recipe, folder: Path, search_path: Path) -> Figures:
 
 
 def _auroc(
-    maps: FloatArray, statistics: PixelStatistics | None, scoring: Scoring, defective: Floats
+    maps: FloatArray, statistics: PixelStatistics | None, scoring: Scoring, defective: npt.NDArray[np.bool_]
 ) -> float:
     scores = part_score(view_scores(standardise(maps, statistics), scoring), scoring)
     return auroc(scores, defective) or 0.0

@@ -98,21 +98,25 @@ class _Net(nn.Module):
         inputs = xs if noise is None else [torch.cat([x, noise], dim=1) for x in xs]
         hidden = [F.relu(conv(x)) for conv, x in zip(self.first, inputs, strict=True)]
         outputs = []
-        for view, (own, *messages) in enumerate(self.edges):  # type: ignore[misc]
-            output = own(hidden[view])
-            heard = [conv(hidden[u]) for conv, u in zip(messages, self.graph.senders[view], strict=True)]
+        for view, edges in enumerate(self._edges()):
+            output = edges[0](hidden[view])
+            heard = [conv(hidden[u]) for conv, u in zip(edges[1:], self.graph.senders[view], strict=True)]
             if heard:
                 output = output + self.graph.weights[view] * sum(heard)
             s, t = (self.gammas[view] * output).chunk(2, dim=1)
             outputs.append((s, t))
         return outputs
 
+    def _edges(self) -> list[list[nn.Module]]:
+        """Per receiver its own convolution and those of its senders."""
+        return [list(edges.children()) for edges in self.edges]
+
     def gradients(self) -> Iterator[tuple[str, Tensor]]:
         for name in ("weight", "bias"):
             yield f"first.{name}", torch.cat([getattr(conv, name).grad for conv in self.first])
-        for view, edges in enumerate(self.edges):
+        for view, edges in enumerate(self._edges()):
             for name, ours in (("weight", "kernels"), ("bias", "biases")):
-                yield f"{ours}.{view}", torch.stack([getattr(conv, name).grad for conv in edges])  # type: ignore[union-attr]
+                yield f"{ours}.{view}", torch.stack([getattr(conv, name).grad for conv in edges])
         yield "gamma", torch.stack([gamma.grad for gamma in self.gammas if gamma.grad is not None])
 
 

@@ -1,4 +1,4 @@
-"""The flow's epochs: early stopping, mixed precision, and states that cannot be written."""
+"""The flow's epochs: resumed to the same bits, noise, early stopping, precision, and full disks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from edgeflow.errors import DataError
 from edgeflow_export.feature_cache import FeatureStore
-from edgeflow_export.flow_training import train_flow
+from edgeflow_export.flow_training import draw_noise, train_flow
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.models.view_graph import view_graph
 from edgeflow_export.normal_statistics import feature_statistics
@@ -71,6 +71,18 @@ def held_out_loss(flow: MultiFlow, tmp_path: Path) -> float:
         return float(np.mean([nll_map(flow(standardise(part).unsqueeze(0))).mean() for part in other]))
 
 
+def test_interrupted_flow_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole, losses = flow_of(tmp_path, "whole", epochs=5)
+    assert Interrupting.batches == 5 * 2  # the incomplete third batch of every epoch is dropped
+    with pytest.raises(KeyboardInterrupt):
+        flow_of(tmp_path, "parted", limit=5, epochs=5)
+    resumed, again = flow_of(tmp_path, "parted", epochs=5)
+    assert Interrupting.batches == 3 * 2
+    assert again == losses
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
 def test_early_stopping_keeps_the_epoch_that_is_best_on_held_out_parts(tmp_path: Path) -> None:
     stopped, losses = flow_of(tmp_path, "stopped", early_stopping=3)
     assert 4 <= len(losses) < 30  # random parts are soon learnt by heart
@@ -108,6 +120,28 @@ def test_features_that_are_not_finite_are_named(tmp_path: Path) -> None:
     np.save(store.paths[1], broken)
     with pytest.raises(DataError, match=rf"{store.paths[1].name}: .* not finite"):
         feature_statistics(store, "channel")
+
+
+@pytest.mark.parametrize("mode", [1, 2, 3])
+def test_noise_is_one_map_per_part(mode: int) -> None:
+    spec = NoiseSpec(mode=mode)  # type: ignore[arg-type]
+    noise = draw_noise(spec, (64, 16, 16), torch.Generator().manual_seed(1))
+    assert noise is not None
+    assert noise.shape == (64, 1, 1, 16, 16)
+    deviations = noise.flatten(1).std(1)
+    if mode == 1:
+        assert noise.std() == pytest.approx(0.15, rel=0.02)
+        assert deviations.max() < 0.2
+    elif mode == 2:  # c squared with c uniform: 1/3 in the mean, and far from equal
+        assert deviations.mean() == pytest.approx(1 / 3, rel=0.3)
+        assert deviations.max() > 0.7
+    else:
+        assert noise.min() >= 0
+        assert 0.99 < noise.max() < 1
+
+
+def test_mode_0_has_no_noise() -> None:
+    assert draw_noise(NoiseSpec(mode=0), (2, 4, 4), torch.Generator()) is None
 
 
 FULL_DISK = """

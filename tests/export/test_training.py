@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -13,13 +12,8 @@ from safetensors.torch import load_file
 from edgeflow.errors import CheckpointError, DataError
 from edgeflow_export.checkpoints import load_checkpoint
 from edgeflow_export.datasets import iterate_images, load_dataset
-from edgeflow_export.feature_cache import FeatureStore
 from edgeflow_export.flow_training import STATE_NAME as FLOW_STATE
-from edgeflow_export.flow_training import draw_noise, train_flow
-from edgeflow_export.models.multiflow import FlowShape, MultiFlow
-from edgeflow_export.models.view_graph import view_graph
-from edgeflow_export.normal_statistics import feature_statistics
-from edgeflow_export.recipe import NoiseSpec, Recipe, SelfSupervisedExtractor, TrainingSpec, load_recipe
+from edgeflow_export.recipe import Recipe, SelfSupervisedExtractor, load_recipe
 from edgeflow_export.resume import write_state
 from edgeflow_export.training import train
 from support.tiny import write_parts, write_recipe
@@ -59,64 +53,12 @@ def run(tmp_path: Path, repository: Path) -> Run:
     return work
 
 
-class Interrupting(FeatureStore):
-    """Features whose reader is interrupted after some batches."""
-
-    batches = 0
-    limit = 10**9
-
-    def batch(self, indices: Sequence[int]) -> torch.Tensor:
-        type(self).batches += 1
-        if self.batches > self.limit:
-            raise KeyboardInterrupt
-        return super().batch(indices)
-
-
-def flow_of(tmp_path: Path, name: str, *, limit: int = 10**9) -> tuple[MultiFlow, list[float], int]:
-    """Train a flow on random features; the last figure counts the batches read."""
-    paths = []
-    for number in range(9):
-        path = tmp_path / f"{number}.npy"
-        values = np.random.default_rng(number).normal(1, 3, (2, 4, 5, 5))
-        np.save(path, values.astype(np.float32))
-        paths.append(path)
-    store = Interrupting(paths=tuple(paths), shape=(2, 4, 5, 5))
-    Interrupting.limit = 10**9
-    standardise = feature_statistics(store, "channel")
-    Interrupting.batches, Interrupting.limit = 0, limit
-    flow, losses = train_flow(
-        FlowShape(
-            channels=4, hidden=4, kernels=(3, 1), clamp=1.9, conditioned=True, graph=view_graph("cs_neigh", 2)
-        ),
-        store,
-        standardise,
-        spec=TrainingSpec(epochs=5, batch=4, learning_rate=0.01),
-        noise=NoiseSpec(),
-        state_path=tmp_path / name,
-        fingerprint="w",
-        progress=False,
-    )
-    return flow, losses, Interrupting.batches
-
-
 def test_training_reduces_the_loss(run: Run, recipe: Recipe) -> None:
     one = load_checkpoint(run(changed(recipe, training={"epochs": 1}), "one"))
     many = load_checkpoint(run(changed(recipe, training={"epochs": 12}), "many"))
     assert many.views == ("C1", "C2", "C3")
     assert many.statistics is not None
     assert float(many.provenance["training_loss"]) < 0.95 * float(one.provenance["training_loss"])
-
-
-def test_interrupted_flow_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
-    whole, losses, batches = flow_of(tmp_path, "whole")
-    assert batches == 5 * 2  # the incomplete third batch of every epoch is dropped
-    with pytest.raises(KeyboardInterrupt):
-        flow_of(tmp_path, "parted", limit=5)
-    resumed, again, rest = flow_of(tmp_path, "parted")
-    assert rest == 3 * 2
-    assert again == losses
-    for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
 def test_second_run_of_a_finished_training_does_nothing(run: Run, recipe: Recipe) -> None:
@@ -183,25 +125,3 @@ def test_standardised_features_have_mean_0_and_deviation_1(run: Run, recipe: Rec
 def test_loss_that_is_not_finite_stops_with_advice(run: Run, recipe: Recipe) -> None:
     with pytest.raises(DataError, match=r"the loss is (nan|inf); lower training.learning_rate"):
         run(changed(recipe, training={"learning_rate": 1e30}))
-
-
-@pytest.mark.parametrize("mode", [1, 2, 3])
-def test_noise_is_one_map_per_part(mode: int) -> None:
-    spec = NoiseSpec(mode=mode)  # type: ignore[arg-type]
-    noise = draw_noise(spec, (64, 16, 16), torch.Generator().manual_seed(1))
-    assert noise is not None
-    assert noise.shape == (64, 1, 1, 16, 16)
-    deviations = noise.flatten(1).std(1)
-    if mode == 1:
-        assert noise.std() == pytest.approx(0.15, rel=0.02)
-        assert deviations.max() < 0.2
-    elif mode == 2:  # c squared with c uniform: 1/3 in the mean, and far from equal
-        assert deviations.mean() == pytest.approx(1 / 3, rel=0.3)
-        assert deviations.max() > 0.7
-    else:
-        assert noise.min() >= 0
-        assert 0.99 < noise.max() < 1
-
-
-def test_mode_0_has_no_noise() -> None:
-    assert draw_noise(NoiseSpec(mode=0), (2, 4, 4), torch.Generator()) is None

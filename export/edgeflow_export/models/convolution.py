@@ -92,7 +92,7 @@ class WinogradConvolution:
         self, groups: Sequence[Sequence[Tensor]], weights: Sequence[Tensor], biases: Sequence[Tensor]
     ) -> Tensor:
         outputs = [
-            _TileProduct.apply(self, weight, *tiles).view(*self._phases, -1, weight.shape[0])  # type: ignore[no-untyped-call]
+            _TileProduct.apply(self, weight, *tiles).view(*self._phases, -1, weight.shape[0])
             for tiles, weight in zip(groups, weights, strict=True)
         ]
         # from (phase across, phase down, row, column) to (row, phase down, column, phase across)
@@ -140,7 +140,7 @@ class _TileProduct(torch.autograd.Function):
         to_tiles = torch.bmm(product, ctx.scheme.kernel(weight).transpose(1, 2))
         to_kernel = torch.bmm(torch.cat(tiles, dim=2).transpose(1, 2), product)
         to_weight = ctx.scheme.weight_gradient(to_kernel, weight.shape[-1])
-        return None, to_weight, *to_tiles.split([part.shape[2] for part in tiles], dim=2)
+        return None, to_weight, *torch.split(to_tiles, [part.shape[2] for part in tiles], dim=2)
 
 
 Matrix = npt.NDArray[np.float64]

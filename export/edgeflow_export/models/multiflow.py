@@ -103,7 +103,7 @@ class CrossViewNet(nn.Module):
         inputs = [x] if condition is None else [x, condition]
         views = [maps.unbind(1) for maps in inputs]
         prepared = [[convolution.prepare(maps) for maps in view] for view in zip(*views, strict=True)]
-        weights, biases = self.first.weight.chunk(len(prepared)), self.first.bias.chunk(len(prepared))
+        weights, biases = (tensor.chunk(len(prepared)) for tensor in self.first.parameters())
         hidden = F.relu(convolution.convolve(prepared, weights, biases))
         heard = self.messages(hidden.unbind(1), convolution.prepare)
         weights, biases = zip(*map(self.merged, range(len(heard))), strict=True)
