@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeflow.bundle import Bundle
-from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.contracts.manifest import Foreground, Graph, Manifest
 from edgeflow.errors import ConfigError, DeviceError, EdgeflowError, IntegrityError, ParityError
 from edgeflow.output import print_json
 from edgeflow.proving import prove_apart
@@ -33,6 +33,8 @@ def show(path: Path, *, json_output: bool) -> None:
         views = ", ".join(view.id + (" (mirrored)" if view.mirror else "") for view in manifest.views)
         console.print(f"views: {views}; model image {size.width}×{size.height}")
         _print_scoring(console, manifest)
+        if manifest.foreground is not None:
+            console.print(_foreground(manifest.foreground), markup=False)
         console.print(_graph_table(manifest))
         for key, value in manifest.provenance.items():
             console.print(f"{key}: {value}", markup=False)
@@ -97,6 +99,12 @@ def _print_scoring(console: Console, manifest: Manifest) -> None:
     )
     if thresholds.note:
         console.print(f"note: {thresholds.note}", markup=False)
+
+
+def _foreground(foreground: Foreground) -> str:
+    size = f" at {foreground.size}x{foreground.size}" if foreground.size else ""
+    note = f" ({foreground.note})" if foreground.note else ""
+    return f"foreground: {foreground.kind}{size}; background counts as 0{note}"
 
 
 def _graph_table(manifest: Manifest) -> Table:

@@ -69,7 +69,7 @@ def score_parts(
     for part in parts:
         try:
             images = {view: read_image(part.images[view]) for view in bundle.manifest.view_ids}
-            scores = scorer.score(images, exact=True)
+            scores = scorer.score(images, ask="all")
         except DataError as error:
             views = tuple(ViewScore(id=view, score=None, score_raw=None) for view in bundle.manifest.view_ids)
             yield (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,11 @@ from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics, scaled, standardise
 from edgeflow.foreground_source import ForegroundSource
 from edgeflow.graph_runner import GraphRunner
-from edgeflow.settling import settle
+from edgeflow.settling import Settled, settle
 
-__all__ = ["Scorer", "Scores"]
+__all__ = ["Ask", "Scorer", "Scores"]
+
+Ask = Literal["all", "some", "needed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +71,13 @@ class Scorer:
         self._statistics = statistics
         self._foreground = foreground
 
-    def score(self, images: Mapping[str, RgbImage], *, exact: bool = False) -> Scores:
+    def score(self, images: Mapping[str, RgbImage], *, ask: Ask = "needed") -> Scores:
         """Score one part.
 
         Args:
             images: one uint8 (H, W, 3) image per view of the bundle.
-            exact: ask for every foreground mask; otherwise a costly one is only asked for where it can
-                change the part's verdict, which is the same either way.
+            ask: which foreground masks to ask for where they are costly: all; those that can change the
+                part's verdict, which is the same either way; or these and at least one.
 
         Raises:
             DataError: an image does not fit the bundle's preprocessing.
@@ -84,25 +87,8 @@ class Scorer:
         inputs = np.stack([prepare(images[v.id], v, manifest.preprocessing) for v in manifest.views])
         raw_maps, *logits = self._runner.run(inputs)
         masks = np.ones(raw_maps.shape, np.uint8)
-
-        def mask_of(view: int) -> Masks:
-            if logits:
-                masks[view] = logits[0][view] > 0
-            elif self._foreground is not None:
-                spec = manifest.views[view]
-                masks[view] = self._foreground.mask(spec, view, images[spec.id])
-            mask: Masks = masks[view]
-            return mask
-
+        settled = self._settled(raw_maps, logits, images, masks, ask)
         has_foreground = manifest.foreground is not None
-        lazy = not exact and self._foreground is not None and self._foreground.costly
-        maps = standardise(raw_maps, self._statistics)
-        settled = settle(
-            maps,
-            manifest.scoring,
-            mask_of if has_foreground else None,
-            self._is_settled if lazy else _never,
-        )
         ids = manifest.view_ids
         return Scores(
             inputs=inputs,
@@ -116,6 +102,38 @@ class Scorer:
             highest=settled.highest,
         )
 
+    def _settled(
+        self,
+        raw_maps: FloatArray,
+        logits: Sequence[FloatArray],
+        images: Mapping[str, RgbImage],
+        masks: Masks,
+        ask: Ask,
+    ) -> Settled:
+        """Scores with the masks that were asked for; they are written into ``masks`` (V, h, w)."""
+        manifest = self._manifest
+        asked = 0
+
+        def mask_of(view: int) -> Masks:
+            nonlocal asked
+            asked += 1
+            if logits:
+                masks[view] = logits[0][view] > 0
+            elif self._foreground is not None:
+                spec = manifest.views[view]
+                masks[view] = self._foreground.mask(spec, view, images[spec.id])
+            mask: Masks = masks[view]
+            return mask
+
+        costly = self._foreground is not None and self._foreground.costly
+        enough = {"all": len(manifest.views), "some": 1, "needed": 0}[ask if costly else "all"]
+        return settle(
+            standardise(raw_maps, self._statistics),
+            manifest.scoring,
+            mask_of if manifest.foreground is not None else None,
+            lambda lowest, highest: asked >= enough and self._is_settled(lowest, highest),
+        )
+
     def _is_settled(self, lowest: float, highest: float) -> bool:
         scale = self._manifest.thresholds.part
         return scaled(highest, scale) <= 1.0 or scaled(lowest, scale) > 1.0
@@ -125,7 +143,3 @@ class Scorer:
         self._runner.close()
         if self._foreground is not None:
             self._foreground.close()
-
-
-def _never(lowest: float, highest: float) -> bool:  # noqa: ARG001 - whatever they are
-    return False

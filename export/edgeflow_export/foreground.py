@@ -72,7 +72,7 @@ class NetworkTeacher:
         masks = []
         with torch.inference_mode():
             for image, view in zip(images, views, strict=True):
-                pixels = torch.from_numpy(prepare(image, view, self.spec)).unsqueeze(0)
+                pixels = torch.from_numpy(prepare(image, view, self.spec)[np.newaxis].copy())
                 logits = network(pixels.to(self._device)).float().cpu().numpy()
                 masks.append(foreground_masks(logits, *size)[0])
         return np.stack(masks)

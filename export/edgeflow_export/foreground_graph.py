@@ -69,7 +69,7 @@ def _network(teacher: NetworkTeacher, job: ExportJob, note: str) -> BuiltForegro
     image = prepare(read_image((*data.validation, *data.training)[0].images[view.id]), view, teacher.spec)
     network = teacher.network.to("cpu").eval()
     with stage(f"the foreground network at {size}x{size} in torch"), torch.inference_mode():
-        expected = network(torch.from_numpy(image).unsqueeze(0)).numpy()
+        expected = network(torch.from_numpy(image[np.newaxis].copy())).numpy()
     with stage("exporting the foreground network to ONNX"):
         source = draft_onnx(network, (1, size, size), (FOREGROUND,), job.folder, prefix=PREFIX)
     graphs: list[Graph] = []

@@ -89,6 +89,7 @@ def export_onnx(model: nn.Module, shape: tuple[int, int, int], outputs: Sequence
         assert program is not None  # noqa: S101 - only the exporter before dynamo gives none
         # Folding alone: the exporter's own optimisation also searches for patterns, which takes minutes for
         # MVANet, and the back ends do that themselves.
+        logging.getLogger("onnxscript").setLevel(logging.ERROR)
         optimizer.fold_constants(program.model, onnx_shape_inference=False)
         optimizer.remove_unused_nodes(program.model)
         program.save(path, external_data=False)

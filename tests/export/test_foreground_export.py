@@ -75,8 +75,8 @@ def test_distilled_head_learns_its_masks_and_the_box_scores_with_them(
         scores = scorer.score({view: read_image(file) for view, file in part.images.items()})
         statistics, scoring = bundle.statistics(), bundle.manifest.scoring
     assert scores.masks is not None
-    assert scores.masks[:, :, :4].mean() > 0.95
-    assert scores.masks[:, :, 6:].mean() < 0.05
+    assert scores.masks[:, :, :4].mean() > 0.9
+    assert scores.masks[:, :, 6:].mean() < 0.15
     expected = view_scores(masked(standardise(scores.raw_maps, statistics), scores.masks), scoring)
     np.testing.assert_array_equal(list(scores.views.values()), expected)
 

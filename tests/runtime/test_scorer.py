@@ -6,10 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgeflow.backends.table import make_scorer
+from edgeflow.backends.table import choose_graph, make_runner, make_scorer
 from edgeflow.bundle import Bundle
-from edgeflow.contracts.scoring import standardise, view_scores
+from edgeflow.contracts.images import read_image
+from edgeflow.contracts.manifest import Foreground, ViewSpec
+from edgeflow.contracts.parts import find_parts
+from edgeflow.contracts.scoring import Masks, standardise, view_scores
 from edgeflow.errors import DataError
+from edgeflow.scorer import Scorer
 from support.tiny import TinyProduct
 
 
@@ -55,3 +59,44 @@ def test_pixel_statistics_make_every_pixel_a_deviation_from_normal(tiny: TinyPro
     assert statistics is not None
     np.testing.assert_allclose(standardise(statistics.mean, statistics), 0, atol=1e-6)
     np.testing.assert_allclose(standardise(statistics.mean + statistics.std, statistics), 1, atol=1e-4)
+
+
+class Countdown:
+    """A foreground that counts how often it is asked; the upper half of every view is foreground."""
+
+    costly = True
+
+    def __init__(self, map_size: tuple[int, int]) -> None:
+        self.asked: list[str] = []
+        self._mask = np.zeros(map_size, np.uint8)
+        self._mask[: map_size[0] // 2] = 1
+
+    def mask(self, view: ViewSpec, index: int, image: npt.NDArray[np.uint8]) -> Masks:  # noqa: ARG002 - all alike
+        self.asked.append(view.id)
+        return self._mask
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def test_costly_masks_are_asked_for_only_where_they_can_change_the_verdict(tiny: TinyProduct) -> None:
+    part = find_parts(tiny.parts, class_name="disc")[0]
+    seen = {view: read_image(file) for view, file in part.images.items()}
+    with Bundle.open(tiny.bundle) as bundle:
+        graph = choose_graph(bundle, backend="openvino", precision="fp32")
+        runner = make_runner(graph, bundle.read(graph.model), bundle.read(graph.weights or ""))
+        foreground = Countdown((8, 8))
+        manifest = bundle.manifest.model_copy(
+            update={"foreground": Foreground(kind="fixed", masks="masks.npz")}
+        )
+        scorer = Scorer(manifest, runner, bundle.statistics(), foreground)
+        normal = scorer.score(seen)
+        assert (foreground.asked, normal.masked) == ([], ())
+        some = scorer.score(seen, ask="some")
+        assert len(foreground.asked) == 1
+        whole = scorer.score(seen, ask="all")
+    assert some.masked == whole.masked[:1]
+    assert set(whole.masked) == set(seen)
+    assert whole.part <= normal.part
+    assert whole.masks is not None
+    np.testing.assert_array_equal(whole.maps[:, 4:], 0)
