@@ -213,6 +213,11 @@ def evaluate(json_output: bool, **options: Any) -> None:
     default=None,
     help="Six looks at every image, as published; default: where the size is a multiple of 512.",
 )
+@click.option("--sign", type=EXISTING, help="Private key of 'edgeflow keys new'; default: unsigned.")
+@click.option("--passphrase-file", type=EXISTING, help="Of the private key.")
+@click.option("--bundle-version", type=click.IntRange(min=0), default=0, help="Boxes only go forward.")
+@click.option("--device-class", help="Only boxes of this class run the bundle.")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="No box runs it from this day on (UTC).")
 @click.option("--device", default="cpu", show_default=True, help="torch device for foreground masks.")
 @as_json
 def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:

@@ -26,8 +26,17 @@ from edgeflow.contracts.manifest import MANIFEST_NAME
 from edgeflow.contracts.signature import SIGNATURE_NAME, TrustedKeys, key_id, sign_manifest
 from edgeflow.errors import StorageError, UsageError
 
-__all__ = ["KeyPair", "new_key", "read_private_key", "read_public_key", "sign_bundle", "trusted_keys"]
+__all__ = [
+    "KeyPair",
+    "new_key",
+    "read_passphrase",
+    "read_private_key",
+    "read_public_key",
+    "sign_bundle",
+    "trusted_keys",
+]
 
+PASSPHRASE_VARIABLE = "EDGEFLOW_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
 _MAX_KEY_BYTES = 16 * 1024
 
 
@@ -61,6 +70,20 @@ def new_key(name: Path, passphrase: bytes | None) -> KeyPair:
     _create(pair.private, private, 0o600)
     _create(pair.public, public, 0o644)
     return pair
+
+
+def read_passphrase(file: Path | None) -> bytes | None:
+    """A private key's passphrase: from the file without its line end, else from the environment.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    if file is None:
+        return os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
+    try:
+        return file.read_bytes().rstrip(b"\r\n") or None
+    except OSError as cause:
+        raise UsageError(f"{file}: passphrase cannot be read: {cause.strerror}") from cause
 
 
 def read_private_key(path: Path, passphrase: bytes | None) -> Ed25519PrivateKey:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -11,18 +10,23 @@ from edgeflow.bundle import Bundle
 from edgeflow.clock import utc_now
 from edgeflow.contracts.signature import key_id
 from edgeflow.errors import UsageError
-from edgeflow.keys import new_key, read_private_key, read_public_key, sign_bundle, trusted_keys
+from edgeflow.keys import (
+    new_key,
+    read_passphrase,
+    read_private_key,
+    read_public_key,
+    sign_bundle,
+    trusted_keys,
+)
 from edgeflow.output import print_json
 from edgeflow.trust import check_expiry
 
 __all__ = ["check", "new", "show", "sign"]
 
-PASSPHRASE_VARIABLE = "EDGEFLOW_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
-
 
 def new(name: Path, *, passphrase_file: Path | None, json_output: bool) -> None:
     """Make a key pair and say where each half belongs."""
-    passphrase = _passphrase(passphrase_file)
+    passphrase = read_passphrase(passphrase_file)
     pair = new_key(name, passphrase)
     if json_output:
         print_json({"key_id": pair.id, "private": str(pair.private), "public": str(pair.public)})
@@ -38,7 +42,7 @@ def show(file: Path, *, passphrase_file: Path | None, json_output: bool) -> None
     try:
         kind, key = "public", read_public_key(file)
     except UsageError:
-        kind, key = "private", read_private_key(file, _passphrase(passphrase_file)).public_key()
+        kind, key = "private", read_private_key(file, read_passphrase(passphrase_file)).public_key()
     if json_output:
         print_json({"key_id": key_id(key), "kind": kind, "file": str(file)})
     else:
@@ -47,7 +51,7 @@ def show(file: Path, *, passphrase_file: Path | None, json_output: bool) -> None
 
 def sign(bundle: Path, *, key: Path, passphrase_file: Path | None, json_output: bool) -> None:
     """Sign a bundle in place."""
-    signer = sign_bundle(bundle, read_private_key(key, _passphrase(passphrase_file)))
+    signer = sign_bundle(bundle, read_private_key(key, read_passphrase(passphrase_file)))
     if json_output:
         print_json({"bundle": str(bundle), "key_id": signer})
     else:
@@ -81,13 +85,3 @@ def check(bundle: Path, *, trust: tuple[Path, ...], json_output: bool) -> None:
         device = f", for {manifest.device_class}" if manifest.device_class else ""
         click.echo(f"{bundle}: {manifest.name} version {manifest.version}{device}{until}")
         click.echo(f"signed by key {signer}; all hashes match")
-
-
-def _passphrase(file: Path | None) -> bytes | None:
-    """From the file without its line end, else from the environment."""
-    if file is None:
-        return os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
-    try:
-        return file.read_bytes().rstrip(b"\r\n") or None
-    except OSError as cause:
-        raise UsageError(f"{file}: passphrase cannot be read: {cause.strerror}") from cause

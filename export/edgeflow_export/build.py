@@ -43,6 +43,7 @@ from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.multiflow import nll_map
 from edgeflow_export.quantize import LEVELS
 from edgeflow_export.recipe import HEADED
+from edgeflow_export.release import Release
 from edgeflow_export.rewrite import InferenceModel, rewrite
 from edgeflow_export.trial import Trial
 
@@ -65,12 +66,19 @@ class Built:
 
 
 def build_bundle(
-    model: TrainedModel, data: Dataset, output: Path, stage: Stage, *, device: str = "cpu"
+    model: TrainedModel,
+    data: Dataset,
+    output: Path,
+    stage: Stage,
+    *,
+    device: str = "cpu",
+    release: Release | None = None,
 ) -> Built:
     """Export a trained model.
 
     Args:
         device: torch device that computes the foreground masks of the parts.
+        release: default: version 0, for any box, unsigned.
 
     Raises:
         ParityError: a float graph does not compute what the model computes.
@@ -82,7 +90,7 @@ def build_bundle(
     with tempfile.TemporaryDirectory() as folder:
         teacher = load_teacher(model.recipe.foreground, device=device)
         job = ExportJob(model=model, data=data, stage=stage, folder=Path(folder))
-        return _Build(job, teacher).run(output)
+        return _Build(job, teacher).run(output, release or Release())
 
 
 class _Build:
@@ -95,7 +103,7 @@ class _Build:
         self.teacher = teacher
         self._torch_maps: dict[int, FloatArray] = {}
 
-    def run(self, output: Path) -> Built:
+    def run(self, output: Path, release: Release) -> Built:
         source, expected = self._exported()
         drafts = source.drafts(self.spec.backends, self.spec.precisions)
         trial = Trial(
@@ -147,6 +155,9 @@ class _Build:
             schema_version=SCHEMA_VERSION,
             name=recipe.name,
             created_by=f"edgeflow {__version__}",
+            version=release.version,
+            device_class=release.device_class,
+            expires=release.expires,
             views=self.data.views,
             preprocessing=self.data.preprocessing,
             graphs=tuple(
@@ -166,7 +177,7 @@ class _Build:
             provenance=self.model.provenance,
             files=file_records(files),
         )
-        return _write_proven(output, manifest, files, self.stage)
+        return _write_proven(output, manifest, files, self.stage, release)
 
     def _exported(self) -> tuple[OnnxSource, FloatArray]:
         """The ONNX graph of the rewritten model, and what torch computes for the first parts."""
@@ -273,12 +284,14 @@ class _Build:
         return self.spec.tolerance_fp32 if draft.precision == "fp32" else self.spec.tolerance_replay
 
 
-def _write_proven(output: Path, manifest: Manifest, files: dict[str, bytes], stage: Stage) -> Built:
+def _write_proven(
+    output: Path, manifest: Manifest, files: dict[str, bytes], stage: Stage, release: Release
+) -> Built:
     """Write under a temporary name, replay the golden parts from the file, and only then give it its name."""
     draft = output.with_name(output.name + ".unproven")
     try:
         with stage("writing the bundle"):
-            write_bundle(draft, manifest, files)
+            write_bundle(draft, manifest, files, signer=release.signer)
         with stage("replaying golden parts from the bundle"), Bundle.open(draft) as bundle:
             for graph in manifest.graphs:
                 verify_graph(bundle, graph)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeflow.errors import ConfigError
+from edgeflow.keys import read_passphrase, read_private_key
 from edgeflow.output import print_json
 from edgeflow_export.build import Built, build_bundle
 from edgeflow_export.datasets import load_dataset
 from edgeflow_export.export_choices import ExportChoices
 from edgeflow_export.model_source import ModelSource, load_model, with_views
 from edgeflow_export.recipe import load_recipe
+from edgeflow_export.release import Release
 
 __all__ = ["export", "export_command"]
 
@@ -31,6 +34,11 @@ def export_command(
     foreground: str | None,
     foreground_size: int | None,
     augmentation: bool | None,
+    sign: Path | None,
+    passphrase_file: Path | None,
+    bundle_version: int,
+    device_class: str | None,
+    expires: datetime | None,
     device: str,
     json_output: bool,
 ) -> None:
@@ -46,6 +54,12 @@ def export_command(
         ModelSource(**{**source, "recipe": load_recipe(recipe) if recipe is not None else None}),
         output,
         choices=choices,
+        release=Release(
+            version=bundle_version,
+            device_class=device_class,
+            expires=expires.replace(tzinfo=timezone.utc) if expires is not None else None,
+            signer=read_private_key(sign, read_passphrase(passphrase_file)) if sign is not None else None,
+        ),
         search_path=[recipe.resolve().parent] if recipe is not None else [],
         device=device,
         json_output=json_output,
@@ -57,6 +71,7 @@ def export(
     output: Path,
     *,
     choices: ExportChoices,
+    release: Release,
     search_path: Sequence[Path],
     device: str,
     json_output: bool,
@@ -84,7 +99,7 @@ def export(
             yield
         console.print(f"{time.monotonic() - begun_s:7.1f} s  {name}", markup=False)
 
-    built = build_bundle(model, data, output, stage, device=device)
+    built = build_bundle(model, data, output, stage, device=device, release=release)
     seconds = time.monotonic() - started_s
     if json_output:
         print_json(_document(built, seconds))
