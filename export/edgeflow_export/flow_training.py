@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from edgeflow_export.feature_cache import FeatureStore
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.processes import ALONE, Processes
 from edgeflow_export.progress import progress_bar
+from edgeflow_export.published import load_strictly
 from edgeflow_export.recipe import NoiseSpec, TrainingSpec
 from edgeflow_export.resume import read_state, write_state
 
@@ -68,6 +69,7 @@ def train_flow(
     fingerprint: str,
     held_out: FeatureStore | None = None,
     masks: Masks | None = None,
+    initial: Mapping[str, Tensor] | None = None,
     progress: bool = True,
     processes: Processes = ALONE,
 ) -> tuple[MultiFlow, list[float]]:
@@ -79,6 +81,7 @@ def train_flow(
     Args:
         held_out: normal parts that tell when to stop, where the recipe stops early.
         masks: foreground uint8 (n, V, h, w) of the store's parts; background does not count in the loss.
+        initial: tensors to begin with; default: drawn from the seed.
 
     Returns:
         The flow in evaluation mode on the CPU, and the mean loss of every epoch.
@@ -92,6 +95,8 @@ def train_flow(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         flow = MultiFlow(shape)
+    if initial is not None:
+        load_strictly(flow, initial, what="training.initial")
     work = _Work(flow.to(processes.device).train(), spec, noise, standardise.to(processes.device), processes)
     work.take_up(read_state(state_path, fingerprint))
     with progress_bar(enabled=progress) as bar:

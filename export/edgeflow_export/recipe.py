@@ -156,6 +156,16 @@ class TrainingSpec(Document):
         description="stop after so many epochs without a lower loss of the held-out normal parts, and keep "
         "the best epoch; default: never",
     )
+    initial: Path | None = Field(
+        default=None,
+        description="official Multi-Flow file to go on from, with standardise: none",
+    )
+
+    @model_validator(mode="after")
+    def _official_features_are_not_standardised(self) -> TrainingSpec:
+        if self.initial is not None and self.standardise != "none":
+            raise ValueError("initial: official flows know features as they are; set standardise: none")
+        return self
 
 
 class ScoringSpec(Document):
@@ -274,6 +284,9 @@ def load_recipe(path: Path) -> Recipe:
     if isinstance(recipe.extractor, TimmExtractor | EfficientNetB5Extractor) and recipe.extractor.weights:
         weights = base / recipe.extractor.weights.expanduser()
         update["extractor"] = recipe.extractor.model_copy(update={"weights": weights})
+    if recipe.training.initial is not None:
+        initial = base / recipe.training.initial.expanduser()
+        update["training"] = recipe.training.model_copy(update={"initial": initial})
     files = {
         key: base / path.expanduser()
         for key in ("weights", "masks")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgeflow import __version__
 from edgeflow.contracts.parts import RecordedPart
@@ -26,9 +26,12 @@ from edgeflow_export.flow_training import Standardisation, require_even_split, t
 from edgeflow_export.foreground import load_teacher
 from edgeflow_export.mask_cache import cache_masks
 from edgeflow_export.models.inspection import InspectionModel
+from edgeflow_export.models.multiflow import FlowShape
+from edgeflow_export.models.published_multiflow import initial_state
 from edgeflow_export.normal_statistics import feature_statistics, pixel_statistics
 from edgeflow_export.processes import ALONE, Processes
 from edgeflow_export.progress import announce
+from edgeflow_export.published import read_published
 from edgeflow_export.recipe import HEADED, Recipe, SelfSupervisedExtractor
 from edgeflow_export.selfsup import STATE_NAME as EXTRACTOR_STATE
 from edgeflow_export.selfsup import train_extractor
@@ -129,8 +132,9 @@ class _Run:
             held_out = self._features(extractor, self.dataset.validation)
         standardise = feature_statistics(store, recipe.training.standardise)
         masks = self._masks(store)
+        shape = flow_shape(recipe, channels, len(self.dataset.views))
         flow, losses = train_flow(
-            flow_shape(recipe, channels, len(self.dataset.views)),
+            shape,
             store,
             standardise,
             spec=recipe.training,
@@ -139,6 +143,7 @@ class _Run:
             fingerprint=fingerprint,
             held_out=held_out,
             masks=masks,
+            initial=self._initial(shape),
             progress=self.progress,
             processes=self.processes,
         )
@@ -196,6 +201,13 @@ class _Run:
             self.processes.wait()
         self.processes.receive(list(extractor.to(self.processes.device).state_dict().values()))
         return extractor.to("cpu")
+
+    def _initial(self, shape: FlowShape) -> dict[str, Tensor] | None:
+        """The tensors that training goes on from, where the recipe names a file."""
+        path = self.recipe.training.initial
+        if path is None:
+            return None
+        return initial_state(read_published(path), shape, self.recipe.flow.graph)
 
     def _masks(self, store: FeatureStore) -> Masks | None:
         """Foreground masks of the training parts; None where every pixel counts."""

@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner
 from PIL import Image
 
 from edgeflow.cli import cli
 from edgeflow.contracts.parts import find_parts
 from edgeflow.errors import CheckpointError, ConfigError, DataError, UsageError
+from edgeflow_export.checkpoints import load_checkpoint
 from edgeflow_export.model_source import ModelSource, load_model
 from edgeflow_export.models.multiflow import MultiFlow, nll_map
 from edgeflow_export.models.published_multiflow import published_shape, published_state
 from edgeflow_export.recipe import load_recipe
+from edgeflow_export.training import train
 from support import reference
 from support.tiny import write_parts
 from support.tiny_extractor import tiny as tiny_extractor
@@ -164,3 +167,22 @@ def test_flow_for_other_views_than_the_parts_have_is_named(folder: Path, shared:
     done = CliRunner().invoke(cli, [*arguments, "--recipe", str(folder / "recipe.yaml")])
     assert isinstance(done.exception, DataError)
     assert "the views C1, C2, C3, the model was trained on 5 views" in done.exception.message
+
+
+def test_training_goes_on_from_an_official_flow(folder: Path, tmp_path: Path) -> None:
+    document = yaml.safe_load(RECIPE)
+    document["data"]["root"] = str(folder / "parts")
+    document["flow"] = {"hidden": 8}
+    document["training"] = {"epochs": 1, "batch": 2, "standardise": "none", "learning_rate": 1e-9}
+    document["training"]["initial"] = str(folder / "cs_neigh.pth")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(document))
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    trained = load_checkpoint(train(recipe, tmp_path, cache_dir=tmp_path / "cache", progress=False))
+    state = torch.load(folder / "cs_neigh.pth", weights_only=True)
+    expected = published_state(state, published_shape(state))
+    for name, tensor in trained.module.flow.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=1e-6)
+    wider = recipe.model_copy(update={"flow": recipe.flow.model_copy(update={"hidden": 16})})
+    with pytest.raises(CheckpointError, match="another architecture") as caught:
+        train(wider, tmp_path / "wider", cache_dir=tmp_path / "cache", progress=False)
+    assert caught.value.problems == ("hidden: 8, the recipe needs 16",)

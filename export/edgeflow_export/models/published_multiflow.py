@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from edgeflow_export.models.multiflow import FlowShape
 from edgeflow_export.models.view_graph import ViewGraph, view_graph
 from edgeflow_export.published import identify, require_kind
 
-__all__ = ["is_published_multiflow", "published_graph", "published_shape", "published_state"]
+__all__ = ["initial_state", "is_published_multiflow", "published_graph", "published_shape", "published_state"]
 
 PUBLISHED_CLAMP = 1.9
 _NET = re.compile(r"^module_list\.(\d+)\.s([12])\.")
@@ -76,6 +77,23 @@ def published_shape(state: Mapping[str, Tensor], *, graph: str | None = None) ->
         conditioned=inputs == channels // 2 + 1,
         graph=view_graph(graph, views) if graph else _told_graph(state, first, views),
     )
+
+
+def initial_state(state: Mapping[str, Tensor], shape: FlowShape, graph: str) -> dict[str, Tensor]:
+    """Published tensors for a flow that goes on from them, under this project's names.
+
+    Raises:
+        CheckpointError: they are of another architecture; every difference is named.
+    """
+    found = published_shape(state, graph=published_graph(state, graph))
+    problems = [
+        f"{field.name}: {getattr(found, field.name)}, the recipe needs {getattr(shape, field.name)}"
+        for field in fields(FlowShape)
+        if getattr(found, field.name) != getattr(shape, field.name)
+    ]
+    if problems:
+        raise CheckpointError("training.initial: a flow of another architecture", problems=problems)
+    return published_state(state, shape)
 
 
 def published_state(state: Mapping[str, Tensor], shape: FlowShape) -> dict[str, Tensor]:
