@@ -22,6 +22,7 @@ from edgeflow_export.published_mirroring import MIRRORING
 from edgeflow_export.recipe import (
     DataSpec,
     EfficientNetB5Extractor,
+    ExportSpec,
     FlowSpec,
     ForegroundSpec,
     ImageSpec,
@@ -161,6 +162,7 @@ def _published_recipe(files: OfficialFiles, root: Path, class_name: str | None) 
         ),
         image=ImageSpec(height=PUBLISHED_SIZE, width=PUBLISHED_SIZE),
         extractor=EfficientNetB5Extractor(kind="efficientnet_b5", weights=files.backbone),
+        export=ExportSpec(precisions=("fp32",)),  # as published; --precision asks for more
     )
 
 
