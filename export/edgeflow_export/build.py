@@ -26,12 +26,19 @@ from edgeflow.contracts.manifest import (
 )
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics
-from edgeflow.errors import AccuracyError, ParityError
+from edgeflow.errors import AccuracyError, DataError, ParityError
 from edgeflow.verification import verify_graph
 from edgeflow_export.bundle_writer import file_records, write_bundle
 from edgeflow_export.calibrate import calibrate
 from edgeflow_export.checkpoints import TrainedModel
-from edgeflow_export.datasets import Dataset, Images, iterate_images, load_images, require_training_parts
+from edgeflow_export.datasets import (
+    HELD_OUT_AT_LEAST,
+    Dataset,
+    Images,
+    iterate_images,
+    load_images,
+    require_training_parts,
+)
 from edgeflow_export.drafts import Draft, OnnxSource, draft_onnx
 from edgeflow_export.export_job import ExportJob, Stage
 from edgeflow_export.foreground import MaskTeacher, load_teacher
@@ -87,6 +94,11 @@ def build_bundle(
         StorageError: the bundle cannot be written.
     """
     require_training_parts(data, 1)
+    if len(data.validation) < HELD_OUT_AT_LEAST:
+        raise DataError(
+            f"{data.root}: {len(data.validation)} held-out normal part; thresholds need at least "
+            f"{HELD_OUT_AT_LEAST}, and hundreds are better: record more normal parts"
+        )
     with tempfile.TemporaryDirectory() as folder:
         teacher = load_teacher(model.recipe.foreground, device=device)
         job = ExportJob(model=model, data=data, stage=stage, folder=Path(folder))

@@ -42,6 +42,7 @@ Masks = npt.NDArray[np.bool_]
 """Defect masks of one part, (V, h, w)."""
 
 # Threads: decoding and resizing release the interpreter's lock.
+HELD_OUT_AT_LEAST = 2
 READERS = min(16, max(4, os.cpu_count() or 1))
 _LOOK_AHEAD = 16
 
@@ -246,8 +247,10 @@ def _split(
 ) -> tuple[tuple[RecordedPart, ...], tuple[RecordedPart, ...]]:
     draws = {part.part_id: _draw(part.part_id, seed) for part in parts}
     held_out = {name for name, draw in draws.items() if draw < fraction}
-    if not held_out and len(parts) > 1:
-        held_out = {min(draws, key=lambda name: draws[name])}
+    # A threshold needs two scores, and something has to be left.
+    least = min(HELD_OUT_AT_LEAST, len(parts) - 1)
+    if len(held_out) < least or len(held_out) == len(parts):
+        held_out = set(sorted(draws, key=lambda name: draws[name])[: max(least, 0)])
     return (
         tuple(part for part in parts if part.part_id not in held_out),
         tuple(part for part in parts if part.part_id in held_out),

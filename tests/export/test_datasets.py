@@ -73,9 +73,9 @@ def test_another_seed_holds_out_other_parts(recipe: Recipe) -> None:
     assert load_dataset(recipe).validation != load_dataset(other).validation
 
 
-def test_one_part_is_held_out_even_of_very_few(recipe: Recipe) -> None:
+def test_two_parts_are_held_out_even_of_very_few(recipe: Recipe) -> None:
     dataset = load_dataset(with_data(recipe, validation_fraction=1e-9))
-    assert len(dataset.validation) == 1
+    assert len(dataset.validation) == 2
 
 
 def test_folders_without_labels_are_all_normal_training_parts(recipe: Recipe, tmp_path: Path) -> None:

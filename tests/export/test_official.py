@@ -10,29 +10,18 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
-from PIL import Image
 
 from edgeflow.cli import cli
 from edgeflow.contracts.parts import find_parts
 from edgeflow.errors import CheckpointError, ConfigError, DataError, UsageError
 from edgeflow_export.checkpoints import load_checkpoint
 from edgeflow_export.model_source import ModelSource, load_model
-from edgeflow_export.models.multiflow import MultiFlow, nll_map
 from edgeflow_export.models.published_multiflow import published_shape, published_state
 from edgeflow_export.recipe import load_recipe
 from edgeflow_export.training import train
 from support import reference
+from support.official import RECIPE, published_scores, three_views
 from support.tiny import write_parts
-from support.tiny_extractor import tiny as tiny_extractor
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-RECIPE = """
-name: small
-data: {root: parts, class_name: disc, validation_fraction: 0.5}
-image: {height: 64, width: 64}
-extractor: {kind: function, target: "support.tiny_extractor:tiny", arguments: {channels: 16}}
-export: {backends: [openvino], precisions: [fp32], golden_parts: 1}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -41,42 +30,10 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("official")
     write_parts(root / "parts", train=8, normal=2, defective=2)
     for name in ("cs_neigh", "cs_att_cross"):
-        state = _of_three_views(reference.published_state(shared, f"multiflow_small_{name}"))
+        state = three_views(reference.published_state(shared, f"multiflow_small_{name}"))
         torch.save(state, root / f"{name}.pth")
     (root / "recipe.yaml").write_text(RECIPE)
     return root
-
-
-def _of_three_views(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors of views 0 to 2: a hub and a ring of two."""
-    kept = {}
-    for name, tensor in state.items():
-        layer = name.split(".")[3]
-        digits = [int(digit) for digit in layer if digit.isdigit()]
-        if layer.startswith("topview"):
-            views = [digits[0] + 1]
-        elif layer.startswith(("conv_scale", "gamma")):
-            views = digits[:1]
-        else:
-            views = digits
-        if all(view < 3 for view in views):
-            kept[name] = tensor
-    return kept
-
-
-def published_scores(state: dict[str, torch.Tensor], images: list[Path]) -> tuple[np.ndarray, float]:
-    """Maps (V, h, w) and part score as the published pipeline computes them."""
-    shape = published_shape(state)
-    flow = MultiFlow(shape)
-    flow.load_state_dict(published_state(state, shape))
-    pixels = np.stack(
-        [np.asarray(Image.open(f).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR)) for f in images]
-    )
-    x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    x = (x - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
-    with torch.no_grad():
-        maps = nll_map(flow.eval()(tiny_extractor(16)(x).unsqueeze(0)))[0].numpy()
-    return maps, float(maps.max((1, 2)).mean())
 
 
 def test_bundle_of_official_files_scores_as_published(folder: Path, tmp_path: Path) -> None:
