@@ -258,8 +258,12 @@ def _finished(path: Path, fingerprint: str) -> TrainedModel | None:
 
 def _fingerprint(recipe: Recipe, dataset: Dataset, *sections: str) -> str:
     """A hash of the training parts and of the recipe's sections that decide the trained weights."""
+    initial = recipe.training.initial
+    if initial is not None and not initial.is_file():
+        raise CheckpointError(f"training.initial: {initial}: no such file")
     content = {
         "recipe": recipe.model_dump(mode="json", include=set(sections)),
+        "initial": hashlib.sha256(initial.read_bytes()).hexdigest() if initial is not None else None,
         "seed": recipe.training.seed,
         "views": [view.model_dump() for view in dataset.views],
         "preprocessing": dataset.preprocessing.model_dump(),
