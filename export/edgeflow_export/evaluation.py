@@ -41,6 +41,7 @@ class Evaluation:
     """A report, and all that its pictures are drawn from; the n parts are those of ``dataset.test``."""
 
     report: EvaluationReport
+    model: TrainedModel
     dataset: Dataset
     truth: GroundTruth
     scored: ScoredParts
@@ -99,7 +100,7 @@ def evaluate(
         parts_root=str(dataset.root),
         thresholds_missing=missing,
     )
-    return Evaluation(report=report, dataset=dataset, truth=truth, scored=scored)
+    return Evaluation(report=report, model=model, dataset=dataset, truth=truth, scored=scored)
 
 
 def _foreground(model: TrainedModel, dataset: Dataset, device: str) -> MaskTeacher | None:

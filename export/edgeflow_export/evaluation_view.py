@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from edgeflow.errors import CheckpointError, EdgeflowError
 from edgeflow.output import print_json
+from edgeflow_export.appearance_sheet import appearance_sheet
 from edgeflow_export.comparison import FIGURES, LEGEND, Comparison, Row, compare_reports
 from edgeflow_export.evaluation import Evaluation
 from edgeflow_export.evaluation import evaluate as measure
@@ -168,15 +170,19 @@ def comparison_table(comparison: Comparison) -> Table:
 
 def _files(evaluation: Evaluation) -> dict[str, bytes | None]:
     report, sheet = evaluation.report, mistakes_sheet(evaluation)
-    picture = io.BytesIO()
-    if sheet is not None:
-        sheet.save(picture, format="PNG")
     return {
         REPORT_NAME: (report.model_dump_json(indent=1) + "\n").encode(),
         "scores.png": scores_png(report),
         "roc.png": roc_png(report),
-        "mistakes.png": picture.getvalue() if sheet is not None else None,
+        "mistakes.png": _png(sheet) if sheet is not None else None,
+        "normal.png": _png(appearance_sheet(evaluation)),
     }
+
+
+def _png(sheet: Image.Image) -> bytes:
+    picture = io.BytesIO()
+    sheet.save(picture, format="PNG")
+    return picture.getvalue()
 
 
 def _folders(checkpoints: Sequence[Path], output: Path | None) -> tuple[Path, ...]:

@@ -14,7 +14,7 @@ from edgeflow.errors import CheckpointError, EdgeflowError, StorageError
 from edgeflow_export.evaluation_view import find_checkpoints
 from support.tiny import TinyProduct
 
-FILES = ["mistakes.png", "report.json", "roc.png", "scores.png"]
+FILES = ["mistakes.png", "normal.png", "report.json", "roc.png", "scores.png"]
 
 
 def edgeflow(*arguments: object) -> None:
