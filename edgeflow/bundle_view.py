@@ -97,6 +97,17 @@ def _print_scoring(console: Console, manifest: Manifest) -> None:
         f"part threshold {thresholds.part.threshold:.4g} (scaled 1.0) from {thresholds.normal_parts} normal "
         f"parts at a false-reject rate of {thresholds.false_reject_rate:g}"
     )
+    interval = thresholds.part.interval
+    if interval is not None:
+        high = "not bounded above" if interval.high is None else f"to {interval.high:.4g}"
+        console.print(
+            f"by {thresholds.part.method}; {interval.level:.0%} interval from {interval.low:.4g} {high}",
+            markup=False,
+        )
+    if thresholds.subsets:
+        console.print(
+            f"also calibrated for parts seen by {'; '.join(thresholds.subsets)} alone", markup=False
+        )
     if thresholds.note:
         console.print(f"note: {thresholds.note}", markup=False)
 

@@ -78,7 +78,8 @@ def model_source(command: F) -> F:
 def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
-    Workstation: train, evaluate, export.  Box: check, run.  Anywhere: inspect, verify, score, monitor, keys.
+    Workstation: train, evaluate, export.  Box: check, run, calibrate.
+    Anywhere: inspect, verify, score, monitor, keys.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     logging.basicConfig(
@@ -153,6 +154,30 @@ def verify(bundle: Path, device: str, graph_id: str | None, json_output: bool) -
 def score(json_output: bool, **options: Any) -> None:
     """Score recorded PARTS with BUNDLE: Real-IAD layout, or one folder per part with one image per view."""
     importlib.import_module("edgeflow.score_view").score(json_output=json_output, **options)
+
+
+@cli.command()
+@click.argument("bundle", type=EXISTING)
+@click.argument("parts", type=EXISTING)
+@click.option("-o", "--output", type=EXISTING, required=True, help="The bundle file to write.")
+@click.option("--class", "class_name", help="Which class of a folder with several.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of good parts that may be rejected; default: the bundle's.",
+)
+@click.option("--method", type=click.Choice(["auto", "quantile", "tail"]), default="auto", show_default=True)
+@click.option("--graph", "graph_id", help="Whose scores count; default: the bundle's first, in fp32.")
+@click.option("--device", default="CPU", show_default=True, help=DEVICE_HELP)
+@click.option("--sign", type=EXISTING, metavar="KEY", help="Sign with this private key, NAME.key.pem.")
+@click.option("--passphrase-file", type=EXISTING, help="As for 'edgeflow keys sign'.")
+@as_json
+def calibrate(json_output: bool, **options: Any) -> None:
+    """Give BUNDLE new thresholds from good PARTS recorded at this box, as its next version.
+
+    The graphs and golden parts stay as they are, and are replayed before the new bundle takes its name.
+    """
+    importlib.import_module("edgeflow.recalibration_view").calibrate(json_output=json_output, **options)
 
 
 @cli.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from edgeflow.bundle import Bundle
 from edgeflow.bundle_archive import write_archive
-from edgeflow.contracts.manifest import MANIFEST_NAME
-from edgeflow.contracts.signature import SIGNATURE_NAME, TrustedKeys, key_id, sign_manifest
+from edgeflow.bundle_writer import bundle_entries
+from edgeflow.contracts.signature import TrustedKeys, key_id
 from edgeflow.errors import StorageError, UsageError
 
 __all__ = [
@@ -149,16 +149,10 @@ def sign_bundle(path: Path, key: Ed25519PrivateKey) -> str:
     """
     target = path.resolve()  # a link such as 'current.bundle' goes on to name the same file
     with Bundle.open(target) as bundle:
-        write_archive(target, _signed_entries(bundle, key))
+        # In the writer's order: signing afterwards gives the bytes of signing at export.
+        entries = bundle_entries(bundle.raw_manifest, bundle.manifest.files, bundle.read, key)
+        write_archive(target, entries)
     return key_id(key.public_key())
-
-
-def _signed_entries(bundle: Bundle, key: Ed25519PrivateKey) -> Iterator[tuple[str, bytes]]:
-    """In the order of the bundle writer, so that signing afterwards gives the bytes of signing at export."""
-    yield MANIFEST_NAME, bundle.raw_manifest
-    yield SIGNATURE_NAME, sign_manifest(bundle.raw_manifest, key)
-    for name in sorted(bundle.manifest.files):
-        yield name, bundle.read(name)
 
 
 def _read(path: Path) -> bytes:

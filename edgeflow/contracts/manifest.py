@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
@@ -21,7 +22,9 @@ __all__ = [
     "Foreground",
     "GoldenPart",
     "Graph",
+    "Interval",
     "Manifest",
+    "OperatingPoint",
     "Preprocessing",
     "Scale",
     "Scoring",
@@ -30,12 +33,13 @@ __all__ = [
     "ViewId",
     "ViewSpec",
     "parse_manifest",
+    "subset_key",
 ]
 
 MANIFEST_NAME = "manifest.json"
 RECORDED = "recorded/"
 """Prefix of a golden file's arrays that hold a quantized graph's own maps."""
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 # Relative, forward slashes, no dot-segments: the only names a bundle may hold.
 EntryName = Annotated[
@@ -97,11 +101,25 @@ class Scoring(Document):
         return self
 
 
+class Interval(Document):
+    """Confidence interval of the score that normal parts exceed at the target rate."""
+
+    low: float
+    high: float | None = Field(description="None: the sample does not bound it from above")
+    level: Fraction
+
+
 class Scale(Document):
     """Raw score to scaled score: ``centre`` becomes 0, ``threshold`` becomes 1; never clamped."""
 
     centre: float
     threshold: float
+    method: Literal["quantile", "tail", "highest"] | None = Field(
+        default=None,
+        description="a quantile of the normal scores, an extreme-value tail of them, or the highest, where "
+        "they are too few for either",
+    )
+    interval: Interval | None = None
 
     @model_validator(mode="after")
     def _threshold_above_centre(self) -> Scale:
@@ -110,14 +128,45 @@ class Scale(Document):
         return self
 
 
+class OperatingPoint(Document):
+    """What one threshold would reject of the labelled parts."""
+
+    threshold: float
+    false_reject_rate: Fraction
+    recall: Fraction
+
+
 class Thresholds(Document):
-    """Thresholds from normal parts at a target false-reject rate."""
+    """Thresholds from normal parts at a target false-reject rate.
+
+    ``subsets`` holds one scale for each allowed set of present views: of the part score from these views
+    alone, while the graph is given ``contracts.preprocess.blank_image`` for each absent one.
+    """
 
     part: Scale
     views: dict[ViewId, Scale]
+    subsets: dict[str, Scale] = Field(
+        default={}, description="where views may be missing: names of the present ones, sorted, joined by ','"
+    )
     false_reject_rate: Fraction
     normal_parts: Positive
+    operating_curve: tuple[OperatingPoint, ...] = Field(
+        default=(), description="where there were labelled parts; the highest threshold first"
+    )
     note: str | None = Field(default=None, description="what a reader must know, such as a small sample")
+
+    @model_validator(mode="after")
+    def _subsets_are_of_its_views(self) -> Thresholds:
+        for key in self.subsets:
+            present = set(key.split(","))
+            if subset_key(present) != key or not present < set(self.views):
+                raise ValueError(f"subsets: '{key}' is no sorted list of some of the views")
+        return self
+
+
+def subset_key(present: Iterable[str]) -> str:
+    """The name of a set of present views in ``Thresholds.subsets``."""
+    return ",".join(sorted(present))
 
 
 class Tensor(Document):

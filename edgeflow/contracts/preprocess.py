@@ -12,7 +12,10 @@ from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
 from edgeflow.errors import DataError
 
-__all__ = ["prepare", "prepare_mask"]
+__all__ = ["blank_image", "prepare", "prepare_mask"]
+
+_MEAN_COLOUR = (124, 116, 104)
+"""ImageNet's mean, which normalisation turns into 0."""
 
 P = TypeVar("P", np.uint8, np.bool_)
 
@@ -39,6 +42,15 @@ def prepare(image: RgbImage, view: ViewSpec, spec: Preprocessing) -> npt.NDArray
         (spec.width, spec.height), Image.Resampling.BILINEAR
     )
     return np.asarray(resized)
+
+
+def blank_image(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """What stands in for an absent view, uint8 (height, width, 3): the mean colour of ImageNet everywhere.
+
+    At the model image's size this is the model image, at calibration as on the line. A camera image that is
+    blank stays so in any crop, mirroring and size.
+    """
+    return np.broadcast_to(np.array(_MEAN_COLOUR, np.uint8), (height, width, 3)).copy()
 
 
 def prepare_mask(mask: npt.NDArray[np.bool_], view: ViewSpec, size: tuple[int, int]) -> npt.NDArray[np.bool_]:

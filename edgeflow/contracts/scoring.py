@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeflow.contracts.manifest import Scale, Scoring
+from edgeflow.contracts.manifest import Scale, Scoring, Thresholds, subset_key
 
 __all__ = [
     "FloatArray",
@@ -17,6 +18,7 @@ __all__ = [
     "part_score",
     "scaled",
     "standardise",
+    "subset_scale",
     "view_bounds",
     "view_scores",
 ]
@@ -89,3 +91,15 @@ def part_score(views: FloatArray, scoring: Scoring) -> FloatArray:
 def scaled(raw: float, scale: Scale) -> float:
     """Raw score to the scale on which 1.0 is the threshold; not clamped, negative scores allowed."""
     return (raw - scale.centre) / (scale.threshold - scale.centre)
+
+
+def subset_scale(thresholds: Thresholds, present_views: Iterable[str]) -> Scale | None:
+    """The scale of a part score that comes from some of the views alone.
+
+    Returns:
+        The full part's scale where no view is absent; None where the bundle was not calibrated for this set.
+    """
+    present = set(present_views)
+    return (
+        thresholds.part if present == set(thresholds.views) else thresholds.subsets.get(subset_key(present))
+    )

@@ -15,6 +15,8 @@ import torch
 
 from edgeflow import __version__
 from edgeflow.bundle import Bundle
+from edgeflow.bundle_writer import file_records, write_bundle
+from edgeflow.calibration import calibrate, view_subsets
 from edgeflow.contracts.manifest import (
     SCHEMA_VERSION,
     AccuracyReport,
@@ -28,8 +30,6 @@ from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics
 from edgeflow.errors import AccuracyError, DataError, ParityError
 from edgeflow.verification import verify_graph
-from edgeflow_export.bundle_writer import file_records, write_bundle
-from edgeflow_export.calibrate import calibrate
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import (
     HELD_OUT_AT_LEAST,
@@ -99,6 +99,7 @@ def build_bundle(
             f"{data.root}: {len(data.validation)} held-out normal part; thresholds need at least "
             f"{HELD_OUT_AT_LEAST}, and hundreds are better: record more normal parts"
         )
+    view_subsets(model.views, model.recipe.thresholds.missing_views)  # better refused now than in an hour
     with tempfile.TemporaryDirectory() as folder:
         teacher = load_teacher(model.recipe.foreground, device=device)
         job = ExportJob(model=model, data=data, stage=stage, folder=Path(folder))
@@ -143,9 +144,7 @@ class _Build:
                 for name, got in scored.items()
             }
         reference = scored[drafts[0].id]
-        normal = len(self.data.validation)
-        rate = self.model.recipe.thresholds.false_reject_rate
-        thresholds = calibrate(reference.parts[:normal], reference.views[:normal], self.model.views, rate)
+        thresholds = self._thresholds(trial, drafts[0], reference)
         accuracy: list[AccuracyReport] = []
         for backend in self.spec.backends if "int8" in self.spec.precisions else ():
             draft, got, report = self._int8(source, backend, trial, (reference, expected), thresholds.part)
@@ -210,6 +209,25 @@ class _Build:
         shape = (len(self.model.views), size.height, size.width)
         with self.stage("exporting to ONNX"):
             return draft_onnx(inference, shape, outputs, self.job.folder), expected
+
+    def _thresholds(self, trial: Trial, draft: Draft, reference: Scored) -> Thresholds:
+        """From the held-out normal parts, with the operating curve where test parts are labelled."""
+        spec, normal, ids = self.model.recipe.thresholds, len(self.data.validation), self.model.views
+        missing = view_subsets(ids, spec.missing_views)
+        subsets = {}
+        if missing:
+            with self.stage(f"scoring {normal} parts without some views, {len(missing)} times"):
+                subsets = trial.score_subsets(draft, normal, missing)
+        labels = reference.defective
+        return calibrate(
+            reference.parts[:normal],
+            reference.views[:normal],
+            ids,
+            spec.false_reject_rate,
+            method=spec.method,
+            subsets=subsets,
+            defective=reference.parts[labels] if labels is not None and labels.any() else None,
+        )
 
     def _int8(
         self,

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from edgeflow.calibration import calibrate
 from edgeflow.contracts.manifest import Scoring, Thresholds
 from edgeflow.contracts.parts import RecordedPart
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics
 from edgeflow.errors import DataError, DeviceError
 from edgeflow_export.array_cache import default_cache_dir
-from edgeflow_export.calibrate import calibrate
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import Dataset, Images, iterate_images, load_dataset, require_test_parts
 from edgeflow_export.evaluation_report import EvaluationReport, ModelIdentity
@@ -186,11 +186,12 @@ def _thresholds(
     """Thresholds from held-out normal parts, or why there are none: other figures do not need them."""
     if held_out is None:
         return None, "no held-out normal parts"
-    rate = model.recipe.thresholds.false_reject_rate
+    spec = model.recipe.thresholds
     try:
-        return calibrate(held_out.parts, held_out.views, views, rate), None
+        found = calibrate(held_out.parts, held_out.views, views, spec.false_reject_rate, method=spec.method)
     except DataError as cause:
         return None, cause.message
+    return found, None
 
 
 def _identity(model: TrainedModel, checkpoint: Path, views: tuple[str, ...]) -> ModelIdentity:

@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+from edgeflow.calibration import threshold_of
 from edgeflow.contracts.manifest import Scoring
 from edgeflow.contracts.scoring import FloatArray, Masks, masked, part_score, view_scores
 from edgeflow.errors import AccuracyError
-from edgeflow_export.calibrate import threshold_of
 from edgeflow_export.distillation import intersection_over_union
 
 __all__ = ["Candidate", "Chosen", "Evidence", "choose_foreground", "fixed_from", "judged"]

@@ -231,6 +231,14 @@ class ThresholdSpec(Document):
     """Thresholds from held-out normal parts."""
 
     false_reject_rate: Fraction = 0.01
+    method: Literal["auto", "quantile", "tail"] = Field(
+        default="auto",
+        description="the quantile of the normal scores, or an extreme-value tail of the highest; auto: the "
+        "quantile where there are enough parts for the rate, else the tail from 40 parts on",
+    )
+    missing_views: int = Field(
+        default=0, ge=0, description="how many views of a part may be missing: a threshold for each such set"
+    )
 
 
 class ExportSpec(Document):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edgeflow.contracts.manifest import Scoring
 from edgeflow.contracts.parts import RecordedPart
+from edgeflow.contracts.preprocess import blank_image
 from edgeflow.contracts.scoring import (
     FloatArray,
     Masks,
@@ -44,16 +45,53 @@ class Trial:
 
     def score(self, draft: Draft) -> Scored:
         """What one graph gives for all parts."""
+        maps, own = self._run(draft, self.parts, ())
+        return self.scored(maps, own if self.distilled else self.masks, own)
+
+    def score_subsets(
+        self, draft: Draft, count: int, subsets: Sequence[tuple[str, ...]]
+    ) -> dict[tuple[str, ...], FloatArray]:
+        """Part scores (count,) from some views alone, while the graph sees blank images for the others.
+
+        Args:
+            count: how many of the parts, the first ones.
+            subsets: the present views of each set.
+        """
+        ids = self.data.view_ids
+        found = {}
+        for present in subsets:
+            kept = [index for index, view in enumerate(ids) if view in present]
+            absent = [index for index, view in enumerate(ids) if view not in present]
+            maps, own = self._run(draft, self.parts[:count], absent)
+            masks = own if self.distilled else self.masks
+            views = self._views(maps, None if masks is None else masks[:count])
+            found[present] = part_score(views[:, kept], self.scoring)
+        return found
+
+    def _run(
+        self, draft: Draft, parts: Sequence[RecordedPart], absent: Sequence[int]
+    ) -> tuple[FloatArray, Masks | None]:
+        """Maps (n, V, h, w), and the foreground that the graph itself gives.
+
+        Args:
+            absent: views of which the graph is given a blank image.
+        """
+        size = self.data.preprocessing
         runner = draft.runner()
+        outputs = []
         try:
-            outputs = [runner.run(images) for images in iterate_images(self.parts, self.data)]
+            for images in iterate_images(parts, self.data):
+                images[absent] = blank_image(size.height, size.width)
+                outputs.append(runner.run(images))
         finally:
             runner.close()
-        maps = np.stack([output[0] for output in outputs])
         own = None
         if len(draft.tensors.outputs) > 1:
             own = np.stack([np.asarray(output[1] > 0, np.uint8) for output in outputs])
-        return self.scored(maps, own if self.distilled else self.masks, own)
+        return np.stack([output[0] for output in outputs]), own
+
+    def _views(self, maps: FloatArray, masks: Masks | None) -> FloatArray:
+        return view_scores(masked(standardise(maps, self.statistics), masks), self.scoring)
 
     def scored(self, maps: FloatArray, masks: Masks | None, own: Masks | None = None) -> Scored:
         """Scores of maps under masks.
@@ -61,7 +99,7 @@ class Trial:
         Args:
             own: masks that the graph itself gave.
         """
-        views = view_scores(masked(standardise(maps, self.statistics), masks), self.scoring)
+        views = self._views(maps, masks)
         return Scored(
             maps=maps,
             masks=masks,

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper
 from PIL import Image
 
+from edgeflow.bundle_writer import file_records, write_bundle
 from edgeflow.contracts.manifest import SCHEMA_VERSION, Manifest
-from edgeflow_export.bundle_writer import file_records, write_bundle
 
 VIEWS = ("top", "left")
 SIDE = 8

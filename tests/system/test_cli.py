@@ -76,7 +76,7 @@ def test_scores_that_are_not_finite_are_undecided(tiny: TinyProduct, tmp_path: P
     buffer = io.BytesIO()
     np.savez(buffer, mean=np.zeros((3, 8, 8), np.float32), std=np.zeros((3, 8, 8), np.float32))
     data = buffer.getvalue()
-    from edgeflow_export.bundle_writer import file_records
+    from edgeflow.bundle_writer import file_records
 
     name = "scoring/pixel_statistics.npz"
     files = document["files"]

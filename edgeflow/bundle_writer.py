@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,7 +13,7 @@ from edgeflow.bundle_archive import write_archive
 from edgeflow.contracts.manifest import MANIFEST_NAME, FileRecord, Manifest
 from edgeflow.contracts.signature import SIGNATURE_NAME, sign_manifest
 
-__all__ = ["file_records", "write_bundle"]
+__all__ = ["bundle_entries", "file_records", "manifest_bytes", "write_bundle"]
 
 
 def file_records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
@@ -22,6 +22,30 @@ def file_records(files: Mapping[str, bytes]) -> dict[str, FileRecord]:
         name: FileRecord(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
         for name, data in sorted(files.items())
     }
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The manifest as it stands in the bundle; its hash is the bundle's."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
+    return text.encode()
+
+
+def bundle_entries(
+    raw_manifest: bytes,
+    names: Iterable[str],
+    read: Callable[[str], bytes],
+    signer: Ed25519PrivateKey | None,
+) -> Iterator[tuple[str, bytes]]:
+    """Everything of a bundle in the order that its bytes depend on.
+
+    Args:
+        names: of its files, read one at a time.
+    """
+    yield MANIFEST_NAME, raw_manifest
+    if signer is not None:
+        yield SIGNATURE_NAME, sign_manifest(raw_manifest, signer)
+    for name in sorted(names):
+        yield name, read(name)
 
 
 def write_bundle(
@@ -33,7 +57,4 @@ def write_bundle(
         StorageError: the folder cannot be written.
         UsageError: more than 2 GiB.
     """
-    text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
-    raw = text.encode()
-    signature = [(SIGNATURE_NAME, sign_manifest(raw, signer))] if signer else []
-    write_archive(path, [(MANIFEST_NAME, raw), *signature, *sorted(files.items())])
+    write_archive(path, bundle_entries(manifest_bytes(manifest), files, files.__getitem__, signer))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgeflow.bundle import Bundle
+from edgeflow.bundle_writer import write_bundle
 from edgeflow.errors import StorageError
-from edgeflow_export.bundle_writer import write_bundle
 from support.tiny import TinyProduct
 
 

@@ -1,0 +1,108 @@
+"""What ``edgeflow calibrate`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from edgeflow.bundle import Bundle
+from edgeflow.calibration import Method
+from edgeflow.contracts.manifest import Scale
+from edgeflow.contracts.parts import RecordedPart
+from edgeflow.errors import UsageError
+from edgeflow.keys import read_passphrase, read_private_key
+from edgeflow.offline import find_bundle_parts
+from edgeflow.output import print_json
+from edgeflow.recalibration import Recalibrated, recalibrate
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    bundle: Path,
+    parts: Path,
+    *,
+    output: Path,
+    class_name: str | None,
+    rate: float | None,
+    method: Method,
+    graph_id: str | None,
+    device: str,
+    sign: Path | None,
+    passphrase_file: Path | None,
+    json_output: bool,
+) -> None:
+    """Write the next version of a bundle with thresholds from the parts below a folder."""
+    if output.is_dir():
+        raise UsageError(f"{output}: is a folder; give the name of the bundle file to write")
+    signer = read_private_key(sign, read_passphrase(passphrase_file)) if sign is not None else None
+    console = Console(stderr=True)
+
+    def progress(found: Iterable[RecordedPart]) -> Iterable[RecordedPart]:
+        return track(list(found), "scoring", console=console, transient=True)
+
+    with Bundle.open(bundle) as opened:
+        done = recalibrate(
+            opened,
+            find_bundle_parts(opened, parts, class_name),
+            output,
+            rate=rate,
+            method=method,
+            graph_id=graph_id,
+            device=device,
+            signer=signer,
+            progress=progress,
+        )
+    if json_output:
+        print_json(_document(done, signed=signer is not None))
+    else:
+        _print(done, signed=signer is not None)
+
+
+def _document(done: Recalibrated, *, signed: bool) -> dict[str, object]:
+    return {
+        "bundle": str(done.path),
+        "sha256": done.sha256,
+        "version": done.version,
+        "signed": signed,
+        "graph": done.graph,
+        "before": done.before.model_dump(mode="json"),
+        "thresholds": done.after.model_dump(mode="json"),
+        "changed_verdicts": list(done.changed),
+        "not_replayed": list(done.unproven),
+    }
+
+
+def _print(done: Recalibrated, *, signed: bool) -> None:
+    console = Console(highlight=False)
+    table = Table("threshold of", "before", "now", "method", "95 % interval")
+    before, after = done.before, done.after
+    table.add_row(*_row("part", before.part, after.part))
+    for view, scale in after.views.items():
+        table.add_row(*_row(view, before.views[view], scale))
+    for key, scale in after.subsets.items():
+        table.add_row(*_row(f"part from {key}", before.subsets[key], scale))
+    console.print(table)
+    console.print(
+        f"from {after.normal_parts} good parts at a false-reject rate of {after.false_reject_rate:g}, scored "
+        f"by {done.graph}"
+    )
+    if after.note:
+        console.print(f"note: {after.note}", markup=False)
+    for change in done.changed:
+        console.print(f"golden part {change}", markup=False)
+    if done.unproven:
+        console.print(f"cannot run here, so not replayed: {', '.join(done.unproven)}")
+    state = "signed" if signed else "not signed"
+    console.print(f"{done.path}: version {done.version}, {state}; golden parts replayed", markup=False)
+
+
+def _row(name: str, before: Scale, after: Scale) -> tuple[str, ...]:
+    interval = after.interval
+    high = "?" if interval is None or interval.high is None else f"{interval.high:.4g}"
+    shown = f"{interval.low:.4g} to {high}" if interval else ""
+    return name, f"{before.threshold:.4g}", f"{after.threshold:.4g}", after.method or "", shown

@@ -1,0 +1,157 @@
+"""A bundle's thresholds done again from the box's own good parts: the next version, or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeflow.backends.table import make_scorer
+from edgeflow.bundle import Bundle
+from edgeflow.contracts.images import read_image
+from edgeflow.contracts.manifest import subset_key
+from edgeflow.contracts.parts import RecordedPart, find_parts
+from edgeflow.contracts.preprocess import blank_image
+from edgeflow.errors import ConfigError, DataError, ParityError, UsageError
+from edgeflow.keys import new_key, read_private_key, trusted_keys
+from edgeflow.recalibration import recalibrate
+from edgeflow.verification import verify_graph
+from support.bundles import manifest_of
+from support.small import VIEWS, colour_mean, small_bundle
+
+SIDE = 8
+
+
+def write_good_parts(root: Path, count: int, *, level: float = 100.0) -> tuple[RecordedPart, ...]:
+    """Parts whose colour means, and so their scores, lie about a level."""
+    rng = np.random.default_rng(7)
+    for number in range(count):
+        for view in VIEWS:
+            path = root / f"p{number:03d}" / f"{view}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = rng.normal(level + rng.normal(0, 5), 3, (SIDE, SIDE, 3)).clip(0, 255)
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return find_parts(root)
+
+
+def part_scores(path: Path, parts: tuple[RecordedPart, ...]) -> list[float]:
+    with Bundle.open(path) as bundle:
+        scorer = make_scorer(bundle, backend="onnxruntime", precision="fp32")
+        return [
+            scorer.score({view: read_image(image) for view, image in part.images.items()}).part
+            for part in parts
+        ]
+
+
+def test_new_thresholds_make_the_next_version_and_leave_the_rest_alone(tmp_path: Path) -> None:
+    source = small_bundle(tmp_path / "old.bundle", version=4)
+    parts = write_good_parts(tmp_path / "parts", 30)
+    target = tmp_path / "new.bundle"
+    with Bundle.open(source) as bundle:
+        done = recalibrate(bundle, parts, target, rate=0.1)
+    before, after = manifest_of(source), manifest_of(target)
+    changed = {key for key in after if after[key] != before[key]}
+    assert changed == {"thresholds", "version", "provenance"}
+    assert after["version"] == done.version == 5
+    rejected = [score > done.after.part.threshold for score in part_scores(target, parts)]
+    assert sum(rejected) == 2  # the rank is ceil(31 · 0.9)
+    assert done.after.normal_parts == 30
+    assert after["provenance"]["calibrated_from"]  # type: ignore[index]
+    with Bundle.open(target) as bundle:
+        assert bundle.sha256 == done.sha256
+        assert bundle.signature is None
+        verify_graph(bundle, bundle.manifest.graphs[0])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.bundle", "old.bundle", "parts"]
+
+
+def test_rate_is_the_bundle_s_own_unless_another_is_given(tmp_path: Path) -> None:
+    parts = write_good_parts(tmp_path / "parts", 12)
+    with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
+        done = recalibrate(bundle, parts, tmp_path / "new")
+    assert done.after.false_reject_rate == 0.01
+    assert done.after.part.method == "highest"
+    assert done.after.note is not None
+
+
+def test_golden_part_whose_verdict_changes_is_named(tmp_path: Path) -> None:
+    """The golden part scores about 170; by the old threshold of 1000 it was OK."""
+    parts = write_good_parts(tmp_path / "parts", 20)
+    with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
+        done = recalibrate(bundle, parts, tmp_path / "new")
+    assert done.changed == ("p1: OK before, NG now",)
+
+
+def test_signed_bundle_is_signed_again_only_with_a_key(tmp_path: Path) -> None:
+    pair = new_key(tmp_path / "keys" / "line", None)
+    key = read_private_key(pair.private, None)
+    parts = write_good_parts(tmp_path / "parts", 20)
+    with Bundle.open(small_bundle(tmp_path / "b", signer=key)) as bundle:
+        recalibrate(bundle, parts, tmp_path / "plain")
+        recalibrate(bundle, parts, tmp_path / "signed", signer=key)
+    with Bundle.open(tmp_path / "plain") as bundle:
+        assert bundle.signature is None
+    Bundle.open(tmp_path / "signed", trusted=trusted_keys([pair.public])).close()
+
+
+def test_missing_views_are_calibrated_again_with_blank_images(tmp_path: Path) -> None:
+    scale = {"centre": 0.0, "threshold": 1000.0}
+    thresholds = {
+        "part": scale,
+        "views": dict.fromkeys(VIEWS, scale),
+        "subsets": {"top": scale},
+        "false_reject_rate": 0.1,
+        "normal_parts": 9,
+    }
+    source = small_bundle(tmp_path / "b", thresholds=thresholds)
+    parts = write_good_parts(tmp_path / "parts", 20)
+    with Bundle.open(source) as bundle:
+        found = recalibrate(bundle, parts, tmp_path / "new").after
+    # Each view of this graph is scored by itself: without the other, the part's score is the view's.
+    assert found.subsets[subset_key(["top"])].threshold == pytest.approx(found.views["top"].threshold)
+    assert set(found.subsets) == {"top"}
+
+
+def test_too_few_good_parts_are_refused(tmp_path: Path) -> None:
+    parts = write_good_parts(tmp_path / "parts", 12)
+    labelled = tuple(dataclasses.replace(part, label="scratch") for part in parts[:3])
+    with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
+        with pytest.raises(DataError, match=r"9 good part.*at least 10"):
+            recalibrate(bundle, (*labelled, *parts[3:]), tmp_path / "new")
+        with pytest.raises(ConfigError, match="the bundle holds: onnxruntime-fp32"):
+            recalibrate(bundle, parts, tmp_path / "new", graph_id="openvino-int8")
+    assert not (tmp_path / "new").exists()
+
+
+def test_parts_that_cannot_be_read_are_all_named_and_nothing_is_written(tmp_path: Path) -> None:
+    parts = write_good_parts(tmp_path / "parts", 15)
+    for broken in (parts[2], parts[7]):
+        broken.images["left"].write_bytes(b"no image")
+    with (
+        Bundle.open(small_bundle(tmp_path / "b")) as bundle,
+        pytest.raises(UsageError, match="2 part") as caught,
+    ):
+        recalibrate(bundle, parts, tmp_path / "new")
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["part p002", "part p007"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "parts"]
+
+
+def test_graph_that_does_not_agree_with_the_trained_model_leaves_no_file(tmp_path: Path) -> None:
+    model = colour_mean()
+    model.graph.node[1].op_type = "ReduceMax"
+    parts = write_good_parts(tmp_path / "parts", 15)
+    source = small_bundle(tmp_path / "b", model=model.SerializeToString())
+    with Bundle.open(source) as bundle, pytest.raises(ParityError):
+        recalibrate(bundle, parts, tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "parts"]
+
+
+def test_blank_camera_image_is_the_blank_model_image() -> None:
+    from edgeflow.contracts.manifest import Preprocessing, ViewSpec
+    from edgeflow.contracts.preprocess import prepare
+
+    view = ViewSpec(id="top", mirror=True, crop=(3, 5, 50, 40))
+    prepared = prepare(blank_image(77, 91), view, Preprocessing(height=24, width=32))
+    assert np.array_equal(prepared, blank_image(24, 32))
