@@ -81,7 +81,7 @@ class Trial:
         outputs = []
         try:
             for images in iterate_images(parts, self.data):
-                images[absent] = blank_image(size.height, size.width)
+                images[list(absent)] = blank_image(size.height, size.width)
                 outputs.append(runner.run(images))
         finally:
             runner.close()

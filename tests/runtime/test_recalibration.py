@@ -21,6 +21,7 @@ from edgeflow.recalibration import recalibrate
 from edgeflow.verification import verify_graph
 from support.bundles import manifest_of
 from support.small import VIEWS, colour_mean, small_bundle
+from support.tiny import TinyProduct
 
 SIDE = 8
 
@@ -155,3 +156,30 @@ def test_blank_camera_image_is_the_blank_model_image() -> None:
     view = ViewSpec(id="top", mirror=True, crop=(3, 5, 50, 40))
     prepared = prepare(blank_image(77, 91), view, Preprocessing(height=24, width=32))
     assert np.array_equal(prepared, blank_image(24, 32))
+
+
+def test_parts_held_out_at_export_give_the_thresholds_of_export_again(
+    tiny: TinyProduct, tmp_path: Path
+) -> None:
+    from edgeflow_export.datasets import load_dataset
+    from edgeflow_export.recipe import load_recipe
+
+    data = load_dataset(load_recipe(tiny.recipe))
+    defective = tuple(part for part in data.test if part.defective)
+    with Bundle.open(tiny.bundle) as bundle:
+        done = recalibrate(bundle, (*data.validation, *defective), tmp_path / "new")
+    assert set(done.before.subsets) == {"C1,C2", "C1,C3", "C2,C3"}
+    scales = {
+        name: [thresholds.part, *thresholds.views.values(), *thresholds.subsets.values()]
+        for name, thresholds in (("before", done.before), ("after", done.after))
+    }
+    for before, after in zip(scales["before"], scales["after"], strict=True):
+        assert after.threshold == pytest.approx(before.threshold, rel=1e-3)
+        assert after.centre == pytest.approx(before.centre, rel=1e-3)
+    assert [point.recall for point in done.after.operating_curve] == [
+        point.recall for point in done.before.operating_curve
+    ]
+    assert done.changed == ()
+    # The defect is in C2: without that view it is seen by nothing but what C2 tells its neighbours.
+    full, without = done.after.part, done.after.subsets["C1,C3"]
+    assert full.threshold != pytest.approx(without.threshold, rel=1e-3)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import edgeflow
+from edgeflow.bundle import Bundle
 from edgeflow.cli import cli
 from edgeflow.keys_cli import keys
 from support.bundles import manifest_of, rewritten
@@ -103,6 +104,35 @@ def test_inspect_and_verify_tell_people_and_machines(tiny: TinyProduct) -> None:
         graph["backend"] + "-" + graph["precision"] for graph in document["graphs"]
     }
     assert verified["failures"] == []
+
+
+def test_calibrate_writes_the_next_version_signed(tiny: TinyProduct, tmp_path: Path) -> None:
+    assert edgeflow_command("keys", "new", tmp_path / "line").returncode == 0
+    target = tmp_path / "disc.2.bundle"
+    arguments = ("calibrate", tiny.bundle, tiny.parts, "-o", target, "--rate", 0.1, "--json")
+    done = edgeflow_command(*arguments, "--sign", tmp_path / "line.key.pem")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["version"], found["signed"], found["graph"]) == (1, True, "openvino-fp32")
+    assert found["thresholds"]["normal_parts"] == 36  # the six defective ones only make the curve
+    assert found["thresholds"]["operating_curve"]
+    assert found["thresholds"]["part"]["interval"]["low"] < found["thresholds"]["part"]["threshold"]
+    assert edgeflow_command("keys", "check", target, "--trust", tmp_path / "line.pub.pem").returncode == 0
+    people = edgeflow_command("calibrate", tiny.bundle, tiny.parts, "-o", tmp_path / "other")
+    assert "version 1, not signed" in people.stdout
+    assert "interval" in edgeflow_command("inspect", target).stdout
+
+
+def test_calibrate_without_enough_parts_is_a_usage_error(tiny: TinyProduct, tmp_path: Path) -> None:
+    with Bundle.open(tiny.bundle) as bundle:
+        part = bundle.manifest.golden[0]
+        for view, name in part.images.items():
+            path = tmp_path / "parts" / "one" / f"{view}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bundle.read(name))
+    done = edgeflow_command("calibrate", tiny.bundle, tmp_path / "parts", "-o", tmp_path / "b")
+    assert_refused(done, 2, "1 good part(s); at least 10")
+    assert not (tmp_path / "b").exists()
 
 
 def test_unknown_device_is_a_hardware_error(tiny: TinyProduct) -> None:
