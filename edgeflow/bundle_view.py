@@ -36,6 +36,11 @@ def show(path: Path, *, json_output: bool) -> None:
         if manifest.foreground is not None:
             console.print(_foreground(manifest.foreground), markup=False)
         console.print(_graph_table(manifest))
+        for report in manifest.accuracy:
+            if report.quantized:
+                console.print(f"{report.graph}: {report.quantized} in INT8", markup=False)
+        for note in manifest.notes:
+            console.print(f"note: {note}", markup=False)
         for key, value in manifest.provenance.items():
             console.print(f"{key}: {value}", markup=False)
 

@@ -246,6 +246,7 @@ class AccuracyReport(Document):
     part_auroc: float | None = None
     part_auroc_reference: float | None = None
     quantized: str = Field(default="", description="which operations are in int8; the others stay in float")
+    steps: tuple[str, ...] = Field(default=(), description="what was tried before, and why it was given up")
 
 
 class FileRecord(Document):
@@ -272,6 +273,7 @@ class Manifest(Document):
     thresholds: Thresholds
     golden: tuple[GoldenPart, ...] = Field(min_length=1)
     accuracy: tuple[AccuracyReport, ...] = ()
+    notes: tuple[str, ...] = Field(default=(), description="what was asked for and is not in the bundle")
     recipe: dict[str, object]
     provenance: dict[str, str]
     files: dict[EntryName, FileRecord]

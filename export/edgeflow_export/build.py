@@ -23,7 +23,6 @@ from edgeflow.contracts.manifest import (
     GoldenPart,
     Graph,
     Manifest,
-    Scale,
     Thresholds,
 )
 from edgeflow.contracts.parity import relative_error
@@ -45,11 +44,11 @@ from edgeflow_export.foreground import MaskTeacher, load_teacher
 from edgeflow_export.foreground_export import distilled_head, export_foreground
 from edgeflow_export.golden import Expected, choose_golden, golden_files
 from edgeflow_export.graphs import FOREGROUND, MAPS
-from edgeflow_export.guard import Scored, compare
+from edgeflow_export.guard import Scored
 from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.multiflow import nll_map
-from edgeflow_export.quantize import LEVELS
 from edgeflow_export.recipe import HEADED
+from edgeflow_export.reduced_precision import Float, reduce_precision
 from edgeflow_export.release import Release
 from edgeflow_export.rewrite import InferenceModel, rewrite
 from edgeflow_export.trial import Trial
@@ -70,6 +69,7 @@ class Built:
     graphs: tuple[Graph, ...]
     thresholds: Thresholds
     accuracy: tuple[AccuracyReport, ...]
+    notes: tuple[str, ...]
 
 
 def build_bundle(
@@ -89,7 +89,7 @@ def build_bundle(
 
     Raises:
         ParityError: a float graph does not compute what the model computes.
-        AccuracyError: an INT8 graph changes verdicts or maps beyond the recipe's budget.
+        AccuracyError: no INT8 graph holds the recipe's budgets, though the recipe requires one.
         DataError: no held-out normal parts to set thresholds with.
         StorageError: the bundle cannot be written.
     """
@@ -145,13 +145,18 @@ class _Build:
             }
         reference = scored[drafts[0].id]
         thresholds = self._thresholds(trial, drafts[0], reference)
+        floats = {draft.backend: draft for draft in drafts if draft.precision == "fp32"}
         accuracy: list[AccuracyReport] = []
+        notes: list[str] = []
         for backend in self.spec.backends if "int8" in self.spec.precisions else ():
-            draft, got, report = self._int8(source, backend, trial, (reference, expected), thresholds.part)
-            drafts.append(draft)
-            scored[draft.id] = got
-            errors[draft.id] = self._error(got.maps, expected)
-            accuracy.append(report)
+            fp32 = Float(draft=floats[backend], scored=reference, expected=expected, scale=thresholds.part)
+            found, note = reduce_precision(self.job, source, backend, trial, fp32)
+            notes += [note] if note else []
+            if found is not None:
+                drafts.append(found.draft)
+                scored[found.draft.id] = found.scored
+                errors[found.draft.id] = self._error(found.scored.maps, expected)
+                accuracy.append(found.report)
         files = {name: content for draft in drafts for name, content in draft.files.items()}
         if foreground is not None:
             files |= foreground.files
@@ -184,6 +189,7 @@ class _Build:
             thresholds=thresholds,
             golden=golden,
             accuracy=tuple(accuracy),
+            notes=tuple(notes),
             recipe=json.loads(recipe.model_dump_json(exclude=hidden)),
             provenance=self.model.provenance,
             files=file_records(files),
@@ -228,38 +234,6 @@ class _Build:
             subsets=subsets,
             defective=reference.parts[labels] if labels is not None and labels.any() else None,
         )
-
-    def _int8(
-        self,
-        source: OnnxSource,
-        backend: str,
-        trial: Trial,
-        fp32: tuple[Scored, FloatArray],
-        scale: Scale,
-    ) -> tuple[Draft, Scored, AccuracyReport]:
-        """The INT8 graph of one back end with as much quantized as the budgets allow.
-
-        Raises:
-            AccuracyError: even the least quantization is over budget.
-        """
-        reference, expected = fp32
-        flow = sum(2 * (1 + len(self.model.views)) for _ in self.model.recipe.flow.kernels)
-        failure: AccuracyError | None = None
-        for level in LEVELS:
-            with self.stage(f"quantizing {level} for {backend}"):
-                parts = iterate_images(self.data.training[: self.spec.calibration_parts], self.data)
-                draft = source.quantized(backend, parts, level, flow)
-            with self.stage(f"scoring {len(self.parts)} parts with {draft.id}"):
-                got = trial.score(draft)
-            try:
-                self._proven(draft, got.maps, expected)
-                return draft, got, compare(draft.id, got, reference, scale, self.spec, level)
-            except AccuracyError as cause:
-                failure = cause
-                with self.stage(f"over budget: {cause.problems[0] if cause.problems else cause.message}"):
-                    pass
-        assert failure is not None  # noqa: S101 - there is at least one level
-        raise failure
 
     def _golden(
         self, scored: Mapping[str, Scored], thresholds: Thresholds
@@ -337,6 +311,7 @@ def _write_proven(
         graphs=manifest.graphs,
         thresholds=manifest.thresholds,
         accuracy=manifest.accuracy,
+        notes=manifest.notes,
     )
 
 

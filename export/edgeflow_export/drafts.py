@@ -13,7 +13,7 @@ from edgeflow.contracts.manifest import Graph
 from edgeflow.graph_runner import GraphRunner
 from edgeflow_export.datasets import Images
 from edgeflow_export.graphs import FOREGROUND, Ir, Tensors, convert_to_ir, export_onnx, serialise_ir
-from edgeflow_export.quantize import quantize_ir, quantize_onnx
+from edgeflow_export.quantize import Group, groups_of_ir, groups_of_onnx, quantize_ir, quantize_onnx
 
 __all__ = ["Draft", "OnnxSource", "draft_onnx"]
 
@@ -84,13 +84,24 @@ class OnnxSource:
                 drafts.append(self._onnx(precision, self.path))
         return drafts
 
-    def quantized(self, backend: str, parts: Iterable[Images], level: str, flow: int) -> Draft:
-        """The INT8 graph of one back end, calibrated on normal parts."""
+    def groups(self, backend: str) -> tuple[Group, ...]:
+        """The convolutions of one back end's graph in groups."""
         if backend == "openvino":
-            quantized = quantize_ir(convert_to_ir(self.path), parts, level, flow)
+            return groups_of_ir(convert_to_ir(self.path), self.path)
+        return groups_of_onnx(self.path)
+
+    def quantized(self, backend: str, parts: Iterable[Images], kept: Sequence[Group] = ()) -> Draft:
+        """The INT8 graph of one back end, calibrated on normal parts.
+
+        Args:
+            kept: groups of convolutions that stay in float.
+        """
+        members = {member for group in kept for member in group.members}
+        if backend == "openvino":
+            quantized = quantize_ir(convert_to_ir(self.path), parts, members)
             return self._ir("int8", serialise_ir(quantized, self.path.parent))
         target = self.path.with_name("int8.onnx")
-        quantize_onnx(self.path, target, parts, level, flow)
+        quantize_onnx(self.path, target, parts, members)
         return self._onnx("int8", target)
 
     def _ir(self, precision: str, ir: Ir) -> Draft:

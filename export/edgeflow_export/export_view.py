@@ -116,6 +116,7 @@ def _document(built: Built, seconds: float) -> dict[str, object]:
         "graphs": [graph.model_dump(mode="json") for graph in built.graphs],
         "thresholds": built.thresholds.model_dump(mode="json"),
         "accuracy": [report.model_dump(mode="json") for report in built.accuracy],
+        "notes": list(built.notes),
     }
 
 
@@ -135,6 +136,13 @@ def _print(built: Built, seconds: float) -> None:
             f"{auroc:.4f} ({report.part_auroc_reference:.4f})" if report and auroc is not None else "",
         )
     console.print(table)
+    for report in built.accuracy:
+        if report.steps:
+            console.print(
+                f"{report.graph}: {report.quantized}, because: {'; '.join(report.steps)}", markup=False
+            )
+    for note in built.notes:
+        console.print(f"note: {note}", markup=False)
     thresholds = built.thresholds
     console.print(
         f"part threshold {thresholds.part.threshold:.4g} from {thresholds.normal_parts} held-out normal "

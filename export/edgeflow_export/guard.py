@@ -39,12 +39,19 @@ class Scored:
 
 
 def compare(
-    graph: str, scored: Scored, reference: Scored, scale: Scale, budget: ExportSpec, quantized: str = ""
+    graph: str,
+    scored: Scored,
+    reference: Scored,
+    scale: Scale,
+    budget: ExportSpec,
+    quantized: str = "",
+    steps: tuple[str, ...] = (),
 ) -> AccuracyReport:
     """Compare one quantized graph with fp32 on the same parts.
 
     Args:
         quantized: which of the graph's operations are, for the report.
+        steps: what was tried before, for the report.
 
     Raises:
         AccuracyError: more verdicts change, or scores rank more differently, than the recipe allows.
@@ -54,6 +61,7 @@ def compare(
     report = AccuracyReport(
         graph=graph,
         quantized=quantized,
+        steps=steps,
         parts=len(scored.parts),
         verdict_flips=flips,
         rank_correlation=round(correlation, 6),
@@ -72,6 +80,12 @@ def compare(
             f"rank correlation of part scores {correlation:.4f}; "
             f"required: export.min_rank_correlation {budget.min_rank_correlation:g}"
         )
+    drop = _auroc_drop(report)
+    if drop > max(budget.max_auroc_drop, _one_exchange(reference)):
+        problems.append(
+            f"part AUROC {report.part_auroc:.4f}, in fp32 {report.part_auroc_reference:.4f}; "
+            f"allowed: export.max_auroc_drop {budget.max_auroc_drop:g}"
+        )
     if problems:
         raise AccuracyError(
             f"{graph} decides differently from fp32; export without int8 (export.precisions: [fp32]), "
@@ -79,6 +93,20 @@ def compare(
             problems=problems,
         )
     return report
+
+
+def _auroc_drop(report: AccuracyReport) -> float:
+    if report.part_auroc is None or report.part_auroc_reference is None:
+        return 0.0
+    return report.part_auroc_reference - report.part_auroc
+
+
+def _one_exchange(scored: Scored) -> float:
+    """What AUROC loses where one defective and one normal part change places: less cannot be measured."""
+    labels = scored.defective
+    if labels is None or labels.all() or not labels.any():
+        return 0.0
+    return 1 / float(labels.sum() * (~labels).sum()) + 1e-6  # AUROC is rounded to six digits
 
 
 def part_auroc(scored: Scored) -> float | None:

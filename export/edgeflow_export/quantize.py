@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import nncf
@@ -30,40 +32,79 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from edgeflow_export.datasets import Images
 from edgeflow_export.graphs import INPUT_NAME
 
-__all__ = ["LEVELS", "float_convolutions", "quantize_ir", "quantize_onnx"]
+__all__ = ["Group", "groups_of_ir", "groups_of_onnx", "has_bf16", "quantize_ir", "quantize_onnx"]
 
-LEVELS = ("all convolutions", "the extractor's convolutions", "the extractor's inner convolutions")
-"""What is quantized, most first: the next is tried where verdicts change too much."""
-
-_OUTER = (3, 2)  # convolutions at the extractor's beginning and end that the last level leaves in float
-
+EXTRACTOR_GROUPS = 6
 _CONVOLUTIONS = {"Convolution", "GroupConvolution"}
+_FLOW_BLOCK = re.compile(r"flow\.blocks\.(\d+)\.")
 
 
-def float_convolutions(level: str, count: int, flow: int) -> range | list[int]:
-    """Which of a graph's convolutions stay in float, by their place in it.
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Convolutions that go to INT8 or stay in float together, by their place among the graph's."""
 
-    Args:
-        count: convolutions of the graph; its last ``flow`` are the flow's.
-    """
-    extractor = count - flow
-    if level == LEVELS[0]:
-        return range(0)
-    if level == LEVELS[1]:
-        return range(extractor, count)
-    return [*range(min(_OUTER[0], extractor)), *range(max(0, extractor - _OUTER[1]), count)]
+    name: str
+    members: tuple[int, ...]
 
 
-def quantize_ir(model: ov.Model, parts: Iterable[Images], level: str, flow: int) -> ov.Model:
+def groups_of_onnx(path: Path) -> tuple[Group, ...]:
+    """Every convolution of an ONNX graph, in groups from the image to the maps."""
+    return _groups([owner for _, owner in _owners(path)])
+
+
+def groups_of_ir(model: ov.Model, path: Path) -> tuple[Group, ...]:
+    """As :func:`groups_of_onnx`, for the IR made from that graph; its order is its own."""
+    owners = dict(_owners(path))
+    # Conversion renames convolutions whose normalisation it folds: those of the extractor.
+    names = [name.partition("/")[0] for name in _convolutions_of_ir(model)]
+    return _groups([owners.get(name, "") for name in names])
+
+
+def _owners(path: Path) -> list[tuple[str, str]]:
+    """Every convolution of an ONNX graph with what it belongs to; '' is the extractor."""
+    return [(node.name, _owner(node.input[1])) for node in _convolutions_of_onnx(path)]
+
+
+def _owner(weight: str) -> str:
+    block = _FLOW_BLOCK.match(weight)
+    if block:
+        return f"flow block {int(block[1]) + 1}"
+    return "foreground head" if weight.startswith("mask_head.") else ""
+
+
+def _groups(owners: Sequence[str]) -> tuple[Group, ...]:
+    extractor = [index for index, owner in enumerate(owners) if not owner]
+    chunks = min(EXTRACTOR_GROUPS, len(extractor))
+    groups = [
+        Group(
+            name=f"extractor part {number + 1} of {chunks}",
+            members=tuple(
+                extractor[len(extractor) * number // chunks : len(extractor) * (number + 1) // chunks]
+            ),
+        )
+        for number in range(chunks)
+    ]
+    for name in dict.fromkeys(owner for owner in owners if owner):
+        members = tuple(index for index, owner in enumerate(owners) if owner == name)
+        groups.append(Group(name=name, members=members))
+    return tuple(groups)
+
+
+def has_bf16() -> bool:
+    """Whether this processor computes in bf16; elsewhere it is only imitated."""
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def quantize_ir(model: ov.Model, parts: Iterable[Images], kept: Collection[int] = ()) -> ov.Model:
     """INT8 form of an IR by NNCF; everything but convolutions stays in float.
 
     Element-wise arithmetic of the flow in INT8 costs a factor of 10 in accuracy and saves no time.
+
+    Args:
+        kept: convolutions that stay in float, by their place.
     """
     others = sorted({op.get_type_name() for op in model.get_ordered_ops()} - _CONVOLUTIONS)
-    convolutions = [
-        op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() in _CONVOLUTIONS
-    ]
-    kept = [convolutions[index] for index in float_convolutions(level, len(convolutions), flow)]
+    convolutions = _convolutions_of_ir(model)
     samples = list(parts)
     # NNCF draws its progress bars on standard output, which belongs to the command's own result.
     with _quiet("nncf"), contextlib.redirect_stdout(sys.stderr):
@@ -72,33 +113,41 @@ def quantize_ir(model: ov.Model, parts: Iterable[Images], level: str, flow: int)
             nncf.Dataset(samples),
             subset_size=len(samples),
             preset=nncf.QuantizationPreset.MIXED,
-            ignored_scope=nncf.IgnoredScope(types=others, names=kept, validate=False),
+            ignored_scope=nncf.IgnoredScope(
+                types=others, names=[convolutions[index] for index in sorted(kept)], validate=False
+            ),
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
         )
 
 
-def quantize_onnx(source: Path, target: Path, parts: Iterable[Images], level: str, flow: int) -> None:
-    """INT8 form of an ONNX graph: static QDQ, per channel, convolutions only."""
+def quantize_onnx(source: Path, target: Path, parts: Iterable[Images], kept: Collection[int] = ()) -> None:
+    """INT8 form of an ONNX graph: static QDQ, per channel, convolutions only; as :func:`quantize_ir`."""
+    names = [node.name for node in _convolutions_of_onnx(source)]
     # ONNX Runtime's quantizer advises through the root logger.
     with tempfile.TemporaryDirectory() as folder, _quiet(None):
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
         quantize_static(
             prepared,
             target,
             _Reader(iter(parts)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
-            nodes_to_exclude=[
-                convolutions[index] for index in float_convolutions(level, len(convolutions), flow)
-            ],
+            nodes_to_exclude=[names[index] for index in sorted(kept)],
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
         )
+
+
+def _convolutions_of_ir(model: ov.Model) -> list[str]:
+    return [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() in _CONVOLUTIONS]
+
+
+def _convolutions_of_onnx(path: Path) -> list[onnx.NodeProto]:
+    return [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
 
 
 @contextlib.contextmanager

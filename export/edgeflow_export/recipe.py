@@ -255,6 +255,15 @@ class ExportSpec(Document):
     )
     max_flip_rate: float = Field(default=0.02, ge=0, le=1, description="verdicts changed by int8")
     min_rank_correlation: float = Field(default=0.95, ge=-1, le=1)
+    max_auroc_drop: float = Field(
+        default=0.002, ge=0, le=1, description="part AUROC lost by int8, where test parts are labelled"
+    )
+    min_speedup: float = Field(
+        default=1.0, ge=0, description="int8 must be so many times as fast as fp32 here; 0: not measured"
+    )
+    int8_required: bool = Field(
+        default=False, description="write nothing, rather than a bundle without the int8 that precisions name"
+    )
 
 
 class Recipe(Document):

@@ -48,6 +48,29 @@ def test_scrambled_ranks_are_refused_without_a_single_flip() -> None:
     assert "rank correlation" in caught.value.problems[0]
 
 
+def test_lost_auroc_is_refused_where_parts_are_labelled() -> None:
+    labels = [False] * 20 + [True] * 20
+    reference = scored([0.001 * n for n in range(40)], labels)
+    # Two defective parts fall among the normal ones: 20 of 400 pairs change places.
+    fallen = reference.parts.copy()
+    fallen[[20, 21]] = [0.0095, 0.0096]
+    moved = scored(fallen.tolist(), labels)
+    loose = ExportSpec(min_rank_correlation=0.5, max_auroc_drop=0.06)
+    assert compare("g", moved, reference, SCALE, loose).part_auroc == pytest.approx(0.95)
+    with pytest.raises(AccuracyError, match="decides differently") as caught:
+        compare("g", moved, reference, SCALE, ExportSpec(min_rank_correlation=0.5))
+    assert caught.value.problems == (
+        "part AUROC 0.9500, in fp32 1.0000; allowed: export.max_auroc_drop 0.002",
+    )
+
+
+def test_one_pair_that_changes_places_is_within_any_auroc_budget() -> None:
+    labels = [False, False, False, True, True]
+    reference, moved = scored([1, 2, 3, 4, 5], labels), scored([1, 2, 4, 3, 5], labels)
+    budget = ExportSpec(min_rank_correlation=0.5, max_auroc_drop=0)
+    assert compare("g", moved, reference, Scale(centre=0, threshold=9), budget).part_auroc == 0.833333
+
+
 def test_auroc_needs_both_kinds_of_parts() -> None:
     assert part_auroc(scored([1, 2], None)) is None
     assert part_auroc(scored([1, 2], [True, True])) is None

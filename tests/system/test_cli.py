@@ -140,11 +140,29 @@ def test_unknown_device_is_a_hardware_error(tiny: TinyProduct) -> None:
 
 
 def test_export_over_its_accuracy_budget_writes_nothing(tiny: TinyProduct, tmp_path: Path) -> None:
-    write_recipe(tmp_path / "strict.yaml", tiny.parts, tolerance_int8=1e-9, backends=["openvino"])
+    write_recipe(
+        tmp_path / "strict.yaml",
+        tiny.parts,
+        tolerance_int8=1e-9,
+        int8_required=True,
+        backends=["openvino"],
+    )
     target = tmp_path / "strict.bundle"
     done = edgeflow_command("export", tiny.checkpoint, "-o", target, "--recipe", tmp_path / "strict.yaml")
     assert_refused(done, 4, "openvino-int8", "export.tolerance_int8", "nothing was written")
     assert [path.name for path in tmp_path.iterdir()] == ["strict.yaml"]
+
+
+def test_export_without_int8_within_budget_says_so(tiny: TinyProduct, tmp_path: Path) -> None:
+    write_recipe(tmp_path / "r.yaml", tiny.parts, tolerance_int8=1e-9, backends=["onnxruntime"])
+    target = tmp_path / "float.bundle"
+    done = edgeflow_command("export", tiny.checkpoint, "-o", target, "--recipe", tmp_path / "r.yaml")
+    assert done.returncode == 0, done.stderr
+    note = "onnxruntime: fp32 only instead of int8; all convolutions:"
+    assert note in " ".join(done.stdout.split())
+    shown = " ".join(edgeflow_command("inspect", target).stdout.split())
+    assert note in shown
+    assert "onnxruntime-int8" not in shown.partition("note:")[0]
 
 
 def test_export_over_its_parity_budget_writes_nothing(tiny: TinyProduct, tmp_path: Path) -> None:

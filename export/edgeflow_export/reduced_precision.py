@@ -1,0 +1,198 @@
+"""The INT8 graph of one back end that keeps the recipe's budgets: by measured sensitivity, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgeflow.contracts.manifest import AccuracyReport, Scale
+from edgeflow.contracts.parity import relative_error
+from edgeflow.contracts.scoring import FloatArray
+from edgeflow.errors import AccuracyError
+from edgeflow_export.datasets import iterate_images
+from edgeflow_export.drafts import Draft, OnnxSource
+from edgeflow_export.export_job import ExportJob
+from edgeflow_export.guard import Scored, compare
+from edgeflow_export.quantize import Group, has_bf16
+from edgeflow_export.speed import speedup
+from edgeflow_export.trial import Trial
+
+__all__ = ["Float", "Reduced", "reduce_precision"]
+
+SENSITIVITY_PARTS = 4
+SPEED_PARTS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Float:
+    """The fp32 graph that a reduced one stands in for.
+
+    Attributes:
+        expected: the trained model's maps (n, V, h, w) of the first parts.
+        scale: of the part threshold.
+    """
+
+    draft: Draft
+    scored: Scored
+    expected: FloatArray
+    scale: Scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduced:
+    """A graph in INT8 or bf16 within the budgets, with what was found of it."""
+
+    draft: Draft
+    scored: Scored
+    report: AccuracyReport
+
+
+class _TooSlow(Exception):  # noqa: N818 - not an error of the user's
+    """A graph that is not faster than fp32."""
+
+
+def reduce_precision(
+    job: ExportJob, source: OnnxSource, backend: str, trial: Trial, fp32: Float
+) -> tuple[Reduced | None, str | None]:
+    """INT8 with as much quantized as the budgets allow; else bf16, where the processor has it; else nothing.
+
+    All convolutions are quantized. Over budget, groups of them go back to float, the most sensitive first.
+
+    Returns:
+        The graph, and what a reader of the bundle must know where it is not INT8.
+
+    Raises:
+        AccuracyError: none holds the budgets, or is faster, and the recipe requires one.
+    """
+    search = _Search(job, source, backend, trial, fp32)
+    found = search.int8()
+    if found is not None:
+        return found, None
+    if job.spec.int8_required:
+        raise AccuracyError(
+            f"{backend}-int8 does not hold the recipe's budgets, and export.int8_required is true; nothing "
+            "was written. Widen the budgets, calibrate with more parts (export.calibration_parts), or export "
+            "without int8 (export.precisions: [fp32])",
+            problems=search.steps,
+        )
+    if not search.too_slow and backend == "openvino" and "bf16" not in job.spec.precisions:
+        found = search.bf16()
+    instead = "bf16" if found is not None else "fp32 only"
+    return found, f"{backend}: {instead} instead of int8; {'; '.join(search.steps)}"
+
+
+class _Search:
+    """One back end's search, with what has been tried."""
+
+    def __init__(self, job: ExportJob, source: OnnxSource, backend: str, trial: Trial, fp32: Float) -> None:
+        self.job, self.source, self.backend, self.trial, self.fp32 = job, source, backend, trial, fp32
+        self.steps: list[str] = []
+        self.too_slow = False
+
+    def int8(self) -> Reduced | None:
+        groups = self.source.groups(self.backend)
+        order: Sequence[Group] = ()
+        for returned in range(len(groups)):
+            if returned == 1:
+                order = self._by_sensitivity(groups)
+            kept = order[:returned]
+            what = _described(kept)
+            with self.job.stage(f"quantizing {what} for {self.backend}"):
+                draft = self._quantized(kept)
+            try:
+                return self._tried(draft, what)
+            except _TooSlow:
+                return None  # with less of it quantized it would be slower still
+            except AccuracyError as cause:
+                self._give_up(what, cause)
+        return None
+
+    def bf16(self) -> Reduced | None:
+        if not has_bf16():
+            self.steps.append("bf16: this processor does not compute in it")
+            return None
+        draft = self.source.drafts(("openvino",), ("bf16",))[-1]
+        try:
+            return self._tried(draft, "")
+        except _TooSlow:
+            return None
+        except AccuracyError as cause:
+            self._give_up("bf16", cause)
+            return None
+
+    def _quantized(self, kept: Sequence[Group]) -> Draft:
+        parts = self.job.data.training[: self.job.spec.calibration_parts]
+        return self.source.quantized(self.backend, iterate_images(parts, self.job.data), kept)
+
+    def _tried(self, draft: Draft, what: str) -> Reduced:
+        """The graph, if it is faster than fp32 and decides as fp32 does.
+
+        Raises:
+            AccuracyError: over budget.
+        """
+        self._require_faster(draft, what)
+        with self.job.stage(f"scoring {len(self.trial.parts)} parts with {draft.id}"):
+            scored = self.trial.score(draft)
+        allowed = self.job.spec.tolerance_int8
+        pairs = zip(scored.maps, self.fp32.expected, strict=False)
+        error = max(relative_error(maps, expected) for maps, expected in pairs)
+        if not error <= allowed:
+            raise AccuracyError(
+                f"{draft.id}: maps differ from the trained model by {error:.2g}, allowed {allowed:g} "
+                "(export.tolerance_int8)"
+            )
+        report = compare(
+            draft.id, scored, self.fp32.scored, self.fp32.scale, self.job.spec, what, tuple(self.steps)
+        )
+        return Reduced(draft=draft, scored=scored, report=report)
+
+    def _require_faster(self, draft: Draft, what: str) -> None:
+        required = self.job.spec.min_speedup
+        if not required:
+            return
+        parts = self.job.data.training[:SPEED_PARTS]
+        found = speedup(draft, self.fp32.draft, list(iterate_images(parts, self.job.data)))
+        with self.job.stage(f"{draft.id}: {found:.2f} times as fast as fp32 here"):
+            pass
+        if found < required:
+            self.too_slow = True
+            # Without the figure, which is another one every time: the same export gives the same bytes.
+            self.steps.append(
+                f"{what or draft.precision}: not {required:g} times as fast as fp32 on the machine of the "
+                "export (export.min_speedup)"
+            )
+            raise _TooSlow
+
+    def _give_up(self, what: str, cause: AccuracyError) -> None:
+        reason = "; ".join(cause.problems) or cause.message
+        self.steps.append(f"{what}: {reason}")
+        with self.job.stage(f"over budget: {what}: {reason}"):
+            pass
+
+    def _by_sensitivity(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups, first the one whose quantization alone moves part scores the most."""
+        parts = self.job.data.training[:SENSITIVITY_PARTS]
+        trial = replace(self.trial, parts=parts, masks=None, distilled=False)
+        reference = trial.score(self.fp32.draft)
+        found: dict[str, float] = {}
+        for group in groups:
+            with self.job.stage(f"sensitivity of {self.backend} to {group.name}"):
+                images = iterate_images(parts, self.job.data)
+                others = [other for other in groups if other is not group]
+                draft = self.source.quantized(self.backend, images, others)
+                found[group.name] = _shift(trial.score(draft), reference, self.fp32.scale)
+        return sorted(groups, key=lambda group: -found[group.name])
+
+
+def _shift(scored: Scored, reference: Scored, scale: Scale) -> float:
+    """How far part scores move, in units of the scaled score; and maps, where the scores do not."""
+    moved = np.abs(scored.parts - reference.parts).mean() / (scale.threshold - scale.centre)
+    return float(moved) + 1e-3 * relative_error(scored.maps, reference.maps)
+
+
+def _described(kept: Sequence[Group]) -> str:
+    if not kept:
+        return "all convolutions"
+    return "all convolutions but " + ", ".join(group.name for group in kept)
