@@ -50,7 +50,7 @@ def blank_image(height: int, width: int) -> npt.NDArray[np.uint8]:
     At the model image's size this is the model image, at calibration as on the line. A camera image that is
     blank stays so in any crop, mirroring and size.
     """
-    return np.broadcast_to(np.array(_MEAN_COLOUR, np.uint8), (height, width, 3)).copy()
+    return np.full((height, width, 3), _MEAN_COLOUR, np.uint8)
 
 
 def prepare_mask(mask: npt.NDArray[np.bool_], view: ViewSpec, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
