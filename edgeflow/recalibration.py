@@ -161,7 +161,7 @@ class _Scores:
             )
 
     def _add(self, part: RecordedPart, images: Mapping[str, RgbImage]) -> None:
-        whole = self._scorer.score(images, exact=True)
+        whole = self._scorer.score(images, ask="all")
         reduced = [] if part.defective else [self._without(images, present) for present in self._subsets]
         if not np.isfinite([whole.part, *whole.views.values(), *reduced]).all():
             raise DataError("a score is not finite")
@@ -178,7 +178,7 @@ class _Scores:
             view: image if view in present else blank_image(*image.shape[:2])
             for view, image in images.items()
         }
-        views = self._scorer.score(shown, exact=True).views
+        views = self._scorer.score(shown, ask="all").views
         kept = np.array([score for view, score in views.items() if view in present], np.float32)
         return float(part_score(kept, self._manifest.scoring))
 
