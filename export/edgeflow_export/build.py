@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from edgeflow import __version__
-from edgeflow.bundle import Bundle
-from edgeflow.bundle_writer import file_records, write_bundle
+from edgeflow.bundle_writer import file_records
 from edgeflow.calibration import calibrate, view_subsets
 from edgeflow.contracts.manifest import (
     SCHEMA_VERSION,
     AccuracyReport,
     GoldenPart,
-    Graph,
     Manifest,
     Thresholds,
 )
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics
 from edgeflow.errors import AccuracyError, DataError, ParityError
-from edgeflow.verification import verify_graph
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import (
     HELD_OUT_AT_LEAST,
@@ -47,29 +43,17 @@ from edgeflow_export.graphs import FOREGROUND, MAPS
 from edgeflow_export.guard import Scored
 from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.multiflow import nll_map
+from edgeflow_export.proven_bundle import Built, write_proven
 from edgeflow_export.recipe import HEADED
 from edgeflow_export.reduced_precision import Float, reduce_precision
 from edgeflow_export.release import Release
 from edgeflow_export.rewrite import InferenceModel, rewrite
 from edgeflow_export.trial import Trial
 
-__all__ = ["Built", "build_bundle"]
+__all__ = ["build_bundle"]
 
 STATISTICS_FILE = "scoring/pixel_statistics.npz"
 PARITY_PARTS = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Built:
-    """A written bundle and what was found on the way."""
-
-    path: Path
-    size: int
-    sha256: str
-    graphs: tuple[Graph, ...]
-    thresholds: Thresholds
-    accuracy: tuple[AccuracyReport, ...]
-    notes: tuple[str, ...]
 
 
 def build_bundle(
@@ -194,7 +178,7 @@ class _Build:
             provenance=self.model.provenance,
             files=file_records(files),
         )
-        return _write_proven(output, manifest, files, self.stage, release)
+        return write_proven(output, manifest, files, self.stage, release)
 
     def _exported(self) -> tuple[OnnxSource, FloatArray]:
         """The ONNX graph of the rewritten model, and what torch computes for the first parts."""
@@ -286,33 +270,6 @@ class _Build:
 
     def _replay_tolerance(self, draft: Draft) -> float:
         return self.spec.tolerance_fp32 if draft.precision == "fp32" else self.spec.tolerance_replay
-
-
-def _write_proven(
-    output: Path, manifest: Manifest, files: dict[str, bytes], stage: Stage, release: Release
-) -> Built:
-    """Write under a temporary name, replay the golden parts from the file, and only then give it its name."""
-    draft = output.with_name(output.name + ".unproven")
-    try:
-        with stage("writing the bundle"):
-            write_bundle(draft, manifest, files, signer=release.signer)
-        with stage("replaying golden parts from the bundle"), Bundle.open(draft) as bundle:
-            for graph in manifest.graphs:
-                verify_graph(bundle, graph)
-            sha256 = bundle.sha256
-        size = draft.stat().st_size
-        os.replace(draft, output)  # noqa: PTH105 - the atomic form
-    finally:
-        draft.unlink(missing_ok=True)
-    return Built(
-        path=output,
-        size=size,
-        sha256=sha256,
-        graphs=manifest.graphs,
-        thresholds=manifest.thresholds,
-        accuracy=manifest.accuracy,
-        notes=manifest.notes,
-    )
 
 
 def _both_forms(

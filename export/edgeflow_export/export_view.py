@@ -16,10 +16,11 @@ from rich.table import Table
 from edgeflow.errors import ConfigError
 from edgeflow.keys import read_passphrase, read_private_key
 from edgeflow.output import print_json
-from edgeflow_export.build import Built, build_bundle
+from edgeflow_export.build import build_bundle
 from edgeflow_export.datasets import load_dataset
 from edgeflow_export.export_choices import ExportChoices
 from edgeflow_export.model_source import ModelSource, load_model, with_views
+from edgeflow_export.proven_bundle import Built
 from edgeflow_export.recipe import load_recipe
 from edgeflow_export.release import Release
 

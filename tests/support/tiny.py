@@ -66,7 +66,7 @@ def _write_view(root: Path, number: int, kind: str, view: int) -> dict[str, str 
     return {"category": "disc", "anomaly_class": kind, "image_path": f"{stem}.jpg", "mask_path": mask}
 
 
-def write_recipe(path: Path, parts: Path, **export: object) -> None:
+def write_recipe(path: Path, parts: Path, *, missing_views: int = 0, **export: object) -> None:
     """A recipe that trains in seconds."""
     path.write_text(
         yaml.safe_dump(
@@ -78,7 +78,7 @@ def write_recipe(path: Path, parts: Path, **export: object) -> None:
                 "flow": {"hidden": 4, "kernels": [3, 1]},
                 "training": {"epochs": 12, "batch": 4, "learning_rate": 0.002, "seed": 3},
                 "scoring": {"view": "top_k", "top_k": 4, "part": "max", "pixel_statistics": True},
-                "thresholds": {"false_reject_rate": 0.05, "missing_views": 1},
+                "thresholds": {"false_reject_rate": 0.05, "missing_views": missing_views},
                 "export": {"calibration_parts": 8, "max_flip_rate": 0.1, "min_speedup": 0, **export},
             }
         )
@@ -106,7 +106,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyProduct:
 
     root = tmp_path_factory.mktemp("tiny")
     write_parts(root / "parts", train=30, normal=6, defective=6)
-    write_recipe(root / "recipe.yaml", root / "parts")
+    write_recipe(root / "recipe.yaml", root / "parts", missing_views=1)
     recipe = load_recipe(root / "recipe.yaml")
     bundle = root / "disc.bundle"
 

@@ -1,0 +1,61 @@
+"""A bundle on the disk: it takes its name only after its golden parts were replayed from it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeflow.bundle import Bundle
+from edgeflow.bundle_writer import write_bundle
+from edgeflow.contracts.manifest import AccuracyReport, Graph, Manifest, Thresholds
+from edgeflow.verification import verify_graph
+from edgeflow_export.export_job import Stage
+from edgeflow_export.release import Release
+
+__all__ = ["Built", "write_proven"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A written bundle and what was found on the way."""
+
+    path: Path
+    size: int
+    sha256: str
+    graphs: tuple[Graph, ...]
+    thresholds: Thresholds
+    accuracy: tuple[AccuracyReport, ...]
+    notes: tuple[str, ...]
+
+
+def write_proven(
+    output: Path, manifest: Manifest, files: dict[str, bytes], stage: Stage, release: Release
+) -> Built:
+    """Write under a temporary name, replay the golden parts from the file, and only then give it its name.
+
+    Raises:
+        ParityError: a graph in the file does not compute what the trained model computes.
+        StorageError: the folder cannot be written.
+    """
+    draft = output.with_name(output.name + ".unproven")
+    try:
+        with stage("writing the bundle"):
+            write_bundle(draft, manifest, files, signer=release.signer)
+        with stage("replaying golden parts from the bundle"), Bundle.open(draft) as bundle:
+            for graph in manifest.graphs:
+                verify_graph(bundle, graph)
+            sha256 = bundle.sha256
+        size = draft.stat().st_size
+        os.replace(draft, output)  # noqa: PTH105 - the atomic form
+    finally:
+        draft.unlink(missing_ok=True)
+    return Built(
+        path=output,
+        size=size,
+        sha256=sha256,
+        graphs=manifest.graphs,
+        thresholds=manifest.thresholds,
+        accuracy=manifest.accuracy,
+        notes=manifest.notes,
+    )
