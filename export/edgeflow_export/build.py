@@ -19,6 +19,7 @@ from edgeflow.contracts.manifest import (
     SCHEMA_VERSION,
     AccuracyReport,
     GoldenPart,
+    Graph,
     Manifest,
     Thresholds,
 )
@@ -38,6 +39,7 @@ from edgeflow_export.drafts import Draft, OnnxSource, draft_onnx
 from edgeflow_export.export_job import ExportJob, Stage
 from edgeflow_export.foreground import MaskTeacher, load_teacher
 from edgeflow_export.foreground_export import distilled_head, export_foreground
+from edgeflow_export.foreground_graph import BuiltForeground
 from edgeflow_export.golden import Expected, choose_golden, golden_files
 from edgeflow_export.graphs import FOREGROUND, MAPS
 from edgeflow_export.guard import Scored
@@ -54,6 +56,13 @@ __all__ = ["build_bundle"]
 
 STATISTICS_FILE = "scoring/pixel_statistics.npz"
 PARITY_PARTS = 2
+# Where files lie on the workstation is nobody else's business.
+PRIVATE = {
+    "data": {"root"},
+    "foreground": {"weights", "masks"},
+    "extractor": {"weights"},
+    "training": {"initial"},
+}
 
 
 def build_bundle(
@@ -99,86 +108,102 @@ class _Build:
         self.spec, self.parts = job.spec, job.parts
         self.teacher = teacher
         self._torch_maps: dict[int, FloatArray] = {}
+        self.drafts: list[Draft] = []
+        self.scored: dict[str, Scored] = {}
+        self.errors: dict[str, float] = {}
+        self.foreground: BuiltForeground | None = None
+        self.trial = Trial(
+            parts=self.parts,
+            data=self.data,
+            scoring=self.model.recipe.scoring.scoring(STATISTICS_FILE if job.statistics else None),
+            statistics=job.statistics,
+        )
 
     def run(self, output: Path, release: Release) -> Built:
         source, expected = self._exported()
-        drafts = source.drafts(self.spec.backends, self.spec.precisions)
-        trial = Trial(
-            parts=self.parts,
-            data=self.data,
-            scoring=self.model.recipe.scoring.scoring(STATISTICS_FILE if self.job.statistics else None),
-            statistics=self.job.statistics,
-        )
-        scored: dict[str, Scored] = {}
-        errors: dict[str, float] = {}
-        for draft in drafts:
-            with self.stage(f"scoring {len(self.parts)} parts with {draft.id}"):
-                scored[draft.id] = trial.score(draft)
-            errors[draft.id] = self._proven(draft, scored[draft.id].maps, expected)
-        foreground = None
+        self._add_float_graphs(source, expected)
         if self.teacher is not None:
-            chosen, foreground = export_foreground(self.job, self.teacher, trial, scored[drafts[0].id])
-            trial = replace(
-                trial,
-                masks=None if foreground is None else chosen.masks,
-                distilled=chosen.kind == "distilled",
-            )
-            scored = {
-                name: trial.scored(got.maps, got.own_masks if trial.distilled else trial.masks, got.own_masks)
-                for name, got in scored.items()
-            }
-        reference = scored[drafts[0].id]
-        thresholds = self._thresholds(trial, drafts[0], reference)
-        floats = {draft.backend: draft for draft in drafts if draft.precision == "fp32"}
-        accuracy: list[AccuracyReport] = []
-        notes: list[str] = []
-        for backend in self.spec.backends if "int8" in self.spec.precisions else ():
-            fp32 = Float(draft=floats[backend], scored=reference, expected=expected, scale=thresholds.part)
-            found, note = reduce_precision(self.job, source, backend, trial, fp32)
-            notes += [note] if note else []
-            if found is not None:
-                drafts.append(found.draft)
-                scored[found.draft.id] = found.scored
-                errors[found.draft.id] = self._error(found.scored.maps, expected)
-                accuracy.append(found.report)
-        files = {name: content for draft in drafts for name, content in draft.files.items()}
-        if foreground is not None:
-            files |= foreground.files
+            self._add_foreground(self.teacher)
+        reference = self.scored[self.drafts[0].id]
+        thresholds = self._thresholds(self.trial, self.drafts[0], reference)
+        accuracy, notes = self._add_reduced_graphs(source, expected, reference, thresholds)
+        files = {name: content for draft in self.drafts for name, content in draft.files.items()}
+        if self.foreground is not None:
+            files |= self.foreground.files
         with self.stage("recording golden parts"):
-            golden, golden_content = self._golden(scored, thresholds)
+            golden, golden_content = self._golden(self.scored, thresholds)
             files |= golden_content
         if self.job.statistics is not None:
             files[STATISTICS_FILE] = _statistics_bytes(self.job.statistics)
-        recipe = self.model.recipe
-        hidden = {"data": {"root"}, "foreground": {"weights", "masks"}}
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
-            name=recipe.name,
+            name=self.model.recipe.name,
             created_by=f"edgeflow {__version__}",
             version=release.version,
             device_class=release.device_class,
             expires=release.expires,
             views=self.data.views,
             preprocessing=self.data.preprocessing,
-            graphs=tuple(
-                draft.entry(
-                    error=errors[draft.id],
-                    tolerance=self._replay_tolerance(draft),
-                    with_mask=trial.distilled,
-                )
-                for draft in drafts
-            ),
-            foreground=foreground.entry if foreground is not None else None,
-            scoring=recipe.scoring.scoring(STATISTICS_FILE if STATISTICS_FILE in files else None),
+            graphs=self._entries(),
+            foreground=self.foreground.entry if self.foreground is not None else None,
+            scoring=self.trial.scoring,
             thresholds=thresholds,
             golden=golden,
-            accuracy=tuple(accuracy),
-            notes=tuple(notes),
-            recipe=json.loads(recipe.model_dump_json(exclude=hidden)),
+            accuracy=accuracy,
+            notes=notes,
+            recipe=json.loads(self.model.recipe.model_dump_json(exclude=PRIVATE)),
             provenance=self.model.provenance,
             files=file_records(files),
         )
         return write_proven(output, manifest, files, self.stage, release)
+
+    def _add_float_graphs(self, source: OnnxSource, expected: FloatArray) -> None:
+        """The graphs of every back end, scored and compared with torch; the first is the reference."""
+        self.drafts += source.drafts(self.spec.backends, self.spec.precisions)
+        for draft in self.drafts:
+            with self.stage(f"scoring {len(self.parts)} parts with {draft.id}"):
+                self.scored[draft.id] = self.trial.score(draft)
+            self.errors[draft.id] = self._proven(draft, self.scored[draft.id].maps, expected)
+
+    def _add_foreground(self, teacher: MaskTeacher) -> None:
+        """The foreground that the recipe asks for; scores count no background from here on."""
+        reference = self.scored[self.drafts[0].id]
+        chosen, self.foreground = export_foreground(self.job, teacher, self.trial, reference)
+        distilled = chosen.kind == "distilled"
+        masks = None if self.foreground is None else chosen.masks
+        self.trial = replace(self.trial, masks=masks, distilled=distilled)
+        self.scored = {
+            name: self.trial.scored(got.maps, got.own_masks if distilled else masks, got.own_masks)
+            for name, got in self.scored.items()
+        }
+
+    def _add_reduced_graphs(
+        self, source: OnnxSource, expected: FloatArray, reference: Scored, thresholds: Thresholds
+    ) -> tuple[tuple[AccuracyReport, ...], tuple[str, ...]]:
+        """INT8 graphs within budget, what they do to verdicts, and why one may be missing."""
+        floats = {draft.backend: draft for draft in self.drafts if draft.precision == "fp32"}
+        accuracy: list[AccuracyReport] = []
+        notes: list[str] = []
+        for backend in self.spec.backends if "int8" in self.spec.precisions else ():
+            fp32 = Float(draft=floats[backend], scored=reference, expected=expected, scale=thresholds.part)
+            found, note = reduce_precision(self.job, source, backend, self.trial, fp32)
+            notes += [note] if note else []
+            if found is not None:
+                self.drafts.append(found.draft)
+                self.scored[found.draft.id] = found.scored
+                self.errors[found.draft.id] = self._error(found.scored.maps, expected)
+                accuracy.append(found.report)
+        return tuple(accuracy), tuple(notes)
+
+    def _entries(self) -> tuple[Graph, ...]:
+        return tuple(
+            draft.entry(
+                error=self.errors[draft.id],
+                tolerance=self._replay_tolerance(draft),
+                with_mask=self.trial.distilled,
+            )
+            for draft in self.drafts
+        )
 
     def _exported(self) -> tuple[OnnxSource, FloatArray]:
         """The ONNX graph of the rewritten model, and what torch computes for the first parts."""
