@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeflow.contracts.document import parse_document
 from edgeflow.errors import ConfigError
 from edgeflow_export.recipe import ForegroundSpec, Recipe
 
@@ -43,12 +44,6 @@ class ExportChoices:
         }
         chosen = {key: value for key, value in flags.items() if value is not None}
         if chosen:
-            given = recipe.foreground.model_dump(exclude_unset=True) | chosen
-            try:
-                update["foreground"] = ForegroundSpec.model_validate(given)
-            except ValueError as cause:
-                reason = (
-                    str(cause).splitlines()[2].strip().removeprefix("Value error, ").partition(" [type")[0]
-                )
-                raise ConfigError(f"foreground: {reason}") from cause
+            given = recipe.foreground.model_dump(mode="json", exclude_unset=True) | chosen
+            update["foreground"] = parse_document(ForegroundSpec, given, what="foreground", error=ConfigError)
         return recipe.model_copy(update=update)

@@ -83,7 +83,7 @@ class FixedTeacher:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.identity = _hash_of(sorted(folder.glob("*.png")))
+        self.identity = _hash_of(folder, "*.png")
 
     def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
         return np.stack([_read_mask(self._folder / f"{view.id}.png", view, size) for view in views])
@@ -94,7 +94,7 @@ class RecordedTeacher:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.identity = _hash_of(sorted(folder.rglob("*.png")))
+        self.identity = _hash_of(folder, "*.png")
 
     def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
         folder = self._folder / part_id
@@ -141,7 +141,8 @@ def load_teacher(spec: ForegroundSpec, *, device: str = "cpu") -> MaskTeacher | 
     if weights is None:
         raise DataError("foreground: neither weights nor masks are given")
     network = ForegroundNet(published_mvanet(read_published(weights)), augmentation=spec.augmented)
-    identity = _text_hash(f"{spec.size} {spec.augmented} {_hash_of([weights])}")
+    content = hashlib.sha256(weights.read_bytes()).hexdigest()
+    identity = _text_hash(f"{spec.size} {spec.augmented} {content}")
     return NetworkTeacher(network, spec.size, identity=identity, device=device)
 
 
@@ -157,11 +158,13 @@ def _text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _hash_of(files: Sequence[Path]) -> str:
+def _hash_of(folder: Path, pattern: str) -> str:
+    """A hash of the names and contents of all files of a folder that match."""
     digest = hashlib.sha256()
-    for file in files:
+    for file in sorted(folder.rglob(pattern)):
         try:
-            digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+            content = hashlib.sha256(file.read_bytes()).digest()
         except OSError as cause:
-            raise DataError(f"{file}: cannot be read: {cause.strerror}; check the path") from cause
+            raise DataError(f"{file}: cannot be read: {cause.strerror}; check its rights") from cause
+        digest.update(f"{file.relative_to(folder).as_posix()}\n".encode() + content)
     return digest.hexdigest()
