@@ -14,15 +14,21 @@ from edgeflow_export.models.multiflow import (
     CrossViewNet,
     MultiFlow,
 )
+from edgeflow_export.rewrite_passes import (
+    fold_clamp,
+    fold_normalisation,
+    gather_order,
+    merge_messages,
+    without_noise,
+)
 
 __all__ = ["InferenceModel", "rewrite"]
 
 
 class _Net(nn.Module):
-    """A cross-view net with constants only.
+    """A cross-view net with constants only: first convolutions as one, then one kernel per receiver.
 
-    Exact steps: the noise input, which is 0 at inference, is dropped; gamma, the message weights and
-    the 1/clamp of the soft clamp are folded into one kernel per receiver. Attention messages stay.
+    Attention messages stay as they are.
     """
 
     first_weight: Tensor
@@ -30,19 +36,15 @@ class _Net(nn.Module):
 
     def __init__(self, net: CrossViewNet, *, channels: int, clamp: float) -> None:
         super().__init__()
-        half = channels // 2
         self.views = net.graph.views
         self.messages = net.messages
-        weight = net.first.weight.detach()[:, :half]
-        self.register_buffer("first_weight", weight.clone())
+        self.register_buffer("first_weight", without_noise(net, channels // 2))
         self.register_buffer("first_bias", _bias(net.first).clone())
-        self.pad = weight.shape[-1] // 2
-        scale = torch.ones(channels)
-        scale[:half] = 1.0 / clamp
-        for view in range(self.views):
-            kernel, bias = (tensor.detach() for tensor in net.merged(view))
-            self.register_buffer(f"kernel{view}", (kernel * scale.view(-1, 1, 1, 1)).clone())
-            self.register_buffer(f"bias{view}", (bias * scale).clone())
+        self.pad = net.first.kernel_size[0] // 2
+        for view, merged in enumerate(merge_messages(net)):
+            kernel, bias = fold_clamp(*merged, clamp)
+            self.register_buffer(f"kernel{view}", kernel)
+            self.register_buffer(f"bias{view}", bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (V, C/2, h, w) to s/clamp and t, each (V, C/2, h, w)."""
@@ -73,8 +75,7 @@ class _Block(nn.Module):
         self.scale = block.clamp * CLAMP_FACTOR
         self.net1 = _Net(block.net1, channels=channels, clamp=block.clamp)
         self.net2 = _Net(block.net2, channels=channels, clamp=block.clamp)
-        offsets = torch.arange(len(block.permutation)).unsqueeze(1) * channels
-        self.register_buffer("order", (block.permutation + offsets).flatten())
+        self.register_buffer("order", gather_order(block))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         views, channels, height, width = x.shape
@@ -126,10 +127,11 @@ class InferenceModel(nn.Module):
         self.extractor = model.extractor
         self.flow = _Flow(model.flow)
         self.mask_head = model.mask_head
-        self.register_buffer("input_scale", 1 / (255 * model.image_std))
-        self.register_buffer("input_offset", -model.image_mean / model.image_std)
-        self.register_buffer("feature_scale", 1 / model.feature_std)
-        self.register_buffer("feature_offset", -model.feature_mean / model.feature_std)
+        image = fold_normalisation(model.image_mean, model.image_std, unit=255)
+        features = fold_normalisation(model.feature_mean, model.feature_std)
+        for name, (scale, offset) in (("input", image), ("feature", features)):
+            self.register_buffer(f"{name}_scale", scale)
+            self.register_buffer(f"{name}_offset", offset)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         x = images.permute(0, 3, 1, 2).float() * self.input_scale + self.input_offset
