@@ -147,7 +147,7 @@ def verify(bundle: Path, device: str, graph_id: str | None, json_output: bool) -
 @click.option("--maps", type=EXISTING, metavar="DIR", help="Write heat maps and raw maps there.")
 @click.option("--backend", type=click.Choice(["openvino", "onnxruntime"]), help="Default: the first graph's.")
 @click.option(
-    "--precision", type=click.Choice(["fp32", "int8"]), help="Default: int8 where the bundle has it."
+    "--precision", type=click.Choice(["fp32", "bf16", "int8"]), help="Default: int8 where the bundle has it."
 )
 @click.option("--device", default="CPU", show_default=True, help=DEVICE_HELP)
 @as_json

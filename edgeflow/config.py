@@ -129,7 +129,9 @@ class RuntimeConfig(Document):
     """Which graph of the bundle runs where."""
 
     backend: Literal["openvino", "onnxruntime"]
-    precision: Literal["fp32", "int8"] = "int8"
+    precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
+        default="auto", description="auto: int8 where the bundle has it, else bf16, else fp32"
+    )
     device: DeviceName = "CPU"
     threads: int = Field(default=0, ge=0, le=1024, description="0: one per core")
     cache_dir: Path | None = None

@@ -9,9 +9,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from edgeflow.backends.table import make_scorer
+from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
-from edgeflow.contracts.manifest import Manifest
 from edgeflow.offline import ScoredPart, find_bundle_parts, save_maps, score_parts
 from edgeflow.output import print_json
 
@@ -34,8 +33,8 @@ def score(
     """Score all parts below a folder; one JSON line per part, or a table."""
     with Bundle.open(bundle) as opened:
         found = find_bundle_parts(opened, parts, class_name)
-        chosen_backend, chosen_precision = _choose(opened.manifest, backend, precision)
-        scorer = make_scorer(opened, backend=chosen_backend, precision=chosen_precision, device=device)
+        graph = choose_graph(opened, backend=backend, precision=precision)
+        scorer = make_scorer(opened, backend=graph.backend, precision=graph.precision, device=device)
         table = Table("part", "verdict", "score", *opened.manifest.view_ids)
         counts = dict.fromkeys(_COLOURS, 0)
         results = score_parts(opened, scorer, found)
@@ -52,17 +51,6 @@ def score(
         out = Console(highlight=False)
         out.print(table)
         out.print(f"{len(found)} parts: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
-
-
-def _choose(manifest: Manifest, backend: str | None, precision: str | None) -> tuple[str, str]:
-    """Back end and precision where the user named none: int8 first, in the manifest's order."""
-    fitting = [
-        g for g in manifest.graphs if backend in (None, g.backend) and precision in (None, g.precision)
-    ]
-    fitting.sort(key=lambda graph: graph.precision != "int8")
-    if fitting:
-        return fitting[0].backend, fitting[0].precision
-    return backend or manifest.graphs[0].backend, precision or manifest.graphs[0].precision
 
 
 def _line(scored: ScoredPart) -> dict[str, object]:

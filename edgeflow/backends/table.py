@@ -22,18 +22,30 @@ BACKENDS = {
     "onnxruntime": ("edgeflow.backends.onnxruntime_runner", "OnnxRuntimeRunner"),
 }
 
+PREFERRED = ("int8", "bf16", "fp32")
+"""Precisions, the one to take first where the user names none."""
 
-def choose_graph(bundle: Bundle, *, backend: str, precision: str) -> Graph:
-    """The bundle's graph for a back end and precision.
+
+def choose_graph(bundle: Bundle, *, backend: str | None, precision: str | None) -> Graph:
+    """The bundle's graph for a back end and precision; of several that fit, the most reduced one.
+
+    Args:
+        backend: None for the first that the bundle has.
+        precision: None, or ``auto``, for int8 where the bundle has it, else bf16, else fp32.
 
     Raises:
         ConfigError: the bundle has no such graph.
     """
-    for graph in bundle.manifest.graphs:
-        if (graph.backend, graph.precision) == (backend, precision):
-            return graph
+    fitting = [
+        graph
+        for graph in bundle.manifest.graphs
+        if backend in (None, graph.backend) and precision in (None, "auto", graph.precision)
+    ]
+    if fitting:
+        return min(fitting, key=lambda graph: PREFERRED.index(graph.precision))
     found = ", ".join(graph.id for graph in bundle.manifest.graphs)
-    raise ConfigError(f"{bundle.path}: no graph for {backend} in {precision}; the bundle holds: {found}")
+    wanted = " in ".join(name for name in (backend, precision) if name is not None)
+    raise ConfigError(f"{bundle.path}: no graph for {wanted}; the bundle holds: {found}")
 
 
 def inspect_graph(graph: Graph, model: bytes, weights: bytes | None) -> None:

@@ -61,7 +61,7 @@ def test_a_complete_file_gives_values_and_defaults(tmp_path: Path) -> None:
     assert config.trigger == TriggerConfig(source="interval", period_ms=500.0)
     assert (config.sync.on_missing, config.decision.on_late) == ("undecided", "undecided")
     assert (config.mqtt.port, config.mqtt.version, config.outbox.confirm) == (1883, "5", "consumer")
-    assert (config.runtime.precision, config.runtime.device) == ("int8", "CPU")
+    assert (config.runtime.precision, config.runtime.device) == ("auto", "CPU")
     assert config.evidence is None
 
 

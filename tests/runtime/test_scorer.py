@@ -12,7 +12,7 @@ from edgeflow.contracts.images import read_image
 from edgeflow.contracts.manifest import Foreground, ViewSpec
 from edgeflow.contracts.parts import find_parts
 from edgeflow.contracts.scoring import Masks, standardise, view_scores
-from edgeflow.errors import DataError
+from edgeflow.errors import ConfigError, DataError
 from edgeflow.scorer import Scorer
 from support.tiny import TinyProduct
 
@@ -100,3 +100,11 @@ def test_costly_masks_are_asked_for_only_where_they_can_change_the_verdict(tiny:
     assert whole.part <= normal.part
     assert whole.masks is not None
     np.testing.assert_array_equal(whole.maps[:, 4:], 0)
+
+
+def test_the_most_reduced_graph_is_taken_where_none_is_named(tiny: TinyProduct) -> None:
+    with Bundle.open(tiny.bundle) as bundle:
+        assert choose_graph(bundle, backend=None, precision=None).id == "openvino-int8"
+        assert choose_graph(bundle, backend="onnxruntime", precision="auto").id == "onnxruntime-int8"
+        with pytest.raises(ConfigError, match="no graph for onnxruntime in bf16; the bundle holds: openvino"):
+            choose_graph(bundle, backend="onnxruntime", precision="bf16")
