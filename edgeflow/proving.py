@@ -77,7 +77,7 @@ def prove_apart(
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError) as cause:
-        raise _unfit(bundle, graph, _end(done)) from cause
+        raise _unfit(bundle, graph, _end(done, limits)) from cause
     if "error" in answer:
         raise _error(bundle, graph, answer, limits)
     return [GoldenCheck(**check) for check in answer["checks"]]
@@ -87,20 +87,28 @@ def _error(bundle: Bundle, graph: Graph, answer: dict[str, str], limits: Limits)
     """The process's own error, of its class; a want of memory is the graph's fault, not the device's."""
     kind, message = getattr(errors, answer["error"], DeviceError), answer["message"]
     if kind is DeviceError and "alloc" in message:
-        return _unfit(bundle, graph, f"needs more than {limits.memory_bytes / 1e9:.1f} GB of memory")
+        return _unfit(bundle, graph, f"needs more than {_gigabytes(limits)} of memory")
     error: EdgeflowError = kind(message, problems=answer["problems"])
     return error
 
 
-def _end(done: subprocess.CompletedProcess[str]) -> str:
+def _end(done: subprocess.CompletedProcess[str], limits: Limits) -> str:
     if done.returncode < 0:
-        return f"ended the process that tried it with {signal.Signals(-done.returncode).name}"
+        # A library that is refused memory may crash instead of saying so.
+        end = signal.Signals(-done.returncode).name
+        return (
+            f"needs more than {_gigabytes(limits)} of memory, or is broken: it ended its process with {end}"
+        )
     last = done.stderr.strip().splitlines()[-1:] or ["no message"]
     return f"ended the process that tried it with code {done.returncode}: {last[0]}"
 
 
 def _unfit(bundle: Bundle, graph: Graph, what: str) -> IntegrityError:
     return IntegrityError(
-        f"{bundle.path}: {graph.id} {what}; do not use this bundle here; 'edgeflow bench' on the workstation "
-        "shows what it needs"
+        f"{bundle.path}: {graph.id} {what}; do not use this bundle here; 'edgeflow verify' on the "
+        "workstation shows whether it runs at all"
     )
+
+
+def _gigabytes(limits: Limits) -> str:
+    return f"{limits.memory_bytes / 1e9:.1f} GB"
