@@ -12,12 +12,19 @@ from edgeflow.heatmap import heat_overlay
 from edgeflow_export.datasets import Images, load_images
 from edgeflow_export.evaluation import Evaluation
 from edgeflow_export.normal_appearance import normal_appearance
-from edgeflow_export.sheet_layout import Cell, Panel, Tile, draw_sheet, tile_width
+from edgeflow_export.sheet_layout import Cell, Legend, Panel, Tile, draw_sheet, tile_width
 
 __all__ = ["appearance_sheet"]
 
 SHOWN = 4  # of each kind
 LIMIT = 2.0  # deviations from its mean that a normal latent may have
+LEGEND = Legend(
+    one="99.5 % of normal pixels",
+    notes=(
+        "colour: distance of a pixel's features to the nearest that the flow holds to be normal",
+        "0: median of the normal parts shown",
+    ),
+)
 _HIGH = 0.995  # share of normal parts' pixels that the colour scale calls normal
 
 
@@ -51,7 +58,7 @@ def appearance_sheet(evaluation: Evaluation) -> Image.Image:
         for kind, group in groups.items()
     )
     name = evaluation.report.model.class_name or evaluation.report.model.name
-    return draw_sheet(f"{name}: distance to what the flow holds to be normal", panels, tile)
+    return draw_sheet(f"{name}: distance to what the flow holds to be normal", panels, tile, LEGEND)
 
 
 def _changes(index: int, evaluation: Evaluation) -> tuple[Images, FloatArray]:

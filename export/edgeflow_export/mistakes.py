@@ -15,11 +15,19 @@ from edgeflow.contracts.scoring import scaled
 from edgeflow.heatmap import heat_overlay
 from edgeflow_export.datasets import load_images, load_masks
 from edgeflow_export.evaluation import Evaluation
-from edgeflow_export.sheet_layout import Cell, Panel, Tile, draw_sheet, tile_width
+from edgeflow_export.sheet_layout import Cell, Legend, Panel, Tile, draw_sheet, tile_width
 
 __all__ = ["MOST", "Chosen", "choose_mistakes", "mistakes_sheet"]
 
 MOST = 6  # of each kind
+LEGEND = Legend(
+    one="threshold",
+    notes=(
+        "colour: score of a pixel on its view's scale (0: median normal part)",
+        "white outline: marked as defective",
+        "in each view: its name and score",
+    ),
+)
 _OUTLINE = (255, 255, 255)
 _EDGE = (0, 0, 0)
 _CLEARANCE = 11
@@ -69,7 +77,7 @@ def mistakes_sheet(evaluation: Evaluation) -> Image.Image | None:
         )
         for chosen in choose_mistakes(evaluation)
     )
-    return draw_sheet(_title(evaluation), panels, tile)
+    return draw_sheet(_title(evaluation), panels, tile, LEGEND)
 
 
 def _chosen(ordered: tuple[int, ...], mistakes: int, what: str, meaning: str) -> Chosen:

@@ -13,7 +13,7 @@ from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Scale
 from edgeflow.heatmap import heat_overlay
 
-__all__ = ["Cell", "Panel", "Tile", "draw_sheet", "tile_width"]
+__all__ = ["Cell", "Legend", "Panel", "Tile", "draw_sheet", "tile_width"]
 
 PANEL_WIDTH = 780  # at least; many views make it wider
 SMALLEST_TILE, LARGEST_TILE = 96, 240
@@ -42,6 +42,18 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Legend:
+    """What colours and marks mean.
+
+    Attributes:
+        one: what a value of 1 on the colour scale is.
+    """
+
+    one: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Panel:
     """Parts of one kind."""
 
@@ -54,7 +66,7 @@ def tile_width(views: int) -> int:
     return max(SMALLEST_TILE, min(LARGEST_TILE, (PANEL_WIDTH - GAP * (views - 1)) // views))
 
 
-def draw_sheet(title: str, panels: tuple[Panel, ...], tile: tuple[int, int]) -> Image.Image:
+def draw_sheet(title: str, panels: tuple[Panel, ...], tile: tuple[int, int], legend: Legend) -> Image.Image:
     """Draw panels side by side.
 
     Args:
@@ -81,7 +93,7 @@ def draw_sheet(title: str, panels: tuple[Panel, ...], tile: tuple[int, int]) -> 
             x = left + index % columns * (cell_width + CELL_SPACE)
             y = top + HEADING_HEIGHT + index // columns * line_height
             _draw_cell(sheet, draw, cell, (x, y), cell_width)
-    _draw_legend(sheet, draw, sheet.height - LEGEND_HEIGHT + 8)
+    _draw_legend(sheet, draw, sheet.height - LEGEND_HEIGHT + 8, legend)
     return sheet
 
 
@@ -113,20 +125,19 @@ def _draw_cell(
         x += picture.width + GAP
 
 
-def _draw_legend(sheet: Image.Image, draw: ImageDraw.ImageDraw, y: int) -> None:
-    """The colours from the median normal part to twice the threshold, and what the outline is."""
+def _draw_legend(sheet: Image.Image, draw: ImageDraw.ImageDraw, y: int, legend: Legend) -> None:
+    """The colours from the scale's centre to twice its threshold, and what else the tiles show."""
     width, height = _LEGEND_BAR
     ramp = np.linspace(0, 2, width, dtype=np.float32)[np.newaxis].repeat(height, 0)
     grey = np.full((height, width, 3), 176, np.uint8)
     sheet.paste(Image.fromarray(heat_overlay(grey, ramp, Scale(centre=0.0, threshold=1.0))), (MARGIN, y))
-    for share, text in ((0.0, "0"), (0.5, "1 = threshold"), (1.0, "2")):
+    for share, text in ((0.0, "0"), (0.5, f"1 = {legend.one}"), (1.0, "2")):
         at = MARGIN + share * width
         draw.line((at, y + height, at, y + height + 4), FAINT)
         draw.text((at, y + height + 5), text, FAINT, _font(12), anchor="ma" if share else "la")
     draw.text(
         (MARGIN + width + 32, y - 3),
-        "colour: score of a pixel on its view's scale (0: median normal part)   ·   white outline: marked as "
-        "defective   ·   in each view: its name and score",
+        "   ·   ".join(legend.notes),
         FAINT,
         _font(12),
     )

@@ -11,7 +11,7 @@ from PIL import Image
 from edgeflow.contracts.manifest import Thresholds
 from edgeflow_export.evaluation import Evaluation, evaluate
 from edgeflow_export.measuring import measure
-from edgeflow_export.mistakes import MOST, choose_mistakes, mistakes_sheet
+from edgeflow_export.mistakes import LEGEND, MOST, choose_mistakes, mistakes_sheet
 from support.tiny import TinyProduct
 
 
@@ -84,7 +84,7 @@ def test_layout_fits_any_number_of_views(views: int) -> None:
     tiles = tuple(Tile(picture=picture, caption=f"C{v} 0.50") for v in range(views))
     cell = Cell(label="dent" * 30, part_id="a/very/long/name" * 30, score="score 0.98", tiles=tiles)
     panel = Panel(heading="heading", cells=(cell,) * 6)
-    sheet = draw_sheet("title", (panel, Panel(heading="none", cells=())), (width, width))
+    sheet = draw_sheet("title", (panel, Panel(heading="none", cells=())), (width, width), LEGEND)
     assert isinstance(sheet, Image.Image)
     pixels = np.asarray(sheet)
     assert (pixels[:, -10:] == 255).all(), "nothing runs over the edge"
