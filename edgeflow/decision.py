@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeflow.config import DecisionConfig, SyncConfig
 from edgeflow.contracts.manifest import Thresholds
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.contracts.scoring import scaled
 from edgeflow.scorer import Scores
+from edgeflow.settings.capture import SyncConfig
+from edgeflow.settings.scoring import DecisionConfig
 from edgeflow.synchronizer import ViewSet
 
 __all__ = ["Policy", "Verdict", "decide", "judge_scores"]

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from edgeflow.cameras.base import Frame
-from edgeflow.config import DecisionConfig, SyncConfig
 from edgeflow.contracts.manifest import Scale, Thresholds
 from edgeflow.decision import Policy, Verdict, decide, judge_scores
 from edgeflow.scorer import Scores
+from edgeflow.settings.capture import SyncConfig
+from edgeflow.settings.scoring import DecisionConfig
 from edgeflow.synchronizer import ViewSet
 
 Mapped = Literal["undecided", "ng"]

@@ -1,0 +1,85 @@
+"""Where results go: broker, outbox and evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from edgeflow.contracts.document import Document, Text
+
+__all__ = ["EvidenceConfig", "MqttConfig", "OutboxConfig", "StationConfig", "TlsConfig"]
+
+TopicLevel = Annotated[
+    str,
+    Text(pattern=r"^[^/+#\s\x00$]{1,64}$", words="a name of 1 to 64 characters without spaces or / + # $"),
+]
+TopicRoot = Annotated[
+    str,
+    Text(
+        pattern=r"^[^/+#\s\x00$]+(/[^/+#\s\x00$]+)*$",
+        words="names separated by single slashes, without spaces or + # $",
+    ),
+]
+HostName = Annotated[
+    str, Text(pattern=r"^[^\s/@]+$", words="a host name or address alone, without mqtt:// and user")
+]
+
+
+class StationConfig(Document):
+    """Where the box stands; names the MQTT topics."""
+
+    site: TopicLevel
+    line: TopicLevel
+    station: TopicLevel
+
+
+class TlsConfig(Document):
+    """Files for an encrypted connection; ``cert`` and ``key`` together, for a client certificate."""
+
+    ca: Path
+    cert: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _cert_with_key(self) -> TlsConfig:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key go together")
+        return self
+
+
+class MqttConfig(Document):
+    """The broker. Secrets come from a file, never from this one."""
+
+    host: HostName
+    port: int = Field(default=1883, ge=1, le=65535)
+    version: Literal["5", "3.1.1"] = "5"
+    keepalive_s: int = Field(default=5, ge=1, le=3600)
+    root: TopicRoot | None = Field(
+        default=None, description="topic root; default edgeflow/v1/{site}/{line}/{station}"
+    )
+    client_id: str | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    tls: TlsConfig | None = None
+
+
+class OutboxConfig(Document):
+    """Results wait here until they are delivered."""
+
+    path: Path
+    confirm: Literal["consumer", "broker"] = Field(
+        default="consumer", description="who lets a result go: the consumer's ack, or the broker's"
+    )
+    max_rows: int = Field(
+        default=1_000_000, gt=0, description="beyond it, the oldest OK results are dropped first"
+    )
+
+
+class EvidenceConfig(Document):
+    """Images and maps kept per part."""
+
+    dir: Path
+    save: tuple[Literal["OK", "NG", "UNDECIDED"], ...] = ("NG", "UNDECIDED")
+    min_free_gb: float = Field(default=1.0, ge=0, description="nothing is written below this much free disk")
