@@ -21,6 +21,10 @@ class Frame:
         frame_id: the camera's own counter, from 0.
         trigger_id: the trigger that caused it, where the camera knows.
         part_id: the recorded part, for replayed frames.
+        counter: the number that the camera itself gave the frame, as it came over the wire: it wraps
+            after ``counter_bits`` bits and starts anew when the camera does.
+        counter_bits: 16 for GigE Vision, 64 for USB3 Vision; 0 where there is no such counter.
+        device_ns: the camera's own clock at the exposure; its zero is the camera's affair.
     """
 
     view: str
@@ -29,6 +33,9 @@ class Frame:
     frame_id: int
     trigger_id: str | None = None
     part_id: str | None = None
+    counter: int | None = None
+    counter_bits: int = 0
+    device_ns: int | None = None
 
 
 class EndOfStream(Exception):  # noqa: N818 - an event, not an error
