@@ -28,6 +28,7 @@ from edgeflow.contracts.messages import (
 )
 from edgeflow.contracts.topics import Topics
 from edgeflow.errors import ConfigError, DataError
+from edgeflow.subscriptions import Handler, Incoming, Subscriptions
 
 __all__ = ["Acked", "Confirmed", "Connected", "LinkEvent", "MqttLink", "Receipt"]
 
@@ -87,6 +88,8 @@ class MqttLink:
         self._retained: dict[str, tuple[bytes, str]] = {}
         self._listener: Callable[[LinkEvent], None] | None = None
         self._unsent = 0
+        self._subscriptions = Subscriptions()
+        self.subscribe(self._topics.result_ack, self._on_ack, max_bytes=_MAX_ACK_BYTES)
         self._connection = Connection(
             config.mqtt, config.device_name, prepare=self._prepare, greet=self._greet
         )
@@ -117,6 +120,10 @@ class MqttLink:
         It must neither block nor take a lock that is held while publishing; ``SimpleQueue.put`` is fine.
         """
         self._listener = listener
+
+    def subscribe(self, topic_filter: str, handler: Handler, *, max_bytes: int) -> None:
+        """Hear a topic at QoS 1; call before ``start``. See ``subscriptions.Handler`` for what it may do."""
+        self._subscriptions.add(topic_filter, handler, max_bytes=max_bytes)
 
     def start(self) -> None:
         """Begin connecting, in the background; an unreachable broker is logged and tried again.
@@ -185,7 +192,7 @@ class MqttLink:
         client.on_message = self._on_message
 
     def _greet(self, live: Live) -> None:
-        live.client.subscribe(self._topics.result_ack, _QOS)
+        self._subscriptions.subscribe_all(live.client)
         self._say(live.client, "online")
         for topic in list(self._retained):
             self._publish_latest(topic)
@@ -223,13 +230,13 @@ class MqttLink:
         self._tell(Confirmed(receipt=receipt, reason_code=reason.value))
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
-        if len(message.payload) > _MAX_ACK_BYTES:
-            logger.warning("%s: ignored, %d bytes", self._topics.result_ack, len(message.payload))
-            return
+        self._subscriptions.dispatch(message)
+
+    def _on_ack(self, incoming: Incoming) -> None:
         try:
-            ack = from_json(Ack, bytes(message.payload))
+            ack = from_json(Ack, incoming.payload)
         except DataError as problem:
-            logger.warning("%s: ignored: %s", self._topics.result_ack, problem)
+            logger.warning("%s: ignored: %s", incoming.topic, problem)
             return
         self._tell(Acked(result_ids=ack.result_ids))
 

@@ -27,6 +27,7 @@ from edgeflow.contracts.messages import (
 )
 from edgeflow.errors import ConfigError
 from edgeflow.mqtt import Acked, LinkEvent, MqttLink
+from edgeflow.subscriptions import Incoming
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker, Client
@@ -347,6 +348,34 @@ def test_acks_are_heard_and_nonsense_is_ignored(
     link.stop()
     assert [event for event in heard if isinstance(event, Acked)] == [Acked(result_ids=("r-1", "r-2"))]
     assert caplog.text.count("result/ack: ignored") == 5
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_a_topic_goes_to_its_handler_and_says_what_was_retained(
+    version: str, client: Clients, box_config: Boxes, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Incoming] = []
+
+    def fails_at_first(incoming: Incoming) -> None:
+        heard.append(incoming)
+        assert len(heard) > 1, "a handler that fails"
+
+    sender = client("unused")
+    sender.publish(f"{ROOT}/cmd/start", b"kept", retain=True)
+    link = MqttLink(box_config(version=version), "session-a")
+    link.subscribe(f"{ROOT}/cmd/+", fails_at_first, max_bytes=10)
+    link.start()
+    until(lambda: len(heard) == 1)
+    sender.publish(f"{ROOT}/cmd/start", b"x" * 11)
+    sender.publish(f"{ROOT}/other", b"not for us")
+    sender.publish(f"{ROOT}/cmd/stop", b"fresh")
+    until(lambda: len(heard) == 2)
+    assert link.connected
+    link.stop()
+    told = [(one.topic.removeprefix(f"{ROOT}/"), one.payload, one.retained) for one in heard]
+    assert told == [("cmd/start", b"kept", True), ("cmd/stop", b"fresh", False)]
+    assert "cmd/start: ignored, 11 bytes" in caplog.text
+    assert "cmd/start: its handler failed" in caplog.text
 
 
 def test_two_boxes_with_one_client_id_are_told(
