@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 
+from edgeflow.alarms import Alarms
 from edgeflow.config import EvidenceConfig
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Scale
@@ -90,8 +91,9 @@ class Evidence:
     When the disk has less than ``min_free_gb`` left nothing is written, and the line goes on.
     """
 
-    def __init__(self, config: EvidenceConfig) -> None:
+    def __init__(self, config: EvidenceConfig, alarms: Alarms | None = None) -> None:
         self._config = config
+        self._alarms = alarms
         self._jobs: queue.Queue[EvidenceJob | None] = queue.Queue(QUEUE_SIZE)
         self._refused = 0  # counted on the line's thread
         self._failed = 0  # counted on the writer's
@@ -162,11 +164,13 @@ class Evidence:
                 job = self._jobs.get(timeout=_DISK_LOOK_S)
             except queue.Empty:
                 self._look_for_room()
+                self._tell()
                 continue
             if job is _STOP:
                 return
             self._look_for_room()
             self._keep(job)
+            self._tell()
 
     def _keep(self, job: EvidenceJob) -> None:
         if not self._room or job.result.evidence is None:
@@ -204,6 +208,23 @@ class Evidence:
                     self._config.dir,
                 )
         self._room = room
+
+    def _tell(self) -> None:
+        """An alarm while evidence that is wanted cannot be kept."""
+        if self._alarms is None:
+            return
+        if not self._room:
+            text = (
+                f"less than {self._config.min_free_gb:g} GB free in {self._config.dir}; remove old days there"
+            )
+        else:
+            text = self._trouble
+        if text:
+            self._alarms.raise_(
+                "evidence_stopped", "warning", f"parts are inspected without evidence: {text}"
+            )
+        else:
+            self._alarms.clear("evidence_stopped")
 
     def _report(self, trouble: str) -> None:
         """Log trouble once, and again when it changes."""

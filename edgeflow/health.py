@@ -1,4 +1,4 @@
-"""Health of the cameras, told over MQTT when it changes."""
+"""Health of the cameras, told over MQTT when it changes; one that gives no frames is an alarm."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol
 
+from edgeflow.alarms import Alarms
 from edgeflow.capture import CameraHealth
 from edgeflow.clock import utc_text
 from edgeflow.contracts.messages import CameraStatus
@@ -27,9 +28,10 @@ class _Link(Protocol):
 class HealthReporter:
     """Looks at every camera once a second and publishes ``camera/{view}/status`` on change."""
 
-    def __init__(self, capture: _Capture, link: _Link, session: str) -> None:
+    def __init__(self, capture: _Capture, link: _Link, alarms: Alarms, session: str) -> None:
         self._capture = capture
         self._link = link
+        self._alarms = alarms
         self._session = session
         self._told: dict[str, tuple[object, ...]] = {}
         self._stop = threading.Event()
@@ -52,6 +54,7 @@ class HealthReporter:
             if self._told.get(view) == state:
                 continue
             self._told[view] = state
+            self._alarm(view, health)
             self._link.publish_camera_status(
                 CameraStatus(
                     session=self._session,
@@ -64,6 +67,15 @@ class HealthReporter:
                     at=utc_text(),
                 )
             )
+
+    def _alarm(self, view: str, health: CameraHealth) -> None:
+        if health.status == "online":
+            self._alarms.clear("camera_stale", subject=view)
+            return
+        # The status has the figure, which changes all the time.
+        overdue = f"camera '{view}': connected, but a frame is overdue; check its cable and trigger"
+        text = overdue if health.status == "stale" else f"camera '{view}' is offline: {health.detail}"
+        self._alarms.raise_("camera_stale", "error", text, subject=view)
 
     def _run(self) -> None:
         self.report()

@@ -27,7 +27,16 @@ from rich.text import Text
 from edgeflow.broker import Settings, connect_failure, new_client, refusal
 from edgeflow.config import MqttConfig
 from edgeflow.errors import ConfigError, HardwareError
-from edgeflow.monitor_board import DEFAULT_ROOT, Board, Part, Seen, json_line, plain_line, read_message
+from edgeflow.monitor_board import (
+    DEFAULT_ROOT,
+    Board,
+    Part,
+    Seen,
+    alarm_text,
+    json_line,
+    plain_line,
+    read_message,
+)
 
 __all__ = ["PASSWORD_VARIABLE", "BrokerUrl", "parse_url", "render", "run_monitor"]
 
@@ -140,6 +149,8 @@ def render(board: Board) -> Group:
     header = Text()
     for name, status in board.stations.items():
         header.append(f"{name}: {status.availability}, {status.state} {status.detail}\n")
+        for alarm in status.alarms:
+            header.append(f"  {alarm_text(alarm)}\n", style="red" if alarm.severity == "error" else "yellow")
     for verdict, number in board.counts.items():
         header.append(f"{verdict} {number}   ", style=_COLOURS[verdict])
     if board.malformed:

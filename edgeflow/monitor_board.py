@@ -6,15 +6,30 @@ import json
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
-from edgeflow.contracts.messages import Decision, Message, Result, State, VerdictName, from_json
+from edgeflow.contracts.messages import Alarm, Decision, Message, Result, State, VerdictName, from_json
 from edgeflow.errors import DataError
 
-__all__ = ["DEFAULT_ROOT", "Board", "Part", "Seen", "Station", "json_line", "plain_line", "read_message"]
+__all__ = [
+    "DEFAULT_ROOT",
+    "Board",
+    "Part",
+    "Seen",
+    "Station",
+    "alarm_text",
+    "json_line",
+    "plain_line",
+    "read_message",
+]
 
 DEFAULT_ROOT = "edgeflow/v1"
 """Left out of the names of stations, for brevity."""
 
-_MESSAGES: dict[str, type[Message]] = {"decision": Decision, "result": Result, "state": State}
+_MESSAGES: dict[str, type[Message]] = {
+    "decision": Decision,
+    "result": Result,
+    "state": State,
+    "alarm": Alarm,
+}
 _AVAILABILITY = ("online", "offline", "stopped")
 _REMEMBERED = 10_000  # results known by id, so that a replayed one is not counted twice
 
@@ -24,8 +39,9 @@ class Seen:
     """One message of interest.
 
     Attributes:
-        kind: ``decision``, ``result``, ``state`` or ``availability``.
-        message: the decision, result or state; None for availability and for what is malformed.
+        kind: ``decision``, ``result``, ``state``, ``availability`` or ``alarm``.
+        message: the decision, result, state or alarm; None for availability, for an alarm that is over,
+            and for what is malformed.
         text: the payload as text, safe to print.
         problem: why the payload is malformed; empty otherwise.
     """
@@ -61,6 +77,7 @@ class Station:
     availability: str = "?"
     state: str = "?"
     detail: str = ""
+    alarms: tuple[Alarm, ...] = ()
 
 
 class Board:
@@ -113,6 +130,8 @@ class Board:
         elif isinstance(seen.message, State):
             detail = _printable(seen.message.detail)
             station = replace(station, state=seen.message.state, detail=detail)
+        elif seen.kind == "alarm":
+            station = replace(station, alarms=_with_alarm(station.alarms, seen))
         elif isinstance(seen.message, Decision | Result):
             self._results += seen.kind == "result"
             self._add_part(_part(seen.station, seen.message))
@@ -131,6 +150,8 @@ class Board:
 def read_message(topic: str, payload: bytes) -> Seen | None:
     """Read one message; None for topics of no interest. Never raises."""
     name, _, kind = topic.rpartition("/")
+    if name.endswith("/alarm"):
+        name, kind = name.removesuffix("/alarm"), "alarm"
     station = _printable(name.removeprefix(f"{DEFAULT_ROOT}/"))
     text = _printable(payload.decode("utf-8", "replace"))
     if kind == "availability":
@@ -138,6 +159,8 @@ def read_message(topic: str, payload: bytes) -> Seen | None:
         return Seen(topic=topic, station=station, kind=kind, message=None, text=text, problem=problem)
     if kind not in _MESSAGES:
         return None
+    if kind == "alarm" and not payload:
+        return Seen(topic=topic, station=station, kind=kind, message=None, text="")
     try:
         message = from_json(_MESSAGES[kind], payload)
     except DataError as cause:
@@ -153,9 +176,18 @@ def plain_line(seen: Seen) -> str:
         return f"{head}  malformed: {seen.problem}: {seen.text[:200]}"
     if isinstance(seen.message, State):
         return f"{head}  {seen.message.state}: {_printable(seen.message.detail)}"
+    if isinstance(seen.message, Alarm):
+        return f"{head}  {alarm_text(seen.message)}"
+    if seen.kind == "alarm":
+        return f"{head}  {_printable(_alarm_name(seen.topic))} over"
     if isinstance(seen.message, Decision | Result):
         return f"{head}  {_part_text(_part(seen.station, seen.message))}"
     return f"{head}  {seen.text}"
+
+
+def alarm_text(alarm: Alarm) -> str:
+    """An alarm in one line."""
+    return _printable(f"{alarm.severity} {alarm.name} since {alarm.since[:19]}Z: {alarm.text}")
 
 
 def json_line(seen: Seen) -> str:
@@ -163,6 +195,16 @@ def json_line(seen: Seen) -> str:
     payload = seen.message.model_dump(mode="json", by_alias=True) if seen.message else seen.text
     line = {"topic": seen.topic, "station": seen.station, "kind": seen.kind, "payload": payload}
     return json.dumps(line | ({"problem": seen.problem} if seen.problem else {}))
+
+
+def _with_alarm(alarms: tuple[Alarm, ...], seen: Seen) -> tuple[Alarm, ...]:
+    """Alarms after one was raised, changed or cleared; the topic says which."""
+    others = tuple(alarm for alarm in alarms if alarm.name != _alarm_name(seen.topic))
+    return (*others, seen.message) if isinstance(seen.message, Alarm) else others
+
+
+def _alarm_name(topic: str) -> str:
+    return topic.rpartition("/")[2]
 
 
 def _part(station: str, message: Decision | Result) -> Part:

@@ -18,6 +18,7 @@ from edgeflow.config import BoxConfig
 from edgeflow.connection import Connection, Live
 from edgeflow.contracts.messages import (
     Ack,
+    Alarm,
     Availability,
     Birth,
     CameraStatus,
@@ -169,10 +170,15 @@ class MqttLink:
         """Publish retained, now and at every later connection."""
         self._retain(self._topics.camera_status(status.view), to_json(status), status.schema_)
 
+    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
+        """Publish retained, now and at every later connection; None clears, now and then too."""
+        payload = to_json(alarm) if alarm else b""
+        self._retain(self._topics.alarm(name), payload, str(Alarm.model_fields["schema_"].default))
+
     def _retain(self, topic: str, payload: bytes, schema: str) -> None:
-        # Remembered first: a connection that comes up in between publishes it, see _publish_latest.
+        # Remembered first: a connection that comes up in between publishes it.
         self._retained[topic] = (payload, schema)
-        self._publish(topic, payload, self._properties(schema, self._session), retain=True)
+        self._publish_latest(topic)
 
     def _publish(
         self, topic: str, payload: bytes, properties: Properties | None, *, retain: bool = False

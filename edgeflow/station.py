@@ -8,10 +8,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
 from edgeflow import __version__
+from edgeflow.alarms import Alarms
 from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.cameras.source import public_source
@@ -22,7 +24,7 @@ from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, State, StateName
 from edgeflow.decision import Policy
 from edgeflow.delivery import Delivery
-from edgeflow.errors import EdgeflowError
+from edgeflow.errors import EdgeflowError, ParityError
 from edgeflow.evidence import Evidence
 from edgeflow.health import HealthReporter
 from edgeflow.keeper import Keeper
@@ -42,6 +44,7 @@ logger = logging.getLogger(__name__)
 
 BROKER_PATIENCE_S = 2.0
 DRAIN_S = 5.0
+EXPIRES_SOON = timedelta(days=14)
 
 
 def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView) -> None:
@@ -64,18 +67,20 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         outbox = Outbox(config.outbox.path, config.outbox.max_rows)
         stack.callback(outbox.close)
         link = MqttLink(config, session)
+        alarms = Alarms(session, link)
         delivery = Delivery(outbox, link, config.outbox.confirm)
-        evidence = Evidence(config.evidence) if config.evidence else None
+        evidence = Evidence(config.evidence, alarms) if config.evidence else None
         if evidence:
             evidence.start()
             stack.callback(evidence.close)
         say = _announcer(link, session, bundle.manifest.name)
         link.publish_birth(_birth(config, session, make.bundle))
-        stack.enter_context(_announced(link, delivery, say))
+        stack.enter_context(_announced(link, delivery, say, alarms))
+        _warn_of_expiry(bundle, alarms)
         scorer = _proven_scorer(config, bundle, graph)
         stack.callback(scorer.close)
         capture = stack.enter_context(Capture(config, bundle.manifest.view_ids, session))
-        stack.enter_context(HealthReporter(capture, link, session))
+        stack.enter_context(HealthReporter(capture, link, alarms, session))
         stack.enter_context(_stopped_by_signals(capture.stop))
         view.ready(_summary(config, graph, make.bundle))
         _wait_for_broker(link)
@@ -117,6 +122,13 @@ def _proven_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
     return scorer
 
 
+def _warn_of_expiry(bundle: Bundle, alarms: Alarms) -> None:
+    expires = bundle.manifest.expires
+    if expires is not None and expires - utc_now() < EXPIRES_SOON:
+        text = f"bundle {bundle.manifest.name}: no start after {expires.isoformat()}; install a newer one"
+        alarms.raise_("bundle_expires", "warning", text)
+
+
 Say = Callable[[StateName, str], None]
 
 
@@ -131,8 +143,11 @@ def _announcer(link: MqttLink, session: str, recipe: str) -> Say:
 
 
 @contextmanager
-def _announced(link: MqttLink, delivery: Delivery, say: Say) -> Iterator[None]:
-    """States over MQTT from start to end: starting, whatever the line says, then stopped or the error."""
+def _announced(link: MqttLink, delivery: Delivery, say: Say, alarms: Alarms) -> Iterator[None]:
+    """States over MQTT from start to end: starting, whatever the line says, then stopped or the error.
+
+    Alarms of a box that stopped as it was told to are over; those of one that failed stand on.
+    """
     say("PreOperational", "starting")
     link.start()
     delivery.start()
@@ -141,8 +156,12 @@ def _announced(link: MqttLink, delivery: Delivery, say: Say) -> Iterator[None]:
         yield
     except EdgeflowError as error:
         final = ("Error", error.message)
+        if isinstance(error, ParityError):
+            alarms.raise_("golden_parts", "error", error.message)
         _wait_for_broker(link)
         raise
+    else:
+        alarms.clear_all()
     finally:
         delivery.close(0.0)
         say(*final)

@@ -14,6 +14,8 @@ from edgeflow.errors import DataError
 __all__ = [
     "MESSAGES",
     "Ack",
+    "Alarm",
+    "AlarmCode",
     "Availability",
     "Birth",
     "BundleInfo",
@@ -23,6 +25,7 @@ __all__ = [
     "Decision",
     "Region",
     "Result",
+    "Severity",
     "State",
     "StateName",
     "SyncInfo",
@@ -38,6 +41,18 @@ VerdictName = Literal["OK", "NG", "UNDECIDED"]
 Availability = Literal["online", "offline", "stopped"]
 # Names of the OPC 40100-1 vision state machine.
 StateName = Literal["PreOperational", "Initialized", "Ready", "ContinuousExecution", "Halted", "Error"]
+# What may be wrong with a box; README says what each one means and what to do.
+AlarmCode = Literal[
+    "outbox",
+    "results_dropped",
+    "late_decisions",
+    "camera_stale",
+    "sync_mismatch",
+    "evidence_stopped",
+    "bundle_expires",
+    "golden_parts",
+]
+Severity = Literal["warning", "error"]
 Timestamp = Annotated[
     str, Field(description="UTC, RFC 3339", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$")
 ]
@@ -198,6 +213,23 @@ class CameraStatus(Message):
     at: Timestamp
 
 
+class Alarm(Message):
+    """What is wrong with the box now, retained until an empty payload clears it."""
+
+    schema_: Literal["edgeflow/alarm/1"] = Field(default="edgeflow/alarm/1", alias="schema")
+    session: str
+    code: AlarmCode
+    subject: str = Field(default="", description="which one, where there are several: a view, for instance")
+    severity: Severity = Field(description="error: parts or records are affected")
+    text: str = Field(description="what is wrong, where, what to do next")
+    since: Timestamp
+
+    @property
+    def name(self) -> str:
+        """Last level of its topic: the code, and the subject where there is one."""
+        return f"{self.code}.{self.subject}" if self.subject else self.code
+
+
 MESSAGES: dict[str, type[Message]] = {
     "decision": Decision,
     "result": Result,
@@ -205,6 +237,7 @@ MESSAGES: dict[str, type[Message]] = {
     "birth": Birth,
     "state": State,
     "camera-status": CameraStatus,
+    "alarm": Alarm,
 }
 
 M = TypeVar("M", bound=Message)

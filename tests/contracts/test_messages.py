@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from edgeflow.contracts.messages import (
     MESSAGES,
     Ack,
+    Alarm,
+    AlarmCode,
     Birth,
     BundleInfo,
     CameraInfo,
@@ -74,6 +76,11 @@ EXAMPLES: dict[str, tuple[Message, ...]] = {
             session="s", view="top", status="online", serial="4001", fps=9.9, last_frame_age_ms=3.5,
             reconnects=2, detail="reopened", at=AT,
         ),
+    ),
+    "alarm": tuple(
+        Alarm(session="s", code=code, subject=subject, severity="error", text="look", since=AT)
+        for code in typing.get_args(AlarmCode)
+        for subject in ("", "top")
     ),
 }  # fmt: skip
 ALL = [(name, example) for name, examples in EXAMPLES.items() for example in examples]

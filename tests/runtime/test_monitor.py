@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edgeflow.contracts.messages import Decision, Result, State, VerdictName, from_json, to_json
+from edgeflow.contracts.messages import Alarm, Decision, Result, State, VerdictName, from_json, to_json
 from edgeflow.errors import ConfigError
 from edgeflow.monitor import PASSWORD_VARIABLE, parse_url, render, run_monitor
 from edgeflow.monitor_board import Board, Seen, json_line, plain_line, read_message
@@ -212,3 +212,26 @@ def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
 def test_a_topic_that_no_broker_takes_is_refused(topic: str) -> None:
     with pytest.raises(ConfigError, match="not a topic to watch"):
         run_monitor("mqtt://broker", topic=topic)
+
+
+def test_alarms_stand_with_their_station_until_cleared() -> None:
+    board = Board()
+    for subject, text in (("left", "pulled"), ("top", "no \x1bframe")):
+        alarm = Alarm(
+            session="s",
+            code="camera_stale",
+            subject=subject,
+            severity="error",
+            text=text,
+            since="2026-03-04T10:11:12.000Z",
+        )
+        board.add(seen(f"alarm/camera_stale.{subject}", to_json(alarm)))
+    over = seen("alarm/camera_stale.left", b"")
+    assert plain_line(over).endswith("camera_stale.left over")
+    board.add(over)
+    (standing,) = board.stations["plant1/l3/s2"].alarms
+    assert standing.subject == "top"
+    console = Console(file=io.StringIO(), width=120)
+    console.print(render(board))
+    assert isinstance(console.file, io.StringIO)
+    assert "camera_stale.top since 2026-03-04T10:11:12Z: no \ufffdframe" in console.file.getvalue()

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.clock import utc_text
 from edgeflow.config import BoxConfig
 from edgeflow.contracts.messages import (
+    Alarm,
     Birth,
     BundleInfo,
     CameraInfo,
@@ -113,6 +115,29 @@ def test_the_box_announces_itself_and_says_goodbye(version: str, client: Clients
     assert not link.connected
     watcher.wait_for("/availability", "stopped")
     assert watcher.payloads("/availability") == ["online", "stopped"]  # no last will after a goodbye
+
+
+def test_alarms_are_retained_until_cleared_also_over_a_broker_that_forgot(
+    broker: Broker, client: Clients, box_config: Boxes, link_with: Links, until: Until
+) -> None:
+    link = link_with()
+    alarms = Alarms("session-a", link)
+    alarms.raise_("outbox", "error", "disk full")
+    alarms.raise_("camera_stale", "error", "pulled", subject="top")
+    watcher = client(f"{ROOT}/alarm/#")
+    watcher.wait(lambda: len(watcher.messages) >= 2)
+    alarms.clear("outbox")
+    watcher.wait_for("/alarm/outbox", "")
+    broker.kill()
+    broker.start()
+    watcher.wait_until_subscribed(2)
+    until(lambda: link.connected)
+    watcher.wait(lambda: len(watcher.payloads("/alarm/camera_stale.top")) >= 2)
+    late = client(f"{ROOT}/alarm/#")
+    late.wait(lambda: len(late.messages) >= 1)
+    assert [message.topic for message in late.messages] == [f"{ROOT}/alarm/camera_stale.top"]
+    alarm = from_json(Alarm, late.messages[0].payload)
+    assert (alarm.severity, alarm.text, alarm.session) == ("error", "pulled", "session-a")
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])

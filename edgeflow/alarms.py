@@ -1,0 +1,82 @@
+"""The box's alarms: what stands, told retained to the line as soon as it changes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Protocol
+
+from edgeflow.clock import utc_text
+from edgeflow.contracts.messages import Alarm, AlarmCode, Severity
+
+__all__ = ["AlarmSink", "Alarms"]
+
+logger = logging.getLogger(__name__)
+
+
+class AlarmSink(Protocol):
+    """Where alarms go; never blocks."""
+
+    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
+        """Publish retained; None clears."""
+
+
+class Alarms:
+    """Alarms of one session; any thread may raise and clear them, as often as it likes.
+
+    Only changes are published. Not for the link's listener, which runs while paho holds its lock.
+
+    A code may stand once for the whole box, or once per ``subject`` (a view, a product).
+    """
+
+    def __init__(self, session: str, sink: AlarmSink) -> None:
+        self._session = session
+        self._sink = sink
+        self._lock = threading.Lock()  # for the table alone, never held while publishing
+        self._standing: dict[str, Alarm] = {}
+
+    def raise_(self, code: AlarmCode, severity: Severity, text: str, *, subject: str = "") -> None:
+        """Let an alarm stand; a new text or severity of a standing one keeps its ``since``.
+
+        Args:
+            text: what is wrong, where, what to do next; keep counters out of it, since each change is told.
+        """
+        new = Alarm(
+            session=self._session, code=code, subject=subject, severity=severity, text=text, since=utc_text()
+        )
+        with self._lock:
+            before = self._standing.get(new.name)
+            if before and (before.severity, before.text) == (severity, text):
+                return
+            self._standing[new.name] = new.model_copy(update={"since": before.since}) if before else new
+        logger.warning("alarm %s: %s", new.name, text)
+        self._tell(new.name)
+
+    def clear(self, code: AlarmCode, *, subject: str = "") -> None:
+        """End an alarm; nothing happens where it does not stand."""
+        name = f"{code}.{subject}" if subject else code
+        with self._lock:
+            if self._standing.pop(name, None) is None:
+                return
+        logger.warning("alarm %s: over", name)
+        self._tell(name)
+
+    def clear_all(self) -> int:
+        """End every alarm (what still is wrong is raised anew by whoever sees it); returns how many stood."""
+        standing = self.standing()
+        for alarm in standing:
+            self.clear(alarm.code, subject=alarm.subject)
+        return len(standing)
+
+    def standing(self) -> tuple[Alarm, ...]:
+        """What stands now, oldest first."""
+        with self._lock:
+            return tuple(self._standing.values())
+
+    def _tell(self, name: str) -> None:
+        """Publish the present state, again if another thread changes it meanwhile: the last one stays."""
+        while True:
+            latest = self._standing.get(name)
+            self._sink.publish_alarm(name, latest)
+            if self._standing.get(name) is latest:
+                return

@@ -1,0 +1,107 @@
+"""Alarms are told when they change, and what is told last is what stands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import cast
+
+from edgeflow.alarms import Alarms
+from edgeflow.cameras.worker import CameraHealth, CameraStatusName
+from edgeflow.contracts.messages import Alarm, CameraStatus
+from edgeflow.health import HealthReporter
+
+
+class Told:
+    """Remembers what was published, as a broker does."""
+
+    def __init__(self) -> None:
+        self.history: list[tuple[str, str | None]] = []
+        self.retained: dict[str, Alarm | None] = {}
+
+    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
+        self.history.append((name, alarm.text if alarm else None))
+        self.retained[name] = alarm
+
+    def publish_camera_status(self, status: CameraStatus) -> None:
+        """Not looked at here."""
+
+
+def test_only_changes_are_told_and_since_stays() -> None:
+    told = Told()
+    alarms = Alarms("s", told)
+    alarms.clear("outbox")
+    for text in ("disk full", "disk full", "disk broken"):
+        alarms.raise_("outbox", "error", text)
+    (standing,) = alarms.standing()
+    assert standing.text == "disk broken"
+    alarms.clear("outbox")
+    alarms.clear("outbox")
+    assert told.history == [("outbox", "disk full"), ("outbox", "disk broken"), ("outbox", None)]
+    assert alarms.standing() == ()
+
+
+def test_one_alarm_per_camera() -> None:
+    told = Told()
+    alarms = Alarms("s", told)
+    for view in ("left", "top"):
+        alarms.raise_("camera_stale", "error", "no frame", subject=view)
+    alarms.clear("camera_stale", subject="left")
+    assert [alarm.name for alarm in alarms.standing()] == ["camera_stale.top"]
+    assert alarms.clear_all() == 1
+    assert set(told.retained.values()) == {None}
+
+
+def test_what_many_threads_tell_ends_with_what_stands() -> None:
+    told = Told()
+    alarms = Alarms("s", told)
+
+    def flutter(number: int) -> None:
+        for turn in range(300):
+            alarms.raise_("sync_mismatch", "error", f"{number}-{turn}")
+            alarms.clear("sync_mismatch")
+        if number == 0:
+            alarms.raise_("outbox", "error", "stands")
+
+    threads = [threading.Thread(target=flutter, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {name: alarm for name, alarm in told.retained.items() if alarm} == {
+        alarm.name: alarm for alarm in alarms.standing()
+    }
+    assert [alarm.text for alarm in alarms.standing()] == ["stands"]
+
+
+class Cameras:
+    """Two cameras, in the health that a test gives them."""
+
+    def __init__(self) -> None:
+        self.status: dict[str, CameraStatusName] = {"left": "online", "top": "online"}
+
+    def statuses(self) -> Mapping[str, CameraHealth]:
+        return {
+            view: CameraHealth(
+                view=view, status=cast("CameraStatusName", status), fps=None, last_frame_age_ms=None,
+                reconnects=0, detail="" if status == "online" else "pulled",
+            )
+            for view, status in self.status.items()
+        }  # fmt: skip
+
+
+def test_a_camera_without_frames_is_an_alarm_until_they_come_again() -> None:
+    told, cameras = Told(), Cameras()
+    alarms = Alarms("s", told)
+    reporter = HealthReporter(cameras, told, alarms, "s")
+    reporter.report()
+    assert told.history == []
+    for status, words in (("stale", "overdue"), ("offline", "pulled")):
+        cameras.status["top"] = cast("CameraStatusName", status)
+        reporter.report()
+        (alarm,) = alarms.standing()
+        assert alarm.subject == "top"
+        assert words in alarm.text
+    cameras.status["top"] = "online"
+    reporter.report()
+    assert alarms.standing() == ()
