@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from edgeflow.contracts.manifest import Manifest
 from edgeflow.contracts.messages import Result
 from edgeflow.delivery import Delivery
 from edgeflow.errors import StorageError
 from edgeflow.evidence import Evidence, EvidenceJob
+from edgeflow.loaded_bundle import BundleSlot
 from edgeflow.outbox import Outbox
 from edgeflow.scorer import Scores
 from edgeflow.synchronizer import ViewSet
@@ -30,7 +30,7 @@ class Keeper:
     outbox: Outbox
     delivery: Delivery
     evidence: Evidence | None
-    manifest: Manifest
+    bundles: BundleSlot
 
     def __call__(self, result: Result, view_set: ViewSet, scores: Scores | None) -> Result:
         """Keep one part; returns the result with the place of its evidence."""
@@ -47,7 +47,8 @@ class Keeper:
         return result
 
     def _job(self, result: Result, view_set: ViewSet, scores: Scores | None) -> EvidenceJob:
-        ids = self.manifest.view_ids
+        manifest = self.bundles.now.manifest
+        ids = manifest.view_ids
         if scores is None:
             images = {view: frame.image for view, frame in view_set.frames.items()}
             return EvidenceJob(result=result, images=images, maps={}, scales={})
@@ -55,5 +56,5 @@ class Keeper:
             result=result,
             images=dict(zip(ids, scores.inputs, strict=True)),
             maps=dict(zip(ids, scores.maps, strict=True)),
-            scales=self.manifest.thresholds.views,
+            scales=manifest.thresholds.views,
         )

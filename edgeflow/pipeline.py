@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeflow.contracts.messages import Decision, Result, VerdictName
-from edgeflow.decision import Policy, decide
+from edgeflow.decision import decide
 from edgeflow.errors import EdgeflowError
-from edgeflow.result import ResultMaker, Timing
+from edgeflow.loaded_bundle import BundleSlot
+from edgeflow.result import Timing
 from edgeflow.scorer import Scorer, Scores
 from edgeflow.synchronizer import ViewSet
 
@@ -42,9 +43,7 @@ class Line:
         show: called with every finished result.
     """
 
-    scorer: Scorer
-    policy: Policy
-    make: ResultMaker
+    bundles: BundleSlot
     gate: Gate
     keep: ResultSink
     show: Callable[[Result], None]
@@ -55,23 +54,25 @@ class Line:
         counts: Counter[VerdictName] = Counter()
         for view_set in view_sets:
             taken_ns = self.clock()
-            scores, failure = self._score(view_set)
+            loaded = self.bundles.take()
+            scores, failure = _score(loaded.scorer, view_set)
             scored_ns = self.clock()
-            verdict = decide(view_set, scores, failure, self.policy, self.clock())
-            decision = self.make.decision(view_set, verdict)
+            verdict = decide(view_set, scores, failure, loaded.policy, self.clock())
+            decision = loaded.make.decision(view_set, verdict)
             self.gate.publish_decision(decision)  # the gate comes first, always
             timing = Timing(taken_ns=taken_ns, scored_ns=scored_ns)
-            result = self.make.result(decision, view_set, scores, verdict, timing)
+            result = loaded.make.result(decision, view_set, scores, verdict, timing)
             self.show(self.keep(result, view_set, scores))
             counts[verdict.verdict] += 1
         return counts
 
-    def _score(self, view_set: ViewSet) -> tuple[Scores | None, str]:
-        """Scores, or why there are none; a part that cannot be scored must not stop the line."""
-        if view_set.missing or view_set.fault:
-            return None, ""
-        try:
-            return self.scorer.score({view: frame.image for view, frame in view_set.frames.items()}), ""
-        except EdgeflowError as error:
-            logger.error("part %s was not scored: %s", view_set.part_id, error)
-            return None, f"scoring failed: {error.message}"
+
+def _score(scorer: Scorer, view_set: ViewSet) -> tuple[Scores | None, str]:
+    """Scores, or why there are none; a part that cannot be scored must not stop the line."""
+    if view_set.missing or view_set.fault:
+        return None, ""
+    try:
+        return scorer.score({view: frame.image for view, frame in view_set.frames.items()}), ""
+    except EdgeflowError as error:
+        logger.error("part %s was not scored: %s", view_set.part_id, error)
+        return None, f"scoring failed: {error.message}"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgeflow.bundle import Bundle
 from edgeflow.clock import utc_text
-from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import BundleInfo, Deadline, Decision, Result, SyncInfo, ViewResult
 from edgeflow.decision import Policy, Verdict
 from edgeflow.heatmap import find_regions
 from edgeflow.scorer import Scores
 from edgeflow.synchronizer import ViewSet
 
-__all__ = ["ResultMaker", "Timing"]
+__all__ = ["ResultMaker", "Timing", "bundle_info"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,31 +25,43 @@ class Timing:
     scored_ns: int
 
 
+def bundle_info(bundle: Bundle, graph: Graph) -> BundleInfo:
+    """How messages name a bundle."""
+    return BundleInfo(
+        name=bundle.manifest.name,
+        sha256=bundle.sha256,
+        backend=graph.backend,
+        precision=graph.precision,
+    )
+
+
 class ResultMaker:
-    """Makes the messages of one session; numbers them without gaps."""
+    """Makes the messages that one bundle decides on.
+
+    Args:
+        numbers: of the session's parts, without gaps; the next bundle goes on with them.
+    """
 
     def __init__(
-        self, *, session: str, manifest: Manifest, graph: Graph, bundle_sha256: str, policy: Policy
+        self, *, session: str, bundle: Bundle, graph: Graph, policy: Policy, numbers: Iterator[int]
     ) -> None:
         self._session = session
-        self._manifest = manifest
+        self._manifest = bundle.manifest
         self._policy = policy
-        self._seq = 0
-        self.bundle = BundleInfo(
-            name=manifest.name, sha256=bundle_sha256, backend=graph.backend, precision=graph.precision
-        )
+        self._numbers = numbers
+        self.bundle = bundle_info(bundle, graph)
 
     def decision(self, view_set: ViewSet, verdict: Verdict) -> Decision:
         """The decision for the gate; takes the next number."""
-        self._seq += 1
+        seq = next(self._numbers)
         valid_until_ns = verdict.decided_ns + int(self._policy.decision.valid_ms * 1e6)
         return Decision(
-            result_id=f"{self._session}-{self._seq:06d}",
+            result_id=f"{self._session}-{seq:06d}",
             trigger_id=view_set.trigger_id,
             part_id=view_set.part_id,
             verdict=verdict.verdict,
             reason=verdict.reason,
-            seq=self._seq,
+            seq=seq,
             session=self._session,
             acquired_at=utc_text(_acquired_ns(view_set)),
             valid_until=utc_text(valid_until_ns),

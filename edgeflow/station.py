@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import signal
 import time
@@ -9,34 +10,29 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 
 from edgeflow import __version__
 from edgeflow.alarms import Alarms
-from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.cameras.source import public_source
-from edgeflow.capture import Capture, check_views
+from edgeflow.capture import Capture
 from edgeflow.clock import monotonic_ns, utc_now, utc_text
 from edgeflow.config import BoxConfig, config_sha256, load_config
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, State, StateName
-from edgeflow.decision import Policy
 from edgeflow.delivery import Delivery
 from edgeflow.errors import EdgeflowError, ParityError
 from edgeflow.evidence import Evidence
 from edgeflow.health import HealthReporter
 from edgeflow.keeper import Keeper
+from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
 from edgeflow.mqtt import MqttLink
 from edgeflow.outbox import Outbox
 from edgeflow.pipeline import Line
-from edgeflow.proving import prove_apart
-from edgeflow.result import ResultMaker
+from edgeflow.result import bundle_info
 from edgeflow.run_view import RunView
-from edgeflow.scorer import Scorer
-from edgeflow.trust import is_new_here, note_as_run, open_admitted
-from edgeflow.verification import verify_scorer
+from edgeflow.trust import note_as_run
 
 __all__ = ["run_box"]
 
@@ -57,13 +53,9 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
     config = load_config(path, overrides)
     session = uuid.uuid4().hex[:12]
     with ExitStack() as stack:
-        bundle = stack.enter_context(open_admitted(config.bundle, config.trust, utc_now()))
-        check_views(config, bundle.manifest.view_ids)
-        graph = choose_graph(bundle, backend=config.runtime.backend, precision=config.runtime.precision)
-        policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
-        make = ResultMaker(
-            session=session, manifest=bundle.manifest, graph=graph, bundle_sha256=bundle.sha256, policy=policy
-        )
+        bundle, graph = open_for_box(config, config.bundle)
+        stack.callback(bundle.close)
+        info = bundle_info(bundle, graph)
         outbox = Outbox(config.outbox.path, config.outbox.max_rows)
         stack.callback(outbox.close)
         link = MqttLink(config, session)
@@ -74,52 +66,31 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
             evidence.start()
             stack.callback(evidence.close)
         say = _announcer(link, session, bundle.manifest.name)
-        link.publish_birth(_birth(config, session, make.bundle))
+        link.publish_birth(_birth(config, session, info))
         stack.enter_context(_announced(link, delivery, say, alarms))
         _warn_of_expiry(bundle, alarms)
-        scorer = _proven_scorer(config, bundle, graph)
-        stack.callback(scorer.close)
+        loaded = prove(config, bundle, graph, session=session, numbers=itertools.count(1))
+        note_as_run(bundle, config.trust)
+        bundles = BundleSlot(loaded)
+        stack.callback(bundles.close)
         capture = stack.enter_context(Capture(config, bundle.manifest.view_ids, session))
         stack.enter_context(HealthReporter(capture, link, alarms, session))
         stack.enter_context(_stopped_by_signals(capture.stop))
-        view.ready(_summary(config, graph, make.bundle))
+        view.ready(_summary(config, graph, info))
         _wait_for_broker(link)
         say("ContinuousExecution", "running")
-        keep = Keeper(outbox=outbox, delivery=delivery, evidence=evidence, manifest=bundle.manifest)
+        keep = Keeper(outbox=outbox, delivery=delivery, evidence=evidence, bundles=bundles)
         line = Line(
-            scorer=scorer,
-            policy=policy,
-            make=make,
+            bundles=bundles,
             gate=link,
             keep=keep,
             show=view.show,
             clock=monotonic_ns,
         )
-        counts = line.run(islice(capture.view_sets(), 1 if once else None))
+        counts = line.run(itertools.islice(capture.view_sets(), 1 if once else None))
         delivery.close(DRAIN_S)
         waiting = outbox.count()
     view.finished(counts, waiting)
-
-
-def _proven_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
-    """The scorer, after it has replayed the golden parts on this device."""
-    runtime = config.runtime
-    if is_new_here(bundle, config.trust):
-        prove_apart(
-            bundle, graph, device=runtime.device, threads=runtime.threads, cache_dir=runtime.cache_dir
-        )
-    scorer = make_scorer(
-        bundle,
-        backend=graph.backend,
-        precision=graph.precision,
-        device=runtime.device,
-        threads=runtime.threads,
-        cache_dir=runtime.cache_dir,
-    )
-    # A box must be up in seconds: one costly mask of every golden part is enough here.
-    verify_scorer(bundle, graph, scorer, device=runtime.device, ask="some")
-    note_as_run(bundle, config.trust)
-    return scorer
 
 
 def _warn_of_expiry(bundle: Bundle, alarms: Alarms) -> None:
