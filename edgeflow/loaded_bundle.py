@@ -14,6 +14,7 @@ from edgeflow.clock import utc_now
 from edgeflow.config import BoxConfig
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.decision import Policy
+from edgeflow.model_cache import trim_cache, usable_cache
 from edgeflow.proving import prove_apart
 from edgeflow.result import ResultMaker
 from edgeflow.scorer import Scorer
@@ -72,17 +73,21 @@ def prove(
         ParityError, DeviceError, IntegrityError: it is not to be run here.
     """
     runtime = config.runtime
-    device, threads, cache_dir = runtime.device, runtime.threads, runtime.cache_dir
+    device, threads, streams = runtime.device, runtime.threads, runtime.streams
+    cache_dir = usable_cache(runtime.cache_dir, runtime.cache_max_mb)
     if is_new_here(bundle, config.trust):
-        prove_apart(bundle, graph, device=device, threads=threads, cache_dir=cache_dir)
+        prove_apart(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
     scorer = make_scorer(
         bundle,
         backend=graph.backend,
         precision=graph.precision,
         device=device,
         threads=threads,
+        streams=streams,
         cache_dir=cache_dir,
     )
+    if cache_dir is not None:
+        trim_cache(cache_dir, runtime.cache_max_mb)
     try:
         # A box must be up in seconds: one costly mask of every golden part is enough here.
         verify_scorer(bundle, graph, scorer, device=device, ask="some")

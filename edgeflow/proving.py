@@ -38,6 +38,7 @@ def prove_apart(
     *,
     device: str = "CPU",
     threads: int = 0,
+    streams: int = 1,
     cache_dir: Path | None = None,
     limits: Limits | None = None,
 ) -> list[GoldenCheck]:
@@ -57,6 +58,7 @@ def prove_apart(
         "graph": graph.id,
         "device": device,
         "threads": threads,
+        "streams": streams,
         "cache_dir": str(cache_dir) if cache_dir else None,
         "memory_bytes": limits.memory_bytes,
     }

@@ -44,6 +44,7 @@ def _prove(job: dict[str, Any]) -> list[dict[str, Any]]:
             graph,
             device=job["device"],
             threads=job["threads"],
+            streams=job["streams"],
             cache_dir=Path(job["cache_dir"]) if job["cache_dir"] else None,
         )
     return [asdict(check) for check in checks]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import Literal
 
 import numpy as np
@@ -14,12 +15,33 @@ from edgeflow.contracts.manifest import Manifest
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics, scaled, standardise
 from edgeflow.foreground_source import ForegroundSource
-from edgeflow.graph_runner import GraphRunner
+from edgeflow.graph_runner import GraphRunner, Placement
 from edgeflow.settling import Settled, settle
 
-__all__ = ["Ask", "Scorer", "Scores"]
+__all__ = ["Ask", "Scorer", "Scores", "Spent"]
 
 Ask = Literal["all", "some", "needed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """Nanoseconds that the stages of one part's scoring took; together they are all of it.
+
+    Attributes:
+        preprocess: camera images to model images.
+        graph: model images to anomaly maps.
+        masks: the foreground masks that were asked for.
+        pooling: everything else: standardising, masking, view and part scores.
+    """
+
+    preprocess: int = 0
+    graph: int = 0
+    masks: int = 0
+    pooling: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.preprocess + self.graph + self.masks + self.pooling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +60,7 @@ class Scores:
         masked: views whose foreground mask was asked for.
         empty: those of them in which no foreground was found.
         highest: the highest part score, views without foreground counted as if all of it were.
+        spent: where the time went.
     """
 
     inputs: npt.NDArray[np.uint8]
@@ -49,6 +72,7 @@ class Scores:
     masked: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     highest: float
+    spent: Spent = Spent()
 
 
 class Scorer:
@@ -57,6 +81,7 @@ class Scorer:
     Args:
         runner: the anomaly graph.
         foreground: None where every pixel counts, or the runner gives the foreground itself.
+        clock: monotonic, in nanoseconds.
     """
 
     def __init__(
@@ -65,7 +90,9 @@ class Scorer:
         runner: GraphRunner,
         statistics: PixelStatistics | None = None,
         foreground: ForegroundSource | None = None,
+        clock: Callable[[], int] = perf_counter_ns,
     ) -> None:
+        self._clock = clock
         self._manifest = manifest
         self._runner = runner
         self._statistics = statistics
@@ -84,10 +111,13 @@ class Scorer:
             DeviceError: the back end failed.
         """
         manifest = self._manifest
+        begun_ns = self._clock()
         inputs = np.stack([prepare(images[v.id], v, manifest.preprocessing) for v in manifest.views])
+        prepared_ns = self._clock()
         raw_maps, *logits = self._runner.run(inputs)
+        mapped_ns = self._clock()
         masks = np.ones(raw_maps.shape, np.uint8)
-        settled = self._settled(raw_maps, logits, images, masks, ask)
+        settled, masks_ns = self._settled(raw_maps, logits, images, masks, ask)
         has_foreground = manifest.foreground is not None
         ids = manifest.view_ids
         return Scores(
@@ -100,6 +130,12 @@ class Scorer:
             masked=tuple(ids[view] for view in settled.asked) if has_foreground else (),
             empty=tuple(ids[view] for view in settled.empty) if has_foreground else (),
             highest=settled.highest,
+            spent=Spent(
+                preprocess=prepared_ns - begun_ns,
+                graph=mapped_ns - prepared_ns,
+                masks=masks_ns,
+                pooling=self._clock() - mapped_ns - masks_ns,
+            ),
         )
 
     def _settled(
@@ -109,34 +145,46 @@ class Scorer:
         images: Mapping[str, RgbImage],
         masks: Masks,
         ask: Ask,
-    ) -> Settled:
-        """Scores with the masks that were asked for; they are written into ``masks`` (V, h, w)."""
+    ) -> tuple[Settled, int]:
+        """Scores with the masks that were asked for, and the nanoseconds that these took.
+
+        Args:
+            masks: (V, h, w); the masks are written into it.
+        """
         manifest = self._manifest
-        asked = 0
+        asked = masks_ns = 0
 
         def mask_of(view: int) -> Masks:
-            nonlocal asked
+            nonlocal asked, masks_ns
             asked += 1
+            begun_ns = self._clock()
             if logits:
                 masks[view] = logits[0][view] > 0
             elif self._foreground is not None:
                 spec = manifest.views[view]
                 masks[view] = self._foreground.mask(spec, view, images[spec.id])
+            masks_ns += self._clock() - begun_ns
             mask: Masks = masks[view]
             return mask
 
         costly = self._foreground is not None and self._foreground.costly
         enough = {"all": len(manifest.views), "some": 1, "needed": 0}[ask if costly else "all"]
-        return settle(
+        settled = settle(
             standardise(raw_maps, self._statistics),
             manifest.scoring,
             mask_of if manifest.foreground is not None else None,
             lambda lowest, highest: asked >= enough and self._is_settled(lowest, highest),
         )
+        return settled, masks_ns
 
     def _is_settled(self, lowest: float, highest: float) -> bool:
         scale = self._manifest.thresholds.part
         return scaled(highest, scale) <= 1.0 or scaled(lowest, scale) > 1.0
+
+    @property
+    def placement(self) -> Placement:
+        """Where the anomaly graph runs."""
+        return self._runner.placement
 
     def close(self) -> None:
         """Release the device."""

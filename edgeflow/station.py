@@ -24,6 +24,7 @@ from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo,
 from edgeflow.delivery import Delivery
 from edgeflow.errors import EdgeflowError, ParityError
 from edgeflow.evidence import Evidence
+from edgeflow.graph_runner import Placement
 from edgeflow.health import HealthReporter
 from edgeflow.keeper import Keeper
 from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
@@ -76,7 +77,7 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         capture = stack.enter_context(Capture(config, bundle.manifest.view_ids, session))
         stack.enter_context(HealthReporter(capture, link, alarms, session))
         stack.enter_context(_stopped_by_signals(capture.stop))
-        view.ready(_summary(config, graph, info))
+        view.ready(_summary(config, graph, info, loaded.scorer.placement))
         _wait_for_broker(link)
         say("ContinuousExecution", "running")
         keep = Keeper(outbox=outbox, delivery=delivery, evidence=evidence, bundles=bundles)
@@ -178,8 +179,8 @@ def _birth(config: BoxConfig, session: str, bundle: BundleInfo) -> Birth:
     )
 
 
-def _summary(config: BoxConfig, graph: Graph, bundle: BundleInfo) -> str:
+def _summary(config: BoxConfig, graph: Graph, bundle: BundleInfo, placement: Placement) -> str:
     return (
-        f"{config.topic_root}: bundle {bundle.name} ({graph.id} on {config.runtime.device}, golden parts "
+        f"{config.topic_root}: bundle {bundle.name} ({graph.id} on {placement.device}, golden parts "
         f"reproduced), {len(config.cameras)} cameras, broker {config.mqtt.host}:{config.mqtt.port}"
     )

@@ -41,7 +41,13 @@ class GoldenCheck:
 
 
 def verify_graph(
-    bundle: Bundle, graph: Graph, *, device: str = "CPU", threads: int = 0, cache_dir: Path | None = None
+    bundle: Bundle,
+    graph: Graph,
+    *,
+    device: str = "CPU",
+    threads: int = 0,
+    streams: int = 1,
+    cache_dir: Path | None = None,
 ) -> list[GoldenCheck]:
     """Compile one graph and replay all golden parts.
 
@@ -55,6 +61,7 @@ def verify_graph(
         precision=graph.precision,
         device=device,
         threads=threads,
+        streams=streams,
         cache_dir=cache_dir,
     )
     try:

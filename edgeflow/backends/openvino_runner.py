@@ -1,25 +1,34 @@
-"""Graphs on OpenVINO: device and precision pinned, no silent fallback."""
+"""Graphs on OpenVINO: device, precision, threads and streams pinned, no silent fallback."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
+from edgeflow.backends.openvino_device import require_device
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import DeviceError
+from edgeflow.graph_runner import Placement
 
 __all__ = ["OpenVinoRunner"]
+
+logger = logging.getLogger(__name__)
 
 
 class OpenVinoRunner:
     """A compiled OpenVINO IR graph.
 
+    Args:
+        device: a device, or AUTO, HETERO or MULTI with the devices to choose among, such as AUTO:GPU,CPU.
+
     Raises:
-        DeviceError: the device is not there, or cannot compile the graph.
+        DeviceError: a named device is not there, or cannot compile the graph.
     """
 
     def __init__(
@@ -30,39 +39,41 @@ class OpenVinoRunner:
         *,
         device: str,
         threads: int,
+        streams: int,
         cache_dir: Path | None,
     ) -> None:
         core = ov.Core()
-        if device.partition(":")[0].partition(".")[0] not in {
-            d.partition(".")[0] for d in core.available_devices
-        }:
-            found = ", ".join(core.available_devices)
-            raise DeviceError(f"OpenVINO device '{device}' is not on this machine; found: {found}")
-        # The plugins may choose bf16 or fp16 by themselves: scores must not depend on the processor.
-        settings: dict[str, object] = {
-            "INFERENCE_PRECISION_HINT": "bf16" if graph.precision == "bf16" else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        if device == "CPU" and threads:
-            settings["INFERENCE_NUM_THREADS"] = threads
-        if cache_dir is not None:
-            settings["CACHE_DIR"] = str(cache_dir)
+        require_device(device, core.available_devices)
+        settings = _settings(graph, device, threads, streams)
         try:
             loaded = core.read_model(model=model, weights=weights or b"")
-            self._compiled = core.compile_model(loaded, device, settings)
+            self._compiled = _compiled(core, loaded, device, settings, cache_dir)
         except RuntimeError as cause:
             raise DeviceError(
-                f"OpenVINO cannot compile {graph.id} on {device}: {_first_line(cause)}"
+                f"OpenVINO cannot compile {graph.id} on {device}: {_last_line(cause)}"
             ) from cause
         self._request = self._compiled.create_infer_request()
         self._graph = graph
 
+    @property
+    def placement(self) -> Placement:
+        """Where the graph runs; AUTO has decided when it is compiled."""
+        compiled = self._compiled
+        taken = [str(name).strip("()") for name in compiled.get_property("EXECUTION_DEVICES")]
+        found = _properties(compiled, taken[0])
+        return Placement(
+            device=",".join(taken),
+            precision=_PRECISIONS.get(found("INFERENCE_PRECISION_HINT"), "unknown"),
+            threads=int(found("INFERENCE_NUM_THREADS") or 0),
+            streams=int(found("NUM_STREAMS") or 1),
+        )
+
     def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
         """uint8 (N, H, W, 3) to the graph's outputs, float32 (N, h, w) each."""
         try:
-            outputs = self._request.infer({0: images})
+            outputs = self._request.infer({0: images}, share_inputs=True)
         except RuntimeError as cause:
-            raise DeviceError(f"OpenVINO failed on {self._graph.id}: {_first_line(cause)}") from cause
+            raise DeviceError(f"OpenVINO failed on {self._graph.id}: {_last_line(cause)}") from cause
         # Copies: the request's buffers are used again.
         return tuple(np.array(outputs[tensor.name], np.float32) for tensor in self._graph.outputs)
 
@@ -70,6 +81,58 @@ class OpenVinoRunner:
         """Nothing to release: OpenVINO frees its objects with their last reference."""
 
 
-def _first_line(cause: Exception) -> str:
+_PRECISIONS = {ov.Type.f32: "f32", ov.Type.bf16: "bf16", ov.Type.f16: "f16"}
+
+
+def _settings(graph: Graph, device: str, threads: int, streams: int) -> dict[str, object]:
+    # The plugins may choose bf16 or fp16 by themselves: scores must not depend on the processor.
+    settings: dict[str, object] = {
+        "INFERENCE_PRECISION_HINT": "bf16" if graph.precision == "bf16" else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": streams,
+    }
+    if threads and device == "CPU":
+        settings["INFERENCE_NUM_THREADS"] = threads
+    if device.partition(":")[0] == "AUTO":
+        # Else the first parts would run on the processor while the chosen device still compiles.
+        settings["ENABLE_STARTUP_FALLBACK"] = False
+    return settings
+
+
+def _compiled(
+    core: ov.Core, model: ov.Model, device: str, settings: dict[str, object], cache_dir: Path | None
+) -> ov.CompiledModel:
+    """Compiled with the model cache where it can be used, else without: it only saves time."""
+    if cache_dir is not None:
+        try:
+            return core.compile_model(model, device, {**settings, "CACHE_DIR": str(cache_dir)})
+        except RuntimeError as cause:
+            reason = _last_line(cause)
+        # If it fails here too, the cache was not to blame, and the error is this one.
+        compiled = core.compile_model(model, device, settings)
+        logger.warning("model cache %s cannot be used (%s); going on without it", cache_dir, reason)
+        return compiled
+    return core.compile_model(model, device, settings)
+
+
+def _properties(compiled: ov.CompiledModel, device: str) -> Any:
+    """Reads a property; AUTO and HETERO hold those of the devices that they took apart."""
+    try:
+        own = compiled.get_property("DEVICE_PROPERTIES")[device]
+    except (RuntimeError, KeyError, TypeError):
+        own = None
+
+    def found(name: str) -> Any:
+        if own is not None:
+            return own.get(name)
+        try:
+            return compiled.get_property(name)
+        except RuntimeError:  # not every device has threads of its own
+            return None
+
+    return found
+
+
+def _last_line(cause: Exception) -> str:
     lines = [line for line in str(cause).splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(cause).__name__

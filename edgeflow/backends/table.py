@@ -67,12 +67,14 @@ def make_runner(
     *,
     device: str = "CPU",
     threads: int = 0,
+    streams: int = 1,
     cache_dir: Path | None = None,
 ) -> GraphRunner:
     """Compile one graph.
 
     Args:
         threads: 0 for one per core.
+        streams: inferences beside each other; more than one helps only who asks for several at once.
 
     Raises:
         IntegrityError: the graph holds what no graph may hold; export meets this before a box does.
@@ -87,7 +89,7 @@ def make_runner(
             f"back end {graph.backend} is not installed; run: pip install 'edgeflow[{graph.backend}]'"
         ) from cause
     runner: GraphRunner = getattr(module, class_name)(
-        graph, model, weights, device=device, threads=threads, cache_dir=cache_dir
+        graph, model, weights, device=device, threads=threads, streams=streams, cache_dir=cache_dir
     )
     return runner
 
@@ -99,6 +101,7 @@ def make_scorer(
     precision: str,
     device: str = "CPU",
     threads: int = 0,
+    streams: int = 1,
     cache_dir: Path | None = None,
 ) -> Scorer:
     """The scorer of a bundle on one device, with its foreground where it has one."""
@@ -106,7 +109,13 @@ def make_scorer(
     def runner_of(graph: Graph) -> GraphRunner:
         weights = bundle.read(graph.weights) if graph.weights else None
         return make_runner(
-            graph, bundle.read(graph.model), weights, device=device, threads=threads, cache_dir=cache_dir
+            graph,
+            bundle.read(graph.model),
+            weights,
+            device=device,
+            threads=threads,
+            streams=streams,
+            cache_dir=cache_dir,
         )
 
     graph = choose_graph(bundle, backend=backend, precision=precision)

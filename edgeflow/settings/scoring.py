@@ -37,7 +37,13 @@ class RuntimeConfig(Document):
     )
     device: DeviceName = "CPU"
     threads: int = Field(default=0, ge=0, le=1024, description="0: one per core")
-    cache_dir: Path | None = None
+    streams: int = Field(
+        default=1, ge=1, le=64, description="of the device; one part at a time needs no more than 1"
+    )
+    cache_dir: Path | None = Field(default=None, description="compiled models; a start is faster with it")
+    cache_max_mb: float = Field(
+        default=2048, gt=0, description="of the cache_dir; the models unused for longest go first"
+    )
 
 
 class TrustConfig(Document):
