@@ -33,6 +33,7 @@ COUNT = click.IntRange(min=0)
 )
 @click.option("--seed", type=COUNT, default=7, help="The same seed gives the same parts.")
 @click.option("--class", "class_name", default="housing", help="Name of the product in the data set.")
+@click.option("--foreground", is_flag=True, help="Also write where each part is, for foreground.masks.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes that render side by side.")
 @click.option("--force", is_flag=True, help="Replace an earlier rendering of this product in OUT.")
 @click.option(
@@ -47,6 +48,7 @@ def main(
     size: int,
     seed: int,
     class_name: str,
+    foreground: bool,
     workers: int,
     force: bool,
     contact_sheet: Path | None,
@@ -60,7 +62,9 @@ def main(
             click.echo(f"wrote {contact_sheet}")
         if out is not None:
             counts = (train, test_normal, test_defective)
-            plan = Plan(out=out, class_name=class_name, counts=counts, size=size, seed=seed)
+            plan = Plan(
+                out=out, class_name=class_name, counts=counts, size=size, seed=seed, foreground=foreground
+            )
             make_room(plan, force=force)
             _render_all(plan, workers)
     except EdgeflowError as error:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 pytest.importorskip("pyvista", reason="the renderer needs the dev extra")
 
 import render_parts
+from edgeflow.contracts.parts import find_parts
 from rendering.camera import VIEWPOINTS
 from rendering.contact_sheet import overview, write_contact_sheet
 from rendering.defects import DEFECTS, draw_defect
@@ -170,6 +171,33 @@ def test_another_bearing_shows_to_every_camera(defective: list[list[Picture]]) -
 
 def test_a_good_part_has_no_mask(studio: Studio) -> None:
     assert all(picture.mask is None for picture in photograph(studio, _job("test_normal", 0)))
+
+
+def test_foreground_is_the_part_without_holes_and_moves_with_it(studio: Studio) -> None:
+    pictures = [photograph(studio, _job("train", index)) for index in range(2)]
+    for picture in pictures[0]:
+        background = picture.colour[picture.foreground == 0]
+        assert set(np.unique(picture.foreground)) == {0, 255}
+        assert background.mean() < 0.6 * picture.colour[picture.foreground == 255].mean()  # a dark tray
+        assert picture.foreground[SIZE // 2, SIZE // 2] == 255
+    above = pictures[0][0].foreground  # from above one looks through the part's bore
+    assert cv2.connectedComponents(255 - above, connectivity=4)[0] == 2
+    assert (above != pictures[1][0].foreground).any()
+
+
+def test_foreground_is_written_per_part_and_camera_as_recipes_read_it(tmp_path: Path) -> None:
+    out = tmp_path / "parts"
+    options = [*_options(train=1, normal=0, defective=1), "--foreground"]
+    result = CliRunner().invoke(render_parts.main, [str(out), *options])
+    assert result.exit_code == 0, result.output
+    parts = find_parts(out)
+    assert len(parts) == 2
+    for part in parts:
+        for view in ("C1", "C5"):
+            mask = cv2.imread(str(out / "foreground" / part.part_id / f"{view}.png"), cv2.IMREAD_UNCHANGED)
+            assert mask is not None
+            assert mask.shape == (SIZE, SIZE)
+            assert 0.2 < mask.mean() / 255 < 0.9
 
 
 def test_mask_lies_where_the_defect_is(defective: list[list[Picture]]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rendering.mesh import Array
 
@@ -50,6 +51,16 @@ class Viewpoint:
         right /= np.linalg.norm(right)
         rotation = np.stack([right, np.cross(ahead, right), ahead])
         return rotation, -rotation @ np.asarray(self.position)
+
+    def heights_mm(self, depth_mm: NDArray[np.float32]) -> Array:
+        """How high above the tray every pixel of a square picture (n, n) of depths lies."""
+        size = len(depth_mm)
+        rotation, translation = self.extrinsics()
+        inverse = np.linalg.inv(self.intrinsics(size))
+        across, down = np.meshgrid(np.arange(size), np.arange(size))
+        rays = np.stack([across, down, np.ones_like(across)], axis=-1) @ inverse.T
+        seen = rays * depth_mm[..., None] - translation
+        return np.asarray(seen @ rotation[:, 2], float)
 
 
 def _ring_view(

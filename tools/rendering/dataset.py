@@ -20,18 +20,24 @@ from rendering.studio import Studio
 
 __all__ = ["Plan", "make_room", "render", "write_index"]
 
+FOREGROUND = "foreground"
+
 Entry = dict[str, str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to render and where: `counts` are parts per split, in the order of `SPLITS`."""
+    """What to render and where: `counts` are parts per split, in the order of `SPLITS`.
+
+    With `foreground`, where each part is goes to FOREGROUND/<defect>/<part>/<camera>.png.
+    """
 
     out: Path
     class_name: str
     counts: tuple[int, int, int]
     size: int
     seed: int
+    foreground: bool = False
 
     def jobs(self) -> list[tuple[int, PartJob]]:
         """Every part with its number in the data set, from 1."""
@@ -61,7 +67,8 @@ def make_room(plan: Plan, *, force: bool) -> None:
             raise UsageError(
                 f"{plan.out} is not empty; name another folder, or replace its parts with --force"
             )
-        shutil.rmtree(plan.out / plan.class_name, ignore_errors=True)
+        for folder in (plan.class_name, FOREGROUND):
+            shutil.rmtree(plan.out / folder, ignore_errors=True)
         plan.index_file.unlink(missing_ok=True)
     plan.index_file.parent.mkdir(parents=True, exist_ok=True)
 
@@ -121,6 +128,10 @@ def _write(plan: Plan, number: int, job: PartJob, pictures: list[Picture]) -> li
         Image.fromarray(picture.colour).save(root / image, quality=95, subsampling=0)
         if picture.mask is not None:
             Image.fromarray(picture.mask).save(root / mask)
+        if plan.foreground:
+            silhouettes = plan.out / FOREGROUND / folder
+            silhouettes.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture.foreground).save(silhouettes / f"{picture.camera}.png")
         entries.append(
             {
                 "category": plan.class_name,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rendering.camera import VIEWPOINTS
+from edgeflow.contracts.foreground import filled
+from rendering.camera import VIEWPOINTS, Viewpoint
 from rendering.defects import DEFECTS, draw_defect
 from rendering.drawing import Changes, Dimensions
 from rendering.geometry import build
 from rendering.sensor import Image, changed, encode, expose, least_pixels
-from rendering.studio import Studio
+from rendering.studio import SUPERSAMPLING, Shot, Studio
 from rendering.variation import Conditions, draw_conditions
 
 __all__ = ["GOOD", "SPLITS", "PartJob", "Picture", "defect_of", "photograph"]
@@ -20,6 +21,7 @@ __all__ = ["GOOD", "SPLITS", "PartJob", "Picture", "defect_of", "photograph"]
 GOOD = "OK"
 SPLITS = ("train", "test_normal", "test_defective")
 ATTEMPTS = 12
+PART_ABOVE_MM = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +44,14 @@ class PartJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One camera's view: colour (size, size, 3) and, if the defect shows, its mask (size, size)."""
+    """One camera's view: colour (size, size, 3), where the part is (size, size), and the defect's mask.
+
+    Masks are 0 and 255; a defect's is None where it does not show.
+    """
 
     camera: str
     colour: NDArray[np.uint8]
+    foreground: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
 
 
@@ -61,33 +67,54 @@ def photograph(studio: Studio, job: PartJob) -> list[Picture]:
     light, without the defect. A defect that no camera shows well is drawn anew.
     """
     conditions = draw_conditions(job.random(0), cameras=len(VIEWPOINTS))
-    sound = _lights(studio, conditions, conditions.dimensions, Changes())
+    shots = _shots(studio, conditions, conditions.dimensions, Changes())
+    sound = _lights(shots, conditions)
     if job.anomaly == GOOD:
-        return _pictures(conditions, sound, [None] * len(sound))
+        return _pictures(conditions, shots, [None] * len(shots))
     for attempt in range(ATTEMPTS):
         defective = draw_defect(job.anomaly, conditions.dimensions, job.random(1 + attempt))
-        lights = _lights(studio, conditions, defective.dimensions, defective.changes)
+        shots = _shots(studio, conditions, defective.dimensions, defective.changes)
+        lights = _lights(shots, conditions)
         masks = [changed(before, after) for before, after in zip(sound, lights, strict=True)]
         if max(int(np.count_nonzero(mask)) for mask in masks) >= 2 * least_pixels(len(sound[0])):
-            return _pictures(conditions, lights, [mask if mask.any() else None for mask in masks])
+            return _pictures(conditions, shots, [mask if mask.any() else None for mask in masks])
     raise RuntimeError(f"{job}: no camera showed any of {ATTEMPTS} defects; use larger images")
 
 
-def _lights(studio: Studio, conditions: Conditions, dims: Dimensions, changes: Changes) -> list[Image]:
-    shots = studio.shoot(
+def _shots(studio: Studio, conditions: Conditions, dims: Dimensions, changes: Changes) -> list[Shot]:
+    return studio.shoot(
         build(dims, changes),
         rotation=conditions.rotation,
         translation_mm=conditions.translation_mm,
         surface=conditions.surface,
         lighting=conditions.lighting,
     )
+
+
+def _lights(shots: list[Shot], conditions: Conditions) -> list[Image]:
     return [expose(shot, exposure) for shot, exposure in zip(shots, conditions.exposures, strict=True)]
 
 
 def _pictures(
-    conditions: Conditions, lights: list[Image], masks: list[NDArray[np.uint8] | None]
+    conditions: Conditions, shots: list[Shot], masks: list[NDArray[np.uint8] | None]
 ) -> list[Picture]:
+    lights = _lights(shots, conditions)
     return [
-        Picture(camera=view.name, colour=encode(light, noise_seed=exposure.noise_seed), mask=mask)
-        for view, light, exposure, mask in zip(VIEWPOINTS, lights, conditions.exposures, masks, strict=True)
+        Picture(
+            camera=view.name,
+            colour=encode(light, noise_seed=exposure.noise_seed),
+            foreground=_foreground(view, shot),
+            mask=mask,
+        )
+        for view, shot, light, exposure, mask in zip(
+            VIEWPOINTS, shots, lights, conditions.exposures, masks, strict=True
+        )
     ]
+
+
+def _foreground(view: Viewpoint, shot: Shot) -> NDArray[np.uint8]:
+    """Where anything stands up from the tray, in any sample of a pixel; without holes, as published masks."""
+    above = view.heights_mm(shot.depth_mm) > PART_ABOVE_MM
+    size = len(above) // SUPERSAMPLING
+    seen = above.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING).any(axis=(1, 3))
+    return np.asarray(filled(np.asarray(seen, np.uint8)) * 255, np.uint8)
