@@ -81,6 +81,7 @@ def verify_scorer(
     checks, problems = [], []
     scale = bundle.manifest.thresholds.part
     statistics = bundle.statistics()
+    mask_tolerance = _mask_tolerance(bundle.manifest, graph)
     for part in bundle.manifest.golden:
         expected = bundle.golden_expectation(part)
         scores = scorer.score(bundle.golden_images(part), ask=ask)
@@ -100,10 +101,10 @@ def verify_scorer(
             problems.append(
                 f"part {part.part_id}: map error {check.error:.2g}, allowed {check.tolerance:.2g}"
             )
-        elif not check.mask_difference <= MASK_TOLERANCE[graph.precision]:
+        elif not check.mask_difference <= mask_tolerance:
             problems.append(
                 f"part {part.part_id}: {check.mask_difference:.1%} of the foreground differs, allowed "
-                f"{MASK_TOLERANCE[graph.precision]:.1%}"
+                f"{mask_tolerance:.1%}"
             )
         elif (check.score <= 1.0) != (check.expected_score <= 1.0):
             problems.append(
@@ -117,6 +118,12 @@ def verify_scorer(
             problems=problems,
         )
     return checks
+
+
+def _mask_tolerance(manifest: Manifest, graph: Graph) -> float:
+    """The widest of what the anomaly graph's precision allows and what a network for masks has."""
+    networks = manifest.foreground.graphs if manifest.foreground is not None else ()
+    return max(MASK_TOLERANCE[precision] for precision in (graph.precision, *(n.precision for n in networks)))
 
 
 def _mask_difference(manifest: Manifest, scores: Scores, expected: Masks | None) -> float:

@@ -40,6 +40,7 @@ from edgeflow_export.export_job import ExportJob, Stage
 from edgeflow_export.foreground import MaskTeacher, load_teacher
 from edgeflow_export.foreground_export import distilled_head, export_foreground
 from edgeflow_export.foreground_graph import BuiltForeground
+from edgeflow_export.foreground_precision import require_bf16
 from edgeflow_export.golden import Expected, choose_golden, golden_files
 from edgeflow_export.graphs import FOREGROUND, MAPS
 from edgeflow_export.guard import Scored
@@ -82,6 +83,7 @@ def build_bundle(
 
     Raises:
         ParityError: a float graph does not compute what the model computes.
+        ConfigError: bf16 on a processor that does not compute in it.
         AccuracyError: no INT8 graph holds the recipe's budgets, though the recipe requires one.
         DataError: no held-out normal parts to set thresholds with.
         StorageError: the bundle cannot be written.
@@ -92,7 +94,14 @@ def build_bundle(
             f"{data.root}: {len(data.validation)} held-out normal part; thresholds need at least "
             f"{HELD_OUT_AT_LEAST}, and hundreds are better: record more normal parts"
         )
-    view_subsets(model.views, model.recipe.thresholds.missing_views)  # better refused now than in an hour
+    # Better refused now than in an hour.
+    view_subsets(model.views, model.recipe.thresholds.missing_views)
+    for key, wanted in (
+        ("export.precisions", model.recipe.export.precisions),
+        ("foreground.precision", (model.recipe.foreground.precision,)),
+    ):
+        if "bf16" in wanted:
+            require_bf16(key)
     with tempfile.TemporaryDirectory() as folder:
         teacher = load_teacher(model.recipe.foreground, device=device)
         job = ExportJob(model=model, data=data, stage=stage, folder=Path(folder))

@@ -13,7 +13,14 @@ from edgeflow.contracts.manifest import Graph
 from edgeflow.graph_runner import GraphRunner
 from edgeflow_export.datasets import Images
 from edgeflow_export.graphs import FOREGROUND, Ir, Tensors, convert_to_ir, export_onnx, serialise_ir
-from edgeflow_export.quantize import Group, groups_of_ir, groups_of_onnx, quantize_ir, quantize_onnx
+from edgeflow_export.quantize import (
+    Group,
+    groups_of_ir,
+    groups_of_onnx,
+    quantize_ir,
+    quantize_network,
+    quantize_onnx,
+)
 
 __all__ = ["Draft", "OnnxSource", "draft_onnx"]
 
@@ -103,6 +110,11 @@ class OnnxSource:
         target = self.path.with_name("int8.onnx")
         quantize_onnx(self.path, target, parts, members)
         return self._onnx("int8", target)
+
+    def quantized_network(self, samples: Sequence[Images], *, products: bool) -> Draft:
+        """The INT8 graph of a foreground network on OpenVINO; see ``quantize_network``."""
+        quantized = quantize_network(convert_to_ir(self.path), samples, products=products)
+        return self._ir("int8", serialise_ir(quantized, self.path.parent))
 
     def _ir(self, precision: str, ir: Ir) -> Draft:
         stem = f"{self.prefix}openvino/{precision}"

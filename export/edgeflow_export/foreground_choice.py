@@ -14,7 +14,7 @@ from edgeflow.contracts.scoring import FloatArray, Masks, masked, part_score, vi
 from edgeflow.errors import AccuracyError
 from edgeflow_export.distillation import intersection_over_union
 
-__all__ = ["Candidate", "Chosen", "Evidence", "choose_foreground", "fixed_from", "judged"]
+__all__ = ["Candidate", "Chosen", "Evidence", "Verdict", "choose_foreground", "fixed_from", "judge", "judged"]
 
 Kind = Literal["none", "fixed", "distilled", "mvanet"]
 
@@ -42,6 +42,14 @@ class Evidence:
 
     def scores(self, masks: Masks) -> FloatArray:
         return part_score(view_scores(masked(self.maps, masks), self.scoring), self.scoring)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What masks that stand in for the teacher's do: in words, and whether that is within the budgets."""
+
+    figures: str
+    fits: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +85,11 @@ def choose_foreground(candidates: Iterator[Candidate], evidence: Evidence) -> Ch
     passed_over: list[str] = []
     for candidate in candidates:
         masks = candidate.masks()
-        iou, flips = _compared(masks, evidence)
-        figures = f"{candidate.name}: IoU {iou:.3f}, {flips} of {len(masks)} verdicts changed"
-        if _fits(iou, flips, evidence):
-            note = "; over budget: ".join([f"auto chose {figures}", *passed_over])
+        found = judge(candidate.name, masks, evidence)
+        if found.fits:
+            note = "; over budget: ".join([f"auto chose {found.figures}", *passed_over])
             return Chosen(kind=candidate.kind, size=candidate.size, masks=masks, note=note)
-        passed_over.append(figures)
+        passed_over.append(found.figures)
     raise AccuracyError(
         "foreground: no kind keeps masks and verdicts within foreground.min_iou and export.max_flip_rate; "
         "widen them, or name a kind",
@@ -97,15 +104,14 @@ def judged(candidate: Candidate, evidence: Evidence) -> Chosen:
         AccuracyError: it is over the recipe's budgets.
     """
     masks = candidate.masks()
-    iou, flips = _compared(masks, evidence)
-    figures = f"{candidate.name}: IoU {iou:.3f}, {flips} of {len(masks)} verdicts changed"
-    if not _fits(iou, flips, evidence):
+    found = judge(candidate.name, masks, evidence)
+    if not found.fits:
         raise AccuracyError(
-            f"foreground {figures} against the masks that it stands in for; allowed: foreground.min_iou "
-            f"{evidence.min_iou:g}, export.max_flip_rate {evidence.max_flip_rate:g}; choose kind: mvanet, or "
-            "widen them"
+            f"foreground {found.figures} against the masks that it stands in for; allowed: "
+            f"foreground.min_iou {evidence.min_iou:g}, export.max_flip_rate {evidence.max_flip_rate:g}; "
+            "choose kind: mvanet, or widen them"
         )
-    return Chosen(kind=candidate.kind, size=candidate.size, masks=masks, note=figures)
+    return Chosen(kind=candidate.kind, size=candidate.size, masks=masks, note=found.figures)
 
 
 def fixed_from(masks: Masks) -> Masks:
@@ -113,14 +119,18 @@ def fixed_from(masks: Masks) -> Masks:
     return np.asarray(2 * masks.sum(0, dtype=np.int64) >= len(masks), np.uint8)
 
 
-def _compared(masks: Masks, evidence: Evidence) -> tuple[float, int]:
-    """Mean agreement with the teacher's masks, and verdicts changed at the teacher's threshold."""
+def judge(name: str, masks: Masks, evidence: Evidence) -> Verdict:
+    """Mean agreement with the teacher's masks, and verdicts changed at the teacher's threshold.
+
+    Args:
+        name: of what gave the masks (n, V, h, w).
+    """
     true_scores = evidence.scores(evidence.truth)
     threshold = threshold_of(true_scores[: evidence.normal], evidence.rate)
-    changed = (evidence.scores(masks) > threshold) != (true_scores > threshold)
-    return float(intersection_over_union(masks, evidence.truth).mean()), int(changed.sum())
-
-
-def _fits(iou: float, flips: int, evidence: Evidence) -> bool:
+    flips = int(((evidence.scores(masks) > threshold) != (true_scores > threshold)).sum())
+    iou = float(intersection_over_union(masks, evidence.truth).mean())
     allowed = max(1, evidence.max_flip_rate * len(evidence.truth))
-    return iou >= evidence.min_iou and flips <= allowed
+    return Verdict(
+        figures=f"{name}: IoU {iou:.3f}, {flips} of {len(masks)} verdicts changed",
+        fits=iou >= evidence.min_iou and flips <= allowed,
+    )

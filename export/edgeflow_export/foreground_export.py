@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -84,7 +85,10 @@ def export_foreground(
         chosen = judged(candidate, evidence)
     with job.stage(f"foreground {chosen.note}"):
         pass
-    return chosen, build_foreground(chosen, teacher, job, fixed)
+    built = build_foreground(chosen, teacher, job, fixed, evidence)
+    if built is not None and built.masks is not None:
+        chosen = replace(chosen, masks=built.masks)
+    return chosen, built
 
 
 def _candidates(

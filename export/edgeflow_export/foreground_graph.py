@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from edgeflow.contracts.images import read_image
-from edgeflow.contracts.manifest import Foreground, Graph
+from edgeflow.contracts.manifest import Foreground
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import ConfigError, ParityError
-from edgeflow_export.drafts import draft_onnx
+from edgeflow_export.drafts import Draft, draft_onnx
 from edgeflow_export.export_job import ExportJob
 from edgeflow_export.foreground import MaskTeacher, NetworkTeacher
-from edgeflow_export.foreground_choice import Chosen
+from edgeflow_export.foreground_choice import Chosen, Evidence
+from edgeflow_export.foreground_precision import reduce_network
 from edgeflow_export.graphs import FOREGROUND
 
 __all__ = ["BuiltForeground", "build_foreground"]
@@ -28,19 +30,25 @@ PREFIX = "foreground/"
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltForeground:
-    """A bundle's foreground and the files that it adds."""
+    """A bundle's foreground and the files that it adds.
+
+    Attributes:
+        masks: (n, V, h, w) of the export's parts, where they are not those of the chosen kind in fp32.
+    """
 
     entry: Foreground
     files: dict[str, bytes]
+    masks: Masks | None = None
 
 
 def build_foreground(
-    chosen: Chosen, teacher: MaskTeacher, job: ExportJob, fixed: Masks
+    chosen: Chosen, teacher: MaskTeacher, job: ExportJob, fixed: Masks, evidence: Evidence
 ) -> BuiltForeground | None:
     """The foreground of the chosen kind; None where every pixel counts.
 
     Args:
         fixed: masks (V, h, w) of a fixed foreground.
+        evidence: what a network in fewer bits is judged by.
 
     Raises:
         ParityError: the graph does not compute what the network computes.
@@ -56,36 +64,57 @@ def build_foreground(
         entry = Foreground(kind="fixed", masks=MASKS_FILE, note=chosen.note)
         return BuiltForeground(entry=entry, files={MASKS_FILE: buffer.getvalue()})
     if isinstance(teacher, NetworkTeacher):
-        return _network(teacher.at(chosen.size), job, chosen.note)
+        return _network(teacher.at(chosen.size), job, chosen.note, evidence)
     raise ConfigError(
         "foreground: kind mvanet needs foreground.weights; masks alone give fixed or distilled ones"
     )
 
 
-def _network(teacher: NetworkTeacher, job: ExportJob, note: str) -> BuiltForeground:
-    """The network as one graph per back end, tried on one recorded view."""
-    size, data, spec, stage = teacher.spec.height, job.data, job.spec, job.stage
+def _network(teacher: NetworkTeacher, job: ExportJob, note: str, evidence: Evidence) -> BuiltForeground:
+    """The network as one graph per back end, tried on one recorded view; in fewer bits where wanted."""
+    size, spec = teacher.spec.height, job.spec
+    with job.stage("exporting the foreground network to ONNX"):
+        network = teacher.network.to("cpu").eval()
+        source = draft_onnx(network, (1, size, size), (FOREGROUND,), job.folder, prefix=PREFIX)
+    drafts = {draft.backend: draft for draft in source.drafts(spec.backends, ("fp32",))}
+    errors = _errors(teacher, job, drafts.values())
+    for backend, error in errors.items():
+        if not error <= spec.tolerance_fp32:
+            raise ParityError(
+                f"foreground, {drafts[backend].id}: logits differ from the network's by {error:.2g}, allowed "
+                f"{spec.tolerance_fp32:g} (export.tolerance_fp32); nothing was written"
+            )
+    masks = None
+    if job.model.recipe.foreground.precision != "fp32" and "openvino" in drafts:
+        reduced, found = reduce_network(job, source, size, drafts["openvino"], evidence)
+        note = f"{note}; {found}"
+        if reduced is not None:
+            drafts["openvino"], masks = reduced.draft, reduced.masks
+            errors |= _errors(teacher, job, [reduced.draft])
+    graphs = tuple(
+        draft.entry(
+            error=errors[backend],
+            tolerance=spec.tolerance_fp32 if draft.precision == "fp32" else spec.tolerance_replay,
+        )
+        for backend, draft in drafts.items()
+    )
+    files = {name: content for draft in drafts.values() for name, content in draft.files.items()}
+    entry = Foreground(kind="mvanet", size=size, graphs=graphs, note=note)
+    return BuiltForeground(entry=entry, files=files, masks=masks)
+
+
+def _errors(teacher: NetworkTeacher, job: ExportJob, drafts: Iterable[Draft]) -> dict[str, float]:
+    """Each back end's relative error of the logits of one recorded view, against torch."""
+    data, size = job.data, teacher.spec.height
     view = data.views[0]
     image = prepare(read_image((*data.validation, *data.training)[0].images[view.id]), view, teacher.spec)
-    network = teacher.network.to("cpu").eval()
-    with stage(f"the foreground network at {size}x{size} in torch"), torch.inference_mode():
-        expected = network(torch.from_numpy(image[np.newaxis].copy())).numpy()
-    with stage("exporting the foreground network to ONNX"):
-        source = draft_onnx(network, (1, size, size), (FOREGROUND,), job.folder, prefix=PREFIX)
-    graphs: list[Graph] = []
-    files: dict[str, bytes] = {}
-    for draft in source.drafts(spec.backends, ("fp32",)):
-        with stage(f"proving the foreground network on {draft.id}"):
+    with job.stage(f"the foreground network at {size}x{size} in torch"), torch.inference_mode():
+        expected = teacher.network(torch.from_numpy(image[np.newaxis].copy())).numpy()
+    errors = {}
+    for draft in drafts:
+        with job.stage(f"the foreground network on {draft.id}"):
             runner = draft.runner()
             (logits,) = runner.run(image[np.newaxis])
             runner.close()
-        error = relative_error(logits, expected)
-        if not error <= spec.tolerance_fp32:
-            raise ParityError(
-                f"foreground, {draft.id}: logits differ from the network's by {error:.2g}, allowed "
-                f"{spec.tolerance_fp32:g} (export.tolerance_fp32); nothing was written"
-            )
-        graphs.append(draft.entry(error=error, tolerance=spec.tolerance_fp32))
-        files |= draft.files
-    entry = Foreground(kind="mvanet", size=size, graphs=tuple(graphs), note=note)
-    return BuiltForeground(entry=entry, files=files)
+        errors[draft.backend] = relative_error(logits, expected)
+    return errors

@@ -32,7 +32,15 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from edgeflow_export.datasets import Images
 from edgeflow_export.graphs import INPUT_NAME
 
-__all__ = ["Group", "groups_of_ir", "groups_of_onnx", "has_bf16", "quantize_ir", "quantize_onnx"]
+__all__ = [
+    "Group",
+    "groups_of_ir",
+    "groups_of_onnx",
+    "has_bf16",
+    "quantize_ir",
+    "quantize_network",
+    "quantize_onnx",
+]
 
 EXTRACTOR_GROUPS = 6
 _CONVOLUTIONS = {"Convolution", "GroupConvolution"}
@@ -116,6 +124,26 @@ def quantize_ir(model: ov.Model, parts: Iterable[Images], kept: Collection[int] 
             ignored_scope=nncf.IgnoredScope(
                 types=others, names=[convolutions[index] for index in sorted(kept)], validate=False
             ),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
+        )
+
+
+def quantize_network(model: ov.Model, samples: Sequence[Images], *, products: bool) -> ov.Model:
+    """INT8 form of a network whose output is not a likelihood, such as MVANet.
+
+    Args:
+        samples: images as the graph takes them.
+        products: matrix products too, with what NNCF quantizes around them; else convolutions alone.
+    """
+    kept = {op.get_type_name() for op in model.get_ordered_ops()} - _CONVOLUTIONS
+    with _quiet("nncf"), contextlib.redirect_stdout(sys.stderr):
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(samples)),
+            subset_size=len(samples),
+            preset=nncf.QuantizationPreset.MIXED,
+            model_type=nncf.ModelType.TRANSFORMER if products else None,
+            ignored_scope=None if products else nncf.IgnoredScope(types=sorted(kept), validate=False),
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
         )
 

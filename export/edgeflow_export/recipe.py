@@ -205,6 +205,10 @@ class ForegroundSpec(Document):
         default=None,
         description="folder of masks, white is foreground: <view>.png for all parts, or <part>/<view>.png",
     )
+    precision: Precision = Field(
+        default="fp32",
+        description="of MVANet's graph on OpenVINO; less than fp32 only where masks and verdicts allow it",
+    )
     min_iou: Fraction = Field(
         default=0.9, description="a cheaper kind's agreement with the masks that it stands in for"
     )

@@ -16,17 +16,20 @@ __all__ = ["speedup"]
 _ROUNDS = 9
 
 
-def speedup(graph: Draft, reference: Draft, images: Sequence[Images]) -> float:
+def speedup(graph: Draft, reference: Draft, images: Sequence[Images], *, rounds: int = _ROUNDS) -> float:
     """How many times as fast as the reference a graph is: the median of the ratios of neighbouring runs.
 
     In turns, so that whatever else the machine does slows both; after one run of each that does not count.
+
+    Args:
+        rounds: at least so many runs of each; every image is run once.
     """
     runners = (graph.runner(), reference.runner())
     try:
         for runner in runners:
             runner.run(images[0])
         ratios = []
-        for turn in range(max(_ROUNDS, len(images))):
+        for turn in range(max(rounds, len(images))):
             part = images[turn % len(images)]
             order = runners if turn % 2 else runners[::-1]
             seconds = {id(runner): _seconds(runner, part) for runner in order}
