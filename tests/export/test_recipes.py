@@ -1,0 +1,66 @@
+"""The recipes that ship: complete, ordered by cost, and right in what their comments offer instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from edgeflow_export.checkpoints import flow_shape
+from edgeflow_export.extractors import build_extractor, output_shape
+from edgeflow_export.models.multiflow import MultiFlow
+from edgeflow_export.recipe import Recipe, TimmExtractor, load_recipe
+
+FOLDER = Path(__file__).resolve().parents[2] / "export" / "recipes"
+BY_COST = ("fast", "balanced", "full")
+
+
+def with_offers(path: Path, target: Path) -> Recipe:
+    """A recipe with what its comments offer in place of its own lines."""
+    text = path.read_text("utf-8")
+    document = yaml.safe_load(text)
+    for line in text.splitlines():
+        offer = line.removeprefix("# ")
+        if offer.partition(":")[0] in document and line.startswith("# "):
+            document |= yaml.safe_load(offer)
+    target.write_text(yaml.safe_dump(document), "utf-8")
+    return load_recipe(target)
+
+
+def test_every_recipe_loads_and_names_its_product_differently() -> None:
+    recipes = [load_recipe(path) for path in sorted(FOLDER.glob("*.yaml"))]
+    assert len({recipe.name for recipe in recipes}) == len(recipes) >= 4
+
+
+def test_recipes_by_cost_have_ever_larger_flows_and_a_foreground_for_free() -> None:
+    sizes = []
+    for name in BY_COST:
+        recipe = load_recipe(FOLDER / f"{name}.yaml")
+        channels, _, _ = output_shape(build_extractor(recipe.extractor, pretrained=False), 256, 256)
+        flow = MultiFlow(flow_shape(recipe, channels, 5))
+        sizes.append(sum(parameter.numel() for parameter in flow.parameters()))
+        assert recipe.foreground.kind == "distilled"
+    assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize("name", ["fast", "balanced"])
+def test_pretrained_extractor_from_a_local_file_takes_the_trained_ones_place(
+    name: str, tmp_path: Path
+) -> None:
+    recipe = with_offers(FOLDER / f"{name}.yaml", tmp_path / "recipe.yaml")
+    spec = recipe.extractor
+    assert isinstance(spec, TimmExtractor)
+    assert spec.weights is not None
+    weights = tmp_path / "weights.pth"
+    made = build_extractor(spec.model_copy(update={"weights": None}), pretrained=False)
+    torch.save(made.model.state_dict(), weights)
+    built = build_extractor(spec.model_copy(update={"weights": weights}), pretrained=True)
+    assert output_shape(built, recipe.image.height, recipe.image.width)[1:] == (16, 16)
+
+
+def test_full_recipe_offers_the_published_sizes(tmp_path: Path) -> None:
+    recipe = with_offers(FOLDER / "full.yaml", tmp_path / "recipe.yaml")
+    assert (recipe.image.height, recipe.extractor.kind) == (768, "efficientnet_b5")
+    assert (recipe.flow.hidden, recipe.flow.kernels) == (64, (3, 3, 3, 3, 3, 5))
