@@ -204,7 +204,7 @@ class Capture:
         self._ended.add(view)
         if len(self._ended) == len(self._views):
             self._finish(now_ns)
-        return self._sync.end(view)
+        return self._sync.end(view, now_ns)
 
     def _finish(self, now_ns: int) -> list[ViewSet]:  # noqa: ARG002 - a step like the others
         self._finishing = True

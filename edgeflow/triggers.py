@@ -21,11 +21,13 @@ class Trigger:
         trigger_id: unique in the session.
         part_id: the line's own name of the part, where it gave one.
         at_ns: monotonic; a frame from before it never belongs to the part.
+        encoder: the line's position, where it gave one.
     """
 
     trigger_id: str
     part_id: str | None
     at_ns: int
+    encoder: int | None = None
 
 
 def trigger_name(session: str, number: int) -> str:

@@ -212,8 +212,8 @@ def test_at_the_end_of_all_recordings_only_parts_with_frames_come_out() -> None:
     sync.trigger(trigger(0, "t0"), 0)
     sync.trigger(trigger(1, "t1"), 1 * MS)
     add_all(sync, [frame("top", 2, trigger="t0")])
-    assert sync.end("top") == []
-    (view_set,) = sync.end("left")
+    assert sync.end("top", 0) == []
+    (view_set,) = sync.end("left", 0)
     assert (view_set.trigger_id, view_set.missing) == ("t0", ("left",))
     assert sync.trigger(trigger(2, "t2"), 2 * MS) == []
     assert sync.next_expiry_ns() is None
@@ -223,7 +223,7 @@ def test_a_part_lost_in_every_view_comes_out_although_the_recordings_end() -> No
     sync = synchronizer(views=("top", "left"))
     sync.trigger(trigger(0), 0)
     assert sync.fail("top", "t0") == []
-    assert sync.end("top") == []
+    assert sync.end("top", 0) == []
     (view_set,) = sync.fail("left", "t0")
     assert view_set.missing == ("top", "left")
 
@@ -297,8 +297,8 @@ def test_at_most_four_unmatched_frames_of_a_view_are_kept() -> None:
 def test_what_waits_at_the_end_of_all_free_recordings_comes_out() -> None:
     sync = synchronizer("free", views=("top", "left"))
     add_all(sync, [frame("top", 0)])
-    assert sync.end("left") == []
-    (view_set,) = sync.end("top")
+    assert sync.end("left", 0) == []
+    (view_set,) = sync.end("top", 0)
     assert view_set.missing == ("left",)
 
 
@@ -338,7 +338,7 @@ def replayed(
         elif kind == "fail":
             sets += sync.fail(view, last)
         elif kind == "end" and age_ns < 0:
-            sets += sync.end(view)
+            sets += sync.end(view, now_ns)
         elif kind == "again" and sent:
             sets += sync.add(sent[-1 - age_ns // MS % len(sent)], now_ns)
         else:
