@@ -92,6 +92,7 @@ class ResultMaker:
             ),
             bundle=self.bundle,
             triggered_at=utc_text(view_set.triggered_ns),
+            encoder=view_set.encoder,
             acquired_at=decision.acquired_at,
             decided_at=utc_text(verdict.decided_ns),
             durations_ms={

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 
-from edgeflow.contracts.document import Document, parse_document
+from edgeflow.contracts.document import Document, Text, parse_document
 from edgeflow.errors import DataError
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "State",
     "StateName",
     "SyncInfo",
+    "TriggerMessage",
     "VerdictName",
     "ViewResult",
     "from_json",
@@ -48,6 +49,9 @@ AlarmCode = Literal[
     "late_decisions",
     "camera_stale",
     "sync_mismatch",
+    "trigger_refused",
+    "camera_swapped",
+    "camera_view",
     "evidence_stopped",
     "bundle_expires",
     "golden_parts",
@@ -55,6 +59,14 @@ AlarmCode = Literal[
 Severity = Literal["warning", "error"]
 Timestamp = Annotated[
     str, Field(description="UTC, RFC 3339", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$")
+]
+
+
+LineName = Annotated[
+    str,
+    Text(
+        pattern=r"^[^\x00-\x1f\x7f]{1,128}$", words="a name of 1 to 128 characters without control characters"
+    ),
 ]
 
 
@@ -148,6 +160,7 @@ class Result(Message):
     sync: SyncInfo
     bundle: BundleInfo
     triggered_at: Timestamp
+    encoder: int | None = Field(default=None, description="the line's position, as its trigger gave it")
     acquired_at: Timestamp
     decided_at: Timestamp
     durations_ms: dict[str, float]
@@ -162,6 +175,18 @@ class Ack(Message):
 
     schema_: Literal["edgeflow/ack/1"] = Field(default="edgeflow/ack/1", alias="schema")
     result_ids: tuple[str, ...] = Field(min_length=1, max_length=1000)
+
+
+class TriggerMessage(Message):
+    """From the line to the box: a part is in front of the cameras, or its cameras were triggered."""
+
+    schema_: Literal["edgeflow/trigger/1"] = Field(default="edgeflow/trigger/1", alias="schema")
+    trigger_id: LineName = Field(description="unique; a message that comes again is the same trigger")
+    part_id: LineName | None = Field(default=None, description="the part's own name; default: the trigger's")
+    encoder: int | None = Field(default=None, description="the line's position; grows from part to part")
+    at: Timestamp | None = Field(
+        default=None, description="by the sender's clock, of which only the order counts"
+    )
 
 
 class CameraInfo(Message):
@@ -234,6 +259,7 @@ MESSAGES: dict[str, type[Message]] = {
     "decision": Decision,
     "result": Result,
     "ack": Ack,
+    "trigger": TriggerMessage,
     "birth": Birth,
     "state": State,
     "camera-status": CameraStatus,

@@ -1,0 +1,108 @@
+"""Which trigger messages of the line count: pure, so that every order, loss and repetition can be tried."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from typing import Literal
+
+from edgeflow.contracts.messages import TriggerMessage
+from edgeflow.triggers import Trigger
+
+__all__ = ["Intake", "TriggerIntake", "TriggerOutcome"]
+
+TriggerOutcome = Literal[
+    "accepted", "duplicate", "retained", "decided", "out_of_order", "invalid", "not_ready"
+]
+"""``decided``: the part has, or gets, its verdict from an earlier trigger. ``out_of_order``: the part passed
+before one that was already triggered."""
+
+_REMEMBERED = 10_000  # parts; far more than can be on a line at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """What became of one message.
+
+    Attributes:
+        trigger: None where nothing is to be done; of an ``out_of_order`` one the part must be decided
+            without frames, since the cameras see another part by now.
+        text: why it was not accepted, and what to check.
+    """
+
+    outcome: TriggerOutcome
+    trigger: Trigger | None
+    text: str = ""
+
+
+class TriggerIntake:
+    """Remembers what was triggered; every part is triggered once, whatever the line sends."""
+
+    def __init__(self, remembered: int = _REMEMBERED) -> None:
+        self._remembered = remembered
+        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._parts: OrderedDict[str, str] = OrderedDict()  # part id → trigger id
+        self._last: TriggerMessage | None = None
+        self.counts: Counter[TriggerOutcome] = Counter()
+
+    def offer(self, message: TriggerMessage, *, retained: bool, received_ns: int) -> Intake:
+        """A message came.
+
+        Args:
+            retained: the broker had kept it, so that it may be of any age.
+            received_ns: monotonic; the trigger's moment, since the line's clock is another one.
+        """
+        intake = self._judge(message, retained=retained, received_ns=received_ns)
+        self.counts[intake.outcome] += 1
+        return intake
+
+    def refuse(self, outcome: TriggerOutcome, text: str) -> Intake:
+        """Count what could not even be offered."""
+        self.counts[outcome] += 1
+        return Intake(outcome=outcome, trigger=None, text=text)
+
+    def _judge(self, message: TriggerMessage, *, retained: bool, received_ns: int) -> Intake:
+        name = f"trigger '{message.trigger_id}'"
+        if retained:
+            text = f"{name}: retained, so it may be of any age; publish triggers without the retain flag"
+            return Intake(outcome="retained", trigger=None, text=text)
+        if message.trigger_id in self._ids:
+            return Intake(outcome="duplicate", trigger=None, text=f"{name}: came before")
+        earlier = self._parts.get(message.part_id) if message.part_id else None
+        if earlier is not None:
+            text = f"{name}: part '{message.part_id}' was triggered by '{earlier}'; one part, one verdict"
+            return Intake(outcome="decided", trigger=None, text=text)
+        self._remember(message)
+        trigger = Trigger(
+            trigger_id=message.trigger_id,
+            part_id=message.part_id,
+            at_ns=received_ns,
+            encoder=message.encoder,
+        )
+        overtaken = self._overtaken_by(message)
+        if overtaken:
+            text = f"{name}: came after that of a later part ({overtaken}): the cameras see another part"
+            return Intake(outcome="out_of_order", trigger=trigger, text=text)
+        self._last = message
+        return Intake(outcome="accepted", trigger=trigger)
+
+    def _remember(self, message: TriggerMessage) -> None:
+        self._ids[message.trigger_id] = None
+        if message.part_id:
+            self._parts[message.part_id] = message.trigger_id
+        while len(self._ids) > self._remembered:
+            self._ids.popitem(last=False)
+        while len(self._parts) > self._remembered:
+            self._parts.popitem(last=False)
+
+    def _overtaken_by(self, message: TriggerMessage) -> str:
+        """What shows that a later part was triggered already; empty where nothing does."""
+        last = self._last
+        if last is None:
+            return ""
+        if message.encoder is not None and last.encoder is not None:
+            behind = message.encoder < last.encoder
+            return f"encoder {message.encoder} after {last.encoder}" if behind else ""
+        if message.at is not None and last.at is not None and message.at < last.at:
+            return f"at {message.at} after {last.at}"
+        return ""
