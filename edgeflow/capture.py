@@ -5,25 +5,24 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from types import TracebackType
 
+from edgeflow.alarms import Alarms
 from edgeflow.cameras.base import Frame
 from edgeflow.cameras.table import make_camera
 from edgeflow.cameras.worker import CameraHealth, CameraWorker
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import BoxConfig, OpenCvConfig
 from edgeflow.errors import CameraError, ConfigError
-from edgeflow.synchronizer import Synchronizer, ViewSet
+from edgeflow.mqtt_triggers import MqttTriggers
+from edgeflow.ready_sets import OVERRUN, ReadySets
+from edgeflow.reconciliation import Reconciler, Tally
+from edgeflow.synchronizer import Synchronizer, SyncMode, ViewSet
 from edgeflow.triggers import IntervalSource, Trigger
 
 __all__ = ["OVERRUN", "CameraHealth", "Capture", "check_views"]
 
-OVERRUN = "overrun: scoring is slower than the trigger rate"
-
-_WAITING_SETS = 2  # with images; more would only make every decision late
 _WAITING_EVENTS = 64  # frames beyond are not taken in: the synchronizer is far faster than cameras
 _START_DELAY_MS = 300  # recordings that play by themselves begin when all cameras are open
 _DRIVER_OPEN_S = 10.0
@@ -60,23 +59,31 @@ class Capture:
     Args:
         views: the bundle's views, in order.
         session: makes trigger ids unique.
+        messages: the line's triggers, where the box file says that they come over MQTT.
+        alarms: told where triggers, frames and results do not agree.
 
     Raises:
         ConfigError: cameras and views do not agree.
     """
 
-    def __init__(self, config: BoxConfig, views: Sequence[str], session: str) -> None:
+    def __init__(
+        self,
+        config: BoxConfig,
+        views: Sequence[str],
+        session: str,
+        *,
+        messages: MqttTriggers | None = None,
+        alarms: Alarms | None = None,
+    ) -> None:
         check_views(config, views)
         self._config = config
         self._views = tuple(views)
         self._free = config.trigger.source == "free"
-        self._sync = Synchronizer(
-            views,
-            max_skew_ms=config.sync.max_skew_ms,
-            timeout_ms=config.trigger.timeout_ms,
-            mode="free" if self._free else "triggered",
-            session=session,
-        )
+        self._messages = messages
+        self._alarms = alarms
+        self._reconciler = Reconciler(views, named=_is_named(config))
+        self._mismatches = 0
+        self._sync = _synchronizer(config, views, session)
         self._source = (
             IntervalSource(period_ms=period_ms, session=session, on_trigger=self._on_trigger)
             if (period_ms := config.trigger.period_ms) is not None
@@ -84,7 +91,7 @@ class Capture:
         )
         # Steps of the synchronizer, done by one thread in the order of their coming.
         self._steps: queue.SimpleQueue[Callable[[int], list[ViewSet]]] = queue.SimpleQueue()
-        self._ready = _ReadySets()
+        self._ready = ReadySets()
         self._assembler = threading.Thread(target=self._assemble, name="synchronizer", daemon=True)
         self._workers: dict[str, CameraWorker] = {}
         self._ended: set[str] = set()
@@ -122,8 +129,11 @@ class Capture:
             self._started = True
             if self._source is not None:
                 self._source.start()
+            if self._messages is not None:
+                self._messages.start(self._on_message, self._on_refused)
         while (view_set := self._ready.take()) is not None:
             yield view_set
+            self._steps.put(self._decided)
 
     def stop(self) -> None:
         """No new triggers; ``view_sets`` ends when what is in flight has come out.
@@ -137,11 +147,14 @@ class Capture:
         """Health of every camera, by view."""
         return {view: worker.health() for view, worker in self._workers.items()}
 
+    def tally(self) -> Tally:
+        """How many triggers, frames and results there were."""
+        return self._reconciler.tally()
+
     def close(self) -> None:
         """Release all cameras; one that hangs is left behind. Safe to call twice."""
         self._stopping = self._closed = True
-        if self._source is not None:
-            self._source.stop()
+        self._stop_sources()
         for worker in self._workers.values():
             worker.stop()
         deadline_ns = monotonic_ns() + round(_CLOSE_S * 1e9)
@@ -185,10 +198,32 @@ class Capture:
     def _on_trigger(self, trigger: Trigger) -> None:
         if self._stopping or self._finishing:
             return
-        self._steps.put(lambda now_ns: self._sync.trigger(trigger, now_ns))  # known before its frames come
+        self._announce(trigger)  # known before its frames come
         for view, worker in self._workers.items():
             if not worker.trigger(trigger.trigger_id):
                 self._on_lost(view, trigger.trigger_id)
+
+    def _on_message(self, trigger: Trigger) -> None:
+        """A trigger of the line: for the cameras, unless these have a line of their own."""
+        if self._config.trigger.source == "mqtt":
+            self._on_trigger(trigger)
+        elif not (self._stopping or self._finishing):
+            self._announce(trigger)
+
+    def _on_refused(self, trigger: Trigger, why: str) -> None:
+        def refuse(_now_ns: int) -> list[ViewSet]:
+            self._reconciler.triggered(trigger.trigger_id)
+            return self._sync.refuse(trigger, why)
+
+        if not (self._stopping or self._finishing):
+            self._steps.put(refuse)
+
+    def _announce(self, trigger: Trigger) -> None:
+        def announce(now_ns: int) -> list[ViewSet]:
+            self._reconciler.triggered(trigger.trigger_id)
+            return self._sync.trigger(trigger, now_ns)
+
+        self._steps.put(announce)
 
     def _on_frame(self, frame: Frame) -> None:
         if self._started and self._steps.qsize() < _WAITING_EVENTS:
@@ -208,15 +243,26 @@ class Capture:
 
     def _finish(self, now_ns: int) -> list[ViewSet]:  # noqa: ARG002 - a step like the others
         self._finishing = True
+        self._stop_sources()  # what they triggered before is in the queue now
+        return []
+
+    def _stop_sources(self) -> None:
         if self._source is not None:
-            self._source.stop()  # what it triggered before is in the queue now
+            self._source.stop()
+        if self._messages is not None:
+            self._messages.stop()
+
+    def _decided(self, now_ns: int) -> list[ViewSet]:  # noqa: ARG002 - a step like the others
+        self._reconciler.decided()
         return []
 
     def _assemble(self) -> None:
         error: Exception | None = None
         try:
             while not self._is_done():
-                for view_set in self._settle():
+                view_sets = self._settle()
+                self._reconcile(view_sets)
+                for view_set in view_sets:
                     self._ready.put(view_set)
         except Exception as cause:
             logger.exception("the synchronizer failed")
@@ -234,6 +280,21 @@ class Capture:
         now_ns = monotonic_ns()
         return [*step(now_ns), *self._sync.expire(now_ns)]
 
+    def _reconcile(self, view_sets: list[ViewSet]) -> None:
+        for view_set in view_sets:
+            self._reconciler.settled(view_set)
+        count, text = self._sync.mismatches
+        if count > self._mismatches:
+            self._mismatches = count
+            logger.warning("cameras are paired anew: %s", text)
+            self._reconciler.mismatched(text)
+        if self._alarms is None:
+            return
+        if self._reconciler.problem:
+            self._alarms.raise_("sync_mismatch", "error", self._reconciler.problem)
+        else:
+            self._alarms.clear("sync_mismatch")
+
     def _is_done(self) -> bool:
         if not self._finishing:
             return False
@@ -242,48 +303,24 @@ class Capture:
         return self._sync.next_expiry_ns() is None and self._steps.empty()
 
 
-class _ReadySets:
-    """View sets that wait for the consumer: in order, at most two of them with images."""
+def _is_named(config: BoxConfig) -> bool:
+    """Whether every part has a trigger of its own that the box knows."""
+    return config.trigger.source in ("interval", "mqtt") or config.trigger.part_ids is not None
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._waiting: deque[list[ViewSet]] = deque()  # cells of one, so that a set can be replaced
-        self._loaded: deque[list[ViewSet]] = deque()  # the cells among them whose set has images
-        self._finished = False
-        self._error: Exception | None = None
 
-    def put(self, view_set: ViewSet) -> None:
-        """Append a set; where too many wait, the oldest one loses its images."""
-        with self._changed:
-            cell = [view_set]
-            self._waiting.append(cell)
-            if view_set.frames:
-                self._loaded.append(cell)
-            if len(self._loaded) > _WAITING_SETS:
-                oldest = self._loaded.popleft()
-                oldest[0] = replace(oldest[0], frames={}, fault=OVERRUN)
-            self._changed.notify_all()
-
-    def take(self) -> ViewSet | None:
-        """The next set; waits for it; None when no more will come."""
-        with self._changed:
-            while not self._waiting and not self._finished:
-                self._changed.wait()
-            if not self._waiting:
-                if self._error is not None:
-                    raise self._error
-                return None
-            cell = self._waiting.popleft()
-            if self._loaded and self._loaded[0] is cell:
-                self._loaded.popleft()
-            return cell[0]
-
-    def finish(self, error: Exception | None) -> None:
-        """No more sets will come; an error is raised to the consumer after the waiting ones."""
-        with self._changed:
-            self._error = self._error or error
-            self._finished = True
-            self._changed.notify_all()
+def _synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> Synchronizer:
+    trigger, sync = config.trigger, config.sync
+    modes: dict[str, SyncMode] = {"free": "free", "hardware": "hardware"}
+    return Synchronizer(
+        views,
+        max_skew_ms=sync.max_skew_ms,
+        timeout_ms=trigger.timeout_ms,
+        mode=modes.get(trigger.source, "triggered"),
+        session=session,
+        window_ms=sync.window_ms,
+        frame_delay_ms=sync.frame_delay_ms,
+        announce_ms=trigger.part_id_window_ms,
+    )
 
 
 def _open_limit_s(config: BoxConfig) -> float:

@@ -64,15 +64,26 @@ class BoxConfig(Document):
         return self.mqtt.client_id or f"edgeflow-{s.site}-{s.line}-{s.station}"
 
     @model_validator(mode="after")
+    def _min_views_leave_one_out(self) -> BoxConfig:
+        least = self.sync.min_views
+        if least is not None and least >= len(self.cameras):
+            raise ValueError(
+                f"sync.min_views: {least} of {len(self.cameras)} cameras leave none that may be missing"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _free_replay_needs_a_rate(self) -> BoxConfig:
-        free = self.trigger.source == "free"
+        by_themselves = self.trigger.source in ("free", "hardware")
         wrong = [
             f"cameras.{view}.rate_hz"
             for view, camera in self.cameras.items()
-            if isinstance(camera, ReplayConfig) and free != (camera.rate_hz is not None)
+            if isinstance(camera, ReplayConfig) and by_themselves != (camera.rate_hz is not None)
         ]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)}: goes with trigger.source: free, and only with it")
+            raise ValueError(
+                f"{', '.join(wrong)}: goes with trigger.source: free or hardware, and only with these"
+            )
         return self
 
 

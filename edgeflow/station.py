@@ -21,6 +21,7 @@ from edgeflow.clock import monotonic_ns, utc_now, utc_text
 from edgeflow.config import BoxConfig, config_sha256, load_config
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, State, StateName
+from edgeflow.contracts.topics import Topics
 from edgeflow.delivery import Delivery
 from edgeflow.errors import EdgeflowError, ParityError
 from edgeflow.evidence import Evidence
@@ -29,6 +30,7 @@ from edgeflow.health import HealthReporter
 from edgeflow.keeper import Keeper
 from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
 from edgeflow.mqtt import MqttLink
+from edgeflow.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
 from edgeflow.outbox import Outbox
 from edgeflow.pipeline import Line
 from edgeflow.result import bundle_info
@@ -61,6 +63,7 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         stack.callback(outbox.close)
         link = MqttLink(config, session)
         alarms = Alarms(session, link)
+        triggers = _line_triggers(config, link, alarms)
         delivery = Delivery(outbox, link, config.outbox.confirm)
         evidence = Evidence(config.evidence, alarms) if config.evidence else None
         if evidence:
@@ -74,7 +77,9 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         note_as_run(bundle, config.trust)
         bundles = BundleSlot(loaded)
         stack.callback(bundles.close)
-        capture = stack.enter_context(Capture(config, bundle.manifest.view_ids, session))
+        capture = stack.enter_context(
+            Capture(config, bundle.manifest.view_ids, session, messages=triggers, alarms=alarms)
+        )
         stack.enter_context(HealthReporter(capture, link, alarms, session))
         stack.enter_context(_stopped_by_signals(capture.stop))
         view.ready(_summary(config, graph, info, loaded.scorer.placement))
@@ -92,6 +97,15 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         delivery.close(DRAIN_S)
         waiting = outbox.count()
     view.finished(counts, waiting)
+
+
+def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTriggers | None:
+    """The ``trigger`` topic, heard from the first connection on, where the box file asks for it."""
+    if not config.trigger.by_mqtt:
+        return None
+    triggers = MqttTriggers(alarms)
+    link.subscribe(Topics(root=config.topic_root).trigger, triggers.handle, max_bytes=MAX_TRIGGER_BYTES)
+    return triggers
 
 
 def _warn_of_expiry(bundle: Bundle, alarms: Alarms) -> None:

@@ -103,6 +103,7 @@ class TriggerIntake:
         if message.encoder is not None and last.encoder is not None:
             behind = message.encoder < last.encoder
             return f"encoder {message.encoder} after {last.encoder}" if behind else ""
-        if message.at is not None and last.at is not None and message.at < last.at:
-            return f"at {message.at} after {last.at}"
-        return ""
+        if message.at is None or last.at is None:
+            return ""
+        behind = message.at.rstrip("Z") < last.at.rstrip("Z")  # text of one form: its order is that of time
+        return f"at {message.at} after {last.at}" if behind else ""

@@ -26,6 +26,7 @@ from edgeflow.contracts.messages import (
     Result,
     State,
     StateName,
+    TriggerMessage,
     from_json,
     json_schema,
     shipped_schema,
@@ -59,6 +60,10 @@ EXAMPLES: dict[str, tuple[Message, ...]] = {
     ),
     "result": (RESULT, UNSCORED, RESULT.model_copy(update={"replayed": True, "attempt": 3})),
     "ack": (Ack(result_ids=("r1", "r2")),),
+    "trigger": (
+        TriggerMessage(trigger_id="t1"),
+        TriggerMessage(trigger_id="t2", part_id="p 2", encoder=-5, at=AT),
+    ),
     "birth": (
         Birth(
             session="s", edgeflow_version="0.1.0", bundle=BUNDLE, config_sha256="0" * 64,

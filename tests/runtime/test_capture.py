@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,10 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeflow.alarms import Alarms
 from edgeflow.capture import OVERRUN, Capture, check_views
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import BoxConfig
+from edgeflow.contracts.messages import Alarm
 from edgeflow.errors import CameraError, ConfigError
+from edgeflow.mqtt_triggers import MqttTriggers
+from edgeflow.subscriptions import Incoming
 from edgeflow.synchronizer import ViewSet
 
 VIEWS = ("top", "left", "right")
@@ -40,11 +47,12 @@ def box(
     *,
     period_ms: float | None = 20.0,
     timeout_ms: float = TIMEOUT_MS,
+    source: str = "",
     cameras: dict[str, object] | None = None,
     **replay: object,
 ) -> BoxConfig:
     recorded = {view: {"kind": "replay", "parts": parts, **replay} for view in VIEWS}
-    source = "free" if period_ms is None else "interval"
+    source = source or ("free" if period_ms is None else "interval")
     document = {
         "station": {"site": "s", "line": "l", "station": "t"},
         "bundle": parts,
@@ -204,6 +212,80 @@ def test_cameras_and_views_that_do_not_agree_are_all_named(parts: Path) -> None:
         "cameras.right: no view of the bundle; its views: top, back, bottom",
     )
     check_views(box(parts), ("right", "left", "top"))
+
+
+def line_message(**fields: object) -> Incoming:
+    """A message on the trigger topic, as it comes from the broker."""
+    return Incoming(
+        topic="trigger",
+        payload=json.dumps(fields).encode(),
+        retained=False,
+        duplicate=False,
+        received_ns=monotonic_ns(),
+    )
+
+
+def test_part_ids_travel_from_the_lines_trigger_to_the_view_set(parts: Path) -> None:
+    triggers = MqttTriggers()
+    config = box(parts, period_ms=None, source="mqtt")
+    sets: list[ViewSet] = []
+    with Capture(config, VIEWS, "s", messages=triggers) as capture:
+        triggers.handle(line_message(trigger_id="early"))
+        view_sets = capture.view_sets()
+        waiter = threading.Thread(target=lambda: sets.extend(view_sets))
+        waiter.start()
+        deadline_ns = monotonic_ns() + 5 * 10**9
+        while triggers._accepted is None and monotonic_ns() < deadline_ns:
+            time.sleep(0.001)
+        for number in (1, 2, 2, 4, 3):
+            triggers.handle(line_message(trigger_id=f"t{number}", part_id=f"p{number}", encoder=number))
+        triggers.handle(line_message(trigger_id="t9", part_id="p1"))
+        triggers.handle(line_message(nonsense=True))
+        capture.stop()
+        waiter.join(10)
+        tally = capture.tally()
+    assert [(s.trigger_id, s.part_id, s.encoder) for s in sets] == [
+        ("t1", "p1", 1), ("t2", "p2", 2), ("t4", "p4", 4), ("t3", "p3", 3),
+    ]  # fmt: skip
+    assert [len(s.frames) for s in sets] == [3, 3, 3, 0]
+    assert "encoder 3 after 4" in sets[-1].fault
+    assert triggers.counts == {
+        "not_ready": 1, "accepted": 3, "duplicate": 1, "out_of_order": 1, "decided": 1, "invalid": 1,
+    }  # fmt: skip
+    assert (tally.triggers, tally.view_sets, tally.refused) == (4, 4, 1)
+    assert tally.frames == {"top": 3, "left": 3, "right": 3}
+
+
+def test_hardware_triggered_recordings_come_out_complete_and_in_order(parts: Path) -> None:
+    sets = captured(box(parts, period_ms=None, source="hardware", rate_hz=20.0))
+    complete = [s for s in sets if not s.missing and not s.fault]
+    assert len(complete) >= PART_COUNT - 2
+    assert [s.part_id for s in complete] == sorted(s.part_id for s in complete)
+
+
+class Told:
+    """What was published of alarms."""
+
+    def __init__(self) -> None:
+        self.alarms: list[tuple[str, Alarm | None]] = []
+
+    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
+        self.alarms.append((name, alarm))
+
+
+def test_the_first_trigger_without_a_frame_is_an_alarm(parts: Path) -> None:
+    (parts / "part2" / "left.png").write_bytes(b"\x89PNG damaged")
+    told = Told()
+    with Capture(box(parts, period_ms=50.0), VIEWS, "s", alarms=Alarms("s", told)) as capture:
+        sets = list(capture.view_sets())
+        tally = capture.tally()
+    assert len(sets) == tally.view_sets == PART_COUNT
+    assert tally.frames == {"top": PART_COUNT, "left": PART_COUNT - 1, "right": PART_COUNT}
+    assert not tally.agrees
+    ((name, alarm),) = told.alarms
+    assert name == "sync_mismatch"
+    assert alarm is not None
+    assert "'s-000003' has no frame of view 'left'" in alarm.text
 
 
 def test_every_camera_has_a_status(parts: Path) -> None:

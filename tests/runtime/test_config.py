@@ -139,7 +139,8 @@ def test_replay_cameras_with_and_without_a_rate_are_all_named(tmp_path: Path) ->
         ("{kind: opencv, source: /dev/v4l/by-id/usb-cam-1, fourcc: MJPG}", "{kind: replay, parts: parts}"),
     )
     assert found == [
-        "cameras.top.rate_hz, cameras.left.rate_hz: goes with trigger.source: free, and only with it"
+        "cameras.top.rate_hz, cameras.left.rate_hz: goes with trigger.source: free or hardware, "
+        "and only with these"
     ]
 
 

@@ -22,8 +22,22 @@ TIMEOUT_MS = 100
 IMAGE = np.zeros((1, 1, 3), np.uint8)
 
 
-def synchronizer(mode: SyncMode = "triggered", views: Sequence[str] = VIEWS) -> Synchronizer:
-    return Synchronizer(views, max_skew_ms=10, timeout_ms=TIMEOUT_MS, mode=mode, session="s")
+def synchronizer(
+    mode: SyncMode = "triggered",
+    views: Sequence[str] = VIEWS,
+    *,
+    window_ms: float | None = None,
+    frame_delay_ms: float = 0,
+) -> Synchronizer:
+    return Synchronizer(
+        views,
+        max_skew_ms=10,
+        timeout_ms=TIMEOUT_MS,
+        mode=mode,
+        session="s",
+        window_ms=window_ms,
+        frame_delay_ms=frame_delay_ms,
+    )
 
 
 def frame(
@@ -232,6 +246,36 @@ def test_a_frame_of_a_view_that_is_none_of_the_bundles_is_ignored() -> None:
     sync = synchronizer(views=("top",))
     sync.trigger(trigger(0), 0)
     assert sync.add(frame("bottom", 1), 1 * MS) == []
+
+
+def test_a_frame_stamped_after_exposure_transfer_and_margin_is_not_used() -> None:
+    sync = synchronizer(views=("top",), window_ms=30)
+    sync.trigger(trigger(0, "t0"), 0)
+    assert sync.add(frame("top", 30.001, 1, trigger="t0"), 31 * MS) == []
+    assert sync.add(frame("top", 30.001, 2), 31 * MS) == []
+    (view_set,) = sync.add(frame("top", 30, 3, trigger="t0"), 99 * MS)  # sent late, but exposed in time
+    assert view_set.frames["top"].frame_id == 3
+
+
+def test_what_was_exposed_before_the_trigger_is_not_used_although_it_is_stamped_after_it() -> None:
+    sync = synchronizer(views=("top",), frame_delay_ms=20)
+    sync.trigger(trigger(0, "t0"), 0)
+    assert sync.add(frame("top", 19.9, 1), 20 * MS) == []
+    sync.trigger(trigger(40, "t1"), 40 * MS)
+    (first,) = sync.add(frame("top", 59, 2), 60 * MS)  # exposed at 39, the first part still
+    (second,) = sync.add(frame("top", 60, 3), 60 * MS)
+    assert [(s.trigger_id, s.frames["top"].frame_id) for s in (first, second)] == [("t0", 2), ("t1", 3)]
+
+
+def test_a_refused_trigger_makes_a_set_without_frames_in_its_turn() -> None:
+    sync = synchronizer(views=("top",))
+    sync.trigger(trigger(0, "t0"), 0)
+    assert sync.refuse(trigger(5, "t1", "p1"), "too late") == []
+    first, second = add_all(sync, [frame("top", 6)])
+    assert (first.trigger_id, first.fault) == ("t0", "")
+    assert (second.trigger_id, second.part_id, second.fault) == ("t1", "p1", "too late")
+    assert (second.frames, second.missing) == ({}, ())
+    assert sync.next_expiry_ns() is None
 
 
 # Free-running

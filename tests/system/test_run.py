@@ -117,6 +117,36 @@ def test_every_part_gets_one_decision_and_one_result_in_order(
     assert all(m["verdict"] == "NG" for m in results if m["part_id"].startswith("spot"))
 
 
+def test_triggers_over_mqtt_name_the_parts_from_trigger_to_verdict(
+    tiny: TinyProduct, tmp_path: Path, broker: Broker, consumer: Client, client: Clients
+) -> None:
+    line = client("unused")
+    stale = json.dumps({"trigger_id": "old", "part_id": "old"}).encode()
+    line.publish(f"{TOPICS}/trigger", stale, retain=True)
+    path = box(tiny, tmp_path, broker.port)
+    path.write_text(path.read_text().replace("source: interval", "source: mqtt").replace("period_ms: 60", ""))
+    process = start(path, "--json")
+    consumer.wait(lambda: any(state["ready"] for state in records(consumer, "state")))
+    sent = [("t1", "a"), ("t2", "b"), ("t2", "b"), ("t3", "a"), ("t4", "c")]
+    for trigger_id, part_id in sent:
+        message = {"schema": "edgeflow/trigger/1", "trigger_id": trigger_id, "part_id": part_id}
+        before = len(consumer.payloads("/decision"))
+        line.publish(f"{TOPICS}/trigger", json.dumps(message).encode())
+        if (trigger_id, part_id) in (("t1", "a"), ("t4", "c")):
+            consumer.wait(lambda before=before: len(consumer.payloads("/decision")) > before)
+    wait_for_results(consumer, 3)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    results = records(consumer, "result")
+    assert [(m["trigger_id"], m["part_id"]) for m in results] == [("t1", "a"), ("t2", "b"), ("t4", "c")]
+    assert [m["part_id"] for m in records(consumer, "decision")] == ["a", "b", "c"]
+    assert [json.loads(line)["part_id"] for line in out.splitlines()[:-1]] == ["a", "b", "c"]
+    assert "'old': retained" in err
+    assert "part 'a' was triggered by 't1'" in err
+    consumer.wait(lambda: any(m.topic.endswith("/alarm/trigger_refused") for m in consumer.messages))
+
+
 def test_states_birth_and_camera_statuses_are_retained(
     tiny: TinyProduct, tmp_path: Path, broker: Broker, client: Clients
 ) -> None:
