@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -225,6 +225,13 @@ def line_message(**fields: object) -> Incoming:
     )
 
 
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline_ns = monotonic_ns() + 10 * 10**9
+    while not happened():
+        assert monotonic_ns() < deadline_ns, "did not happen in time"
+        time.sleep(0.001)
+
+
 def test_part_ids_travel_from_the_lines_trigger_to_the_view_set(parts: Path) -> None:
     triggers = MqttTriggers()
     config = box(parts, period_ms=None, source="mqtt")
@@ -234,11 +241,10 @@ def test_part_ids_travel_from_the_lines_trigger_to_the_view_set(parts: Path) -> 
         view_sets = capture.view_sets()
         waiter = threading.Thread(target=lambda: sets.extend(view_sets))
         waiter.start()
-        deadline_ns = monotonic_ns() + 5 * 10**9
-        while triggers._accepted is None and monotonic_ns() < deadline_ns:
-            time.sleep(0.001)
-        for number in (1, 2, 2, 4, 3):
+        wait_for(lambda: triggers._accepted is not None)
+        for number, expected in ((1, 1), (2, 2), (2, 2), (4, 3), (3, 4)):
             triggers.handle(line_message(trigger_id=f"t{number}", part_id=f"p{number}", encoder=number))
+            wait_for(lambda expected=expected: len(sets) == expected)
         triggers.handle(line_message(trigger_id="t9", part_id="p1"))
         triggers.handle(line_message(nonsense=True))
         capture.stop()
