@@ -16,7 +16,7 @@ from edgeflow.settings.capture import SyncConfig
 from edgeflow.settings.scoring import DecisionConfig
 from edgeflow.synchronizer import ViewSet
 
-__all__ = ["Policy", "Verdict", "decide", "judge_scores"]
+__all__ = ["Policy", "Verdict", "decide", "judge_scores", "no_time_left"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +43,43 @@ class Verdict:
     late: bool
 
 
-def decide(view_set: ViewSet, scores: Scores | None, failure: str, policy: Policy, now_ns: int) -> Verdict:
+def no_time_left(view_set: ViewSet, policy: Policy, scoring_ns: int | None, now_ns: int) -> str:
+    """Why a part is not worth scoring: its deadline comes first; empty where there is time enough.
+
+    Args:
+        scoring_ns: how long scoring may take; None where that is not known yet.
+    """
+    left_ms = policy.decision.deadline_ms - (now_ns - view_set.triggered_ns) / 1e6
+    if scoring_ns is None or left_ms >= scoring_ns / 1e6:
+        return ""
+    return (
+        f"late: {max(0.0, left_ms):.1f} of {policy.decision.deadline_ms:g} ms were left, "
+        f"scoring may take {scoring_ns / 1e6:.1f} ms; not scored"
+    )
+
+
+def decide(
+    view_set: ViewSet,
+    scores: Scores | None,
+    failure: str,
+    policy: Policy,
+    now_ns: int,
+    *,
+    given_up: str = "",
+) -> Verdict:
     """The verdict on one part.
 
     Args:
         scores: None where the set was not scored.
         failure: why scoring failed; empty otherwise.
         now_ns: monotonic.
+        given_up: why there was no time to score it, see :func:`no_time_left`.
     """
     late_ms = (now_ns - view_set.triggered_ns) / 1e6 - policy.decision.deadline_ms
-    verdict, reason = _judge(view_set, scores, failure, policy)
-    if late_ms > 0 and verdict != "NG":
+    verdict, reason = _judge(view_set, scores, failure or given_up, policy)
+    if given_up:
+        verdict = _mapped(policy.decision.on_late)
+    elif late_ms > 0 and verdict != "NG":
         verdict = _mapped(policy.decision.on_late)
         late = f"late: decided {late_ms:.1f} ms after the deadline of {policy.decision.deadline_ms:g} ms"
         reason = f"{reason}; {late}" if reason else late

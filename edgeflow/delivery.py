@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edgeflow.alarms import Alarms
 from edgeflow.errors import StorageError
 from edgeflow.mqtt import Acked, Confirmed, Connected, LinkEvent, MqttLink, Receipt
-from edgeflow.outbox import Outbox, Row
+from edgeflow.outbox import Outbox
+from edgeflow.outbox_rows import DROPPED, Row
 
 __all__ = ["Delivery"]
 
@@ -47,11 +49,19 @@ class Delivery:
     stays and is tried again. Sent again are: everything unconfirmed after a new connection, and what
     stays unconfirmed for 1 s, then 2, 4 … 30 s; any confirmation brings that back to 1 s.
 
+    What the outbox gave up for want of room is told in the same way, by a record on ``dropped``.
+
     A message is ``replayed`` when its result was stored before the present connection, or was sent
     before; ``attempt`` counts the sends of this process. A consumer tells copies by ``result_id``.
     """
 
-    def __init__(self, outbox: Outbox, link: MqttLink, confirm: Literal["consumer", "broker"]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        link: MqttLink,
+        confirm: Literal["consumer", "broker"],
+        alarms: Alarms | None = None,
+    ) -> None:
         self._outbox = outbox
         self._link = link
         self._confirm = confirm
@@ -65,15 +75,17 @@ class Delivery:
         self._held_until_s = _NEVER
         self._trouble = ""
         self._drain_until_s: float | None = None
+        self._alarms = alarms
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         link.listen(self._inbox.put)
+        outbox.on_stored(lambda _: self.wake())
 
     def start(self) -> None:
         """Begin sending; returns at once."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that a result was put into the outbox; never blocks."""
+        """Look at the outbox now; it says so itself when something was stored. Never blocks."""
         self._inbox.put(None)
 
     def close(self, drain_s: float) -> int:
@@ -121,12 +133,15 @@ class Delivery:
                 done.extend(event.result_ids)
             else:
                 done.extend(self._confirmed(event))
-        if done and self._outbox.delete(done):
+        if not done:
+            return
+        self._outbox.delete(done)
+        if [result_id for result_id in done if self._sent.pop(result_id, None)]:
             self._retry_s = _RETRY_S[0]
             self._held_until_s = _NEVER
             self._trouble = ""
-        for result_id in done:
-            self._sent.pop(result_id, None)
+            if self._alarms:
+                self._alarms.clear("outbox", subject="delivery")
 
     def _begin_again(self, connection: int) -> None:
         """What an earlier connection carried is sent again, at once."""
@@ -170,6 +185,7 @@ class Delivery:
 
     def _send(self) -> None:
         if self._link.connected and time.monotonic() >= self._held_until_s and self._send_again():
+            self._outbox.seal_drops()
             room = min(self._link.result_window - len(self._in_flight), _AHEAD - len(self._sent))
             for row in self._outbox.pending(self._newest_sent, max(0, room)):
                 sent = self._sent.setdefault(row.result_id, _Sent(row_id=row.id))
@@ -196,13 +212,17 @@ class Delivery:
         replayed = attempt > 1 or row.id <= self._newest_before_connection
         record = json.loads(row.payload)
         record |= {"replayed": replayed, "attempt": attempt}
-        receipt = self._link.publish_result(
-            json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(),
-            schema=record["schema"],
-            session=record["session"],
-            seq=record["seq"],
-            replayed=replayed,
-        )
+        payload = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+        if row.verdict == DROPPED:
+            receipt = self._link.publish_dropped(payload, schema=record["schema"], replayed=replayed)
+        else:
+            receipt = self._link.publish_result(
+                payload,
+                schema=record["schema"],
+                session=record["session"],
+                seq=record["seq"],
+                replayed=replayed,
+            )
         if receipt is None:
             return False
         sent.attempts, sent.sent_s, sent.receipt, sent.in_flight = attempt, time.monotonic(), receipt, True
@@ -214,3 +234,5 @@ class Delivery:
         if trouble != self._trouble:
             self._trouble = trouble
             logger.warning("delivery: %s", trouble)
+            if self._alarms:
+                self._alarms.raise_("outbox", "warning", trouble, subject="delivery")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from edgeflow.contracts.messages import Result
-from edgeflow.delivery import Delivery
-from edgeflow.errors import StorageError
 from edgeflow.evidence import Evidence, EvidenceJob
 from edgeflow.loaded_bundle import BundleSlot
 from edgeflow.outbox import Outbox
@@ -16,19 +13,16 @@ from edgeflow.synchronizer import ViewSet
 
 __all__ = ["Keeper"]
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Keeper:
-    """Keeps what was seen and decided.
+    """Keeps what was seen and decided; never waits for a disk.
 
     Attributes:
         evidence: None where the box keeps no images.
     """
 
     outbox: Outbox
-    delivery: Delivery
     evidence: Evidence | None
     bundles: BundleSlot
 
@@ -38,12 +32,7 @@ class Keeper:
             folder = self.evidence.reserve(result.result_id, result.verdict)
             result = result.model_copy(update={"evidence": folder})
             self.evidence.offer(self._job(result, view_set, scores))
-        try:
-            self.outbox.put(result)
-        except StorageError as error:
-            # The gate has its decision; a full disk must not stop the inspection of the next part.
-            logger.error("result %s could not be kept: %s", result.result_id, error)
-        self.delivery.wake()
+        self.outbox.put(result)
         return result
 
     def _job(self, result: Result, view_set: ViewSet, scores: Scores | None) -> EvidenceJob:

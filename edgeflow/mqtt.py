@@ -158,6 +158,11 @@ class MqttLink:
         properties = self._properties(schema, session, seq=seq, replayed=str(replayed).lower())
         return self._publish(self._topics.result, payload, properties)
 
+    def publish_dropped(self, payload: bytes, *, schema: str, replayed: bool) -> Receipt | None:
+        """Send a record of results that were given up; as with a result."""
+        properties = self._properties(schema, self._session, replayed=str(replayed).lower())
+        return self._publish(self._topics.dropped, payload, properties)
+
     def publish_birth(self, birth: Birth) -> None:
         """Publish retained, now and at every later connection."""
         self._retain(self._topics.birth, to_json(birth), birth.schema_)

@@ -1,269 +1,342 @@
-"""The outbox: results on disk until they are delivered, whatever happens to the network or the power."""
+"""The outbox: results on disk until they are delivered, whatever happens to network, power or disk."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
+import os
+import queue
 import sqlite3
 import threading
-import uuid
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from edgeflow.clock import utc_text
-from edgeflow.contracts.messages import Result, VerdictName, to_json
+from edgeflow.alarms import Alarms
+from edgeflow.ballast import Ballast
+from edgeflow.contracts.messages import Result
 from edgeflow.errors import StorageError
+from edgeflow.outbox_backlog import Backlog
+from edgeflow.outbox_file import check_file, is_damage, is_full, mapped, salvage, set_aside
+from edgeflow.outbox_rows import Drop, Entry, Limits, Row, entry_of
+from edgeflow.outbox_store import Store
+from edgeflow.settings.delivery import OutboxConfig
 
-__all__ = ["Drop", "Outbox", "Row"]
+__all__ = ["Outbox", "open_outbox"]
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
-_DELETE_CHUNK = 500  # SQLite allows 999 parameters in its oldest supported builds
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS results (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    result_id TEXT NOT NULL UNIQUE,
-    verdict TEXT NOT NULL,
-    worth INTEGER NOT NULL,
-    payload BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS results_by_worth ON results (worth, id);
-CREATE TABLE IF NOT EXISTS drops (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    first TEXT NOT NULL,
-    last TEXT NOT NULL,
-    count INTEGER NOT NULL,
-    why TEXT NOT NULL,
-    at TEXT NOT NULL
-);
-"""
-# What is dropped first when the outbox is full: the lowest worth.
-_WORTH: dict[VerdictName, int] = {"OK": 0, "UNDECIDED": 1, "NG": 2}
+_TICK_S = 1.0
+_RETRY_S = 0.5
+_CHECK_S = 600.0
+_AT_ONCE = 1000  # puts, deliveries and marks in one transaction
+_SQUEEZE_BYTES = 1_000_000  # given up at once on a full disk: their deletion has to fit into the ballast
+_CLOSE_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One stored result; ``id`` grows with every put and is never used twice in one database."""
-
-    id: int
-    result_id: str
-    verdict: str
-    payload: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drop:
-    """Results that were given up: the first and the last result id, how many, and why."""
-
-    first: str
-    last: str
-    count: int
-    why: str
-    at: str
+class _Gone:
+    result_ids: tuple[str, ...]
 
 
 class Outbox:
-    """A queue in SQLite that survives crashes and power cuts; any thread may call any method.
+    """A queue in SQLite that survives crashes, power cuts, full disks and damage.
+
+    A thread of its own writes: whatever came meanwhile goes into one transaction, so that the line never
+    waits for the disk and the disk is asked no more often than it can answer. Any thread may call any method.
+
+    What cannot be written now stays in memory and is tried again. On a full disk a ballast file is given
+    up for room, and older results of lower worth make room for new ones. A damaged file is set aside under
+    another name, also while running; what can still be read of it goes into a new one.
 
     Args:
-        path: database file; its folder is made if needed. A damaged file is set aside under
-            another name and a new one begun, because a box that cannot start is worse.
-        max_rows: beyond it the oldest OK results go first, then UNDECIDED, NG last.
+        path: database file; its folder is made if needed.
 
     Raises:
-        StorageError: the file cannot be written, or belongs to a newer edgeflow.
+        StorageError: the file cannot be written, is used by another process, or belongs to a newer edgeflow.
     """
 
-    def __init__(self, path: Path, max_rows: int) -> None:
+    def __init__(self, path: Path, limits: Limits, alarms: Alarms | None = None) -> None:
         self._path = path
-        self._max_rows = max_rows
-        self._lock = threading.Lock()
-        with self._mapped("opened"):
+        self._limits = limits
+        self._alarms = alarms
+        self._backlog = Backlog()
+        self._inbox: queue.SimpleQueue[Entry | _Gone | threading.Event | None] = queue.SimpleQueue()
+        self._counting = threading.Lock()  # for one number; never held over anything else
+        self._unstored: int = 0
+        self._listeners: list[Callable[[Sequence[str]], None]] = []
+        self._squeezed: int | None = None  # bytes that a full disk allows
+        self._damage: sqlite3.Error | None = None
+        self._sealing = False
+        self._closing = False
+        self._trouble = ""
+        self._retry_at_s = 0.0
+        self._check_at_s = time.monotonic() + _CHECK_S
+        with mapped(path, "opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _claim(path)
             try:
-                self._connection = _open(path)
-            except sqlite3.OperationalError:
+                self._store = _open(path)
+            except BaseException:
+                os.close(self._lock)
                 raise
-            except sqlite3.DatabaseError as cause:
-                _set_aside(path, cause)
-                self._connection = _open(path)
-            self._count = int(self._one("SELECT COUNT(*) FROM results"))
-        self._epoch = str(self._one("SELECT value FROM meta WHERE key = 'epoch'"))
+        self._ballast = Ballast(path)
+        self._ballast.take()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread.start()
 
     @property
     def epoch(self) -> str:
         """UUID of this database; with a row's id it names the row among all boxes and all times."""
-        return self._epoch
+        return self._store.epoch
+
+    def on_stored(self, listener: Callable[[Sequence[str]], None]) -> None:
+        """Tell ``listener`` of result ids once they are on the disk, on the writer's thread."""
+        self._listeners.append(listener)
 
     def put(self, result: Result) -> None:
-        """Store a result; it is on the disk when this returns. The same result id is stored once.
+        """Have a result stored; never blocks. The same result id is stored once."""
+        with self._counting:
+            self._unstored += 1
+        self._inbox.put(entry_of(result))
 
-        Raises:
-            StorageError: the disk is full or failed; the result is not stored.
-        """
-        row = (result.result_id, result.verdict, _WORTH[result.verdict], to_json(result))
-        with self._writing("FULL") as (connection, change):
-            added = connection.execute(
-                "INSERT INTO results (result_id, verdict, worth, payload) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (result_id) DO NOTHING",
-                row,
-            ).rowcount
-            dropped = self._drop_excess(connection, self._count + added)
-            change.append(added - dropped)
+    def delete(self, result_ids: Iterable[str]) -> None:
+        """Let delivered results go; unknown ids are ignored. Never blocks."""
+        self._inbox.put(_Gone(result_ids=tuple(result_ids)))
+
+    def flush(self, timeout_s: float = _CLOSE_S) -> bool:
+        """Wait until all that was put or deleted before is on the disk; False when it is not by then."""
+        mark = threading.Event()
+        self._inbox.put(mark)
+        return mark.wait(timeout_s)
 
     def pending(self, after_id: int, limit: int) -> list[Row]:
-        """Stored results with an id over ``after_id``, oldest first."""
-        with self._mapped("read"), self._lock:
-            found = self._connection.execute(
-                "SELECT id, result_id, verdict, payload FROM results WHERE id > ? ORDER BY id LIMIT ?",
-                (after_id, limit),
-            ).fetchall()
-        return [Row(id=i, result_id=r, verdict=v, payload=bytes(p)) for i, r, v, p in found]
+        """Stored results with an id over ``after_id``, oldest first.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        with mapped(self._path, "read"):
+            try:
+                return self._store.pending(after_id, limit)
+            except sqlite3.Error as cause:
+                if is_damage(cause):
+                    self._damage = cause
+                    self._inbox.put(None)
+                raise
 
     def read(self, row_id: int) -> Row | None:
         """One stored result, or None when it has been delivered or dropped."""
         rows = self.pending(row_id - 1, 1)
         return rows[0] if rows and rows[0].id == row_id else None
 
-    def delete(self, result_ids: Iterable[str]) -> int:
-        """Let delivered results go; unknown ids are ignored. Returns how many went."""
-        ids = list(dict.fromkeys(result_ids))
-        gone = 0
-        with self._writing("NORMAL") as (connection, change):
-            for start in range(0, len(ids), _DELETE_CHUNK):
-                chunk = ids[start : start + _DELETE_CHUNK]
-                marks = ",".join("?" * len(chunk))
-                # The marks are question marks only; every value is bound.
-                statement = f"DELETE FROM results WHERE result_id IN ({marks})"  # noqa: S608
-                gone += connection.execute(statement, chunk).rowcount
-            change.append(-gone)
-        return gone
-
     def last_id(self) -> int:
-        """Id of the newest result ever stored in this database; 0 when there was none."""
-        with self._mapped("read"), self._lock:
-            found = self._connection.execute(
-                "SELECT seq FROM sqlite_sequence WHERE name = 'results'"
-            ).fetchone()
-        return int(found[0]) if found else 0
+        """Id of the newest result ever stored here; 0 when there was none."""
+        with mapped(self._path, "read"):
+            return self._store.last_id()
 
     def count(self) -> int:
-        """How many results wait."""
-        return self._count
+        """How many results wait, stored or about to be."""
+        return self._unstored + self._store.count
 
     def drops(self) -> tuple[Drop, ...]:
         """What was given up for want of room, oldest record first."""
-        with self._mapped("read"), self._lock:
-            found = self._connection.execute(
-                "SELECT first, last, count, why, at FROM drops ORDER BY id"
-            ).fetchall()
-        return tuple(Drop(first=f, last=la, count=c, why=w, at=a) for f, la, c, w, a in found)
+        with mapped(self._path, "read"):
+            return self._store.drops()
+
+    def seal_drops(self) -> None:
+        """Have the consumer told of what was given up so far. Never blocks."""
+        if self._store.open_drops and not self._sealing:
+            self._sealing = True
+            self._inbox.put(None)
 
     def close(self) -> None:
-        """Close the database; safe to call twice."""
-        with self._lock:
-            self._connection.close()
+        """Write what is waiting, then close the database; safe to call twice."""
+        self._closing = True
+        self._inbox.put(None)
+        self._thread.join(_CLOSE_S)
+        self._store.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
-    def _drop_excess(self, connection: sqlite3.Connection, rows: int) -> int:
-        excess = max(0, rows - self._max_rows)
-        if not excess:
-            return 0
-        victims = connection.execute(
-            "SELECT id, result_id, verdict FROM results ORDER BY worth, id LIMIT ?", (excess,)
-        ).fetchall()
-        for row_id, result_id, verdict in victims:
-            connection.execute("DELETE FROM results WHERE id = ?", (row_id,))
-            self._record_drop(connection, result_id, verdict)
-        return len(victims)
+    def _run(self) -> None:
+        while True:
+            self._take_in()
+            try:
+                self._work()
+            except (sqlite3.Error, OSError, StorageError) as cause:
+                self._failed(cause)
+                if self._closing:
+                    break
+            if self._closing and self._inbox.empty():
+                break
+        if self._backlog.entries:
+            logger.error("outbox %s: %d results were never stored", self._path, len(self._backlog.entries))
 
-    def _record_drop(self, connection: sqlite3.Connection, result_id: str, verdict: str) -> None:
-        """One record per run of drops for the same reason, so that an outage of days stays one line."""
-        why = f"more than {self._max_rows} results waited; oldest {verdict} given up"
-        last = connection.execute("SELECT id, why FROM drops ORDER BY id DESC LIMIT 1").fetchone()
-        if last and last[1] == why:
-            connection.execute(
-                "UPDATE drops SET last = ?, count = count + 1, at = ? WHERE id = ?",
-                (result_id, utc_text(), last[0]),
-            )
-            return
-        logger.warning("outbox %s: %s, from %s on", self._path, why, result_id)
-        connection.execute(
-            "INSERT INTO drops (first, last, count, why, at) VALUES (?, ?, 1, ?, ?)",
-            (result_id, result_id, why, utc_text()),
+    def _take_in(self) -> None:
+        """What was asked since the last look; waits a moment for the first."""
+        wait_s = max(0.01, self._retry_at_s - time.monotonic()) if self._trouble else _TICK_S
+        with contextlib.suppress(queue.Empty):
+            item = self._inbox.get(timeout=0.01 if self._closing else wait_s)
+            for _ in range(_AT_ONCE):
+                if isinstance(item, Entry):
+                    self._backlog.entries.append(item)
+                elif isinstance(item, _Gone):
+                    self._backlog.gone += item.result_ids
+                elif item is not None:
+                    self._backlog.marks.append(item)
+                item = self._inbox.get_nowait()
+
+    def _work(self) -> None:
+        now_s = time.monotonic()
+        if self._damage is not None:
+            self._begin_anew(self._damage)
+        if now_s >= self._retry_at_s or self._closing:
+            self._write()
+        self._look_after(now_s)
+
+    def _write(self) -> None:
+        log = self._backlog
+        if log.entries or log.gone or log.given_up:
+            dropped = self._store.write(log.entries, log.gone, log.given_up, self._allowed(), time.time())
+            stored = [entry.result_id for entry in log.entries]
+            with self._counting:
+                self._unstored -= len(stored)
+            log.clear()
+            if dropped or self._store.open_drops:
+                self._alarm_drops()
+            self._recovered()
+            self._tell(stored)
+        if self._sealing:
+            self._sealing = False
+            self._store.seal_drops(time.time())
+            self._tell([])
+        for mark in log.marks:
+            mark.set()
+        log.marks.clear()
+
+    def _tell(self, stored: Sequence[str]) -> None:
+        for listener in self._listeners:
+            listener(stored)
+
+    def _allowed(self) -> Limits:
+        if self._squeezed is None:
+            return self._limits
+        return replace(self._limits, bytes=min(self._limits.bytes, self._squeezed))
+
+    def _failed(self, cause: Exception) -> None:
+        """Keep in memory what could not be written, find room, and try again."""
+        if is_damage(cause):
+            self._damage = cause if isinstance(cause, sqlite3.Error) else None
+        elif is_full(cause):
+            self._squeeze()
+        self._retry_at_s = time.monotonic() + (0.0 if self._squeezed and not self._trouble else _RETRY_S)
+        lost = self._backlog.shrink("the outbox could not be written, and memory is bounded")
+        with self._counting:
+            self._unstored -= lost
+        self._report(
+            f"outbox {self._path}: cannot be written: {cause}; results wait in memory; make room there"
         )
 
-    def _one(self, query: str) -> str | int:
-        found: str | int = self._connection.execute(query).fetchone()[0]
-        return found
+    def _squeeze(self) -> None:
+        self._ballast.drop()
+        before = self._squeezed if self._squeezed is not None else self._store.bytes
+        if before > _SQUEEZE_BYTES:  # what is less has room where the ballast was
+            self._squeezed = before - _SQUEEZE_BYTES
+        with contextlib.suppress(sqlite3.Error):
+            self._store.make_room()
 
-    @contextlib.contextmanager
-    def _writing(
-        self, synchronous: Literal["FULL", "NORMAL"]
-    ) -> Iterator[tuple[sqlite3.Connection, list[int]]]:
-        """One transaction; what it appends to the list counts only once it is committed.
+    def _recovered(self) -> None:
+        if self._squeezed is None and self._trouble:
+            self._trouble = ""
+            logger.warning("outbox %s: written again", self._path)
+            if self._alarms:
+                self._alarms.clear("outbox")
 
-        ``FULL`` waits for the disk. ``NORMAL`` does not: a power cut may undo it, which for a deletion
-        costs one more copy of a result, and spares the line half of all waits for the disk.
-        """
-        change: list[int] = []
-        with self._mapped("written"), self._lock:
-            self._connection.execute(f"PRAGMA synchronous = {synchronous}")
-            with self._connection as connection:
-                yield connection, change
-            self._count += sum(change)
+    def _look_after(self, now_s: float) -> None:
+        """Ballast, the end of a full disk, the regular check of the file."""
+        if self._ballast.take() and self._squeezed is not None:
+            self._squeezed = None
+            self._recovered()
+        if self._alarms and not self._store.records and not self._store.open_drops:
+            self._alarms.clear("results_dropped")
+        if now_s >= self._check_at_s:
+            self._check_at_s = now_s + _CHECK_S
+            threading.Thread(target=self._check, name="outbox-check", daemon=True).start()
 
-    @contextlib.contextmanager
-    def _mapped(self, what: str) -> Iterator[None]:
+    def _check(self) -> None:
         try:
-            yield
-        except (sqlite3.Error, OSError) as cause:
-            raise StorageError(
-                f"outbox {self._path}: cannot be {what}: {cause}; check that the disk has room and that "
-                "this user may write there, or change outbox.path"
-            ) from cause
+            check_file(self._path)
+        except sqlite3.Error as cause:
+            if is_damage(cause):
+                self._damage = cause
+                self._inbox.put(None)
 
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
-    try:
-        _prepare(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-        raise sqlite3.DatabaseError("the integrity check found damage")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > _FORMAT:
-        raise StorageError(
-            f"outbox {path}: written by a newer edgeflow (format {version}, this one knows {_FORMAT}); "
-            "update edgeflow, or move the file away"
+    def _begin_anew(self, cause: sqlite3.Error) -> None:
+        last_id = self._store.last_known_id
+        known = self._store.count
+        saved = salvage(self._store.reader)
+        self._store.close()
+        kept = set_aside(self._path, cause)
+        self._store = Store(self._path)
+        self._store.go_on_after(last_id)
+        self._damage = None
+        with self._counting:
+            self._unstored += len(saved)
+        self._backlog.entries[:0] = saved
+        text = (
+            f"outbox {self._path}: was damaged ({cause}); {len(saved)} of {known} results saved into a "
+            f"new one, the old one is {kept.name}"
         )
-    connection.executescript(_SCHEMA)
-    with connection:
-        connection.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (str(uuid.uuid4()),))
-        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+        logger.error("%s", text)
+        if self._alarms:  # stands until somebody has seen it
+            self._alarms.raise_("outbox", "error", text, subject="damaged")
+
+    def _report(self, trouble: str) -> None:
+        """Log trouble once, and again when it changes."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            logger.error("%s", trouble)
+            if self._alarms:
+                self._alarms.raise_("outbox", "error", trouble)
+
+    def _alarm_drops(self) -> None:
+        if self._alarms:
+            text = f"results were given up before they were delivered; see 'dropped' and outbox {self._path}"
+            self._alarms.raise_("results_dropped", "error", text)
 
 
-def _set_aside(path: Path, cause: sqlite3.DatabaseError) -> None:
-    stamp = utc_text().replace(":", "").replace("-", "")
-    kept = path.with_name(f"{path.name}.damaged-{stamp}")
-    logger.warning(
-        "outbox %s is damaged (%s): kept as %s, a new one is begun; results in it were not delivered",
-        path,
-        cause,
-        kept.name,
-    )
-    path.rename(kept)
-    for suffix in ("-wal", "-shm"):
-        companion = path.with_name(path.name + suffix)
-        if companion.exists():
-            companion.rename(kept.with_name(kept.name + suffix))
+def open_outbox(config: OutboxConfig, alarms: Alarms | None = None) -> Outbox:
+    """The outbox that a box file describes.
+
+    Raises:
+        StorageError: see :class:`Outbox`.
+    """
+    limits = Limits(rows=config.max_rows, bytes=int(config.max_mb * 1e6), age_s=config.max_age_h * 3600)
+    return Outbox(config.path, limits, alarms)
+
+
+def _open(path: Path) -> Store:
+    try:
+        return Store(path)
+    except sqlite3.Error as cause:
+        if not is_damage(cause):
+            raise
+        set_aside(path, cause)
+        return Store(path)
+
+
+def _claim(path: Path) -> int:
+    """A lock that goes with the process: two boxes on one outbox would deliver everything twice."""
+    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as cause:
+        os.close(lock)
+        raise StorageError(
+            f"outbox {path}: another process uses it; end that one, or give this box its own outbox.path"
+        ) from cause
+    return lock

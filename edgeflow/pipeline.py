@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from edgeflow.contracts.messages import Decision, Result, VerdictName
-from edgeflow.decision import decide
+from edgeflow.decision import Policy, decide, no_time_left
 from edgeflow.errors import EdgeflowError
+from edgeflow.lateness import LateWatch
 from edgeflow.loaded_bundle import BundleSlot
 from edgeflow.result import Timing
 from edgeflow.scorer import Scorer, Scores
+from edgeflow.scoring_time import ScoringTime
 from edgeflow.synchronizer import ViewSet
 
 __all__ = ["Gate", "Line", "ResultSink"]
@@ -41,6 +43,7 @@ class Line:
     Attributes:
         keep: evidence and outbox, in this order.
         show: called with every finished result.
+        pace: how long scoring takes, for parts that have no time left.
     """
 
     bundles: BundleSlot
@@ -48,6 +51,8 @@ class Line:
     keep: ResultSink
     show: Callable[[Result], None]
     clock: Callable[[], int]
+    lateness: LateWatch = field(default_factory=LateWatch)
+    pace: ScoringTime = field(default_factory=ScoringTime)
 
     def run(self, view_sets: Iterable[ViewSet]) -> Counter[VerdictName]:
         """Inspect view sets one after the other; returns how many got which verdict."""
@@ -55,16 +60,25 @@ class Line:
         for view_set in view_sets:
             taken_ns = self.clock()
             loaded = self.bundles.take()
-            scores, failure = _score(loaded.scorer, view_set)
+            given_up = no_time_left(view_set, loaded.policy, self.pace.p99_ns(), taken_ns)
+            scores, failure = (None, "") if given_up else _score(loaded.scorer, view_set)
             scored_ns = self.clock()
-            verdict = decide(view_set, scores, failure, loaded.policy, self.clock())
+            verdict = decide(view_set, scores, failure, loaded.policy, scored_ns, given_up=given_up)
             decision = loaded.make.decision(view_set, verdict)
             self.gate.publish_decision(decision)  # the gate comes first, always
-            timing = Timing(taken_ns=taken_ns, scored_ns=scored_ns)
+            timing = Timing(taken_ns=taken_ns, scored_ns=scored_ns, published_ns=self.clock())
+            self._learn(timing, loaded.policy, scored=scores is not None, late=verdict.late or bool(given_up))
             result = loaded.make.result(decision, view_set, scores, verdict, timing)
             self.show(self.keep(result, view_set, scores))
             counts[verdict.verdict] += 1
         return counts
+
+    def _learn(self, timing: Timing, policy: Policy, *, scored: bool, late: bool) -> None:
+        if scored:
+            self.pace.add(timing.scored_ns - timing.taken_ns)
+        elif late:
+            self.pace.given_up()
+        self.lateness.note(late=late, deadline_ms=policy.decision.deadline_ms)
 
 
 def _score(scorer: Scorer, view_set: ViewSet) -> tuple[Scores | None, str]:

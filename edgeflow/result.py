@@ -23,6 +23,7 @@ class Timing:
 
     taken_ns: int
     scored_ns: int
+    published_ns: int
 
 
 def bundle_info(bundle: Bundle, graph: Graph) -> BundleInfo:
@@ -99,6 +100,8 @@ class ResultMaker:
                 "acquire": _ms(acquired_ns - view_set.triggered_ns),
                 "wait": _ms(timing.taken_ns - acquired_ns),
                 "score": _ms(timing.scored_ns - timing.taken_ns),
+                "decide": _ms(verdict.decided_ns - timing.scored_ns),
+                "publish": _ms(timing.published_ns - verdict.decided_ns),
                 "total": decided_after_ms,
             },
             deadline=Deadline(

@@ -28,10 +28,11 @@ from edgeflow.evidence import Evidence
 from edgeflow.graph_runner import Placement
 from edgeflow.health import HealthReporter
 from edgeflow.keeper import Keeper
+from edgeflow.lateness import LateWatch
 from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
 from edgeflow.mqtt import MqttLink
 from edgeflow.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
-from edgeflow.outbox import Outbox
+from edgeflow.outbox import open_outbox
 from edgeflow.pipeline import Line
 from edgeflow.result import bundle_info
 from edgeflow.run_view import RunView
@@ -59,12 +60,12 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         bundle, graph = open_for_box(config, config.bundle)
         stack.callback(bundle.close)
         info = bundle_info(bundle, graph)
-        outbox = Outbox(config.outbox.path, config.outbox.max_rows)
-        stack.callback(outbox.close)
         link = MqttLink(config, session)
         alarms = Alarms(session, link)
         triggers = _line_triggers(config, link, alarms)
-        delivery = Delivery(outbox, link, config.outbox.confirm)
+        outbox = open_outbox(config.outbox, alarms)
+        stack.callback(outbox.close)
+        delivery = Delivery(outbox, link, config.outbox.confirm, alarms)
         evidence = Evidence(config.evidence, alarms) if config.evidence else None
         if evidence:
             evidence.start()
@@ -85,13 +86,14 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         view.ready(_summary(config, graph, info, loaded.scorer.placement))
         _wait_for_broker(link)
         say("ContinuousExecution", "running")
-        keep = Keeper(outbox=outbox, delivery=delivery, evidence=evidence, bundles=bundles)
+        keep = Keeper(outbox=outbox, evidence=evidence, bundles=bundles)
         line = Line(
             bundles=bundles,
             gate=link,
             keep=keep,
             show=view.show,
             clock=monotonic_ns,
+            lateness=LateWatch(alarms),
         )
         counts = line.run(itertools.islice(capture.view_sets(), 1 if once else None))
         delivery.close(DRAIN_S)

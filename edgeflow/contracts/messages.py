@@ -23,6 +23,7 @@ __all__ = [
     "CameraStatus",
     "Deadline",
     "Decision",
+    "Dropped",
     "Region",
     "Result",
     "Severity",
@@ -170,6 +171,21 @@ class Result(Message):
     attempt: int = Field(default=1, ge=1)
 
 
+class Dropped(Message):
+    """Results that the box gave up before they were delivered; acknowledged like a result."""
+
+    schema_: Literal["edgeflow/dropped/1"] = Field(default="edgeflow/dropped/1", alias="schema")
+    record_id: str = Field(description="what the consumer acknowledges")
+    first: str = Field(alias="from", description="result id")
+    last: str = Field(alias="to", description="result id")
+    count: int = Field(ge=1)
+    why: str
+    result_ids: tuple[str, ...] = Field(default=(), description="every one; empty where they are too many")
+    at: Timestamp
+    replayed: bool = False
+    attempt: int = Field(default=1, ge=1)
+
+
 class Ack(Message):
     """A consumer's receipt: these results are safe with it."""
 
@@ -258,6 +274,7 @@ class Alarm(Message):
 MESSAGES: dict[str, type[Message]] = {
     "decision": Decision,
     "result": Result,
+    "dropped": Dropped,
     "ack": Ack,
     "trigger": TriggerMessage,
     "birth": Birth,

@@ -38,6 +38,10 @@ class Topics:
         return f"{self.root}/result/ack"
 
     @property
+    def dropped(self) -> str:
+        return f"{self.root}/dropped"
+
+    @property
     def trigger(self) -> str:
         return f"{self.root}/trigger"
 

@@ -73,8 +73,10 @@ class OutboxConfig(Document):
         default="consumer", description="who lets a result go: the consumer's ack, or the broker's"
     )
     max_rows: int = Field(
-        default=1_000_000, gt=0, description="beyond it, the oldest OK results are dropped first"
+        default=1_000_000, gt=0, description="beyond it, the oldest OK results are dropped first, NG last"
     )
+    max_mb: float = Field(default=256, ge=1, description="the same, by size")
+    max_age_h: float = Field(default=72, gt=0, description="older results are dropped")
 
 
 class EvidenceConfig(Document):

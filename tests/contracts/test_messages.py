@@ -22,6 +22,7 @@ from edgeflow.contracts.messages import (
     CameraInfo,
     CameraStatus,
     Decision,
+    Dropped,
     Message,
     Result,
     State,
@@ -59,6 +60,9 @@ EXAMPLES: dict[str, tuple[Message, ...]] = {
         ),
     ),
     "result": (RESULT, UNSCORED, RESULT.model_copy(update={"replayed": True, "attempt": 3})),
+    "dropped": (
+        Dropped(record_id="d1", first="r1", last="r3", count=2, why="full", result_ids=("r1", "r3"), at=AT),
+    ),
     "ack": (Ack(result_ids=("r1", "r2")),),
     "trigger": (
         TriggerMessage(trigger_id="t1"),

@@ -11,7 +11,7 @@ import pytest
 
 from edgeflow.cameras.base import Frame
 from edgeflow.contracts.manifest import Scale, Thresholds
-from edgeflow.decision import Policy, Verdict, decide, judge_scores
+from edgeflow.decision import Policy, Verdict, decide, judge_scores, no_time_left
 from edgeflow.scorer import Scores
 from edgeflow.settings.capture import SyncConfig
 from edgeflow.settings.scoring import DecisionConfig
@@ -136,6 +136,18 @@ def test_a_late_part_maps_to_what_the_policy_says() -> None:
 def test_one_nanosecond_after_the_deadline_is_late() -> None:
     assert not decide(view_set(), GOOD, "", policy(), IN_TIME_NS).late
     assert decide(view_set(), GOOD, "", policy(), IN_TIME_NS + 1).verdict == "UNDECIDED"
+
+
+def test_a_part_with_less_time_than_scoring_takes_is_given_up_at_once() -> None:
+    ms = 1_000_000
+    at_ns = TRIGGERED_NS + 80 * ms
+    assert no_time_left(view_set(), policy(), 20 * ms, at_ns) == ""
+    assert no_time_left(view_set(), policy(), None, LATE_NS) == ""
+    why = no_time_left(view_set(), policy(), 20 * ms + 1, at_ns)
+    assert why == "late: 20.0 of 100 ms were left, scoring may take 20.0 ms; not scored"
+    verdict = decide(view_set(), None, "", policy(), at_ns, given_up=why)
+    assert (verdict.verdict, verdict.reason, verdict.late) == ("UNDECIDED", why, False)
+    assert decide(view_set(), None, "", policy(on_late="ng"), at_ns, given_up=why).verdict == "NG"
 
 
 def test_a_late_ng_stays_ng_with_its_own_reason() -> None:

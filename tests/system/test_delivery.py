@@ -13,10 +13,10 @@ import paho.mqtt.client as paho
 import pytest
 
 from edgeflow.config import BoxConfig
-from edgeflow.contracts.messages import Ack, Result, from_json, to_json
+from edgeflow.contracts.messages import Ack, Dropped, Result, from_json, to_json
 from edgeflow.delivery import Delivery
 from edgeflow.mqtt import MqttLink
-from edgeflow.outbox import Outbox
+from edgeflow.outbox import open_outbox
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker, Client
@@ -31,7 +31,7 @@ class Box:
     """Outbox, link and delivery, as the line starts them."""
 
     def __init__(self, config: BoxConfig, confirm: Literal["consumer", "broker"]) -> None:
-        self.outbox = Outbox(config.outbox.path, config.outbox.max_rows)
+        self.outbox = open_outbox(config.outbox)
         self.link = MqttLink(config, "session-a")
         self.delivery = Delivery(self.outbox, self.link, confirm)
         self._ended = False
@@ -40,7 +40,6 @@ class Box:
 
     def put(self, result: Result) -> None:
         self.outbox.put(result)
-        self.delivery.wake()
 
     def end(self, drain_s: float = 0.0) -> int:
         """Shut down as the line does; safe to call twice. Returns how many results still wait."""
@@ -207,6 +206,26 @@ def test_with_broker_confirmation_a_result_waits_for_a_first_subscriber(
     until(lambda: box.outbox.count() == 0)
     assert ids(consumer) == {f"r-{number}" for number in range(30)}
     assert caplog.text.count("nobody subscribes") == 1
+
+
+def test_what_was_given_up_is_told_and_told_again_until_it_is_acknowledged(
+    box_config: Callable[..., BoxConfig], client: Clients, make_result: Results, until: Until
+) -> None:
+    config = box_config()
+    limited = config.outbox.model_copy(update={"max_rows": 5})
+    box = Box(config.model_copy(update={"outbox": limited}), "consumer")
+    for number in range(20):
+        box.put(make_result(number))
+    assert box.outbox.flush()
+    consumer = client(f"{ROOT}/#")
+    consumer.wait(lambda: len(consumer.payloads("/dropped")) >= 2)
+    first, again = (from_json(Dropped, p.encode()) for p in consumer.payloads("/dropped")[:2])
+    assert first.result_ids == tuple(f"r-{number}" for number in range(15))
+    assert (again.record_id, again.attempt, again.replayed) == (first.record_id, 2, True)
+    for name in (first.record_id, *(f"r-{number}" for number in range(15, 20))):
+        consumer.publish(f"{ROOT}/result/ack", to_json(Ack(result_ids=(name,))))
+    until(lambda: box.outbox.count() == 0)
+    box.end()
 
 
 def test_what_one_run_leaves_the_next_delivers(

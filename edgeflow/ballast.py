@@ -1,0 +1,48 @@
+"""Ballast: a file that holds room on the disk, given back when the disk is full."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+__all__ = ["BALLAST_BYTES", "Ballast"]
+
+logger = logging.getLogger(__name__)
+
+BALLAST_BYTES = 8_000_000  # the log of the database, a few times over
+
+
+class Ballast:
+    """``<path>.ballast``: without it a full disk could not even delete, which needs a log."""
+
+    def __init__(self, path: Path, size: int = BALLAST_BYTES) -> None:
+        self._path = path.with_name(f"{path.name}.ballast")
+        self._size = size
+
+    def take(self) -> bool:
+        """Occupy the room, where a good deal more than that is free; whether it is occupied now."""
+        try:
+            if self._path.exists() and self._path.stat().st_size >= self._size:
+                return True
+            if not self.room():
+                return False
+            with self._path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, self._size)
+        except OSError as cause:
+            logger.debug("no ballast: %s", cause)
+            self.drop()
+            return False
+        return True
+
+    def drop(self) -> None:
+        """Give the room back."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as cause:
+            logger.debug("the ballast stays: %s", cause)
+
+    def room(self) -> bool:
+        """Whether the disk has room for the ballast, and as much again."""
+        return shutil.disk_usage(self._path.parent).free > 2 * self._size
