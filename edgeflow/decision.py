@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeflow.contracts.manifest import Thresholds
+from edgeflow.contracts.manifest import Scale, Thresholds
 from edgeflow.contracts.messages import VerdictName
-from edgeflow.contracts.scoring import scaled
+from edgeflow.contracts.scoring import scaled, subset_scale
+from edgeflow.errors import ConfigError
 from edgeflow.scorer import Scores
 from edgeflow.settings.capture import SyncConfig
 from edgeflow.settings.scoring import DecisionConfig
 from edgeflow.synchronizer import ViewSet
 
-__all__ = ["Policy", "Verdict", "decide", "judge_scores", "no_time_left"]
+__all__ = ["Policy", "Verdict", "check_degraded", "decide", "judge_scores", "no_time_left"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,19 @@ class Policy:
     thresholds: Thresholds
     sync: SyncConfig
     decision: DecisionConfig
+
+    def scale(self, view_set: ViewSet) -> Scale | None:
+        """The scale by which a set is judged; None where it must not be scored.
+
+        A set with missing views has one where the box allows ``degraded`` with as many views as are left,
+        and the bundle was calibrated for just these.
+        """
+        if view_set.fault:
+            return None
+        least = self.sync.min_views if self.sync.on_missing == "degraded" else None
+        if view_set.missing and (least is None or len(view_set.frames) < least):
+            return None
+        return subset_scale(self.thresholds, view_set.frames)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +55,23 @@ class Verdict:
     views: Mapping[str, float]
     decided_ns: int
     late: bool
+
+
+def check_degraded(sync: SyncConfig, thresholds: Thresholds) -> None:
+    """A box that is to decide with missing views needs a bundle that was calibrated for some.
+
+    Raises:
+        ConfigError: says how to get one.
+    """
+    if sync.min_views is None:
+        return
+    fewest = min((len(key.split(",")) for key in thresholds.subsets), default=len(thresholds.views))
+    if sync.min_views < fewest:
+        raise ConfigError(
+            f"sync.min_views {sync.min_views}: the bundle has thresholds for at least {fewest} of its "
+            f"{len(thresholds.views)} views; raise it, set on_missing: undecided, or export with "
+            f"thresholds.missing_views: {len(thresholds.views) - sync.min_views}"
+        )
 
 
 def no_time_left(view_set: ViewSet, policy: Policy, scoring_ns: int | None, now_ns: int) -> str:
@@ -83,12 +114,12 @@ def decide(
         verdict = _mapped(policy.decision.on_late)
         late = f"late: decided {late_ms:.1f} ms after the deadline of {policy.decision.deadline_ms:g} ms"
         reason = f"{reason}; {late}" if reason else late
-    thresholds = policy.thresholds
+    thresholds, scale = policy.thresholds, policy.scale(view_set)
     finite = scores if scores is not None and _all_finite(scores) else None
     return Verdict(
         verdict=verdict,
         reason=reason,
-        score=scaled(finite.part, thresholds.part) if finite else None,
+        score=scaled(finite.part, scale) if finite and scale else None,
         views={v: scaled(s, thresholds.views[v]) for v, s in finite.views.items()} if finite else {},
         decided_ns=now_ns,
         late=late_ms > 0,
@@ -96,27 +127,40 @@ def decide(
 
 
 def _judge(view_set: ViewSet, scores: Scores | None, failure: str, policy: Policy) -> tuple[VerdictName, str]:
-    if view_set.missing:
-        return _mapped(policy.sync.on_missing), f"missing views: {', '.join(view_set.missing)}"
+    missing = f"missing views: {', '.join(view_set.missing)}" if view_set.missing else ""
+    scale = policy.scale(view_set)
+    if missing and scale is None:
+        return _mapped(policy.sync.on_missing), "; ".join(filter(None, [missing, view_set.fault]))
     if view_set.fault:
         return "UNDECIDED", view_set.fault
     if failure or scores is None:
         return "UNDECIDED", failure or "not scored"
-    return judge_scores(scores, policy.thresholds)
+    verdict, reason = judge_scores(scores, policy.thresholds)
+    if missing:
+        reason = "; ".join(filter(None, [reason, f"degraded, {missing}"]))
+    return verdict, reason
 
 
 def judge_scores(scores: Scores, thresholds: Thresholds) -> tuple[VerdictName, str]:
-    """Verdict and reason from scores alone; a score that is not finite is never OK."""
+    """Verdict and reason from scores alone; a score that is not finite is never OK.
+
+    Scores of some views alone are judged by the threshold that was calibrated for these.
+    """
     if not _all_finite(scores):
         finite = [bool(np.isfinite(heat).all()) for heat in scores.raw_maps]
+        if len(finite) != len(scores.views):  # of some views alone: which map is whose is not known here
+            finite = [True] * len(scores.views)
         bad = [
             view
             for (view, score), good in zip(scores.views.items(), finite, strict=True)
             if not (good and math.isfinite(score))
         ]
         return "UNDECIDED", f"score is not finite in: {', '.join(bad) or 'the part score'}"
-    score = scaled(scores.part, thresholds.part)
-    if score <= 1.0 and scaled(scores.highest, thresholds.part) <= 1.0:
+    scale = subset_scale(thresholds, scores.views)
+    if scale is None:
+        return "UNDECIDED", f"no threshold was calibrated for {', '.join(scores.views)} alone"
+    score = scaled(scores.part, scale)
+    if score <= 1.0 and scaled(scores.highest, scale) <= 1.0:
         return "OK", ""
     if score <= 1.0:
         # Masking all of a view away would let any defect in it pass.

@@ -41,9 +41,10 @@ class Keeper:
         if scores is None:
             images = {view: frame.image for view, frame in view_set.frames.items()}
             return EvidenceJob(result=result, images=images, maps={}, scales={})
+        seen = scores.views
         return EvidenceJob(
             result=result,
-            images=dict(zip(ids, scores.inputs, strict=True)),
-            maps=dict(zip(ids, scores.maps, strict=True)),
+            images={view: image for view, image in zip(ids, scores.inputs, strict=True) if view in seen},
+            maps={view: heat for view, heat in zip(ids, scores.maps, strict=True) if view in seen},
             scales=manifest.thresholds.views,
         )

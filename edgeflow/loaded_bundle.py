@@ -13,7 +13,7 @@ from edgeflow.capture import check_views
 from edgeflow.clock import utc_now
 from edgeflow.config import BoxConfig
 from edgeflow.contracts.manifest import Graph, Manifest
-from edgeflow.decision import Policy
+from edgeflow.decision import Policy, check_degraded
 from edgeflow.model_cache import trim_cache, usable_cache
 from edgeflow.proving import prove_apart
 from edgeflow.result import ResultMaker
@@ -54,6 +54,7 @@ def open_for_box(config: BoxConfig, path: Path) -> tuple[Bundle, Graph]:
     bundle = open_admitted(path, config.trust, utc_now())
     try:
         check_views(config, bundle.manifest.view_ids)
+        check_degraded(config.sync, bundle.manifest.thresholds)
         runtime = config.runtime
         return bundle, choose_graph(bundle, backend=runtime.backend, precision=runtime.precision)
     except BaseException:

@@ -12,9 +12,9 @@ from edgeflow.contracts.messages import Decision, Result, VerdictName
 from edgeflow.decision import Policy, decide, no_time_left
 from edgeflow.errors import EdgeflowError
 from edgeflow.lateness import LateWatch
-from edgeflow.loaded_bundle import BundleSlot
+from edgeflow.loaded_bundle import BundleSlot, LoadedBundle
 from edgeflow.result import Timing
-from edgeflow.scorer import Scorer, Scores
+from edgeflow.scorer import Scores
 from edgeflow.scoring_time import ScoringTime
 from edgeflow.synchronizer import ViewSet
 
@@ -61,7 +61,7 @@ class Line:
             taken_ns = self.clock()
             loaded = self.bundles.take()
             given_up = no_time_left(view_set, loaded.policy, self.pace.p99_ns(), taken_ns)
-            scores, failure = (None, "") if given_up else _score(loaded.scorer, view_set)
+            scores, failure = (None, "") if given_up else _score(loaded, view_set)
             scored_ns = self.clock()
             verdict = decide(view_set, scores, failure, loaded.policy, scored_ns, given_up=given_up)
             decision = loaded.make.decision(view_set, verdict)
@@ -81,12 +81,12 @@ class Line:
         self.lateness.note(late=late, deadline_ms=policy.decision.deadline_ms)
 
 
-def _score(scorer: Scorer, view_set: ViewSet) -> tuple[Scores | None, str]:
+def _score(loaded: LoadedBundle, view_set: ViewSet) -> tuple[Scores | None, str]:
     """Scores, or why there are none; a part that cannot be scored must not stop the line."""
-    if view_set.missing or view_set.fault:
+    if loaded.policy.scale(view_set) is None:
         return None, ""
     try:
-        return scorer.score({view: frame.image for view, frame in view_set.frames.items()}), ""
+        return loaded.scorer.score({view: frame.image for view, frame in view_set.frames.items()}), ""
     except EdgeflowError as error:
         logger.error("part %s was not scored: %s", view_set.part_id, error)
         return None, f"scoring failed: {error.message}"

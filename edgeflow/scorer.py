@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.contracts.images import RgbImage
-from edgeflow.contracts.manifest import Manifest
-from edgeflow.contracts.preprocess import prepare
-from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics, scaled, standardise
+from edgeflow.contracts.manifest import Manifest, Scale, ViewSpec
+from edgeflow.contracts.preprocess import blank_image, prepare
+from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics, scaled, standardise, subset_scale
 from edgeflow.foreground_source import ForegroundSource
 from edgeflow.graph_runner import GraphRunner, Placement
 from edgeflow.settling import Settled, settle
@@ -51,11 +51,11 @@ class Scores:
     Attributes:
         inputs: the model images, uint8 (V, H, W, 3).
         maps: anomaly maps, float32 (V, h, w), standardised where the bundle says so, background 0 in the
-            ``masked`` views.
+            ``masked`` views; of an absent view it means nothing.
         raw_maps: as the graph gives them.
         masks: masks of the ``masked`` views, 1 everywhere in the others; None without a foreground.
-        views: view → raw score; of a view that is not masked though the bundle has a foreground, the
-            highest that its mask could give.
+        views: view → raw score, without absent views; of a view that is not masked though the bundle has a
+            foreground, the highest that its mask could give.
         part: raw score.
         masked: views whose foreground mask was asked for.
         empty: those of them in which no foreground was found.
@@ -102,7 +102,8 @@ class Scorer:
         """Score one part.
 
         Args:
-            images: one uint8 (H, W, 3) image per view of the bundle.
+            images: one uint8 (H, W, 3) image per view of the bundle. For a view that is absent the graph
+                sees a blank image, and the part score comes from the others alone, as at calibration.
             ask: which foreground masks to ask for where they are costly: all; those that can change the
                 part's verdict, which is the same either way; or these and at least one.
 
@@ -112,17 +113,21 @@ class Scorer:
         """
         manifest = self._manifest
         begun_ns = self._clock()
-        inputs = np.stack([prepare(images[v.id], v, manifest.preprocessing) for v in manifest.views])
+        inputs = np.stack([self._input(view, images) for view in manifest.views])
         prepared_ns = self._clock()
         raw_maps, *logits = self._runner.run(inputs)
         mapped_ns = self._clock()
         masks = np.ones(raw_maps.shape, np.uint8)
-        settled, masks_ns = self._settled(raw_maps, logits, images, masks, ask)
+        kept = [index for index, view in enumerate(manifest.view_ids) if view in images]
+        maps = standardise(raw_maps, self._statistics)
+        settled, masks_ns = self._settled(maps, logits, images, masks, ask, kept)
         has_foreground = manifest.foreground is not None
-        ids = manifest.view_ids
+        ids = [manifest.view_ids[index] for index in kept]
+        maps = maps.copy()
+        maps[kept] = settled.maps
         return Scores(
             inputs=inputs,
-            maps=settled.maps,
+            maps=maps,
             raw_maps=raw_maps,
             masks=masks if has_foreground else None,
             views={view: float(score) for view, score in zip(ids, settled.views, strict=True)},
@@ -140,23 +145,29 @@ class Scorer:
 
     def _settled(
         self,
-        raw_maps: FloatArray,
+        maps: FloatArray,
         logits: Sequence[FloatArray],
         images: Mapping[str, RgbImage],
         masks: Masks,
         ask: Ask,
+        kept: Sequence[int],
     ) -> tuple[Settled, int]:
         """Scores with the masks that were asked for, and the nanoseconds that these took.
 
         Args:
+            maps: (V, h, w), standardised.
             masks: (V, h, w); the masks are written into it.
+            kept: indices of the views that are there; the result knows these alone.
         """
         manifest = self._manifest
         asked = masks_ns = 0
 
-        def mask_of(view: int) -> Masks:
+        scale = self._scale([manifest.view_ids[index] for index in kept])
+
+        def mask_of(place: int) -> Masks:
             nonlocal asked, masks_ns
             asked += 1
+            view = kept[place]
             begun_ns = self._clock()
             if logits:
                 masks[view] = logits[0][view] > 0
@@ -170,16 +181,21 @@ class Scorer:
         costly = self._foreground is not None and self._foreground.costly
         enough = {"all": len(manifest.views), "some": 1, "needed": 0}[ask if costly else "all"]
         settled = settle(
-            standardise(raw_maps, self._statistics),
+            maps[list(kept)],
             manifest.scoring,
             mask_of if manifest.foreground is not None else None,
-            lambda lowest, highest: asked >= enough and self._is_settled(lowest, highest),
+            lambda lowest, highest: asked >= enough and _is_settled(lowest, highest, scale),
         )
         return settled, masks_ns
 
-    def _is_settled(self, lowest: float, highest: float) -> bool:
-        scale = self._manifest.thresholds.part
-        return scaled(highest, scale) <= 1.0 or scaled(lowest, scale) > 1.0
+    def _input(self, view: ViewSpec, images: Mapping[str, RgbImage]) -> npt.NDArray[np.uint8]:
+        spec = self._manifest.preprocessing
+        if view.id not in images:
+            return blank_image(spec.height, spec.width)
+        return prepare(images[view.id], view, spec)
+
+    def _scale(self, present: Sequence[str]) -> Scale | None:
+        return subset_scale(self._manifest.thresholds, present)
 
     @property
     def placement(self) -> Placement:
@@ -191,3 +207,7 @@ class Scorer:
         self._runner.close()
         if self._foreground is not None:
             self._foreground.close()
+
+
+def _is_settled(lowest: float, highest: float, scale: Scale | None) -> bool:
+    return scale is not None and (scaled(highest, scale) <= 1.0 or scaled(lowest, scale) > 1.0)

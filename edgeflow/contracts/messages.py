@@ -85,7 +85,7 @@ class Decision(Message):
     trigger_id: str
     part_id: str
     verdict: VerdictName
-    reason: str = Field(description="why, in one sentence; empty for OK")
+    reason: str = Field(description="why, in one sentence; empty for OK with all views")
     seq: int
     session: str
     acquired_at: Timestamp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from edgeflow.cameras.base import Frame
 from edgeflow.contracts.manifest import Scale, Thresholds
-from edgeflow.decision import Policy, Verdict, decide, judge_scores, no_time_left
+from edgeflow.decision import Policy, Verdict, check_degraded, decide, judge_scores, no_time_left
+from edgeflow.errors import ConfigError
 from edgeflow.scorer import Scores
 from edgeflow.settings.capture import SyncConfig
 from edgeflow.settings.scoring import DecisionConfig
@@ -63,6 +65,48 @@ def scores(part: float, top: float = 1.0, left: float = 3.0, highest: float | No
 
 
 GOOD, BAD = scores(2.0), scores(7.0, top=5.0, left=7.0)
+
+
+SUBSET = THRESHOLDS.model_copy(update={"subsets": {"top": Scale(centre=1.0, threshold=2.0)}})
+DEGRADED = Policy(
+    thresholds=SUBSET,
+    sync=SyncConfig(max_skew_ms=5.0, on_missing="degraded", min_views=1),
+    decision=DecisionConfig(deadline_ms=DEADLINE_MS),
+)
+
+
+def top_alone(part: float) -> Scores:
+    return replace(scores(part, highest=part), views={"top": part}, empty=())
+
+
+def test_a_part_with_a_missing_view_is_judged_by_the_threshold_of_the_others() -> None:
+    missing = view_set(missing=("left",))
+    good = decide(missing, top_alone(1.9), "", DEGRADED, IN_TIME_NS)
+    assert (good.verdict, good.reason, good.score) == (
+        "OK", "degraded, missing views: left", pytest.approx(0.9)
+    )  # fmt: skip
+    assert list(good.views) == ["top"]
+    bad = decide(missing, top_alone(2.1), "", DEGRADED, IN_TIME_NS)
+    assert (bad.verdict, bad.score) == ("NG", pytest.approx(1.1))
+    assert bad.reason.endswith("degraded, missing views: left")
+
+
+def test_degraded_is_undecided_for_what_was_not_calibrated_or_is_too_little() -> None:
+    other = view_set(missing=("top",))
+    assert DEGRADED.scale(other) is None
+    assert decide(other, None, "", DEGRADED, IN_TIME_NS).reason == "missing views: top"
+    assert judge_scores(replace(scores(1.0), views={"left": 1.0}), SUBSET)[0] == "UNDECIDED"
+    neither = view_set(missing=VIEWS)
+    assert decide(neither, None, "", DEGRADED, IN_TIME_NS).verdict == "UNDECIDED"
+    assert DEGRADED.scale(view_set(missing=("left",), fault="skew")) is None
+    assert decide(view_set(missing=("left",)), GOOD, "", policy(), IN_TIME_NS).verdict == "UNDECIDED"
+
+
+def test_a_box_that_decides_degraded_needs_a_bundle_calibrated_for_it() -> None:
+    check_degraded(DEGRADED.sync, SUBSET)
+    check_degraded(policy().sync, THRESHOLDS)
+    with pytest.raises(ConfigError, match=r"at least 2 of its 2 views.*thresholds\.missing_views: 1"):
+        check_degraded(DEGRADED.sync, THRESHOLDS)
 
 
 def test_a_whole_part_under_the_threshold_and_in_time_is_ok() -> None:

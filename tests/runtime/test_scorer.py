@@ -11,7 +11,8 @@ from edgeflow.bundle import Bundle
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.manifest import Foreground, ViewSpec
 from edgeflow.contracts.parts import find_parts
-from edgeflow.contracts.scoring import Masks, standardise, view_scores
+from edgeflow.contracts.preprocess import blank_image
+from edgeflow.contracts.scoring import Masks, part_score, standardise, view_scores
 from edgeflow.errors import ConfigError, DataError
 from edgeflow.scorer import Scorer
 from support.tiny import TinyProduct
@@ -43,6 +44,21 @@ def test_views_are_taken_by_name_not_by_order(tiny: TinyProduct) -> None:
         seen = images()
         turned = dict(reversed(list(seen.items())))
         assert scorer.score(seen).views == scorer.score(turned).views
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_part_without_a_view_scores_as_it_did_at_calibration(tiny: TinyProduct, backend: str) -> None:
+    seen = images()
+    with Bundle.open(tiny.bundle) as bundle:
+        scorer = make_scorer(bundle, backend=backend, precision="fp32")
+        blank = scorer.score({**seen, "C2": blank_image(64, 64)})
+        partial = scorer.score({view: seen[view] for view in ("C3", "C1")})
+        scoring = bundle.manifest.scoring
+    assert list(partial.views) == ["C1", "C3"]
+    assert partial.views == {view: blank.views[view] for view in ("C1", "C3")}
+    kept = np.array(list(partial.views.values()), np.float32)
+    assert partial.part == float(part_score(kept, scoring))
+    np.testing.assert_array_equal(partial.inputs, blank.inputs)
 
 
 def test_image_that_is_not_rgb_is_named_by_view(tiny: TinyProduct) -> None:

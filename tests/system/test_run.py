@@ -258,6 +258,33 @@ def test_damaged_image_makes_its_part_undecided_and_the_line_goes_on(
     assert len(lines) == 1 + len(find_parts(parts))
 
 
+def test_a_missing_view_is_decided_by_the_others_where_the_box_allows_it(
+    tiny: TinyProduct, tmp_path: Path, broker: Broker
+) -> None:
+    parts = tmp_path / "parts"
+    shutil.copytree(tiny.parts, parts)
+    for part in find_parts(parts):
+        part.images["C3"].write_bytes(b"no image")
+    cameras = {view: {"kind": "replay", "parts": str(parts)} for view in VIEWS}
+    patient = {"trigger": {"timeout_ms": 5000, "period_ms": 200}}
+    sync = {"max_skew_ms": 5000, "on_missing": "degraded", "min_views": 2}
+    done = run(box(tiny, tmp_path, broker.port, cameras=cameras, sync=sync, **patient), "--json")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
+    decided = [line for line in lines if not line["reason"].startswith("overrun")]
+    assert len(decided) > len(lines) // 2
+    assert all("degraded, missing views: C3" in line["reason"] for line in decided)
+    assert all([view["score"] is None for view in line["views"]] == [False, False, True] for line in decided)
+    for line in decided:
+        assert line["verdict"] == ("NG" if line["score"] > 1 else "OK")
+        assert {path.name for path in Path(line["evidence"] or tmp_path / "evidence").iterdir()} >= (
+            {"C1.png", "C2.png"} if line["evidence"] else set()
+        )
+    assert {line["verdict"] for line in decided if line["part_id"].startswith("spot")} == {"NG"}, (
+        "the defects are in C2, which is there"
+    )
+
+
 def test_deadline_that_cannot_be_kept_is_never_ok(tiny: TinyProduct, tmp_path: Path, broker: Broker) -> None:
     done = run(box(tiny, tmp_path, broker.port, decision={"deadline_ms": 0.001}), "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
