@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from edgeflow import __version__
+from edgeflow.bench_cli import bench
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.keys_cli import keys
 
@@ -79,7 +80,7 @@ def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
     Workstation: train, evaluate, export.  Box: check, run, calibrate.
-    Anywhere: inspect, verify, score, monitor, keys.
+    Anywhere: inspect, verify, bench, score, monitor, keys.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     logging.basicConfig(
@@ -254,6 +255,7 @@ def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:
     _export_line("export_view").export_command(source, json_output=json_output, **options)
 
 
+cli.add_command(bench)
 cli.add_command(keys)
 
 

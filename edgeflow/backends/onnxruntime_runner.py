@@ -14,7 +14,7 @@ from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import DeviceError
 from edgeflow.graph_runner import Placement
 
-__all__ = ["OnnxRuntimeRunner"]
+__all__ = ["OnnxRuntimeRunner", "open_session"]
 
 # Name → provider and the options that keep it from computing in less than the graph says.
 _PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
@@ -46,20 +46,12 @@ class OnnxRuntimeRunner:
         streams: int,
         cache_dir: Path | None,  # noqa: ARG002 - ONNX Runtime has no model cache
     ) -> None:
-        provider, pinned = _provider(device)
         try:
-            self._session = ort.InferenceSession(
-                model, _options(device, threads, streams), providers=[(provider, pinned)]
-            )
+            self._session = open_session(model, device=device, threads=threads, streams=streams)
+        except DeviceError:
+            raise
         except Exception as cause:  # ONNX Runtime has no common base class for its errors
             raise DeviceError(f"ONNX Runtime cannot load {graph.id} on {device}: {cause}") from cause
-        # A provider whose libraries are missing is passed over with a line in the log.
-        if self._session.get_providers()[0] != provider:
-            taken = _name(self._session.get_providers()[0])
-            raise DeviceError(
-                f"ONNX Runtime device '{device}' did not load, {taken} would run instead; check its driver "
-                f"and libraries, or ask for {taken}"
-            )
         self._graph = graph
         self._device = device
         self._threads = (threads or len(os.sched_getaffinity(0))) if device == "CPU" else 0
@@ -81,6 +73,26 @@ class OnnxRuntimeRunner:
 
     def close(self) -> None:
         """Nothing to release: the session ends with its last reference."""
+
+
+def open_session(model: bytes, *, device: str, threads: int, streams: int) -> ort.InferenceSession:
+    """A session on one execution provider.
+
+    Raises:
+        DeviceError: the device is not there.
+        Exception: ONNX Runtime cannot load the model there.
+    """
+    provider, pinned = _provider(device)
+    options = _options(device, threads, streams)
+    session = ort.InferenceSession(model, options, providers=[(provider, pinned)])
+    # A provider whose libraries are missing is passed over with a line in the log.
+    if session.get_providers()[0] != provider:
+        taken = _name(session.get_providers()[0])
+        raise DeviceError(
+            f"ONNX Runtime device '{device}' did not load, {taken} would run instead; check its driver "
+            f"and libraries, or ask for {taken}"
+        )
+    return session
 
 
 def _provider(device: str) -> tuple[str, dict[str, str]]:
