@@ -176,10 +176,24 @@ def _print(name: str, found: Sequence[Cost], base: str) -> None:
             f"{cost.ratio:.2f}",
         )
     out.print(table)
+    if any("flow" in cost.p50_ms for cost in found):
+        out.print(_halves_table(found, base))
     out.print(f"{name}: stages are medians; ratios are to {base}", markup=False)
     for cost in found:
         if cost.work is not None and cost.placement is not None:
             out.print(_described(cost, cost.work, cost.placement), markup=False)
+
+
+def _halves_table(found: Sequence[Cost], base: str) -> Table:
+    """Extractor and flow apart, of those that were run in two."""
+    halves = {cost.name: cost.p50_ms for cost in found if "flow" in cost.p50_ms}
+    table = Table("ms per part", "features", "ratio", "flow", "ratio", "both", "ratio")
+    for name, ms in halves.items():
+        row = []
+        for stage in ("features", "flow", "graph"):
+            row += [_figure(ms[stage]), f"{ms[stage] / halves[base][stage]:.2f}"]
+        table.add_row(name, *row)
+    return table
 
 
 def _described(cost: Cost, work: Work, place: Placement) -> str:

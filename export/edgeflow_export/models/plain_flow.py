@@ -1,4 +1,4 @@
-"""Multi-Flow written down view by view and edge by edge: what the training benchmark compares with."""
+"""Multi-Flow written down view by view and edge by edge, as published: what benchmarks compare with."""
 
 from __future__ import annotations
 
@@ -34,15 +34,18 @@ class PlainFlow(nn.Module):
 
     def forward(self, features: list[Tensor], noise: Tensor | None) -> Tensor:
         """Features of each view (B, C, H, W) and the condition (B, 1, H, W) to the mean loss."""
+        return torch.stack(self.nll_maps(features, noise)).mean()
+
+    def nll_maps(self, features: list[Tensor], noise: Tensor | None) -> list[Tensor]:
+        """As :meth:`forward`, to the negative log-likelihood per pixel and channel of each view (B, H, W)."""
         log_dets = [torch.zeros(()) for _ in features]
         for block in self.blocks:
             features, contributions = block(features, noise)
             log_dets = [total + part for total, part in zip(log_dets, contributions, strict=True)]
-        losses = [
+        return [
             (0.5 * (z**2).sum(dim=1) - log_det) / z.shape[1]
             for z, log_det in zip(features, log_dets, strict=True)
         ]
-        return torch.stack(losses).mean()
 
     def gradients(self) -> dict[str, Tensor]:
         """Gradients under the names and in the shapes of the flow that this one is like."""
