@@ -16,6 +16,7 @@ from edgeflow import __version__
 from edgeflow.bench_cli import bench
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.keys_cli import keys
+from edgeflow.outbox_cli import outbox
 
 __all__ = ["cli", "main"]
 
@@ -79,7 +80,7 @@ def model_source(command: F) -> F:
 def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
-    Workstation: train, evaluate, export.  Box: check, run, calibrate.
+    Workstation: train, evaluate, export.  Box: check, run, calibrate, outbox.
     Anywhere: inspect, verify, bench, score, monitor, keys.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
@@ -257,6 +258,7 @@ def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:
 
 cli.add_command(bench)
 cli.add_command(keys)
+cli.add_command(outbox)
 
 
 def _export_line(module: str) -> Any:

@@ -1,0 +1,54 @@
+"""The ``edgeflow outbox`` commands: each parses and calls one function."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["outbox"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
+
+
+def _as_json(command: F) -> F:
+    return click.option("--json", "json_output", is_flag=True, help="Machine-readable output.")(command)
+
+
+def _view() -> Any:
+    return importlib.import_module("edgeflow.outbox_view")
+
+
+@click.group()
+def outbox() -> None:
+    """Look at the results that wait in a box's outbox, and get them out; also while the box runs."""
+
+
+@outbox.command()
+@click.argument("box", type=FILE)
+@_as_json
+def status(box: Path, json_output: bool) -> None:
+    """Say how many results wait in BOX's outbox, since when, and what was given up."""
+    _view().status(box, json_output=json_output)
+
+
+@outbox.command()
+@click.argument("box", type=FILE)
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), default=30.0, show_default=True)
+@_as_json
+def flush(box: Path, timeout_s: float, json_output: bool) -> None:
+    """Deliver what waits now: by the box where it runs, else by this command."""
+    _view().flush(box, timeout_s=timeout_s, json_output=json_output)
+
+
+@outbox.command()
+@click.argument("box", type=FILE)
+@click.option("-o", "--output", type=FILE, help="Write here; default: standard output.")
+@_as_json
+def export(box: Path, output: Path | None, json_output: bool) -> None:
+    """Write the waiting results as JSON lines; they stay in the outbox."""
+    _view().export(box, output=output, json_output=json_output)

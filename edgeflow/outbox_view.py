@@ -1,0 +1,146 @@
+"""What ``edgeflow outbox`` does: a look at the file beside its writer, and delivery by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from edgeflow.config import BoxConfig, load_config
+from edgeflow.delivery import Delivery
+from edgeflow.errors import HardwareError, StorageError
+from edgeflow.mqtt import MqttLink
+from edgeflow.outbox import open_outbox
+from edgeflow.outbox_file import mapped, read_only
+from edgeflow.outbox_rows import DROPPED
+from edgeflow.output import print_json
+
+__all__ = ["export", "flush", "status"]
+
+_LOOK_S = 0.2
+
+
+def status(box: Path, *, json_output: bool) -> None:
+    """Print what waits.
+
+    Raises:
+        StorageError: the outbox cannot be read.
+    """
+    path = load_config(box).outbox.path
+    found = _summary(path)
+    if json_output:
+        print_json(found)
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    parts = ", ".join(f"{count} {verdict}" for verdict, count in found["waiting"].items()) or "nothing"
+    console.print(f"{path}: {parts} waiting ({found['mb']:g} MB)")
+    if found["oldest_age_s"] is not None:
+        console.print(f"the oldest waits since {found['oldest_age_s']:.0f} s")
+    for drop in found["drops"]:
+        span = f"{drop['count']} results from {drop['from']} to {drop['to']}"
+        console.print(f"given up: {span} ({drop['why']}, {drop['at']})")
+    for kept in found["damaged"]:
+        console.print(f"set aside as damaged: {kept}")
+
+
+def flush(box: Path, *, timeout_s: float, json_output: bool) -> None:
+    """Wait until the outbox is empty; deliver from here where no box runs.
+
+    Raises:
+        HardwareError: results still wait after the timeout.
+    """
+    config = load_config(box)
+    path = config.outbox.path
+    before = sum(_summary(path)["waiting"].values())
+    try:
+        left = _deliver(config, timeout_s)
+    except StorageError as error:
+        if "another process" not in error.message:
+            raise
+        left = _wait_for_the_box(path, timeout_s)
+    if json_output:
+        print_json({"delivered": before - left, "waiting": left})
+    else:
+        print(f"{max(0, before - left)} results delivered, {left} wait")
+    if left:
+        raise HardwareError(
+            f"outbox {path}: {left} results were not confirmed within {timeout_s:g} s; check the broker, and "
+            f"that somebody confirms (outbox.confirm: {config.outbox.confirm})"
+        )
+
+
+def export(box: Path, *, output: Path | None, json_output: bool) -> None:
+    """Write waiting results, one JSON document a line, oldest first."""
+    path = load_config(box).outbox.path
+    count = 0
+    with contextlib.ExitStack() as stack:
+        target = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
+        for payload in _payloads(path):
+            target.write(payload + b"\n")
+            count += 1
+    if output:
+        if json_output:
+            print_json({"exported": count, "file": str(output)})
+        else:
+            print(f"{count} results written to {output}")
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    """What the file says, read beside its writer."""
+    damaged = sorted(p.name for p in path.parent.glob(f"{path.name}.damaged-*") if p.suffix != "-shm")
+    found: dict[str, Any] = {
+        "path": str(path), "waiting": {}, "mb": 0.0, "oldest_age_s": None, "drops": [],
+        "damaged": [name for name in damaged if not name.endswith(("-wal", "-shm"))],
+    }  # fmt: skip
+    if not path.exists():
+        return found
+    with mapped(path, "read"), contextlib.closing(read_only(path)) as connection:
+        query = "SELECT verdict, COUNT(*), SUM(LENGTH(payload)), MIN(stored_s) FROM results GROUP BY verdict"
+        rows = connection.execute(query).fetchall()
+        drops = connection.execute("SELECT first, last, count, why, at FROM drops ORDER BY id").fetchall()
+    found["waiting"] = {verdict: count for verdict, count, _, _ in rows}
+    found["mb"] = round(sum(size for _, _, size, _ in rows) / 1e6, 3)
+    stored_s = [oldest for _, _, _, oldest in rows if oldest]
+    found["oldest_age_s"] = round(max(0.0, time.time() - min(stored_s)), 1) if stored_s else None
+    found["drops"] = [dict(zip(("from", "to", "count", "why", "at"), drop, strict=True)) for drop in drops]
+    return found
+
+
+def _payloads(path: Path) -> Iterator[bytes]:
+    if not path.exists():
+        return
+    with mapped(path, "read"), contextlib.closing(read_only(path)) as connection:
+        query = "SELECT payload FROM results WHERE verdict != ? ORDER BY id"
+        for (payload,) in connection.execute(query, (DROPPED,)):
+            yield bytes(payload)
+
+
+def _deliver(config: BoxConfig, timeout_s: float) -> int:
+    """Send from here, as a box without cameras would."""
+    outbox = open_outbox(config.outbox)
+    try:
+        link = MqttLink(config, f"flush-{uuid.uuid4().hex[:8]}")
+        delivery = Delivery(outbox, link, config.outbox.confirm)
+        link.start()
+        delivery.start()
+        left = delivery.close(timeout_s)
+        link.stop()
+        outbox.flush()
+    finally:
+        outbox.close()
+    return left
+
+
+def _wait_for_the_box(path: Path, timeout_s: float) -> int:
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        left: int = sum(_summary(path)["waiting"].values())
+        if not left or time.monotonic() >= deadline_s:
+            return left
+        time.sleep(_LOOK_S)

@@ -1,0 +1,103 @@
+"""The outbox as a quality engineer handles it: looked at, exported, and delivered by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edgeflow.contracts.messages import Result, VerdictName
+from edgeflow.outbox import Outbox
+from edgeflow.outbox_rows import Limits
+
+if TYPE_CHECKING:
+    from tests.system.conftest import Broker, Client
+
+BOX = """\
+station: {{site: plant1, line: l3, station: s2}}
+bundle: current.bundle
+trigger: {{source: interval, period_ms: 50}}
+cameras: {{top: {{kind: replay, parts: parts}}}}
+sync: {{max_skew_ms: 200}}
+decision: {{deadline_ms: 5000}}
+runtime: {{backend: onnxruntime}}
+mqtt: {{host: 127.0.0.1, port: {port}}}
+outbox: {{path: outbox.db, confirm: broker}}
+"""
+Results = Callable[..., Result]
+
+
+def edgeflow(folder: Path, *arguments: str, rc: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeflow.cli", "outbox", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert done.returncode == rc, done.stdout + done.stderr
+    return done.stdout if rc == 0 else done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path, broker: Broker, make_result: Results) -> Path:
+    """A box whose outbox holds three OK results and one NG, two more having been given up."""
+    (tmp_path / "box.yaml").write_text(BOX.format(port=broker.port))
+    outbox = Outbox(tmp_path / "outbox.db", Limits(rows=4))
+    verdicts: tuple[VerdictName, ...] = ("NG", "OK", "OK", "OK", "OK", "OK")
+    for number, verdict in enumerate(verdicts):
+        outbox.put(make_result(number, verdict))
+        assert outbox.flush()
+    outbox.close()
+    return tmp_path
+
+
+def test_status_says_what_waits_and_what_was_given_up(folder: Path) -> None:
+    told: dict[str, Any] = json.loads(edgeflow(folder, "status", "box.yaml", "--json"))
+    assert told["waiting"] == {"NG": 1, "OK": 3}
+    (drop,) = told["drops"]
+    assert (drop["from"], drop["to"], drop["count"]) == ("r-1", "r-2", 2)
+    assert 0 <= told["oldest_age_s"] < 600
+    text = edgeflow(folder, "status", "box.yaml")
+    assert "1 NG, 3 OK waiting" in text
+    assert "given up: 2 results from r-1 to r-2" in text
+
+
+def test_an_outbox_that_does_not_exist_yet_is_empty(folder: Path) -> None:
+    (folder / "outbox.db").unlink()
+    assert json.loads(edgeflow(folder, "status", "box.yaml", "--json"))["waiting"] == {}
+    assert edgeflow(folder, "export", "box.yaml") == ""
+
+
+def test_export_writes_json_lines_also_while_a_box_runs(folder: Path) -> None:
+    running = Outbox(folder / "outbox.db", Limits(rows=4))
+    lines = edgeflow(folder, "export", "box.yaml").splitlines()
+    assert [json.loads(line)["result_id"] for line in lines] == ["r-0", "r-3", "r-4", "r-5"]
+    told = json.loads(edgeflow(folder, "export", "box.yaml", "-o", "out.jsonl", "--json"))
+    assert told["exported"] == 4
+    assert (folder / "out.jsonl").read_text().splitlines() == lines
+    assert running.count() == 4
+    running.close()
+
+
+def test_flush_delivers_where_no_box_runs(folder: Path, client: Callable[[str], Client]) -> None:
+    consumer = client("edgeflow/v1/#")
+    told = json.loads(edgeflow(folder, "flush", "box.yaml", "--json"))
+    assert told["waiting"] == 0
+    consumer.wait(lambda: len(consumer.payloads("/result")) == 4 and bool(consumer.payloads("/dropped")))
+
+
+def test_flush_says_what_hinders(folder: Path, broker: Broker) -> None:
+    broker.kill()
+    assert "4 results were not confirmed" in edgeflow(folder, "flush", "box.yaml", "--timeout", "1", rc=6)
+    running = Outbox(folder / "outbox.db", Limits(rows=4))
+    assert "check the broker" in edgeflow(folder, "flush", "box.yaml", "--timeout", "0.5", rc=6)
+    running.close()
