@@ -64,7 +64,9 @@ class ResultMaker:
             reason=verdict.reason,
             seq=seq,
             session=self._session,
+            triggered_at=utc_text(view_set.triggered_ns),
             acquired_at=utc_text(_acquired_ns(view_set)),
+            deadline_ms=self._policy.decision.deadline_ms,
             valid_until=utc_text(valid_until_ns),
         )
 

@@ -88,7 +88,9 @@ class Decision(Message):
     reason: str = Field(description="why, in one sentence; empty for OK with all views")
     seq: int
     session: str
+    triggered_at: Timestamp | None = None
     acquired_at: Timestamp
+    deadline_ms: float | None = Field(default=None, description="for the decision, counted from the trigger")
     valid_until: Timestamp
 
 

@@ -1,0 +1,246 @@
+"""A reference line controller: opens the gate only for a valid OK in time, and keeps every result.
+
+    python tools/line_controller.py mqtt://127.0.0.1:1883 --root edgeflow/v1/plant1/l3/s2
+
+It prints one JSON document a line for whatever the gate does. With ``--trigger-ms`` it also is the line: it
+sends triggers at that rate, and a part without a decision in time is rejected and reported as missing. The
+thinking is in ``line_control/`` and has neither input nor output; this file is the network round it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+import uuid
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edgeflow.contracts.messages import Ack, Decision, Dropped, TriggerMessage, from_json, to_json
+from edgeflow.contracts.topics import Topics
+from edgeflow.errors import DataError
+from edgeflow.monitor import parse_url
+from line_control.gate import Gate, Ruling
+from line_control.receipts import Receipts
+
+TICK_S = 0.01
+ACKS_AT_ONCE = 200
+KEEPALIVE_S = 5
+
+
+class Controller:
+    """Network, file and clock around the gate and the receipts.
+
+    Args:
+        results: JSON lines of every result received; a result is acknowledged once it is safe there.
+    """
+
+    def __init__(self, url: str, root: str, gate: Gate, results: Path | None, *, quiet: bool) -> None:
+        self.gate = gate
+        self.receipts = Receipts()
+        self._topics = Topics(root=root)
+        self._quiet = quiet
+        self._lock = threading.Lock()  # the gate is asked by two threads
+        self._arrived: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._file = self._reopen(results)
+        self._keeper = threading.Thread(target=self._keep, name="results", daemon=True)
+        address = parse_url(url)
+        self._address = (address.host, address.port)
+        self._client = self._make_client(address.username, address.password, tls=address.tls)
+
+    def start(self) -> None:
+        """Connect, and connect again whenever the connection is lost."""
+        self._keeper.start()
+        self._client.connect_async(*self._address, keepalive=KEEPALIVE_S)
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Keep what has arrived, then leave."""
+        self._arrived.put(None)
+        self._keeper.join(5.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+        if self._file is not None:
+            self._file.close()
+
+    def trigger(self) -> None:
+        """A part stands before the cameras."""
+        trigger_id = uuid.uuid4().hex[:16]
+        with self._lock:
+            self.gate.expect(trigger_id, now_ms())
+        self._client.publish(self._topics.trigger, to_json(TriggerMessage(trigger_id=trigger_id)), 1)
+
+    def tick(self) -> None:
+        """Reject the parts whose time is over."""
+        with self._lock:
+            over = self.gate.expire(now_ms())
+        for ruling in over:
+            self._say(ruling)
+
+    def summary(self) -> dict[str, Any]:
+        """What happened so far."""
+        missing = sum(len(gaps) for gaps in self.receipts.missing().values())
+        return {
+            **vars(self.gate.counts),
+            "results": self.receipts.received,
+            "results_again": self.receipts.duplicates,
+            "results_missing": missing + self.receipts.lost,
+        }
+
+    def _make_client(self, username: str | None, password: str | None, *, tls: bool) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"line-controller-{uuid.uuid4().hex[:8]}",
+            protocol=paho.MQTTv5,
+        )
+        if username:
+            client.username_pw_set(username, password)
+        if tls:
+            client.tls_set()
+        client.reconnect_delay_set(1, 2)
+        client.on_socket_open = _send_at_once
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        return client
+
+    def _on_connect(self, client: paho.Client, *_: Any) -> None:
+        names = (self._topics.availability, self._topics.decision, self._topics.result, self._topics.dropped)
+        client.subscribe([(name, 1) for name in names])
+
+    def _on_disconnect(self, *_: Any) -> None:
+        with self._lock:
+            self.gate.disconnected()
+
+    def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+        if message.topic == self._topics.decision and not message.retain:
+            self._decide(bytes(message.payload))
+        elif message.topic == self._topics.availability:
+            with self._lock:
+                self.gate.presence(message.payload.decode("ascii", "replace"))
+        elif message.topic in (self._topics.result, self._topics.dropped):
+            self._arrived.put(bytes(message.payload))
+
+    def _decide(self, payload: bytes) -> None:
+        try:
+            decision = from_json(Decision, payload)
+        except DataError as problem:
+            self._print({"kind": "reject", "why": problem.message})
+            return
+        with self._lock:
+            ruling = self.gate.decide(decision, now_ms(), datetime.now(timezone.utc))
+        self._say(ruling)
+
+    def _say(self, ruling: Ruling) -> None:
+        """Here a PLC would move the gate."""
+        self._print(vars(ruling))
+
+    def _print(self, event: dict[str, Any]) -> None:
+        if not self._quiet:
+            click.echo(json.dumps(event))
+
+    def _keep(self) -> None:
+        """Write results down, then acknowledge them: in this order, else a crash here would lose them."""
+        ended = False
+        while not ended:
+            batch = [self._arrived.get()]
+            while len(batch) < ACKS_AT_ONCE and not self._arrived.empty():
+                batch.append(self._arrived.get())
+            ended = None in batch
+            names = [self._receive(payload) for payload in batch if payload is not None]
+            if self._file is not None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            ids = tuple(name for name in names if name)
+            if ids:
+                self._client.publish(self._topics.result_ack, to_json(Ack(result_ids=ids)), 1)
+
+    def _receive(self, payload: bytes) -> str:
+        """Write down what is new; returns what is to be acknowledged, in any case."""
+        try:
+            record = json.loads(payload)
+            if "record_id" in record:
+                dropped = from_json(Dropped, payload)
+                for result_id in dropped.result_ids:
+                    self.receipts.excuse(result_id)
+                self._print({"kind": "dropped", "count": dropped.count, "why": dropped.why})
+                return dropped.record_id
+            if self.receipts.add(record["session"], record["seq"]) and self._file is not None:
+                self._file.write(payload.rstrip(b"\n") + b"\n")
+            return str(record["result_id"])
+        except (ValueError, KeyError, TypeError, DataError) as problem:
+            self._print({"kind": "unreadable", "why": str(problem)})
+            return ""
+
+    def _reopen(self, results: Path | None) -> Any:
+        """Go on where an earlier run ended; half a line at the end was never acknowledged."""
+        if results is None:
+            return None
+        whole = results.read_bytes().rpartition(b"\n")[0] if results.exists() else b""
+        for line in whole.splitlines():
+            record = json.loads(line)
+            self.receipts.add(record["session"], record["seq"])
+        file = results.open("r+b" if results.exists() else "w+b")
+        file.seek(len(whole) + 1 if whole else 0)
+        file.truncate()
+        return file
+
+
+def _send_at_once(_client: paho.Client, _userdata: Any, sock: Any) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def now_ms() -> float:
+    """The controller's own running clock."""
+    return time.monotonic() * 1000
+
+
+@click.command()
+@click.argument("url", default="mqtt://127.0.0.1:1883")
+@click.option("--root", required=True, help="Topics of the station: edgeflow/v1/SITE/LINE/STATION.")
+@click.option("--wait-ms", default=500.0, show_default=True, help="How long a part waits for its decision.")
+@click.option("--trigger-ms", type=click.FloatRange(min=1), help="Be the line: send a trigger this often.")
+@click.option("--results", type=click.Path(path_type=Path), help="Keep every result here, as JSON lines.")
+@click.option("--count", type=click.IntRange(min=1), help="End after this many parts.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the summary at the end.")
+def main(
+    url: str,
+    root: str,
+    wait_ms: float,
+    trigger_ms: float | None,
+    results: Path | None,
+    count: int | None,
+    quiet: bool,
+) -> None:
+    """Watch one station's decisions and results until SIGTERM, Ctrl-C or COUNT parts."""
+    controller = Controller(
+        url, root, Gate(wait_ms=wait_ms, announced=trigger_ms is not None), results, quiet=quiet
+    )
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    controller.start()
+    next_ms, sent = now_ms() + 1000, 0
+    while not ended.wait(TICK_S):
+        controller.tick()
+        if trigger_ms is not None and now_ms() >= next_ms and (count is None or sent < count):
+            controller.trigger()
+            next_ms, sent = next_ms + trigger_ms, sent + 1
+        c = controller.gate.counts
+        if count is not None and c.open + c.reject + c.late + c.missing >= count:
+            break
+    controller.stop()
+    click.echo(json.dumps({"kind": "summary", **controller.summary()}))
+
+
+if __name__ == "__main__":
+    main()
