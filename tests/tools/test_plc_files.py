@@ -60,7 +60,10 @@ const node = { send: (m) => sent.push(m) };
 let clock = 1000000;
 Date.now = () => clock;
 const gate = new Function("msg", "flow", "node", SOURCE);
-const step = (topic, payload) => { const m = gate({ topic: topic, payload: payload }, flow, node); if (m) sent.push(m); };
+const step = (topic, payload) => {
+    const m = gate({ topic: topic, payload: payload }, flow, node);
+    if (m) sent.push(m);
+};
 const say = (id, verdict) => step("r/decision",
     { trigger_id: id, verdict: verdict, valid_until: new Date(clock + 500).toISOString() });
 step("expect", "offline"); say("offline", "OK");
