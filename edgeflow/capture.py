@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from edgeflow.alarms import Alarms
-from edgeflow.cameras.base import Frame
+from edgeflow.cameras.base import Camera, Frame
 from edgeflow.cameras.table import make_camera
 from edgeflow.cameras.worker import CameraHealth, CameraWorker
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import BoxConfig, OpenCvConfig
+from edgeflow.config import BoxConfig, CameraConfig, OpenCvConfig
 from edgeflow.errors import CameraError, ConfigError
 from edgeflow.mqtt_triggers import MqttTriggers
 from edgeflow.ready_sets import OVERRUN, ReadySets
@@ -61,6 +61,7 @@ class Capture:
         session: makes trigger ids unique.
         messages: the line's triggers, where the box file says that they come over MQTT.
         alarms: told where triggers, frames and results do not agree.
+        make: how a configured camera becomes one that can be opened.
 
     Raises:
         ConfigError: cameras and views do not agree.
@@ -74,6 +75,7 @@ class Capture:
         *,
         messages: MqttTriggers | None = None,
         alarms: Alarms | None = None,
+        make: Callable[[str, CameraConfig], Camera] = make_camera,
     ) -> None:
         check_views(config, views)
         self._config = config
@@ -81,6 +83,7 @@ class Capture:
         self._free = config.trigger.source == "free"
         self._messages = messages
         self._alarms = alarms
+        self._make = make
         self._reconciler = Reconciler(views, named=_is_named(config))
         self._mismatches = 0
         self._sync = _synchronizer(config, views, session)
@@ -172,7 +175,7 @@ class Capture:
         errors: list[CameraError] = []
         for view in self._views:
             try:
-                camera = make_camera(view, config.cameras[view])
+                camera = self._make(view, config.cameras[view])
             except CameraError as cause:
                 errors.append(cause)
                 continue

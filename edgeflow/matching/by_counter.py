@@ -149,8 +149,9 @@ class ByCounter:
         if not all(self._together(frame, other) for other in same):
             return f"{name}: a frame is {gap_ns / 1e6:.1f} ms from the others of its trigger"
         for neighbour in (index - 1, index + 1):
-            others = [f for f in self._frames_of(neighbour) if f.view != frame.view]
-            if not same and any(self._together(frame, other) for other in others):
+            others = self._frames_of(neighbour)
+            taken = any(other.view == frame.view for other in others)
+            if not same and not taken and any(self._together(frame, other) for other in others):
                 return f"{name}: a frame is of the same moment as those of another trigger"
         return ""
 
@@ -160,15 +161,24 @@ class ByCounter:
         return next((frames for number, frames in self._past if number == index), [])
 
     def _together(self, one: Frame, other: Frame) -> bool:
-        by_stamp_ns = abs(one.captured_ns - other.captured_ns)
-        gap_ns = self._gap_ns(one, other)
-        return by_stamp_ns <= self._loose.max_skew_ns and gap_ns <= self._rules.max_skew_ns
+        by_stamp_ns, by_clock_ns = abs(one.captured_ns - other.captured_ns), self._by_clocks_ns(one, other)
+        limit_ns = self._rules.max_skew_ns
+        if by_clock_ns is None:
+            return by_stamp_ns <= limit_ns
+        # The moment that the clocks are compared from has a skew of its own.
+        apart = by_stamp_ns > self._loose.max_skew_ns or by_clock_ns > 2 * limit_ns
+        return not apart and min(by_stamp_ns, by_clock_ns) <= limit_ns
 
     def _gap_ns(self, one: Frame, other: Frame) -> int:
-        """How far apart two cameras exposed, by their own clocks where these can be compared."""
+        """How far apart two cameras exposed: neither stamps nor clocks can make it look less."""
+        by_stamp_ns, by_clock_ns = abs(one.captured_ns - other.captured_ns), self._by_clocks_ns(one, other)
+        return by_stamp_ns if by_clock_ns is None else min(by_stamp_ns, by_clock_ns)
+
+    def _by_clocks_ns(self, one: Frame, other: Frame) -> int | None:
+        """The same by the cameras' own clocks; None where these cannot be compared."""
         first, second = self._since_reference(one), self._since_reference(other)
         if first is None or second is None or max(abs(first), abs(second)) > _STEADY_NS:
-            return abs(one.captured_ns - other.captured_ns)
+            return None
         return abs(first - second)
 
     def _since_reference(self, frame: Frame) -> int | None:
