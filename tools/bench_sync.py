@@ -165,7 +165,7 @@ def _live_table(live: dict[str, dict[str, float]]) -> Table:
         "skew p50/max ms",
         "frame age p50/max ms",
         "sets/s",
-        title=f"{len(VIEWS)} sources at {RATE_HZ:g} Hz, scoring {1e3 * SCORING_S:g} ms, once {1e3 * STALL_S:g}",
+        title=f"{len(VIEWS)} sources, {RATE_HZ:g} Hz, scoring {1e3 * SCORING_S:g} ms, once {1e3 * STALL_S:g}",
     )
     for name, f in live.items():
         table.add_row(
