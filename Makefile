@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
 
 test: $(VENV)/.dev
-	sh tools/system_packages.sh broker render
+	sh tools/system_packages.sh broker cameras render
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev

@@ -13,7 +13,7 @@ from edgeflow.cameras.base import Camera, Frame
 from edgeflow.cameras.table import make_camera
 from edgeflow.cameras.worker import CameraHealth, CameraWorker
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import BoxConfig, CameraConfig, OpenCvConfig
+from edgeflow.config import BoxConfig, CameraConfig, ReplayConfig
 from edgeflow.errors import CameraError, ConfigError
 from edgeflow.mqtt_triggers import MqttTriggers
 from edgeflow.ready_sets import OVERRUN, ReadySets
@@ -327,7 +327,7 @@ def _synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> Sync
 
 
 def _open_limit_s(config: BoxConfig) -> float:
-    own_ms = [c.open_timeout_ms for c in config.cameras.values() if isinstance(c, OpenCvConfig)]
+    own_ms = [c.open_timeout_ms for c in config.cameras.values() if not isinstance(c, ReplayConfig)]
     return max(own_ms, default=0) / 1000 + _DRIVER_OPEN_S
 
 

@@ -19,20 +19,25 @@ from urllib.parse import urlsplit
 from edgeflow.backends.table import choose_graph, inspect_graph
 from edgeflow.broker import Settings, check_files, connect_failure, new_client
 from edgeflow.bundle import Bundle
-from edgeflow.cameras.source import is_url, public_url
+from edgeflow.cameras.aravis import load_aravis
+from edgeflow.cameras.features import read_features
+from edgeflow.cameras.source import public_source, public_url
 from edgeflow.capture import check_views
 from edgeflow.clock import utc_now
 from edgeflow.config import (
     BoxConfig,
     CameraConfig,
     EvidenceConfig,
+    FileConfig,
+    GenicamConfig,
     MqttConfig,
     ReplayConfig,
+    RtspConfig,
     RuntimeConfig,
     load_config,
 )
 from edgeflow.contracts.parts import find_parts
-from edgeflow.errors import EdgeflowError
+from edgeflow.errors import CameraError, EdgeflowError
 from edgeflow.trust import open_admitted
 
 __all__ = ["Finding", "Report", "State", "check_box"]
@@ -41,7 +46,7 @@ State = Literal["ok", "warning", "failed"]
 
 _REACH_S = 5.0
 _MOST_PER_CHECK = 20  # findings; a recording with a thousand broken parts needs no more
-_STREAM_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "tcp": None}
+_STREAM_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _SETTINGS = Settings(
     address="mqtt.host and mqtt.port",
     credentials="mqtt.username and mqtt.password_file",
@@ -189,20 +194,28 @@ def _back_end(runtime: RuntimeConfig) -> list[Finding]:
 
 def _camera(view: str, camera: CameraConfig) -> list[Finding]:
     name = f"camera {view}"
-    if isinstance(camera, ReplayConfig):
-        return _recording(name, camera.parts, camera.view or view)
-    source = camera.source
-    if source.lstrip("-").isdigit():
-        return [
-            _failed(
-                name,
-                f"cameras.{view}.source '{source}': a number changes when cameras are plugged in another "
-                "order; give the path that stays: ls /dev/v4l/by-id",
-            )
-        ]
-    if is_url(source):
-        return [_stream(name, view, source)]
-    return [_device(name, source) if source.startswith("/dev/") else _file(name, view, Path(source))]
+    match camera:
+        case ReplayConfig():
+            return _recording(name, camera.parts, camera.view or view)
+        case RtspConfig():
+            return [_stream(name, view, camera.url)]
+        case FileConfig():
+            return [_file(name, view, camera.path)]
+        case GenicamConfig():
+            return _genicam(name, camera)
+        case _:
+            return [_device(name, camera.device)]
+
+
+def _genicam(name: str, camera: GenicamConfig) -> list[Finding]:
+    if camera.features is not None:
+        read_features(camera.features)
+    try:
+        load_aravis()
+    except CameraError as error:
+        return _failures(name, error)
+    shown = f"{public_source(camera)}: " + ("features can be read; " if camera.features else "")
+    return [_ok(name, f"{shown}see whether it is attached with 'edgeflow cameras list'")]
 
 
 def _recording(name: str, root: Path, view: str) -> list[Finding]:
@@ -224,7 +237,7 @@ def _device(name: str, device: str) -> Finding:
 
 def _file(name: str, view: str, path: Path) -> Finding:
     if not path.is_file():
-        return _failed(name, f"{path}: no such file; check cameras.{view}.source")
+        return _failed(name, f"{path}: no such file; check cameras.{view}.path")
     if not os.access(path, os.R_OK):
         return _failed(name, f"{path}: no permission to read it")
     return _ok(name, f"{path}: is there")
@@ -238,7 +251,7 @@ def _stream(name: str, view: str, url: str) -> Finding:
     except ValueError:
         host, port = None, None
     if not host:
-        return _failed(name, f"{shown}: not an address; check cameras.{view}.source")
+        return _failed(name, f"{shown}: not an address; check cameras.{view}.url")
     if parts.scheme not in _STREAM_PORTS or port is None:
         return _warning(name, f"{shown}: can only be tried by running")
     try:
@@ -252,11 +265,13 @@ def _sources(config: BoxConfig) -> Iterable[Finding]:
     """Devices and streams that two views claim: only one of them would get images."""
     views: dict[str, list[str]] = {}
     for view, camera in config.cameras.items():
-        if not isinstance(camera, ReplayConfig):
-            views.setdefault(camera.source, []).append(view)
+        if not isinstance(camera, ReplayConfig | FileConfig):
+            source = camera.url if isinstance(camera, RtspConfig) else public_source(camera)
+            views.setdefault(source, []).append(view)
     for source, names in views.items():
         if len(names) > 1:
-            yield _failed(f"camera {names[0]}", f"{public_url(source)}: also of view {', '.join(names[1:])}")
+            shown = public_url(source) if "://" in source else source
+            yield _failed(f"camera {names[0]}", f"{shown}: also of view {', '.join(names[1:])}")
 
 
 def _folder(name: str, folder: Path) -> list[Finding]:

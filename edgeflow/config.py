@@ -12,7 +12,14 @@ from edgeflow.contracts.manifest import ViewId
 from edgeflow.contracts.problems import ON_COMMAND_LINE
 from edgeflow.contracts.strict_yaml import Lines, read_yaml, read_yaml_text
 from edgeflow.errors import ConfigError
-from edgeflow.settings.cameras import CameraConfig, OpenCvConfig, ReplayConfig
+from edgeflow.settings.cameras import (
+    CameraConfig,
+    FileConfig,
+    GenicamConfig,
+    ReplayConfig,
+    RtspConfig,
+    V4l2Config,
+)
 from edgeflow.settings.capture import SyncConfig, TriggerConfig
 from edgeflow.settings.delivery import EvidenceConfig, MqttConfig, OutboxConfig, StationConfig, TlsConfig
 from edgeflow.settings.scoring import DecisionConfig, RuntimeConfig, TrustConfig
@@ -22,16 +29,19 @@ __all__ = [
     "CameraConfig",
     "DecisionConfig",
     "EvidenceConfig",
+    "FileConfig",
+    "GenicamConfig",
     "MqttConfig",
-    "OpenCvConfig",
     "OutboxConfig",
     "ReplayConfig",
+    "RtspConfig",
     "RuntimeConfig",
     "StationConfig",
     "SyncConfig",
     "TlsConfig",
     "TriggerConfig",
     "TrustConfig",
+    "V4l2Config",
     "config_sha256",
     "load_config",
 ]
@@ -142,8 +152,6 @@ def _absolute(config: BoxConfig, base: Path) -> BoxConfig:
     def resolved(value: object) -> object:
         if isinstance(value, Path):
             return _against(base, value)
-        if isinstance(value, OpenCvConfig) and _names_a_file(value.source):
-            return value.model_copy(update={"source": str(_against(base, Path(value.source)))})
         if isinstance(value, Document):
             return value.model_copy(update={name: resolved(v) for name, v in value})
         if isinstance(value, tuple):
@@ -172,8 +180,3 @@ def _against(base: Path, path: Path) -> Path:
         return base / path.expanduser()
     except RuntimeError as cause:
         raise ConfigError(f"{path}: {cause}; write the whole path") from cause
-
-
-def _names_a_file(source: str) -> bool:
-    """Whether a camera's source is neither a URL nor a number, which the driver refuses."""
-    return "://" not in source and not source.lstrip("-").isdigit()

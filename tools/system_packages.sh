@@ -10,6 +10,14 @@ for purpose in "$@"; do
     case $purpose in
     venv) "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || need python3-venv ;;
     broker) command -v mosquitto >/dev/null || need mosquitto ;;
+    cameras) # Aravis and GStreamer with their bindings, and what makes the tests' networks
+        command -v arv-fake-gv-camera-0.8 >/dev/null || need aravis-tools
+        command -v ip >/dev/null || need iproute2
+        ls /usr/lib/*/girepository-1.0/Aravis-0.8.typelib >/dev/null 2>&1 || need gir1.2-aravis-0.8
+        ls /usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib >/dev/null 2>&1 || need gir1.2-gst-rtsp-server-1.0
+        ls /usr/lib/*/gstreamer-1.0/libgstjpeg.so >/dev/null 2>&1 || need gstreamer1.0-plugins-good
+        [ -e /usr/lib/python3/dist-packages/gi/__init__.py ] || need python3-gi
+        ;;
     render) # EGL and a software renderer, for drawing parts without a display
         ldconfig -p | grep -q 'libEGL\.so\.1' || need libegl1
         ls /usr/lib/*/dri/swrast_dri.so /usr/lib/*/libgallium* 2>/dev/null | grep -q . || need libgl1-mesa-dri

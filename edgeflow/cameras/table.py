@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from typing import cast
 
 from edgeflow.cameras.base import Camera
+from edgeflow.cameras.process import ProcessCamera
 from edgeflow.config import CameraConfig
 from edgeflow.errors import CameraError
 
-__all__ = ["DRIVERS", "make_camera"]
+__all__ = ["DRIVERS", "Driver", "make_camera", "make_driver"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """Where a kind's driver is, and whether it runs in a process that can be killed."""
+
+    module: str
+    name: str
+    isolated: bool = True
+
 
 DRIVERS = {
-    "opencv": ("edgeflow.cameras.opencv", "OpenCvCamera"),
-    "replay": ("edgeflow.cameras.replay", "ReplayCamera"),
+    "file": Driver(module="edgeflow.cameras.video_file", name="FileCamera"),
+    "genicam": Driver(module="edgeflow.cameras.genicam", name="GenicamCamera"),
+    "replay": Driver(module="edgeflow.cameras.replay", name="ReplayCamera", isolated=False),
+    "rtsp": Driver(module="edgeflow.cameras.rtsp", name="RtspCamera"),
+    "v4l2": Driver(module="edgeflow.cameras.v4l2", name="V4l2Camera"),
 }
 
 
 def make_camera(view: str, config: CameraConfig) -> Camera:
-    """The driver of a configured camera, not yet open.
+    """A configured camera, not yet open; native drivers in a process of their own.
 
     Raises:
         CameraError: the driver's library is not installed or does not load.
     """
-    module, name = DRIVERS[config.kind]
+    if DRIVERS[config.kind].isolated:
+        return ProcessCamera(view, config)
+    return make_driver(view, config)
+
+
+def make_driver(view: str, config: CameraConfig) -> Camera:
+    """The driver of a configured camera in this process.
+
+    Raises:
+        CameraError: the driver's library is not installed or does not load.
+    """
+    driver = DRIVERS[config.kind]
     try:
-        driver = getattr(importlib.import_module(module), name)
+        made = getattr(importlib.import_module(driver.module), driver.name)
     except ImportError as cause:
         raise CameraError(
             f"camera '{view}': kind '{config.kind}' cannot be loaded: {cause}; install what it needs"
         ) from cause
-    return cast("Camera", driver(view, config))
+    return cast("Camera", made(view, config))

@@ -19,7 +19,7 @@ CameraStatusName = Literal["online", "offline", "stale"]
 
 _READ_S = 0.2  # how often a thread looks whether it should stop
 _FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 2.0  # a camera that is back delivers within 5 s, its process and search included
 
 logger = logging.getLogger(__name__)
 

@@ -5,15 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgeflow.contracts.document import Document, Text
 from edgeflow.contracts.manifest import ViewId
 from edgeflow.settings.units import Milliseconds
 
-__all__ = ["CameraConfig", "OpenCvConfig", "ReplayConfig"]
+__all__ = [
+    "CameraConfig",
+    "FileConfig",
+    "GenicamConfig",
+    "ReplayConfig",
+    "RtspConfig",
+    "V4l2Config",
+]
 
 FourCc = Annotated[str, Text(pattern=r"^[A-Za-z0-9]{4}$", words="4 letters or digits such as MJPG")]
+DevicePath = Annotated[
+    str,
+    Text(
+        # A bare index, or /dev/videoN, is another camera after the next plug or boot.
+        pattern=r"^/dev/(v4l/by-|edgeflow/|[^v]|v[^i])[\w./:+@-]*$",
+        words="a path that stays: /dev/v4l/by-id/… (ls /dev/v4l/by-id), or /dev/edgeflow/… from udev rules",
+    ),
+]
+StreamUrl = Annotated[
+    str,
+    Text(
+        pattern=r"^(rtsps?|https?)://[^\s/?#]+([/?#]\S*)?$", words="a URL such as rtsp://10.0.20.11/stream1"
+    ),
+]
+FeatureName = Annotated[
+    str, Text(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$", words="a GenICam name such as Line1")
+]
 
 
 class ReplayConfig(Document):
@@ -26,18 +50,80 @@ class ReplayConfig(Document):
     loop: bool = False
 
 
-class OpenCvConfig(Document):
-    """A camera read through OpenCV: a device, a video file or a network stream."""
+class _Timeouts(Document):
+    """How long a driver may take; a driver that does not come back by itself is killed a little later."""
 
-    kind: Literal["opencv"]
-    source: str = Field(min_length=1, description="/dev/v4l/by-id/…, a file, or a URL such as rtsp://…")
+    open_timeout_ms: Milliseconds = 5000
+    read_timeout_ms: Milliseconds = Field(
+        default=2000, description="without a frame that is due; then the camera is reopened"
+    )
+
+
+class V4l2Config(_Timeouts):
+    """A USB camera at a device path that stays; what is given here is set, locked and read back."""
+
+    kind: Literal["v4l2"]
+    device: DevicePath
+    fourcc: FourCc | None = None
     width: int | None = Field(default=None, gt=0)
     height: int | None = Field(default=None, gt=0)
     fps: float | None = Field(default=None, gt=0)
-    fourcc: FourCc | None = None
-    open_timeout_ms: Milliseconds = 5000
-    read_timeout_ms: Milliseconds = 2000
-    loop: bool = Field(default=False, description="start a file again at its end")
+    exposure_us: float | None = Field(default=None, gt=0, description="turns automatic exposure off")
+    gain: float | None = Field(default=None, ge=0, description="in the driver's own unit")
+    white_balance_k: float | None = Field(default=None, gt=0, description="turns automatic balance off")
 
 
-CameraConfig = Annotated[ReplayConfig | OpenCvConfig, Field(discriminator="kind")]
+class RtspConfig(_Timeouts):
+    """A network stream: RTSP, or MJPEG over HTTP."""
+
+    kind: Literal["rtsp"]
+    url: StreamUrl
+    transport: Literal["tcp", "udp"] = "tcp"
+    username: str | None = Field(default=None, min_length=1)
+    password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _user_and_password(self) -> RtspConfig:
+        if (self.username is None) != (self.password_file is None):
+            raise ValueError("username and password_file go together")
+        return self
+
+
+class FileConfig(_Timeouts):
+    """A video file played at its own rate."""
+
+    kind: Literal["file"]
+    path: Path
+    loop: bool = Field(default=False, description="start again at its end")
+
+
+class GenicamConfig(_Timeouts):
+    """A GigE Vision or USB3 Vision camera through Aravis.
+
+    Without ``trigger_line`` and ``free_running`` every software trigger takes one image.
+    """
+
+    kind: Literal["genicam"]
+    serial: str | None = Field(default=None, min_length=1, description="as printed on the camera")
+    address: str | None = Field(default=None, min_length=1, description="IP address, instead of the serial")
+    features: Path | None = Field(default=None, description="YAML of GenICam features, applied in its order")
+    trigger_line: FeatureName | None = Field(default=None, description="hardware trigger, such as Line1")
+    trigger_activation: Literal["RisingEdge", "FallingEdge"] = "RisingEdge"
+    free_running: bool = Field(default=False, description="for trigger source free")
+    packet_size: int | Literal["auto"] | None = Field(
+        default=None, description="bytes with headers; auto: the largest that the network carries"
+    )
+    packet_delay_ns: int | None = Field(default=None, ge=0, description="between packets, so that 5 fit")
+
+    @model_validator(mode="after")
+    def _identity_and_trigger(self) -> GenicamConfig:
+        if (self.serial is None) == (self.address is None):
+            raise ValueError("give either serial or address")
+        if self.free_running and self.trigger_line is not None:
+            raise ValueError("free_running and trigger_line exclude each other")
+        return self
+
+
+CameraConfig = Annotated[
+    ReplayConfig | V4l2Config | RtspConfig | FileConfig | GenicamConfig, Field(discriminator="kind")
+]

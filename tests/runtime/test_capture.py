@@ -189,7 +189,7 @@ def test_a_shorter_recording_leaves_its_view_missing(parts: Path, tmp_path: Path
 def test_all_cameras_that_cannot_be_opened_are_named_at_once(parts: Path, tmp_path: Path) -> None:
     cameras: dict[str, object] = {
         "top": {"kind": "replay", "parts": tmp_path / "nowhere"},
-        "right": {"kind": "opencv", "source": "0"},
+        "right": {"kind": "v4l2", "device": "/dev/v4l/by-id/none"},
     }
     capture = Capture(box(parts, cameras=cameras), VIEWS, "s")
     with pytest.raises(CameraError, match="2 of 3 cameras cannot be opened") as error, capture:
@@ -311,7 +311,7 @@ def test_a_view_that_never_answers_expires_although_no_frame_comes(parts: Path) 
     for _ in range(3):
         writer.write(np.zeros((32, 48, 3), np.uint8))
     writer.release()
-    cameras: dict[str, object] = {"left": {"kind": "opencv", "source": str(video)}}
+    cameras: dict[str, object] = {"left": {"kind": "file", "path": video}}
     config = box(parts, period_ms=60_000.0, timeout_ms=100.0, cameras=cameras)
     with Capture(config, VIEWS, "s") as capture:
         view_set = next(capture.view_sets())

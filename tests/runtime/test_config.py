@@ -8,11 +8,12 @@ import pytest
 
 from edgeflow.config import (
     BoxConfig,
+    FileConfig,
     MqttConfig,
-    OpenCvConfig,
     ReplayConfig,
     TlsConfig,
     TriggerConfig,
+    V4l2Config,
     config_sha256,
     load_config,
 )
@@ -23,7 +24,7 @@ station: {site: plant1, line: l3, station: s2}
 bundle: bundles/current.bundle
 trigger: {source: interval, period_ms: 500}
 cameras:
-  top: {kind: opencv, source: /dev/v4l/by-id/usb-cam-1, fourcc: MJPG}
+  top: {kind: v4l2, device: /dev/v4l/by-id/usb-cam-1, fourcc: MJPG}
   left:
     kind: replay
     parts: parts
@@ -56,7 +57,7 @@ def problems(tmp_path: Path, *changes: tuple[str, str], overrides: tuple[str, ..
 def test_a_complete_file_gives_values_and_defaults(tmp_path: Path) -> None:
     config = box(tmp_path)
     assert list(config.cameras) == ["top", "left"]
-    assert isinstance(config.cameras["top"], OpenCvConfig)
+    assert isinstance(config.cameras["top"], V4l2Config)
     assert isinstance(config.cameras["left"], ReplayConfig)
     assert config.trigger == TriggerConfig(source="interval", period_ms=500.0)
     assert (config.sync.on_missing, config.decision.on_late) == ("undecided", "undecided")
@@ -96,12 +97,12 @@ def test_every_problem_is_in_one_report_with_path_line_and_cure(tmp_path: Path) 
     ("old", "new", "sentence"),
     [
         ("kind: replay", "kind: usb",
-         "cameras.left.kind (line 7): unknown value 'usb'; allowed: replay, opencv"),
+         "cameras.left.kind (line 7): unknown value 'usb'; allowed: replay, v4l2, rtsp, file, genicam"),
         ("kind: replay", "knid: replay",
          "cameras.left.kind (line 6): required key is missing; did you misspell it as 'knid'?; "
-         "allowed: replay, opencv"),
-        ("  left:", "  opencv:\n    widht: 3",
-         "cameras.opencv.widht (line 7): unknown key; allowed: kind, loop, parts, rate_hz, view"),
+         "allowed: replay, v4l2, rtsp, file, genicam"),
+        ("  left:", "  v4l2:\n    widht: 3",
+         "cameras.v4l2.widht (line 7): unknown key; allowed: kind, loop, parts, rate_hz, view"),
         ("  left:", '  "left side":',
          "cameras.left side (line 6): expected a name of up to 64 letters, digits, . _ or -, "
          "beginning with a letter or digit, got 'left side' (text)"),
@@ -136,7 +137,7 @@ def test_replay_cameras_with_and_without_a_rate_are_all_named(tmp_path: Path) ->
     found = problems(
         tmp_path,
         ("source: interval, period_ms: 500", "source: free"),
-        ("{kind: opencv, source: /dev/v4l/by-id/usb-cam-1, fourcc: MJPG}", "{kind: replay, parts: parts}"),
+        ("{kind: v4l2, device: /dev/v4l/by-id/usb-cam-1, fourcc: MJPG}", "{kind: replay, parts: parts}"),
     )
     assert found == [
         "cameras.top.rate_hz, cameras.left.rate_hz: goes with trigger.source: free or hardware, "
@@ -172,7 +173,7 @@ def test_relative_paths_are_relative_to_the_files_folder(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     config = box(
         tmp_path,
-        ("source: /dev/v4l/by-id/usb-cam-1, fourcc: MJPG", "source: clips/top.mp4"),
+        ("v4l2, device: /dev/v4l/by-id/usb-cam-1, fourcc: MJPG", "file, path: clips/top.mp4"),
         ("outbox.db}", "~/outbox.db}\nevidence: {dir: /var/evidence}"),
         ("host: broker", "host: broker, tls: {ca: ca.pem, cert: c.pem, key: k.pem}"),
         ("backend: openvino", "backend: openvino, cache_dir: cache"),
@@ -180,8 +181,8 @@ def test_relative_paths_are_relative_to_the_files_folder(
     assert config.bundle == tmp_path / "bundles" / "current.bundle"
     assert isinstance(config.cameras["left"], ReplayConfig)
     assert config.cameras["left"].parts == tmp_path / "parts"
-    assert isinstance(config.cameras["top"], OpenCvConfig)
-    assert config.cameras["top"].source == str(tmp_path / "clips" / "top.mp4")
+    assert isinstance(config.cameras["top"], FileConfig)
+    assert config.cameras["top"].path == tmp_path / "clips" / "top.mp4"
     assert config.outbox.path == tmp_path / "home" / "outbox.db"
     assert config.evidence is not None
     assert config.evidence.dir == Path("/var/evidence")
@@ -191,12 +192,30 @@ def test_relative_paths_are_relative_to_the_files_folder(
     )
 
 
-@pytest.mark.parametrize("source", ["rtsp://10.0.0.9/stream", "/dev/v4l/by-id/usb-cam-1", "0", "/data/a.mp4"])
-def test_sources_that_are_no_relative_file_stay_as_they_are(tmp_path: Path, source: str) -> None:
-    config = box(tmp_path, ("source: /dev/v4l/by-id/usb-cam-1, fourcc: MJPG", f'source: "{source}"'))
-    camera = config.cameras["top"]
-    assert isinstance(camera, OpenCvConfig)
-    assert camera.source == source
+@pytest.mark.parametrize("device", ["0", "/dev/video0", "-1", "usb-cam-1", "/dev/v4l/by-id/a b"])
+def test_a_device_that_may_be_another_camera_tomorrow_is_refused(tmp_path: Path, device: str) -> None:
+    (found,) = problems(tmp_path, ("device: /dev/v4l/by-id/usb-cam-1", f'device: "{device}"'))
+    assert "cameras.top.device (line 5): expected a path that stays: /dev/v4l/by-id/…" in found
+
+
+@pytest.mark.parametrize(
+    ("camera", "words"),
+    [
+        ("{kind: genicam}", "give either serial or address"),
+        ("{kind: genicam, serial: a, address: 10.0.0.2}", "give either serial or address"),
+        (
+            "{kind: genicam, serial: a, trigger_line: Line1, free_running: true}",
+            "free_running and trigger_line exclude each other",
+        ),
+        ("{kind: rtsp, url: 'rtsp://c/1', username: box}", "username and password_file go together"),
+        ("{kind: rtsp, url: 'file:///etc/passwd'}", "expected a URL such as rtsp://"),
+    ],
+)
+def test_cameras_that_contradict_themselves_are_told(tmp_path: Path, camera: str, words: str) -> None:
+    before = "{kind: v4l2, device: /dev/v4l/by-id/usb-cam-1, fourcc: MJPG}"
+    (found,) = problems(tmp_path, (before, camera))
+    assert found.startswith("cameras.top")
+    assert words in found
 
 
 def test_a_home_that_does_not_exist_is_named(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edgeflow.config import BoxConfig, OpenCvConfig, load_config
+from edgeflow.cameras.features import read_features
+from edgeflow.config import BoxConfig, RtspConfig, V4l2Config, load_config
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware_configs"
 BOXES = ("boxes/replay.yaml", "boxes/usb5.yaml", "boxes/rtsp.yaml")
@@ -34,7 +35,8 @@ BROKER, BROKER_LAN, BROKER_ACL = (
 RULES = "udev/99-edgeflow-cameras.rules"
 CLOCK = "chrony/edgeflow.conf"
 PLC = {"plc/README.md", "plc/node-red-flow.json"}  # read by tests/tools/test_plc_files.py
-LOADED = {*BOXES, UNIT, BROKER, BROKER_LAN, BROKER_ACL, RULES, CLOCK, *PLC}
+CAMERAS = ("cameras/aravis-fake.yaml", "cameras/area-colour.yaml", "cameras/area-mono.yaml")
+LOADED = {*BOXES, *CAMERAS, UNIT, BROKER, BROKER_LAN, BROKER_ACL, RULES, CLOCK, *PLC}
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 PATIENCE_S = 10.0
 
@@ -100,12 +102,21 @@ def test_a_box_writes_only_where_its_service_may(name: str) -> None:
 
 
 def test_usb_cameras_have_names_that_stay_and_rtsp_cameras_no_password() -> None:
-    usb = [camera for camera in box("boxes/usb5.yaml").cameras.values() if isinstance(camera, OpenCvConfig)]
-    assert len({camera.source for camera in usb}) == 5
-    assert all(camera.source.startswith("/dev/v4l/by-id/") for camera in usb)
-    rtsp = [camera for camera in box("boxes/rtsp.yaml").cameras.values() if isinstance(camera, OpenCvConfig)]
-    assert len({camera.source for camera in rtsp}) == 5
-    assert all(re.fullmatch(r"rtsp://[0-9.]+:554/\w+", camera.source) for camera in rtsp)
+    usb = [camera for camera in box("boxes/usb5.yaml").cameras.values() if isinstance(camera, V4l2Config)]
+    assert len({camera.device for camera in usb}) == 5
+    assert all(camera.device.startswith("/dev/v4l/by-id/") for camera in usb)
+    rtsp = [camera for camera in box("boxes/rtsp.yaml").cameras.values() if isinstance(camera, RtspConfig)]
+    assert len({camera.url for camera in rtsp}) == 5
+    assert all(re.fullmatch(r"rtsp://[0-9.]+:554/\w+", camera.url) for camera in rtsp)
+
+
+@pytest.mark.parametrize("name", CAMERAS)
+def test_camera_features_fix_what_an_automatic_would_change(name: str) -> None:
+    features = read_features(FIRMWARE / name)
+    assert "PixelFormat" in features
+    assert any(feature.startswith("Exposure") for feature in features)
+    assert all(value == "Off" for feature, value in features.items() if feature.endswith("Auto"))
+    assert set(features) <= {line.split(":")[0].strip() for line in text(name).splitlines()}
 
 
 # systemd

@@ -1,0 +1,118 @@
+"""Video streams and files through FFmpeg's libraries: opened and read within limits, damage noticed."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import av
+import av.logging
+import numpy as np
+
+from edgeflow.clock import monotonic_ns
+from edgeflow.contracts.images import MAX_PIXELS, RgbImage
+from edgeflow.errors import CameraError
+
+__all__ = ["DamagedFrame", "Video", "rgb_of"]
+
+# The libraries print what goes wrong, with the credentials in a URL; our errors say it without them.
+av.logging.set_level(None)
+
+# Damage that a decoder notices is an error, not a picture; sizes are checked before any memory is taken.
+_DECODER = {"err_detect": "crccheck+bitstream+buffer+explode", "max_pixels": str(MAX_PIXELS)}
+
+
+class DamagedFrame(Exception):  # noqa: N818 - the stream itself goes on
+    """What came cannot be decoded."""
+
+
+class Video:
+    """The first video track of a stream or file, frame by frame.
+
+    Args:
+        name: for messages; ``source`` itself may hold a password and is never shown.
+        advice: what to check where it cannot be opened.
+
+    Raises:
+        CameraError: cannot be opened within ``open_s``, or holds no video.
+    """
+
+    def __init__(
+        self, source: str, *, name: str, open_s: float, read_s: float, options: dict[str, str], advice: str
+    ) -> None:
+        self._name = name
+        self._read_s = read_s
+        self._decoded: deque[Any] = deque()
+        started_ns = monotonic_ns()
+        try:
+            self._container = av.open(source, timeout=(open_s, read_s), options=options)
+        except (av.FFmpegError, OSError, ValueError) as cause:
+            # A server that is silent from the start ends in the odd error "invalid data".
+            timed_out = monotonic_ns() - started_ns >= open_s * 1e9
+            why = _silence(open_s) if timed_out else _reason(cause, open_s)
+            # The cause holds the URL with its password.
+            raise CameraError(f"{name}: cannot be opened: {why}; {advice}") from None
+        if not self._container.streams.video:
+            self.close()
+            raise CameraError(f"{name}: holds no video; {advice}")
+        self._track = self._container.streams.video[0]
+        self._track.codec_context.options = _DECODER
+        self._track.codec_context.thread_count = 1  # several would hold frames back
+        self._packets = self._container.demux(self._track)
+
+    @property
+    def rate_hz(self) -> float:
+        """Frames per second as the file says; 0 where it does not."""
+        return float(self._track.average_rate or 0)
+
+    def next(self) -> Any | None:
+        """The next decoded frame (``av.VideoFrame``), or None at the end.
+
+        Raises:
+            DamagedFrame: what came is damaged; the next call goes on behind it.
+            CameraError: nothing came in time, or the connection is lost.
+        """
+        while not self._decoded:
+            packet = self._packet()
+            if packet is None:
+                return None
+            try:
+                self._decoded.extend(packet.decode())
+            except (av.FFmpegError, ValueError) as cause:
+                if isinstance(cause, EOFError):
+                    return None
+                raise DamagedFrame(_reason(cause, self._read_s)) from None
+        frame = self._decoded.popleft()
+        if frame.is_corrupt:
+            raise DamagedFrame("parts of it are missing")
+        return frame
+
+    def close(self) -> None:
+        """Release everything; safe to call twice."""
+        self._container.close()
+
+    def _packet(self) -> Any | None:
+        try:
+            return next(self._packets, None)
+        except EOFError:
+            return None
+        except (av.FFmpegError, OSError) as cause:
+            why = _reason(cause, self._read_s)
+            raise CameraError(f"{self._name}: {why}; check cable, power and network load") from None
+
+
+def rgb_of(frame: Any) -> RgbImage:
+    """A decoded frame as uint8 (H, W, 3), red first."""
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+
+
+def _silence(limit_s: float) -> str:
+    return f"no answer within {1000 * limit_s:g} ms"
+
+
+def _reason(error: Exception, limit_s: float) -> str:
+    """What FFmpeg says, without the URL that it repeats."""
+    if isinstance(error, av.ExitError):
+        return _silence(limit_s)
+    text = getattr(error, "strerror", None) or type(error).__name__
+    return str(text)[:1].lower() + str(text)[1:]
