@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,11 @@ def test_trust_section_that_would_trust_by_mistake_is_refused(
 ) -> None:
     (found,) = problems(tmp_path, ("outbox:", f"trust: {trust}\noutbox:"))
     assert found.startswith(sentence)
+
+
+def test_the_readmes_cameras_load(tmp_path: Path, repository: Path) -> None:
+    readme = (repository / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"^# cameras.yaml.*?\ncameras:\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    start = BOX.index("  top:")
+    config = box(tmp_path, (BOX[start : BOX.index("sync:")], example))
+    assert [camera.kind for camera in config.cameras.values()] == ["genicam", "v4l2", "rtsp"]

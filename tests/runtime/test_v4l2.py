@@ -1,4 +1,4 @@
-"""USB cameras, as far as that goes without one: what is asked of a device, and what is said of its answers."""
+"""USB cameras, without one: what is asked of a device, and what is said of its answers."""
 
 from __future__ import annotations
 
