@@ -14,6 +14,7 @@ import click
 
 from edgeflow import __version__
 from edgeflow.bench_cli import bench
+from edgeflow.cameras_cli import cameras, record
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.keys_cli import keys
 from edgeflow.outbox_cli import outbox
@@ -257,7 +258,9 @@ def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:
 
 
 cli.add_command(bench)
+cli.add_command(cameras)
 cli.add_command(keys)
+cli.add_command(record)
 cli.add_command(outbox)
 
 

@@ -88,7 +88,7 @@ class BoxConfig(Document):
         wrong = [
             f"cameras.{view}.rate_hz"
             for view, camera in self.cameras.items()
-            if isinstance(camera, ReplayConfig) and by_themselves != (camera.rate_hz is not None)
+            if isinstance(camera, ReplayConfig) and by_themselves != camera.by_itself
         ]
         if wrong:
             raise ValueError(

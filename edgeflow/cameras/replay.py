@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import queue
 import time
+from itertools import pairwise
 
 from edgeflow.cameras.base import EndOfStream, Frame, FrameLost
-from edgeflow.cameras.pace import Pace
+from edgeflow.cameras.pace import Pace, Pacing, RecordedPace
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import ReplayConfig
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.parts import RecordedPart, find_parts
+from edgeflow.contracts.recording import read_recording
 from edgeflow.errors import CameraError, DataError
 
 __all__ = ["ReplayCamera"]
@@ -19,8 +21,9 @@ __all__ = ["ReplayCamera"]
 class ReplayCamera:
     """Plays the images of one view; closed and opened again, it goes on where it was.
 
-    Without ``rate_hz`` every software trigger delivers the next part. With it, frames come at that
-    rate, in step with all cameras of the same epoch, and a slow reader misses some.
+    Without ``rate_hz`` every software trigger delivers the next part. With it, or in the rhythm of
+    ``recorded_timing``, frames come by themselves, in step with all cameras of the same epoch, and a
+    slow reader misses some.
     """
 
     def __init__(self, view: str, config: ReplayConfig) -> None:
@@ -30,7 +33,7 @@ class ReplayCamera:
         self._parts: tuple[RecordedPart, ...] = ()
         self._next = 0
         self._decoded: tuple[int, RgbImage | DataError] | None = None
-        self._pace: Pace | None = None
+        self._pace: Pacing | None = None
         self._triggers: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
 
     @property
@@ -43,12 +46,10 @@ class ReplayCamera:
         Raises:
             CameraError: no such folder, or a part without this view.
         """
-        if self._config.rate_hz is not None:
-            self._pace = Pace(epoch_ns=epoch_ns, rate_hz=self._config.rate_hz)
-        if self._parts:
-            return
         try:
-            self._parts = find_parts(self._config.parts, views=(self._recorded_view,))
+            if not self._parts:
+                self._parts = find_parts(self._config.parts, views=(self._recorded_view,))
+            self._pace = self._pacing(epoch_ns)
         except DataError as cause:
             raise CameraError(
                 f"camera '{self._view}': {cause.message}; check cameras.{self._view}.parts and .view",
@@ -57,7 +58,7 @@ class ReplayCamera:
 
     def trigger(self, trigger_id: str) -> None:
         """Ask for the next part's image; a paced camera ignores it."""
-        if self._config.rate_hz is None:
+        if not self._config.by_itself:
             self._triggers.put((trigger_id, monotonic_ns()))
 
     def read(self, timeout_s: float) -> Frame | None:
@@ -76,6 +77,28 @@ class ReplayCamera:
         """Let go of the image read in advance."""
         self._decoded = None
 
+    def _pacing(self, epoch_ns: int) -> Pacing | None:
+        if self._config.rate_hz is not None:
+            return Pace(epoch_ns=epoch_ns, rate_hz=self._config.rate_hz)
+        if not self._config.recorded_timing:
+            return None
+        timing = read_recording(self._config.parts)
+        untimed = [part.part_id for part in self._parts if part.part_id not in timing]
+        untimed += [p for p, t in timing.items() if self._recorded_view not in t.frames]
+        if untimed:
+            raise DataError(f"{self._config.parts}: no recorded timing of part {', '.join(untimed[:5])}")
+        own = [timing[part.part_id] for part in self._parts]
+        offsets_ns = [round(each.frames[self._recorded_view].at_ms * 1e6) for each in own]
+        if any(later <= earlier for earlier, later in pairwise(offsets_ns)):
+            raise DataError(
+                f"{self._config.parts}: recorded more than once; its timing starts anew in between"
+            )
+        # All views share the triggers' rhythm, so that they stay in step from one pass to the next.
+        started_ms, ended_ms = own[0].triggered_at_ms, own[-1].triggered_at_ms
+        usual_ms = (ended_ms - started_ms) / max(1, len(own) - 1) or 1000.0
+        span_ns = round((ended_ms - started_ms + usual_ms) * 1e6)
+        return RecordedPace(epoch_ns=epoch_ns, offsets_ns=offsets_ns, span_ns=span_ns)
+
     def _triggered(self, timeout_s: float) -> Frame | None:
         decoded = self._decode(self._next)  # before the trigger comes, so as not to delay it
         try:
@@ -84,7 +107,7 @@ class ReplayCamera:
             return None
         return self._deliver(self._next, decoded, at_ns, trigger_id)
 
-    def _paced(self, pace: Pace, timeout_s: float) -> Frame | None:
+    def _paced(self, pace: Pacing, timeout_s: float) -> Frame | None:
         until_ns = monotonic_ns() + round(timeout_s * 1e9)
         number = max(self._next, pace.current(monotonic_ns()))
         decoded = self._decode(number)

@@ -47,7 +47,21 @@ class ReplayConfig(Document):
     parts: Path = Field(description="Real-IAD layout, or one folder per part")
     view: ViewId | None = Field(default=None, description="the view's name in the recording, if another")
     rate_hz: float | None = Field(default=None, gt=0, le=1000, description="with trigger source free")
+    recorded_timing: bool = Field(
+        default=False, description="in the rhythm that 'edgeflow record' noted, instead of rate_hz"
+    )
     loop: bool = False
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> ReplayConfig:
+        if self.recorded_timing and self.rate_hz is not None:
+            raise ValueError("rate_hz and recorded_timing exclude each other")
+        return self
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether its frames come without a trigger."""
+        return self.recorded_timing or self.rate_hz is not None
 
 
 class _Timeouts(Document):
