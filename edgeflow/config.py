@@ -21,16 +21,19 @@ from edgeflow.settings.cameras import (
     V4l2Config,
 )
 from edgeflow.settings.capture import SyncConfig, TriggerConfig
+from edgeflow.settings.commands import CommandsConfig, IssuerConfig
 from edgeflow.settings.delivery import EvidenceConfig, MqttConfig, OutboxConfig, StationConfig, TlsConfig
 from edgeflow.settings.scoring import DecisionConfig, RuntimeConfig, TrustConfig
 
 __all__ = [
     "BoxConfig",
     "CameraConfig",
+    "CommandsConfig",
     "DecisionConfig",
     "EvidenceConfig",
     "FileConfig",
     "GenicamConfig",
+    "IssuerConfig",
     "MqttConfig",
     "OutboxConfig",
     "ReplayConfig",
@@ -61,6 +64,17 @@ class BoxConfig(Document):
     outbox: OutboxConfig
     evidence: EvidenceConfig | None = None
     trust: TrustConfig | None = None
+    commands: CommandsConfig = CommandsConfig()
+
+    @property
+    def audit_path(self) -> Path:
+        """The record of commands."""
+        return self.commands.audit or self.outbox.path.with_name("audit.jsonl")
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the running box listens for ``edgeflow ctl``."""
+        return self.commands.socket or self.outbox.path.with_suffix(".sock")
 
     @property
     def topic_root(self) -> str:

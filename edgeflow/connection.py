@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -34,6 +35,7 @@ _JOIN_S = 1.0
 _LOOP_S = 0.5
 _SHORT_S = 2.0
 _SHORT_IN_A_ROW = 3
+_LARGEST_PACKET = 1024 * 1024  # a broker that speaks MQTT 5 delivers none that is larger
 _IN_FLIGHT = 20  # what Mosquitto announces; a broker that allows less is heeded
 
 
@@ -147,7 +149,11 @@ class Connection:
         self._prepare(client)
         clean_start = True if self._config.version == "5" else paho.MQTT_CLEAN_START_FIRST_ONLY
         client.connect(
-            self._config.host, self._config.port, self._config.keepalive_s, clean_start=clean_start
+            self._config.host,
+            self._config.port,
+            self._config.keepalive_s,
+            clean_start=clean_start,
+            properties=_limits() if self._config.version == "5" else None,
         )
         return client
 
@@ -214,3 +220,9 @@ class Connection:
     @property
     def _where(self) -> str:
         return f"{self._config.host}:{self._config.port}"
+
+
+def _limits() -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = _LARGEST_PACKET
+    return properties

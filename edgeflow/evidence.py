@@ -98,6 +98,7 @@ class Evidence:
         self._refused = 0  # counted on the line's thread
         self._failed = 0  # counted on the writer's
         self._losing = False
+        self._snapshot = False
         self._trouble = ""
         self._room = True
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
@@ -125,9 +126,14 @@ class Evidence:
 
     def reserve(self, result_id: str, verdict: VerdictName) -> str | None:
         """The folder that a part's evidence will be in, for its result; None where none is kept."""
-        if verdict not in self._config.save or not self._room:
+        wanted, self._snapshot = self._snapshot, False
+        if not self._room or not (wanted or verdict in self._config.save):
             return None
         return str(evidence_path(self._config, result_id, datetime.now(timezone.utc)))
+
+    def snapshot(self) -> None:
+        """Keep the next part, whatever its verdict."""
+        self._snapshot = True
 
     def offer(self, job: EvidenceJob) -> bool:
         """Hand a part over for writing; False where it is not kept. Never blocks."""

@@ -51,10 +51,10 @@ class HealthReporter:
         """Publish every camera whose state has changed since it was last told."""
         for view, health in self._capture.statuses().items():
             state = (health.status, health.reconnects, health.detail)
+            self._alarm(view, health)
             if self._told.get(view) == state:
                 continue
             self._told[view] = state
-            self._alarm(view, health)
             self._link.publish_camera_status(
                 CameraStatus(
                     session=self._session,

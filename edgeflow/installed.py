@@ -14,16 +14,23 @@ from edgeflow.contracts.document import Document
 from edgeflow.contracts.manifest import Manifest
 from edgeflow.errors import StorageError
 
-__all__ = ["Installed", "read_installed", "remember"]
+__all__ = ["Installed", "permit_older", "read_installed", "remember"]
 
 _MAX_BYTES = 1024 * 1024
 
 
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Installed(Document):
-    """One product: the highest version that ran, and the bundle that was proven last."""
+    """One product: the highest version that ran, and the bundle that was proven last.
+
+    ``back_to`` is an older bundle that somebody went back to on purpose; forgotten when another one runs.
+    """
 
     version: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
+    back_to: Sha256 | None = None
 
 
 class _Record(Document):
@@ -58,11 +65,29 @@ def remember(path: Path, manifest: Manifest, sha256: str) -> None:
     known = dict(read_installed(path))
     before = known.get(manifest.name)
     version = max(manifest.version, before.version if before else 0)
-    entry = Installed(version=version, sha256=sha256)
+    back_to = sha256 if before and before.back_to == sha256 else None
+    _put(path, known, manifest.name, Installed(version=version, sha256=sha256, back_to=back_to))
+
+
+def permit_older(path: Path, manifest: Manifest, sha256: str) -> None:
+    """Let this box go back to one older bundle, until another one runs.
+
+    Raises:
+        StorageError: the file cannot be read or written.
+    """
+    known = dict(read_installed(path))
+    before = known.get(manifest.name)
+    if before is not None and manifest.version < before.version:
+        _put(path, known, manifest.name, before.model_copy(update={"back_to": sha256}))
+
+
+def _put(path: Path, known: dict[str, Installed], name: str, entry: Installed) -> None:
+    before = known.get(name)
     if entry == before:
         return  # a restart writes nothing
-    known[manifest.name] = entry
-    _replace(path, _Record(bundles=known).model_dump_json(by_alias=True, indent=1).encode())
+    known[name] = entry
+    record = _Record(bundles=known).model_dump_json(by_alias=True, indent=1, exclude_none=True)
+    _replace(path, record.encode())
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -16,6 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edgeflow.broker import check_files, message_properties
 from edgeflow.config import BoxConfig
 from edgeflow.connection import Connection, Live
+from edgeflow.contracts.commands import Reply
 from edgeflow.contracts.messages import (
     Ack,
     Alarm,
@@ -179,6 +180,13 @@ class MqttLink:
         """Publish retained, now and at every later connection; None clears, now and then too."""
         payload = to_json(alarm) if alarm else b""
         self._retain(self._topics.alarm(name), payload, str(Alarm.model_fields["schema_"].default))
+
+    def publish_reply(self, topic: str, reply: Reply, correlation: bytes) -> None:
+        """Answer a command; without a connection, nobody waits for it any more."""
+        properties = self._properties(reply.schema_, reply.session)
+        if properties and correlation:
+            properties.CorrelationData = correlation
+        self._publish(topic, to_json(reply), properties)
 
     def _retain(self, topic: str, payload: bytes, schema: str) -> None:
         # Remembered first: a connection that comes up in between publishes it.

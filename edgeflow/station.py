@@ -9,33 +9,31 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
 from pathlib import Path
 
-from edgeflow import __version__
 from edgeflow.alarms import Alarms
-from edgeflow.bundle import Bundle
-from edgeflow.cameras.source import public_source
 from edgeflow.capture import Capture
-from edgeflow.clock import monotonic_ns, utc_now, utc_text
-from edgeflow.config import BoxConfig, config_sha256, load_config
-from edgeflow.contracts.manifest import Graph
-from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, State, StateName
+from edgeflow.clock import monotonic_ns, utc_now
+from edgeflow.commanding import commanded, hear_commands, read_rules
+from edgeflow.config import BoxConfig, load_config
 from edgeflow.contracts.topics import Topics
 from edgeflow.delivery import Delivery
 from edgeflow.errors import EdgeflowError, ParityError
 from edgeflow.evidence import Evidence
-from edgeflow.graph_runner import Placement
 from edgeflow.health import HealthReporter
+from edgeflow.introduction import StatusReport, make_birth, summary, warn_of_expiry
 from edgeflow.keeper import Keeper
 from edgeflow.lateness import LateWatch
+from edgeflow.lifecycle import Event
 from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
 from edgeflow.mqtt import MqttLink
 from edgeflow.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
+from edgeflow.operations import Operations
 from edgeflow.outbox import open_outbox
 from edgeflow.pipeline import Line
 from edgeflow.result import bundle_info
 from edgeflow.run_view import RunView
+from edgeflow.station_state import StationState
 from edgeflow.trust import note_as_run
 
 __all__ = ["run_box"]
@@ -44,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 BROKER_PATIENCE_S = 2.0
 DRAIN_S = 5.0
-EXPIRES_SOON = timedelta(days=14)
+SELF_TRIGGERED = ("interval", "free")  # nobody waits for an answer
 
 
 def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView) -> None:
@@ -56,36 +54,59 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
     """
     config = load_config(path, overrides)
     session = uuid.uuid4().hex[:12]
+    rules = read_rules(config, session)
     with ExitStack() as stack:
         bundle, graph = open_for_box(config, config.bundle)
         stack.callback(bundle.close)
-        info = bundle_info(bundle, graph)
         link = MqttLink(config, session)
+        early = hear_commands(link, config)
         alarms = Alarms(session, link)
         triggers = _line_triggers(config, link, alarms)
         outbox = open_outbox(config.outbox, alarms)
         stack.callback(outbox.close)
         delivery = Delivery(outbox, link, config.outbox.confirm, alarms)
-        evidence = Evidence(config.evidence, alarms) if config.evidence else None
-        if evidence:
-            evidence.start()
-            stack.callback(evidence.close)
-        say = _announcer(link, session, bundle.manifest.name)
-        link.publish_birth(_birth(config, session, info))
-        stack.enter_context(_announced(link, delivery, say, alarms))
-        _warn_of_expiry(bundle, alarms)
-        loaded = prove(config, bundle, graph, session=session, numbers=itertools.count(1))
-        note_as_run(bundle, config.trust)
-        bundles = BundleSlot(loaded)
+        evidence = _evidence(config, alarms, stack)
+        names = [bundle.manifest.name]  # the last one inspects
+        link.publish_birth(make_birth(config, session, bundle_info(bundle, graph)))
+        state = StationState(link, session, lambda: names[-1])
+        stack.enter_context(_announced(link, delivery, state, alarms))
+        numbers = itertools.count(1)
+        bundles = BundleSlot(prove(config, bundle, graph, session=session, numbers=numbers))
         stack.callback(bundles.close)
+        note_as_run(bundle, config.trust)
         capture = stack.enter_context(
             Capture(config, bundle.manifest.view_ids, session, messages=triggers, alarms=alarms)
         )
+        state.move("opened", "golden parts reproduced, cameras open")
         stack.enter_context(HealthReporter(capture, link, alarms, session))
         stack.enter_context(_stopped_by_signals(capture.stop))
-        view.ready(_summary(config, graph, info, loaded.scorer.placement))
+
+        def announce() -> None:
+            newest = bundles.newest
+            names.append(newest.manifest.name)
+            link.publish_birth(make_birth(config, session, newest.make.bundle))
+            state.tell()
+            warn_of_expiry(newest.manifest, alarms, utc_now())
+
+        warn_of_expiry(bundle.manifest, alarms, utc_now())
+        operations = Operations(
+            config=config,
+            session=session,
+            numbers=numbers,
+            bundles=bundles,
+            state=state,
+            alarms=alarms,
+            evidence=evidence,
+            announce=announce,
+        )
+        status = StatusReport(
+            session=session, state=state, bundles=bundles, alarms=alarms, link=link, outbox=outbox
+        )
+        stack.enter_context(commanded(config, rules, operations, link, early, status))
+        view.ready(summary(config, bundles.now))
+        state.move("prepared", "ready")
         _wait_for_broker(link)
-        say("ContinuousExecution", "running")
+        state.move("start", "running")
         keep = Keeper(outbox=outbox, evidence=evidence, bundles=bundles)
         line = Line(
             bundles=bundles,
@@ -95,7 +116,9 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
             clock=monotonic_ns,
             lateness=LateWatch(alarms),
         )
-        counts = line.run(itertools.islice(capture.view_sets(), 1 if once else None))
+        asked = config.trigger.source not in SELF_TRIGGERED
+        view_sets = state.inspected(capture.view_sets(), asked=asked)
+        counts = line.run(itertools.islice(view_sets, 1 if once else None))
         delivery.close(DRAIN_S)
         waiting = outbox.count()
     view.finished(counts, waiting)
@@ -110,40 +133,28 @@ def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTri
     return triggers
 
 
-def _warn_of_expiry(bundle: Bundle, alarms: Alarms) -> None:
-    expires = bundle.manifest.expires
-    if expires is not None and expires - utc_now() < EXPIRES_SOON:
-        text = f"bundle {bundle.manifest.name}: no start after {expires.isoformat()}; install a newer one"
-        alarms.raise_("bundle_expires", "warning", text)
-
-
-Say = Callable[[StateName, str], None]
-
-
-def _announcer(link: MqttLink, session: str, recipe: str) -> Say:
-    def say(state: StateName, detail: str) -> None:
-        ready = state == "ContinuousExecution"
-        link.publish_state(
-            State(session=session, state=state, detail=detail, recipe=recipe, ready=ready, at=utc_text())
-        )
-
-    return say
+def _evidence(config: BoxConfig, alarms: Alarms, stack: ExitStack) -> Evidence | None:
+    if config.evidence is None:
+        return None
+    evidence = Evidence(config.evidence, alarms)
+    evidence.start()
+    stack.callback(evidence.close)
+    return evidence
 
 
 @contextmanager
-def _announced(link: MqttLink, delivery: Delivery, say: Say, alarms: Alarms) -> Iterator[None]:
-    """States over MQTT from start to end: starting, whatever the line says, then stopped or the error.
+def _announced(link: MqttLink, delivery: Delivery, state: StationState, alarms: Alarms) -> Iterator[None]:
+    """Over MQTT from start to end: starting, whatever the line says, then stopped or the error.
 
     Alarms of a box that stopped as it was told to are over; those of one that failed stand on.
     """
-    say("PreOperational", "starting")
     link.start()
     delivery.start()
-    final: tuple[StateName, str] = ("Halted", "stopped")
+    final: tuple[Event, str] = ("halt", "stopped")
     try:
         yield
     except EdgeflowError as error:
-        final = ("Error", error.message)
+        final = ("fail", error.message)
         if isinstance(error, ParityError):
             alarms.raise_("golden_parts", "error", error.message)
         _wait_for_broker(link)
@@ -152,7 +163,7 @@ def _announced(link: MqttLink, delivery: Delivery, say: Say, alarms: Alarms) -> 
         alarms.clear_all()
     finally:
         delivery.close(0.0)
-        say(*final)
+        state.move(*final)
         link.stop()
 
 
@@ -177,26 +188,3 @@ def _wait_for_broker(link: MqttLink) -> None:
     deadline_s = time.monotonic() + BROKER_PATIENCE_S
     while not link.connected and time.monotonic() < deadline_s:
         time.sleep(0.01)
-
-
-def _birth(config: BoxConfig, session: str, bundle: BundleInfo) -> Birth:
-    cameras = tuple(
-        CameraInfo(view=view, kind=camera.kind, source=public_source(camera))
-        for view, camera in config.cameras.items()
-    )
-    return Birth(
-        session=session,
-        edgeflow_version=__version__,
-        bundle=bundle,
-        config_sha256=config_sha256(config),
-        cameras=cameras,
-        message_schemas=tuple(str(model.model_fields["schema_"].default) for model in MESSAGES.values()),
-        at=utc_text(),
-    )
-
-
-def _summary(config: BoxConfig, graph: Graph, bundle: BundleInfo, placement: Placement) -> str:
-    return (
-        f"{config.topic_root}: bundle {bundle.name} ({graph.id} on {placement.device}, golden parts "
-        f"reproduced), {len(config.cameras)} cameras, broker {config.mqtt.host}:{config.mqtt.port}"
-    )

@@ -105,9 +105,10 @@ def _older(bundle: Bundle, trust: TrustConfig) -> list[str]:
         return []
     manifest = bundle.manifest
     highest = read_installed(trust.installed).get(manifest.name)
-    if highest is None or manifest.version >= highest.version:
+    if highest is None or manifest.version >= highest.version or highest.back_to == bundle.sha256:
         return []
     return [
         f"{manifest.name} version {manifest.version} is older than version {highest.version}, which this "
-        "box has run; install that or a newer one, or say trust.allow_older: true to go back on purpose"
+        "box has run; install that or a newer one, or go back on purpose: 'edgeflow ctl BOX rollback' on a "
+        "running box, else trust.allow_older: true"
     ]

@@ -6,9 +6,11 @@ import json
 from importlib import resources
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from edgeflow.contracts.document import Document, Text, parse_document
+from edgeflow.contracts.commands import Command, Reply
+from edgeflow.contracts.document import Text, parse_document
+from edgeflow.contracts.message import Message, Timestamp
 from edgeflow.errors import DataError
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Deadline",
     "Decision",
     "Dropped",
+    "Message",
     "Region",
     "Result",
     "Severity",
@@ -58,23 +61,12 @@ AlarmCode = Literal[
     "golden_parts",
 ]
 Severity = Literal["warning", "error"]
-Timestamp = Annotated[
-    str, Field(description="UTC, RFC 3339", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$")
-]
-
-
 LineName = Annotated[
     str,
     Text(
         pattern=r"^[^\x00-\x1f\x7f]{1,128}$", words="a name of 1 to 128 characters without control characters"
     ),
 ]
-
-
-class Message(Document):
-    """Base of all payloads; ``schema`` names message and major version."""
-
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
 
 class Decision(Message):
@@ -283,6 +275,8 @@ MESSAGES: dict[str, type[Message]] = {
     "state": State,
     "camera-status": CameraStatus,
     "alarm": Alarm,
+    "command": Command,
+    "reply": Reply,
 }
 
 M = TypeVar("M", bound=Message)

@@ -50,3 +50,16 @@ class Topics:
 
     def alarm(self, code: str) -> str:
         return f"{self.root}/alarm/{code}"
+
+    @property
+    def commands(self) -> str:
+        """Filter of all commands."""
+        return f"{self.root}/cmd/+"
+
+    @property
+    def replies(self) -> str:
+        """What all replies to commands are below."""
+        return f"{self.root}/rsp"
+
+    def reply(self, verb: str) -> str:
+        return f"{self.replies}/{verb}"

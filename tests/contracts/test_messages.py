@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
+from edgeflow.contracts.commands import Command, Outcome, Reply
 from edgeflow.contracts.messages import (
     MESSAGES,
     Ack,
@@ -90,6 +91,18 @@ EXAMPLES: dict[str, tuple[Message, ...]] = {
         Alarm(session="s", code=code, subject=subject, severity="error", text="look", since=AT)
         for code in typing.get_args(AlarmCode)
         for subject in ("", "top")
+    ),
+    "command": (
+        Command(command_id="1", verb="start", box="edgeflow/v1/a/b/c", issuer="mes", issued_at=AT),
+        Command(
+            command_id="2", verb="reload", box="edgeflow/v1/a/b/c", issuer="mes", issued_at=AT, session="s",
+            arguments={"bundle": "two.bundle"}, correlation="7", signature="hmac-sha256:AA==",
+        ),
+    ),
+    "reply": tuple(
+        Reply(session="s", command_id=known, verb="start", outcome=outcome, text="running", at=AT)
+        for outcome in typing.get_args(Outcome)
+        for known in (None, "1")
     ),
 }  # fmt: skip
 ALL = [(name, example) for name, examples in EXAMPLES.items() for example in examples]

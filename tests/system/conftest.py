@@ -123,9 +123,9 @@ class Client:
         """Payloads of the topics that end in ``suffix``, in order of arrival."""
         return [m.payload.decode() for m in list(self.messages) if m.topic.endswith(suffix)]
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, properties: Any = None) -> None:
         assert self._client is not None
-        self._client.publish(topic, payload, 1, retain)
+        self._client.publish(topic, payload, 1, retain, properties)
 
     def wait(self, condition: Callable[[], bool]) -> None:
         """Wait until messages make the condition true."""

@@ -1,0 +1,144 @@
+"""Commands joined to one box: who may, where they come in, where they are recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgeflow.audit import Audit, read_audit
+from edgeflow.command_desk import CommandDesk
+from edgeflow.command_rules import Issuer, Rules
+from edgeflow.config import BoxConfig, IssuerConfig
+from edgeflow.contracts.topics import Topics
+from edgeflow.control_socket import ControlSocket
+from edgeflow.errors import ConfigError, UsageError
+from edgeflow.keys import read_public_key
+from edgeflow.mqtt import MqttLink
+from edgeflow.operations import Operations
+from edgeflow.subscriptions import Incoming
+
+__all__ = ["Antechamber", "commanded", "hear_commands", "read_rules", "refused_path"]
+
+_KNOWN_AGAIN = 5000  # records of earlier sessions that are read for ids of accepted commands
+_MIN_SECRET = 16
+_EARLY = 16
+_HEARD_BYTES = 2**28  # the most that MQTT can carry: an oversized command is answered, too
+
+
+def read_rules(config: BoxConfig, session: str) -> Rules:
+    """What the box accepts over MQTT; secrets and keys are read now.
+
+    Raises:
+        ConfigError: names every secret or key file that cannot be used.
+    """
+    commands = config.commands
+    issuers: dict[str, Issuer] | None = None
+    problems: list[str] = []
+    if commands.issuers is not None:
+        issuers = {}
+        for name, issuer in commands.issuers.items():
+            try:
+                allow = commands.allow if issuer.allow is None else issuer.allow
+                issuers[name] = Issuer(key=_key(issuer), allow=allow)
+            except (OSError, UsageError) as cause:
+                why = cause.strerror if isinstance(cause, OSError) else str(cause)
+                problems.append(f"commands.issuers.{name}: {why}")
+    if problems:
+        raise ConfigError("the keys of who may command cannot be used", problems=problems)
+    return Rules(
+        box=config.topic_root,
+        session=session,
+        allow=commands.allow,
+        issuers=issuers,
+        max_age_s=commands.max_age_s,
+    )
+
+
+def _key(issuer: IssuerConfig) -> Any:
+    if issuer.key is not None:
+        return read_public_key(issuer.key)
+    if issuer.secret_file is None:
+        raise UsageError("either secret_file or key")
+    secret = issuer.secret_file.read_bytes().strip()
+    if len(secret) < _MIN_SECRET:
+        raise UsageError(f"{issuer.secret_file}: a secret of at least {_MIN_SECRET} bytes, please")
+    return secret
+
+
+def refused_path(audit: Path) -> Path:
+    """Where refused commands are recorded, beside those that were carried out."""
+    return audit.with_name(f"{audit.stem}.refused{audit.suffix}")
+
+
+class Antechamber:
+    """Where commands wait until the box can carry them out: its bundle is proven first."""
+
+    def __init__(self) -> None:
+        self._early: queue.Queue[Incoming] = queue.Queue(_EARLY)
+        self._desk: CommandDesk | None = None
+
+    def hear(self, incoming: Incoming) -> None:
+        """Take in a message from the network; never blocks."""
+        if self._desk is not None:
+            self._desk.hear(incoming)
+            return
+        with contextlib.suppress(queue.Full):
+            self._early.put_nowait(incoming)
+
+    def admit(self, desk: CommandDesk | None) -> None:
+        """From now on everything goes to this desk, what waited first; None: nowhere."""
+        self._desk = desk
+        with contextlib.suppress(queue.Empty):
+            while desk is not None:
+                desk.hear(self._early.get_nowait())
+
+
+def hear_commands(link: MqttLink, config: BoxConfig) -> Antechamber:
+    """Subscribe to the box's commands; before the link starts."""
+    early = Antechamber()
+    link.subscribe(Topics(root=config.topic_root).commands, early.hear, max_bytes=_HEARD_BYTES)
+    return early
+
+
+@contextmanager
+def commanded(
+    config: BoxConfig,
+    rules: Rules,
+    operations: Operations,
+    link: MqttLink,
+    early: Antechamber,
+    status: Callable[[], dict[str, Any]],
+) -> Iterator[None]:
+    """Commands are taken while this holds.
+
+    Raises:
+        UsageError, StorageError: the control socket or the record of commands.
+    """
+    path = config.audit_path
+    max_bytes = round(config.commands.audit_max_mb * 1e6)
+    desk = CommandDesk(
+        rules,
+        operations.verbs(),
+        link,
+        audit=Audit(path, max_bytes),
+        refused=Audit(refused_path(path), max_bytes),
+        known=_known(read_audit(path, _KNOWN_AGAIN)),
+    )
+    control = ControlSocket(config.control_socket, desk.local, status)
+    desk.start()
+    control.start()
+    early.admit(desk)
+    try:
+        yield
+    finally:
+        early.admit(None)
+        control.close()
+        desk.close()
+
+
+def _known(records: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(r["issuer"], r["command_id"]) for r in records if {"issuer", "command_id"} <= r.keys()]

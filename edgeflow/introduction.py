@@ -1,0 +1,86 @@
+"""How a box introduces itself: its birth message, its line on the terminal, its status on request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from edgeflow import __version__
+from edgeflow.alarms import Alarms
+from edgeflow.cameras.source import public_source
+from edgeflow.clock import utc_text
+from edgeflow.config import BoxConfig, config_sha256
+from edgeflow.contracts.manifest import Manifest
+from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo
+from edgeflow.loaded_bundle import BundleSlot, LoadedBundle
+from edgeflow.mqtt import MqttLink
+from edgeflow.outbox import Outbox
+from edgeflow.station_state import StationState
+
+__all__ = ["StatusReport", "make_birth", "summary", "warn_of_expiry"]
+
+EXPIRES_SOON = timedelta(days=14)
+
+
+def make_birth(config: BoxConfig, session: str, bundle: BundleInfo) -> Birth:
+    """Who is there, with which bundle and which cameras."""
+    cameras = tuple(
+        CameraInfo(view=view, kind=camera.kind, source=public_source(camera))
+        for view, camera in config.cameras.items()
+    )
+    return Birth(
+        session=session,
+        edgeflow_version=__version__,
+        bundle=bundle,
+        config_sha256=config_sha256(config),
+        cameras=cameras,
+        message_schemas=tuple(str(model.model_fields["schema_"].default) for model in MESSAGES.values()),
+        at=utc_text(),
+    )
+
+
+def summary(config: BoxConfig, loaded: LoadedBundle) -> str:
+    """The box in one line, once it is ready."""
+    return (
+        f"{config.topic_root}: bundle {loaded.manifest.name} ({loaded.graph.id} on "
+        f"{loaded.scorer.placement.device}, golden parts reproduced), {len(config.cameras)} cameras, "
+        f"broker {config.mqtt.host}:{config.mqtt.port}"
+    )
+
+
+def warn_of_expiry(manifest: Manifest, alarms: Alarms, now: datetime) -> None:
+    """An alarm where the bundle's time will soon be over; it runs on, but does not start again then."""
+    if manifest.expires is None or manifest.expires - now >= EXPIRES_SOON:
+        alarms.clear("bundle_expires")
+        return
+    text = f"bundle {manifest.name}: no start after {manifest.expires.isoformat()}; install a newer one"
+    alarms.raise_("bundle_expires", "warning", text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusReport:
+    """What ``edgeflow ctl BOX status`` says."""
+
+    session: str
+    state: StationState
+    bundles: BundleSlot
+    alarms: Alarms
+    link: MqttLink
+    outbox: Outbox
+
+    def __call__(self) -> dict[str, Any]:
+        manifest = self.bundles.newest.manifest
+        return {
+            "session": self.session,
+            "state": self.state.now,
+            "bundle": {
+                "name": manifest.name,
+                "version": manifest.version,
+                "sha256": self.bundles.newest.bundle.sha256,
+            },
+            "broker": "connected" if self.link.connected else self.link.problem,
+            "results_waiting": self.outbox.count(),
+            "decisions_unsent": self.link.decisions_unsent,
+            "alarms": [alarm.model_dump(mode="json", by_alias=True) for alarm in self.alarms.standing()],
+        }
