@@ -81,8 +81,9 @@ def test_a_box_without_any_broker_is_commanded_from_its_own_computer(tmp_path: P
     ]  # fmt: skip
     assert all(record["source"].startswith("local uid") for record in trail)
     second = start_and_end(path)
-    assert second.returncode == 2
-    assert "another edgeflow runs" in second.stderr
+    assert second.returncode == 6
+    assert "another process uses it" in second.stderr
+    assert status(path)["state"] == "ContinuousExecution"
     process.terminate()
     out, _ = process.communicate(timeout=30)
     kept = [json.loads(line) for line in out.splitlines() if '"evidence"' in line]
