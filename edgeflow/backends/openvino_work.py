@@ -10,7 +10,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-__all__ = ["macs_of", "peak_macs_per_s"]
+__all__ = ["macs_of", "macs_of_model", "peak_macs_per_s"]
 
 _CHANNELS, _SIDE = 256, 56  # large enough for every core, small enough for the caches
 _SECONDS = 0.7
@@ -18,8 +18,12 @@ _SECONDS = 0.7
 
 def macs_of(model: bytes, weights: bytes | None) -> int:
     """Multiplications with addition in one run, from the shapes of convolutions and matrix products."""
-    graph = ov.Core().read_model(model=model, weights=weights or b"")
-    return sum(_macs(node) for node in graph.get_ordered_ops())
+    return macs_of_model(ov.Core().read_model(model=model, weights=weights or b""))
+
+
+def macs_of_model(model: ov.Model) -> int:
+    """As :func:`macs_of`, of a graph that is open."""
+    return sum(_macs(node) for node in model.get_ordered_ops())
 
 
 def peak_macs_per_s(precision: str, *, device: str, threads: int) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
+from edgeflow.backends.openvino_work import macs_of_model
 from edgeflow.backends.table import make_runner
 from edgeflow.contracts.manifest import Graph
 from edgeflow.graph_runner import GraphRunner
@@ -17,10 +18,10 @@ from edgeflow_export.quantize import (
     Group,
     groups_of_ir,
     groups_of_onnx,
-    quantize_ir,
     quantize_network,
     quantize_onnx,
 )
+from edgeflow_export.quantize_ir import float_again, quantize_ir
 
 __all__ = ["Draft", "OnnxSource", "draft_onnx"]
 
@@ -103,12 +104,32 @@ class OnnxSource:
         Args:
             kept: groups of convolutions that stay in float.
         """
-        members = {member for group in kept for member in group.members}
-        if backend == "openvino":
-            quantized = quantize_ir(convert_to_ir(self.path), parts, members)
-            return self._ir("int8", serialise_ir(quantized, self.path.parent))
+        return self.quantizer(backend, parts)(kept)
+
+    def quantizer(self, backend: str, parts: Iterable[Images]) -> Callable[[Sequence[Group]], Draft]:
+        """As :meth:`quantized` for any number of choices of what stays in float.
+
+        On OpenVINO all of them share one calibration.
+        """
+        samples = list(parts)
+        if backend == "onnxruntime":
+            return lambda kept: self._quantized_onnx(samples, _members(kept))
+        whole = quantize_ir(convert_to_ir(self.path), samples)
+
+        def draft(kept: Sequence[Group]) -> Draft:
+            model = whole.clone()
+            float_again(model, convert_to_ir(self.path), _members(kept))
+            return self._ir("int8", serialise_ir(model, self.path.parent))
+
+        return draft
+
+    def macs(self) -> int:
+        """What one run multiplies."""
+        return macs_of_model(convert_to_ir(self.path))
+
+    def _quantized_onnx(self, samples: Sequence[Images], kept: Collection[int]) -> Draft:
         target = self.path.with_name("int8.onnx")
-        quantize_onnx(self.path, target, parts, members)
+        quantize_onnx(self.path, target, samples, kept)
         return self._onnx("int8", target)
 
     def quantized_network(self, samples: Sequence[Images], *, products: bool) -> Draft:
@@ -124,6 +145,10 @@ class OnnxSource:
     def _onnx(self, precision: str, path: Path) -> Draft:
         files = {f"{self.prefix}onnx/{precision}.onnx": path.read_bytes()}
         return Draft(backend="onnxruntime", precision=precision, files=files, tensors=self.tensors)
+
+
+def _members(groups: Sequence[Group]) -> set[int]:
+    return {member for group in groups for member in group.members}
 
 
 def draft_onnx(

@@ -33,17 +33,19 @@ from edgeflow_export.datasets import Images
 from edgeflow_export.graphs import INPUT_NAME
 
 __all__ = [
+    "CONVOLUTIONS",
     "Group",
+    "convolutions_of_ir",
     "groups_of_ir",
     "groups_of_onnx",
     "has_bf16",
-    "quantize_ir",
     "quantize_network",
     "quantize_onnx",
+    "quiet",
 ]
 
 EXTRACTOR_GROUPS = 6
-_CONVOLUTIONS = {"Convolution", "GroupConvolution"}
+CONVOLUTIONS = {"Convolution", "GroupConvolution"}
 _FLOW_BLOCK = re.compile(r"flow\.blocks\.(\d+)\.")
 
 
@@ -64,7 +66,7 @@ def groups_of_ir(model: ov.Model, path: Path) -> tuple[Group, ...]:
     """As :func:`groups_of_onnx`, for the IR made from that graph; its order is its own."""
     owners = dict(_owners(path))
     # Conversion renames convolutions whose normalisation it folds: those of the extractor.
-    names = [name.partition("/")[0] for name in _convolutions_of_ir(model)]
+    names = [name.partition("/")[0] for name in convolutions_of_ir(model)]
     return _groups([owners.get(name, "") for name in names])
 
 
@@ -103,31 +105,6 @@ def has_bf16() -> bool:
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def quantize_ir(model: ov.Model, parts: Iterable[Images], kept: Collection[int] = ()) -> ov.Model:
-    """INT8 form of an IR by NNCF; everything but convolutions stays in float.
-
-    Element-wise arithmetic of the flow in INT8 costs a factor of 10 in accuracy and saves no time.
-
-    Args:
-        kept: convolutions that stay in float, by their place.
-    """
-    others = sorted({op.get_type_name() for op in model.get_ordered_ops()} - _CONVOLUTIONS)
-    convolutions = _convolutions_of_ir(model)
-    samples = list(parts)
-    # NNCF draws its progress bars on standard output, which belongs to the command's own result.
-    with _quiet("nncf"), contextlib.redirect_stdout(sys.stderr):
-        return nncf.quantize(
-            model,
-            nncf.Dataset(samples),
-            subset_size=len(samples),
-            preset=nncf.QuantizationPreset.MIXED,
-            ignored_scope=nncf.IgnoredScope(
-                types=others, names=[convolutions[index] for index in sorted(kept)], validate=False
-            ),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
-        )
-
-
 def quantize_network(model: ov.Model, samples: Sequence[Images], *, products: bool) -> ov.Model:
     """INT8 form of a network whose output is not a likelihood, such as MVANet.
 
@@ -135,8 +112,8 @@ def quantize_network(model: ov.Model, samples: Sequence[Images], *, products: bo
         samples: images as the graph takes them.
         products: matrix products too, with what NNCF quantizes around them; else convolutions alone.
     """
-    kept = {op.get_type_name() for op in model.get_ordered_ops()} - _CONVOLUTIONS
-    with _quiet("nncf"), contextlib.redirect_stdout(sys.stderr):
+    kept = {op.get_type_name() for op in model.get_ordered_ops()} - CONVOLUTIONS
+    with quiet("nncf"), contextlib.redirect_stdout(sys.stderr):
         return nncf.quantize(
             model,
             nncf.Dataset(list(samples)),
@@ -152,7 +129,7 @@ def quantize_onnx(source: Path, target: Path, parts: Iterable[Images], kept: Col
     """INT8 form of an ONNX graph: static QDQ, per channel, convolutions only; as :func:`quantize_ir`."""
     names = [node.name for node in _convolutions_of_onnx(source)]
     # ONNX Runtime's quantizer advises through the root logger.
-    with tempfile.TemporaryDirectory() as folder, _quiet(None):
+    with tempfile.TemporaryDirectory() as folder, quiet(None):
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_static(
@@ -170,8 +147,8 @@ def quantize_onnx(source: Path, target: Path, parts: Iterable[Images], kept: Col
         )
 
 
-def _convolutions_of_ir(model: ov.Model) -> list[str]:
-    return [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() in _CONVOLUTIONS]
+def convolutions_of_ir(model: ov.Model) -> list[str]:
+    return [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() in CONVOLUTIONS]
 
 
 def _convolutions_of_onnx(path: Path) -> list[onnx.NodeProto]:
@@ -179,7 +156,7 @@ def _convolutions_of_onnx(path: Path) -> list[onnx.NodeProto]:
 
 
 @contextlib.contextmanager
-def _quiet(logger_name: str | None) -> Iterator[None]:
+def quiet(logger_name: str | None) -> Iterator[None]:
     """Without a library's advice to its developers, in warnings and in its logger."""
     logger = logging.getLogger(logger_name)
     level = logger.level

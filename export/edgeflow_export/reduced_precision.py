@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,10 +19,28 @@ from edgeflow_export.quantize import Group, has_bf16
 from edgeflow_export.speed import speedup
 from edgeflow_export.trial import Trial
 
-__all__ = ["Float", "Reduced", "reduce_precision"]
+__all__ = ["Effort", "Float", "Reduced", "reduce_precision"]
 
 SENSITIVITY_PARTS = 4
 SPEED_PARTS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much the search for an INT8 graph may multiply: minutes on two cores.
+
+    By count and not by the clock, so that the same export gives the same bytes.
+
+    Attributes:
+        calibration: in all calibration parts together.
+        sensitivity: in the parts that show what one group of convolutions does.
+        searched: per part, up to which ONNX Runtime's graphs are searched at all: its quantizer calibrates
+            anew for every choice.
+    """
+
+    calibration: float = 1500e9
+    sensitivity: float = 300e9
+    searched: float = 20e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +67,21 @@ class Reduced:
     report: AccuracyReport
 
 
+Quantizer = Callable[[Sequence[Group]], Draft]
+"""The graph with some groups in float."""
+
+
 class _TooSlow(Exception):  # noqa: N818 - not an error of the user's
     """A graph that is not faster than fp32."""
 
 
 def reduce_precision(
-    job: ExportJob, source: OnnxSource, backend: str, trial: Trial, fp32: Float
+    job: ExportJob,
+    source: OnnxSource,
+    backend: str,
+    trial: Trial,
+    fp32: Float,
+    effort: Effort | None = None,
 ) -> tuple[Reduced | None, str | None]:
     """INT8 with as much quantized as the budgets allow; else bf16, where the processor has it; else nothing.
 
@@ -66,7 +93,7 @@ def reduce_precision(
     Raises:
         AccuracyError: none holds the budgets, or is faster, and the recipe requires one.
     """
-    search = _Search(job, source, backend, trial, fp32)
+    search = _Search(job, source, backend, trial, fp32, effort or Effort())
     found = search.int8()
     if found is not None:
         return found, None
@@ -86,28 +113,87 @@ def reduce_precision(
 class _Search:
     """One back end's search, with what has been tried."""
 
-    def __init__(self, job: ExportJob, source: OnnxSource, backend: str, trial: Trial, fp32: Float) -> None:
+    def __init__(
+        self, job: ExportJob, source: OnnxSource, backend: str, trial: Trial, fp32: Float, effort: Effort
+    ) -> None:
+        self.effort = effort
         self.job, self.source, self.backend, self.trial, self.fp32 = job, source, backend, trial, fp32
         self.steps: list[str] = []
         self.too_slow = False
+        self._macs = source.macs()
+        self._parts = job.data.training[
+            : self._affordable(job.spec.calibration_parts, self.effort.calibration, 2)
+        ]
 
     def int8(self) -> Reduced | None:
+        """With the fewest groups in float that hold the budgets, found by halving.
+
+        That more in float decides no worse is taken for granted; what is returned was tried.
+        """
+        if self.backend == "onnxruntime" and not self._is_worth_calibrating():
+            return None
+        with self.job.stage(self._calibration()):
+            quantizer = self.source.quantizer(self.backend, iterate_images(self._parts, self.job.data))
         groups = self.source.groups(self.backend)
-        order: Sequence[Group] = ()
-        for returned in range(len(groups)):
-            if returned == 1:
-                order = self._by_sensitivity(groups)
-            kept = order[:returned]
-            what = _described(kept)
-            with self.job.stage(f"quantizing {what} for {self.backend}"):
-                draft = self._quantized(kept)
-            try:
-                return self._tried(draft, what)
-            except _TooSlow:
-                return None  # with less of it quantized it would be slower still
-            except AccuracyError as cause:
-                self._give_up(what, cause)
-        return None
+        found = self._attempt(quantizer, ())
+        if found is not None or self.too_slow or not self._is_searched():
+            return found
+        order = self._by_sensitivity(groups, quantizer)
+        over, within = 0, len(groups)
+        while within - over > 1:
+            middle = (over + within) // 2
+            tried = self._attempt(quantizer, order[:middle])
+            if tried is not None:
+                found = tried
+            # What is not faster with so many in float is slower with more.
+            over, within = (middle, within) if tried is None and not self.too_slow else (over, middle)
+        return found
+
+    def _attempt(self, quantizer: Quantizer, kept: Sequence[Group]) -> Reduced | None:
+        what = _described(kept)
+        with self.job.stage(f"quantizing {what} for {self.backend}"):
+            draft = quantizer(kept)
+        try:
+            return self._tried(draft, what)
+        except _TooSlow:
+            return None
+        except AccuracyError as cause:
+            self._give_up(what, cause)
+            return None
+
+    def _is_worth_calibrating(self) -> bool:
+        """Whether a graph calibrated on one part is fast enough; how fast it is does not depend on that."""
+        if not self.job.spec.min_speedup:
+            return True
+        with self.job.stage(f"trying how fast int8 is on {self.backend}"):
+            one = iterate_images(self._parts[:1], self.job.data)
+            draft = self.source.quantized(self.backend, one)
+        try:
+            self._require_faster(draft, _described(()))
+        except _TooSlow:
+            return False
+        return True
+
+    def _calibration(self) -> str:
+        asked, used = self.job.spec.calibration_parts, len(self._parts)
+        if used < min(asked, len(self.job.data.training)):
+            self.steps.append(
+                f"calibrated on {used} parts, not on {asked}: the graph multiplies {self._macs / 1e9:.0f}e9 "
+                "times a part"
+            )
+        return f"calibrating int8 for {self.backend} on {used} parts"
+
+    def _is_searched(self) -> bool:
+        searched = self.backend == "openvino" or self._macs <= self.effort.searched
+        if not searched:
+            self.steps.append(
+                f"no search for what would have to stay in float: too costly for a graph that multiplies "
+                f"{self._macs / 1e9:.0f}e9 times a part"
+            )
+        return searched
+
+    def _affordable(self, parts: int, macs: float, least: int) -> int:
+        return max(least, min(parts, int(macs // max(1, self._macs))))
 
     def bf16(self) -> Reduced | None:
         if not has_bf16():
@@ -121,10 +207,6 @@ class _Search:
         except AccuracyError as cause:
             self._give_up("bf16", cause)
             return None
-
-    def _quantized(self, kept: Sequence[Group]) -> Draft:
-        parts = self.job.data.training[: self.job.spec.calibration_parts]
-        return self.source.quantized(self.backend, iterate_images(parts, self.job.data), kept)
 
     def _tried(self, draft: Draft, what: str) -> Reduced:
         """The graph, if it is faster than fp32 and decides as fp32 does.
@@ -171,17 +253,15 @@ class _Search:
         with self.job.stage(f"over budget: {what}: {reason}"):
             pass
 
-    def _by_sensitivity(self, groups: Sequence[Group]) -> list[Group]:
+    def _by_sensitivity(self, groups: Sequence[Group], quantizer: Quantizer) -> list[Group]:
         """The groups, first the one whose quantization alone moves part scores the most."""
-        parts = self.job.data.training[:SENSITIVITY_PARTS]
+        parts = self._parts[: self._affordable(SENSITIVITY_PARTS, self.effort.sensitivity, 1)]
         trial = replace(self.trial, parts=parts, masks=None, distilled=False)
         reference = trial.score(self.fp32.draft)
         found: dict[str, float] = {}
         for group in groups:
             with self.job.stage(f"sensitivity of {self.backend} to {group.name}"):
-                images = iterate_images(parts, self.job.data)
-                others = [other for other in groups if other is not group]
-                draft = self.source.quantized(self.backend, images, others)
+                draft = quantizer([other for other in groups if other is not group])
                 found[group.name] = _shift(trial.score(draft), reference, self.fp32.scale)
         return sorted(groups, key=lambda group: -found[group.name])
 

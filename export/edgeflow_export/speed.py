@@ -14,6 +14,7 @@ from edgeflow_export.drafts import Draft
 __all__ = ["speedup"]
 
 _ROUNDS = 9
+_LEAST_ROUNDS, _AT_MOST_S = 3, 10.0
 
 
 def speedup(graph: Draft, reference: Draft, images: Sequence[Images], *, rounds: int = _ROUNDS) -> float:
@@ -28,8 +29,11 @@ def speedup(graph: Draft, reference: Draft, images: Sequence[Images], *, rounds:
     try:
         for runner in runners:
             runner.run(images[0])
-        ratios = []
+        ratios: list[float] = []
+        begun_s = time.perf_counter()
         for turn in range(max(rounds, len(images))):
+            if len(ratios) >= _LEAST_ROUNDS and time.perf_counter() - begun_s > _AT_MOST_S:
+                break
             part = images[turn % len(images)]
             order = runners if turn % 2 else runners[::-1]
             seconds = {id(runner): _seconds(runner, part) for runner in order}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from edgeflow_export.export_job import ExportJob
 from edgeflow_export.graphs import FOREGROUND, MAPS, convert_to_ir
 from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.quantize import groups_of_ir, groups_of_onnx
-from edgeflow_export.reduced_precision import Float, Reduced, reduce_precision
+from edgeflow_export.reduced_precision import Effort, Float, Reduced, reduce_precision
 from edgeflow_export.rewrite import rewrite
 from edgeflow_export.trial import Trial
 from support import tiny as tiny_product
@@ -41,11 +42,13 @@ class Line:
     trial: Trial
     fp32: Float
 
-    def reduced(self, backend: str = "openvino", **budget: object) -> tuple[Reduced | None, str | None]:
+    def reduced(
+        self, backend: str = "openvino", effort: Effort | None = None, **budget: object
+    ) -> tuple[Reduced | None, str | None]:
         recipe = self.job.model.recipe
         recipe = recipe.model_copy(update={"export": recipe.export.model_copy(update=budget)})
         job = replace(self.job, model=replace(self.job.model, recipe=recipe))
-        return reduce_precision(job, self.source, backend, self.trial, self.fp32)
+        return reduce_precision(job, self.source, backend, self.trial, self.fp32, effort)
 
     def error(self, found: Reduced) -> float:
         return max(relative_error(a, b) for a, b in zip(found.scored.maps, self.fp32.expected, strict=False))
@@ -92,7 +95,15 @@ def test_over_budget_the_most_sensitive_convolutions_go_back_to_float(line: Line
     assert found.report.quantized.startswith("all convolutions but ")
     assert found.report.steps[0].startswith("all convolutions: ")
     assert "export.tolerance_int8" in found.report.steps[0]
-    assert len(found.report.steps) == len(found.report.quantized.split(", "))
+    assert len(found.report.steps) <= 1 + math.ceil(math.log2(len(line.source.groups("onnxruntime"))))
+
+
+def tries(line: Line) -> int:
+    """How often halving tries before it gives up: everything in INT8, then half of what is left in float."""
+    left, count = len(line.source.groups("onnxruntime")), 1
+    while left > 1:
+        left, count = left - left // 2, count + 1
+    return count
 
 
 def test_without_any_int8_within_budget_the_reader_is_told_why(line: Line) -> None:
@@ -100,14 +111,32 @@ def test_without_any_int8_within_budget_the_reader_is_told_why(line: Line) -> No
     assert found is None
     assert note is not None
     assert note.startswith("onnxruntime: fp32 only instead of int8; all convolutions: ")
-    assert note.count("export.tolerance_int8") == len(line.source.groups("onnxruntime"))
+    assert note.count("export.tolerance_int8") == tries(line)
 
 
 def test_recipe_that_requires_int8_gets_an_error_instead(line: Line) -> None:
     with pytest.raises(AccuracyError, match=r"export.int8_required is true; nothing was written") as caught:
         line.reduced("onnxruntime", tolerance_int8=1e-9, int8_required=True)
     assert caught.value.exit_code == 4
-    assert len(caught.value.problems) == len(line.source.groups("onnxruntime"))
+    assert len(caught.value.problems) == tries(line)
+
+
+def test_a_large_graph_is_calibrated_on_fewer_parts_and_the_report_says_so(
+    line: Line,
+) -> None:
+    effort = Effort(calibration=3.5 * line.source.macs())
+    found, _ = line.reduced(effort=effort)
+    assert found is not None
+    assert found.report.steps[0].startswith("calibrated on 3 parts, not on 8")
+
+
+def test_convolutions_of_an_ir_that_are_kept_are_as_they_were(line: Line) -> None:
+    groups = line.source.groups("openvino")
+    images = iterate_images(line.job.data.training[:2], line.job.data)
+    quantizer = line.source.quantizer("openvino", images)
+    maps = {kept: line.trial.score(quantizer(groups[:kept])).maps for kept in (0, len(groups))}
+    assert relative_error(maps[0], line.fp32.scored.maps) > 1e-4
+    assert relative_error(maps[len(groups)], line.fp32.scored.maps) < 1e-5  # nothing of INT8 is left
 
 
 def test_graph_that_is_not_faster_is_not_shipped(line: Line) -> None:
