@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import sys
@@ -49,8 +50,12 @@ def check_files(config: MqttConfig) -> None:
     problems = [
         f"mqtt.{name}: no such file: {path}" for name, path in files.items() if path and not path.is_file()
     ]
-    if config.password_file and not config.username:
-        problems.append("mqtt.password_file: goes with mqtt.username")
+    if config.password_file and config.password_env:
+        problems.append("mqtt.password_file, mqtt.password_env: one of them")
+    if (config.password_file or config.password_env) and not config.username:
+        problems.append("mqtt.password_file, mqtt.password_env: go with mqtt.username")
+    if config.password_env and config.password_env not in os.environ:
+        problems.append(f"mqtt.password_env: the environment has no variable {config.password_env}")
     if problems:
         raise ConfigError("the broker cannot be reached with these settings", problems=problems)
 
@@ -73,7 +78,7 @@ def new_client(config: MqttConfig, client_id: str) -> paho.Client:
     # socket can tear a packet apart.
     client.on_socket_register_write = _leave_writing_to_the_loop
     if config.username:
-        client.username_pw_set(config.username, _password(config.password_file))
+        client.username_pw_set(config.username, _password(config))
     if config.tls:
         _encrypt(client, config.tls)
     return client
@@ -122,7 +127,10 @@ def message_properties(
     return properties
 
 
-def _password(path: Path | None) -> str | None:
+def _password(config: MqttConfig) -> str | None:
+    if config.password_env is not None:
+        return os.environ.get(config.password_env)
+    path = config.password_file
     if path is None:
         return None
     try:

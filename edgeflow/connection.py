@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _SETTINGS = Settings(
     address="mqtt.host and mqtt.port",
-    credentials="mqtt.username and mqtt.password_file",
+    credentials="mqtt.username and mqtt.password_file (or password_env)",
     tls="mqtt.tls, mqtt.host (the name in the certificate) and mqtt.port",
     client_id="mqtt.client_id",
     version="mqtt.version",

@@ -91,6 +91,9 @@ class MqttLink:
         self._listener: Callable[[LinkEvent], None] | None = None
         self._unsent = 0
         self._subscriptions = Subscriptions()
+        self._stopping = False
+        self.subscribe(self._topics.availability, self._on_availability, max_bytes=64)
+        self.subscribe(self._topics.alarm("+"), self._on_alarm, max_bytes=_MAX_ACK_BYTES)
         self.subscribe(self._topics.result_ack, self._on_ack, max_bytes=_MAX_ACK_BYTES)
         self._connection = Connection(
             config.mqtt, config.device_name, prepare=self._prepare, greet=self._greet
@@ -140,6 +143,7 @@ class MqttLink:
 
     def stop(self) -> None:
         """Say ``stopped`` and disconnect; takes a few seconds at most, whatever the network does."""
+        self._stopping = True
         self._connection.stop(self._farewell)
 
     def publish_decision(self, decision: Decision) -> bool:
@@ -250,6 +254,20 @@ class MqttLink:
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         self._subscriptions.dispatch(message)
+
+    def _on_availability(self, incoming: Incoming) -> None:
+        """The will of an earlier connection may come after this one's greeting: say once more who is here."""
+        live = self._connection.live
+        if incoming.retained or incoming.payload == b"online" or self._stopping or live is None:
+            return
+        self._say(live.client, "online")
+
+    def _on_alarm(self, incoming: Incoming) -> None:
+        """What the broker kept of an earlier session, and does not stand now, is over."""
+        if incoming.retained and incoming.payload:
+            schema = str(Alarm.model_fields["schema_"].default)
+            self._retained.setdefault(incoming.topic, (b"", schema))
+            self._publish_latest(incoming.topic)
 
     def _on_ack(self, incoming: Incoming) -> None:
         try:

@@ -62,6 +62,9 @@ class MqttConfig(Document):
     client_id: str | None = None
     username: str | None = None
     password_file: Path | None = None
+    password_env: str | None = Field(
+        default=None, min_length=1, description="name of the environment variable that holds the password"
+    )
     tls: TlsConfig | None = None
 
 

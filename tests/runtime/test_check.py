@@ -147,7 +147,7 @@ def test_everything_that_is_wrong_is_found_at_once(box: Path, silent_port: int) 
         f"evidence: {folder}/file/evidence: cannot be written: Not a directory",
         f"cache: {folder}/file: cannot be written: Not a directory",
         f"broker: mqtt.password_file: no such file: {folder}/none",
-        "broker: mqtt.password_file: goes with mqtt.username",
+        "broker: mqtt.password_file, mqtt.password_env: go with mqtt.username",
     ]
     assert [found[: len(start)] for found, start in zip(failed, expected, strict=True)] == expected
     assert texts(report, "warning") == [

@@ -227,10 +227,12 @@ def listens(port: int) -> bool:
 
 @contextmanager
 def client(
-    port: int, user: str | None = None, password: str = "", ca: Path | None = None
+    port: int, user: str | None = None, password: str = "", ca: Path | None = None, client_id: str = ""
 ) -> Iterator[Client | None]:
     """A client that is connected, or None when the broker refused it."""
-    handle = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5, reconnect_on_failure=False)
+    handle = paho.Client(
+        CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, reconnect_on_failure=False
+    )
     answers: list[bool] = []
     received: list[str] = []
     handle.on_connect = lambda _c, _u, _f, reason, _p: answers.append(not reason.is_failure)
@@ -272,7 +274,8 @@ def test_the_boxs_own_broker_carries_messages_on_loopback_only(tmp_path: Path) -
 
 def test_both_brokers_agree_on_everything_but_who_gets_in() -> None:
     access = {
-        "listener", "allow_anonymous", "certfile", "keyfile", "tls_version", "password_file", "acl_file"
+        "listener", "allow_anonymous", "certfile", "keyfile", "tls_version", "password_file", "acl_file",
+        "use_username_as_clientid",
     }  # fmt: skip
     common = [[line for line in settings(name) if line[0] not in access] for name in (BROKER, BROKER_LAN)]
     assert common[0] == common[1]
@@ -294,7 +297,7 @@ def lan(tmp_path: Path) -> tuple[str, Path]:
         check=True, capture_output=True,
     )  # fmt: skip
     users.touch()
-    for user in ("box-l3-s2", "line"):
+    for user in ("box-l3-s2", "box-l3-s3", "controller-l3", "quality"):
         add = [str(tools["mosquitto_passwd"]), "-b", str(users), user, f"{user}-secret"]
         subprocess.run(add, check=True, capture_output=True)
     content = text(BROKER_LAN)
@@ -312,10 +315,10 @@ def lan(tmp_path: Path) -> tuple[str, Path]:
 def test_the_plants_broker_lets_in_only_known_users(lan: tuple[str, Path], tmp_path: Path) -> None:
     content, ca = lan
     with mosquitto(tmp_path, content) as port:
-        for user, password in ((None, ""), ("line", "wrong"), ("nobody", "line-secret")):
+        for user, password in ((None, ""), ("quality", "wrong"), ("nobody", "quality-secret")):
             with client(port, user, password, ca) as refused:
                 assert refused is None
-        with client(port, "line", "line-secret", ca) as known:
+        with client(port, "quality", "quality-secret", ca) as known:
             assert known is not None
 
 
@@ -325,11 +328,11 @@ def test_on_the_plants_broker_only_the_box_itself_decides(lan: tuple[str, Path],
     with (
         mosquitto(tmp_path, content) as port,
         client(port, "box-l3-s2", "box-l3-s2-secret", ca) as station,
-        client(port, "line", "line-secret", ca) as line,
+        client(port, "controller-l3", "controller-l3-secret", ca) as line,
     ):
         assert station is not None
         assert line is not None
-        subscribe(line, "edgeflow/v1/#")
+        subscribe(line, "edgeflow/v1/plant1/l3/#")
         for topic in (f"{own}/trigger", f"{own}/result/ack", f"{own}/cmd/#"):
             subscribe(station, topic)
         publish(station, f"{other}/decision")  # of another box
@@ -342,6 +345,54 @@ def test_on_the_plants_broker_only_the_box_itself_decides(lan: tuple[str, Path],
         wait_for(lambda: len(line.received) == 5, "the line did not hear everything")
         assert station.received == [f"{own}/trigger", f"{own}/result/ack", f"{own}/cmd/stop"]
         assert sorted(line.received) == sorted([f"{own}/decision", f"{own}/result", *station.received])
+
+
+def test_a_controller_commands_its_own_line_only_and_the_database_none(
+    lan: tuple[str, Path], tmp_path: Path
+) -> None:
+    content, ca = lan
+    # A station of the neighbouring line, and one that may do what its neighbour may, in its own name.
+    acl = tmp_path / "acl"
+    acl.write_text(text(BROKER_ACL) + "\nuser box-l3-s3\ntopic readwrite edgeflow/v1/plant1/l4/s1/#\n")
+    content = content.replace(str(FIRMWARE / BROKER_ACL), str(acl))
+    neighbour = "edgeflow/v1/plant1/l4/s1"
+    with (
+        mosquitto(tmp_path, content) as port,
+        client(port, "box-l3-s3", "box-l3-s3-secret", ca) as station,
+        client(port, "controller-l3", "controller-l3-secret", ca) as controller,
+        client(port, "quality", "quality-secret", ca) as quality,
+    ):
+        assert station is not None
+        assert controller is not None
+        assert quality is not None
+        subscribe(station, f"{neighbour}/#")
+        subscribe(controller, "edgeflow/v1/plant1/l3/#")
+        for topic in ("cmd/stop", "trigger", "decision", "availability", "alarm/outbox", "result/ack"):
+            publish(controller, f"{neighbour}/{topic}")
+        for topic in ("cmd/stop", "trigger", "decision", "state"):
+            publish(quality, f"{neighbour}/{topic}")
+            publish(quality, f"edgeflow/v1/plant1/l3/s2/{topic}")
+        publish(quality, f"{neighbour}/result/ack")
+        wait_for(lambda: bool(station.received), "the acknowledgement did not come")
+        assert station.received == [f"{neighbour}/result/ack"]
+        assert controller.received == []
+
+
+def test_nobody_takes_over_the_boxs_client_id(lan: tuple[str, Path], tmp_path: Path) -> None:
+    content, ca = lan
+    own = "edgeflow/v1/plant1/l3/s2"
+    with (
+        mosquitto(tmp_path, content) as port,
+        client(port, "box-l3-s2", "box-l3-s2-secret", ca, client_id="edgeflow-plant1-l3-s2") as station,
+    ):
+        assert station is not None
+        subscribe(station, f"{own}/cmd/#")
+        for stolen in ("edgeflow-plant1-l3-s2", "box-l3-s2"):
+            with client(port, "controller-l3", "controller-l3-secret", ca, client_id=stolen) as intruder:
+                assert intruder is not None
+                publish(intruder, f"{own}/cmd/stop")
+        wait_for(lambda: len(station.received) == 2, "the box lost its connection")
+        assert station.paho.is_connected()
 
 
 def test_the_boxs_user_may_use_every_topic_of_the_box_that_it_is_made_for() -> None:

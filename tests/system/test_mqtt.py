@@ -26,6 +26,7 @@ from edgeflow.contracts.messages import (
     Decision,
     State,
     from_json,
+    to_json,
 )
 from edgeflow.errors import ConfigError
 from edgeflow.mqtt import Acked, LinkEvent, MqttLink
@@ -138,6 +139,65 @@ def test_alarms_are_retained_until_cleared_also_over_a_broker_that_forgot(
     assert [message.topic for message in late.messages] == [f"{ROOT}/alarm/camera_stale.top"]
     alarm = from_json(Alarm, late.messages[0].payload)
     assert (alarm.severity, alarm.text, alarm.session) == ("error", "pulled", "session-a")
+
+
+def test_alarms_of_a_session_that_crashed_are_over_unless_they_stand(
+    client: Clients, box_config: Boxes, link_with: Links
+) -> None:
+    watcher = client(f"{ROOT}/alarm/#")
+    old = Alarm(
+        session="before", code="outbox", severity="error", text="disk full", since="2026-03-04T10:11:12.0Z"
+    )
+    for name in ("outbox", "evidence_stopped"):
+        watcher.publish(f"{ROOT}/alarm/{name}", to_json(old), retain=True)
+        watcher.wait_for(f"/alarm/{name}", to_json(old).decode())
+    link = MqttLink(box_config(), "session-a")
+    Alarms("session-a", link).raise_("outbox", "error", "disk full again")
+    link.start()
+    watcher.wait_for("/alarm/evidence_stopped", "")
+    watcher.wait(lambda: "again" in watcher.payloads("/alarm/outbox")[-1])
+    assert "" not in watcher.payloads("/alarm/outbox")
+    link.stop()
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_a_late_will_does_not_stand_while_the_box_is_there(
+    version: str, client: Clients, link_with: Links, until: Until
+) -> None:
+    link = link_with(version=version)
+    until(lambda: link.connected)
+    watcher = client(f"{ROOT}/availability")
+    watcher.wait_for("/availability", "online")
+    for word in ("offline", "stopped"):  # of an earlier connection, and of an earlier session's goodbye
+        watcher.publish(f"{ROOT}/availability", word.encode(), retain=True)
+        watcher.wait_for("/availability", word)
+        watcher.wait(lambda: watcher.payloads("/availability")[-1] == "online")
+    late = client(f"{ROOT}/availability")
+    late.wait_for("/availability", "online")
+    link.stop()
+    watcher.wait(lambda: watcher.payloads("/availability")[-1] == "stopped")
+
+
+def test_the_password_may_come_from_the_environment(
+    broker: Broker, link_with: Links, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = shutil.which("mosquitto_passwd")
+    if program is None:
+        pytest.skip("no mosquitto_passwd here")
+    users = tmp_path / "passwd"
+    users.touch()
+    subprocess.run([program, "-b", str(users), "box7", "of the environment"], check=True)
+    broker.kill()
+    broker.settings = f"allow_anonymous false\npassword_file {users}"
+    broker.start()
+    variable = "BOX_PASSWORD"
+    monkeypatch.setenv(variable, "of the environment")
+    link = link_with(username="box7", password_env=variable)
+    until(lambda: link.connected)
+    monkeypatch.delenv(variable)
+    with pytest.raises(ConfigError) as caught:
+        link_with(username="box7", password_env=variable)
+    assert variable in str(caught.value)
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
