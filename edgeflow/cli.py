@@ -17,6 +17,7 @@ from edgeflow.bench_cli import bench
 from edgeflow.cameras_cli import cameras, record
 from edgeflow.ctl_cli import ctl
 from edgeflow.errors import EdgeflowError, UsageError
+from edgeflow.evidence_cli import evidence
 from edgeflow.keys_cli import keys
 from edgeflow.outbox_cli import outbox
 
@@ -82,7 +83,7 @@ def model_source(command: F) -> F:
 def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
-    Workstation: train, evaluate, export.  Box: check, run, ctl, calibrate, outbox.
+    Workstation: train, evaluate, export.  Box: check, run, ctl, evidence, calibrate, outbox.
     Anywhere: inspect, verify, bench, score, monitor, keys.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
@@ -264,6 +265,7 @@ cli.add_command(keys)
 cli.add_command(record)
 cli.add_command(outbox)
 cli.add_command(ctl)
+cli.add_command(evidence)
 
 
 def _export_line(module: str) -> Any:

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from edgeflow.alarms import Alarms
 from edgeflow.config import EvidenceConfig
@@ -23,6 +24,7 @@ from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.messages import Result, VerdictName, to_json
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import StorageError
+from edgeflow.evidence_store import EvidenceStore
 from edgeflow.heatmap import heat_overlay
 
 __all__ = ["QUEUE_SIZE", "Evidence", "EvidenceJob", "evidence_path", "write_evidence"]
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 QUEUE_SIZE = 16
 _DISK_LOOK_S = 2.0
+_DROPPED_AT_ONCE = 100
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 _STOP = None
 
@@ -40,12 +43,14 @@ class EvidenceJob:
     """What is kept of one part; ``result.evidence`` names the folder (see :meth:`Evidence.reserve`).
 
     Attributes:
-        images: view → uint8 (H, W, 3), red first; the image that the view's map belongs to.
+        originals: view → uint8 (H, W, 3), red first, as the camera gave it.
+        images: view → the same after crop, mirror and resize; the image that the view's map belongs to.
         maps: view → float32 (h, w), raw; a view that was not scored is absent.
         scales: view → its scale, for every view in ``maps``.
     """
 
     result: Result
+    originals: Mapping[str, RgbImage]
     images: Mapping[str, RgbImage]
     maps: Mapping[str, FloatArray]
     scales: Mapping[str, Scale]
@@ -62,7 +67,9 @@ def evidence_path(config: EvidenceConfig, result_id: str, now: datetime) -> Path
 
 
 def write_evidence(folder: Path, job: EvidenceJob) -> None:
-    """Write ``<view>.png``, ``<view>_heat.png`` and ``result.json``; the folder appears whole or not at all.
+    """Write ``<view>.png``, ``<view>_heat.png``, ``<view>_map.npy`` and ``result.json``.
+
+    The folder appears whole or not at all. Maps are float32 (h, w), raw; heat lies on the model image.
 
     Raises:
         StorageError: the disk is full or failed, or the folder exists.
@@ -70,11 +77,12 @@ def write_evidence(folder: Path, job: EvidenceJob) -> None:
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         unfinished.mkdir(parents=True)
-        for view, image in job.images.items():
+        for view, image in job.originals.items():
             _write_png(unfinished / f"{view}.png", image)
-            if view in job.maps:
-                heat = heat_overlay(image, job.maps[view], job.scales[view])
-                _write_png(unfinished / f"{view}_heat.png", heat)
+        for view, anomaly_map in job.maps.items():
+            np.save(unfinished / f"{view}_map.npy", anomaly_map)
+            heat = heat_overlay(job.images[view], anomaly_map, job.scales[view])
+            _write_png(unfinished / f"{view}_heat.png", heat)
         (unfinished / "result.json").write_bytes(to_json(job.result))
         unfinished.rename(folder)
     except OSError as cause:
@@ -99,6 +107,9 @@ class Evidence:
         self._failed = 0  # counted on the writer's
         self._losing = False
         self._snapshot = False
+        self._sampled = 0.0  # so much of the next OK part is due
+        max_bytes = None if config.max_gb is None else round(config.max_gb * 1e9)
+        self._store = EvidenceStore(config.dir, max_bytes=max_bytes, max_days=config.max_days)
         self._trouble = ""
         self._room = True
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
@@ -121,15 +132,25 @@ class Evidence:
                 f"evidence.dir {self._config.dir}: cannot be made: {cause.strerror}; change it, or give this "
                 "user the right to write there"
             ) from cause
+        self._store.look()
         self._look_for_room()
         self._thread.start()
 
     def reserve(self, result_id: str, verdict: VerdictName) -> str | None:
         """The folder that a part's evidence will be in, for its result; None where none is kept."""
         wanted, self._snapshot = self._snapshot, False
-        if not self._room or not (wanted or verdict in self._config.save):
+        wanted = wanted or verdict in self._config.save or (verdict == "OK" and self._is_sample())
+        if not self._room or not wanted:
             return None
         return str(evidence_path(self._config, result_id, datetime.now(timezone.utc)))
+
+    def _is_sample(self) -> bool:
+        """Whether this OK part is one of the share that is kept: evenly spread, every 100th for 0.01."""
+        self._sampled += self._config.ok_sample
+        if self._sampled < 1.0:
+            return False
+        self._sampled -= 1.0
+        return True
 
     def snapshot(self) -> None:
         """Keep the next part, whatever its verdict."""
@@ -191,38 +212,37 @@ class Evidence:
             self._failed += 1
             logger.exception("evidence %s: not written", job.result.evidence)
         else:
+            self._store.add(Path(job.result.evidence))
             self._report("")
 
     def _look_for_room(self) -> None:
         limit_gb = self._config.min_free_gb
         try:
-            free_gb = shutil.disk_usage(self._config.dir).free / 1e9
+            self._store.tidy(datetime.now(timezone.utc))
+            free_gb = self._free_gb()
+            for _ in range(_DROPPED_AT_ONCE):
+                if free_gb >= limit_gb or not self._store.drop_oldest():
+                    break
+                free_gb = self._free_gb()
         except OSError as cause:
             self._room = False
             self._report(f"{self._config.dir}: {cause.strerror}; nothing is kept until it is back")
             return
         room = free_gb >= limit_gb
         if room != self._room:
-            if room:
-                logger.warning("evidence: %.1f GB free again; parts are kept", free_gb)
-            else:
-                logger.warning(
-                    "evidence: %.1f GB free, less than evidence.min_free_gb %g; nothing is kept until "
-                    "there is room: remove old days below %s",
-                    free_gb,
-                    limit_gb,
-                    self._config.dir,
-                )
+            state = "parts are kept again" if room else "no part is kept until there is room"
+            logger.warning("evidence: %.1f GB free, evidence.min_free_gb is %g: %s", free_gb, limit_gb, state)
         self._room = room
+
+    def _free_gb(self) -> float:
+        return shutil.disk_usage(self._config.dir).free / 1e9
 
     def _tell(self) -> None:
         """An alarm while evidence that is wanted cannot be kept."""
         if self._alarms is None:
             return
         if not self._room:
-            text = (
-                f"less than {self._config.min_free_gb:g} GB free in {self._config.dir}; remove old days there"
-            )
+            text = f"less than {self._config.min_free_gb:g} GB free in {self._config.dir}; make room there"
         else:
             text = self._trouble
         if text:

@@ -37,13 +37,13 @@ class Keeper:
 
     def _job(self, result: Result, view_set: ViewSet, scores: Scores | None) -> EvidenceJob:
         manifest = self.bundles.now.manifest
-        ids = manifest.view_ids
+        originals = {view: frame.image for view, frame in view_set.frames.items()}
         if scores is None:
-            images = {view: frame.image for view, frame in view_set.frames.items()}
-            return EvidenceJob(result=result, images=images, maps={}, scales={})
-        seen = scores.views
+            return EvidenceJob(result=result, originals=originals, images={}, maps={}, scales={})
+        ids, seen = manifest.view_ids, scores.views
         return EvidenceJob(
             result=result,
+            originals=originals,
             images={view: image for view, image in zip(ids, scores.inputs, strict=True) if view in seen},
             maps={view: heat for view, heat in zip(ids, scores.maps, strict=True) if view in seen},
             scales=manifest.thresholds.views,

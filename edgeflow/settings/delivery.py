@@ -87,4 +87,11 @@ class EvidenceConfig(Document):
 
     dir: Path
     save: tuple[Literal["OK", "NG", "UNDECIDED"], ...] = ("NG", "UNDECIDED")
-    min_free_gb: float = Field(default=1.0, ge=0, description="nothing is written below this much free disk")
+    ok_sample: float = Field(default=0.0, ge=0, le=1, description="share of OK parts that are kept, too")
+    max_gb: float | None = Field(default=None, gt=0, description="beyond it, the oldest parts are removed")
+    max_days: float | None = Field(default=None, gt=0, description="older parts are removed")
+    min_free_gb: float = Field(
+        default=1.0,
+        ge=0,
+        description="below this much free disk, the oldest parts are removed; without any, nothing is kept",
+    )

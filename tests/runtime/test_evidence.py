@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -12,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.config import EvidenceConfig
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.manifest import Scale
-from edgeflow.contracts.messages import Result, from_json
+from edgeflow.contracts.messages import Alarm, Result, from_json
 from edgeflow.errors import StorageError
 from edgeflow.evidence import QUEUE_SIZE, Evidence, EvidenceJob, evidence_path, write_evidence
+from edgeflow.evidence_store import EvidenceStore
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
 
@@ -27,7 +31,8 @@ def job(folder: str | None, number: int = 1) -> EvidenceJob:
     image = np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8)
     return EvidenceJob(
         result=result.model_copy(update={"result_id": f"r-{number}", "evidence": folder}),
-        images={"top": image, "left": 255 - image},
+        originals={"top": image, "left": 255 - image},
+        images={"top": image},
         maps={"top": np.full((6, 8), 3.0, np.float32)},
         scales={"top": Scale(centre=0.0, threshold=4.0)},
     )
@@ -51,8 +56,9 @@ def test_a_part_is_one_folder_with_pictures_heat_and_record(tmp_path: Path) -> N
     assert evidence.offer(wanted)
     evidence.close()
     names = sorted(path.name for path in Path(folder).iterdir())
-    assert names == ["left.png", "result.json", "top.png", "top_heat.png"]
-    assert (read_image(Path(folder) / "top.png") == wanted.images["top"]).all()
+    assert names == ["left.png", "result.json", "top.png", "top_heat.png", "top_map.npy"]
+    assert (read_image(Path(folder) / "top.png") == wanted.originals["top"]).all()
+    assert (np.load(Path(folder) / "top_map.npy") == wanted.maps["top"]).all()
     assert read_image(Path(folder) / "top_heat.png").shape == (24, 32, 3)
     assert from_json(Result, (Path(folder) / "result.json").read_bytes()) == wanted.result
     assert evidence.lost == 0
@@ -111,7 +117,7 @@ def test_a_failed_write_leaves_nothing_behind_and_the_next_part_is_kept(
     (tmp_path / "evidence" / "day").write_text("a file where a folder is needed")
     evidence.offer(job(str(tmp_path / "evidence" / "day" / "r-1")))
     odd = job(str(tmp_path / "evidence" / "odd"), 2)
-    evidence.offer(EvidenceJob(result=odd.result, images=odd.images, maps=odd.maps, scales={}))
+    evidence.offer(dataclasses.replace(odd, scales={}))
     evidence.offer(job(str(tmp_path / "evidence" / "r-3"), 3))
     wait_until((tmp_path / "evidence" / "r-3").is_dir)
     evidence.close()
@@ -133,3 +139,81 @@ def test_a_folder_that_cannot_be_made_is_told_at_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match=r"evidence\.dir"):
         Evidence(EvidenceConfig(dir=tmp_path / "file" / "evidence")).start()
+
+
+def test_a_share_of_the_ok_parts_is_kept_evenly(tmp_path: Path) -> None:
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, ok_sample=0.25, min_free_gb=0))
+    kept = [evidence.reserve(f"r-{n}", "OK") is not None for n in range(12)]
+    assert kept == [False, False, False, True] * 3
+
+
+def test_a_snapshot_keeps_the_next_part_and_only_that(tmp_path: Path) -> None:
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0))
+    evidence.snapshot()
+    assert [evidence.reserve(f"r-{n}", "OK") is not None for n in range(3)] == [True, False, False]
+
+
+def filled(root: Path, days: dict[str, int]) -> None:
+    """So many parts of 1000 bytes per day."""
+    for day, count in days.items():
+        for number in range(count):
+            folder = root / day / f"r-{number}"
+            folder.mkdir(parents=True)
+            (folder / "top.png").write_bytes(b"x" * 1000)
+            os.utime(folder, (1000 + number, 1000 + number))
+
+
+def test_old_parts_and_those_beyond_the_size_go_oldest_first(tmp_path: Path) -> None:
+    filled(tmp_path, {"2026-03-01": 2, "2026-03-09": 3, "2026-03-10": 3})
+    (tmp_path / "2026-03-10" / ".r-9.abc.tmp").mkdir()
+    (tmp_path / "notes").mkdir()
+    store = EvidenceStore(tmp_path, max_bytes=4000, max_days=5)
+    store.look()
+    assert (len(store), store.size) == (8, 8000)
+    assert store.tidy(datetime(2026, 3, 10, 12, tzinfo=timezone.utc)) == 4
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*"))
+    assert left == ["2026-03-09/r-2", "2026-03-10/r-0", "2026-03-10/r-1", "2026-03-10/r-2"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-03-09", "2026-03-10", "notes"]
+    assert store.tidy(datetime(2026, 3, 10, 12, tzinfo=timezone.utc)) == 0
+
+
+def test_the_size_holds_while_parts_are_written(tmp_path: Path) -> None:
+    one = job(str(tmp_path / "probe"))
+    write_evidence(tmp_path / "probe", one)
+    size = sum(file.stat().st_size for file in (tmp_path / "probe").iterdir())
+    evidence = Evidence(EvidenceConfig(dir=tmp_path / "kept", max_gb=3.5 * size / 1e9, min_free_gb=0))
+    evidence.start()
+    for number in range(10):
+        folder = evidence.reserve(f"r-{number}", "NG")
+        assert folder is not None
+        while not evidence.offer(job(folder, number)):
+            pass
+    evidence.close()
+    kept = sorted(path.name for path in (tmp_path / "kept").glob("*/*"))
+    assert kept[-1] == "r-9"
+    assert 3 <= len(kept) <= 4  # what was just written is counted at the next look
+
+
+class Told:
+    """What stands."""
+
+    def __init__(self) -> None:
+        self.standing: dict[str, str] = {}
+
+    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
+        if alarm is None:
+            self.standing.pop(name, None)
+        else:
+            self.standing[name] = alarm.text
+
+
+def test_a_full_disk_is_an_alarm_and_oldest_parts_make_room_first(tmp_path: Path) -> None:
+    more_than_there_is_gb = shutil.disk_usage(tmp_path).total / 1e9 + 1
+    filled(tmp_path, {"2026-03-09": 3})
+    told = Told()
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=more_than_there_is_gb), Alarms("s", told))
+    evidence.start()
+    wait_until(lambda: "evidence_stopped" in told.standing)
+    assert "without evidence" in told.standing["evidence_stopped"]
+    assert list(tmp_path.iterdir()) == []
+    evidence.close()

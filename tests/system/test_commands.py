@@ -16,6 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from command_attacks import HUGE, Attacker, attacks, command
+from edgeflow.contracts.images import read_image
 from edgeflow.contracts.messages import shipped_schema
 from edgeflow.contracts.sealing import seal
 from support.mean_box import ROOT, ctl, start_box, write_box
@@ -254,3 +255,28 @@ def start_and_end(path: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=60,
     )
+
+
+def test_kept_parts_are_listed_and_shown(tmp_path: Path, box: Boxes) -> None:
+    path = write_box(tmp_path, 1, evidence={"save": ["OK"], "max_gb": 1, "max_days": 3})
+    box(path).terminate()
+    folder = tmp_path / "evidence"
+
+    def evidence(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "edgeflow.cli", "evidence", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    listed = [json.loads(line) for line in evidence("list", str(path), "--json").stdout.splitlines()]
+    assert listed
+    assert {Path(one["folder"]) for one in listed} <= set(folder.glob("*/*"))
+    assert "no part was kept" in evidence("list", str(path), "--verdict", "NG").stdout
+    name, picture = listed[0]["result_id"], tmp_path / "overview.png"
+    shown = evidence("show", name, str(path), "-o", str(picture))
+    assert shown.returncode == 0, shown.stderr
+    assert "top: score" in shown.stdout
+    assert read_image(picture).shape == (2 * (256 + 28), 512, 3)
+    record = json.loads(evidence("show", name, str(path), "--json").stdout)
+    assert record["files"] == [
+        f"{view}{kind}" for view in ("left", "top") for kind in (".png", "_heat.png", "_map.npy")
+    ]
+    assert evidence("show", "nobody", str(path)).returncode == 2

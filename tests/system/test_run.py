@@ -235,7 +235,9 @@ def test_evidence_of_rejected_parts_is_kept(tiny: TinyProduct, tmp_path: Path, b
     for message in rejected:
         folder = Path(message["evidence"])
         names = {path.name for path in folder.iterdir()}
-        assert names == {f"{v}{kind}.png" for v in VIEWS for kind in ("", "_heat")} | {"result.json"}
+        assert names == {f"{v}{kind}" for v in VIEWS for kind in (".png", "_heat.png", "_map.npy")} | {
+            "result.json"
+        }
         assert json.loads((folder / "result.json").read_bytes())["result_id"] == message["result_id"]
     assert len(list((tmp_path / "evidence").glob("*/*"))) == len(rejected)
 
