@@ -91,7 +91,7 @@ def test_every_problem_is_in_one_report_with_path_line_and_cure(tmp_path: Path) 
         "mqtt.host (line 12): required key is missing",
         "mqtt.port (line 12): expected a whole number, got '8883' (text); remove the quotes",
         "mqtt.hots (line 12): unknown key; did you mean 'host'?; allowed: client_id, host, keepalive_s, "
-        "password_file, port, root, tls, username, version",
+        "password_env, password_file, port, root, tls, username, version",
     ]
 
 
@@ -151,7 +151,7 @@ def test_replay_cameras_with_and_without_a_rate_are_all_named(tmp_path: Path) ->
 def test_a_secret_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         box(tmp_path, ("host: broker", "host: broker, password: hunter2"))
-    assert "mqtt.password (line 12): unknown key; did you mean 'password_file'?" in str(caught.value)
+    assert "mqtt.password (line 12): unknown key; did you mean 'password_env'?" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     with pytest.raises(ConfigError) as caught:
         box(tmp_path, ("host: broker", "host: mqtt://box7:hunter2@broker"))
