@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from edgeflow.alarms import Alarms
-from edgeflow.cameras.base import Camera, Frame
+from edgeflow.cameras.base import LOOK, Camera, Frame
 from edgeflow.cameras.table import make_camera
 from edgeflow.cameras.worker import CameraHealth, CameraWorker
 from edgeflow.clock import monotonic_ns
@@ -98,6 +98,8 @@ class Capture:
         self._assembler = threading.Thread(target=self._assemble, name="synchronizer", daemon=True)
         self._workers: dict[str, CameraWorker] = {}
         self._ended: set[str] = set()
+        self._seen = threading.Condition()
+        self._looked: dict[str, Frame] = {}  # what came before anybody waited for view sets
         self._started = False  # somebody waits for view sets
         self._stopping = False  # no new triggers
         self._finishing = False  # the assembler ends when nothing is in flight
@@ -122,6 +124,23 @@ class Capture:
     ) -> None:
         self.close()
 
+    def look(self, timeout_s: float) -> dict[str, Frame]:
+        """What the cameras see before the line runs, view → frame; of no part, and never used for one.
+
+        Cameras with a trigger line of their own give nothing until it pulses, and recordings that play by
+        themselves are not looked at, since this would cost their first parts.
+        """
+        if any(isinstance(c, ReplayConfig) and c.by_itself for c in self._config.cameras.values()):
+            return {}
+        deadline_ns = monotonic_ns() + round(timeout_s * 1e9)
+        if self._config.trigger.source in ("interval", "mqtt"):
+            for worker in self._workers.values():
+                worker.trigger(LOOK)
+        with self._seen:
+            while len(self._looked) < len(self._views) and monotonic_ns() < deadline_ns:
+                self._seen.wait((deadline_ns - monotonic_ns()) / 1e9)
+            return dict(self._looked)
+
     def view_sets(self) -> Iterator[ViewSet]:
         """View sets in order, from now on: what cameras saw earlier is of no part.
 
@@ -130,6 +149,7 @@ class Capture:
         """
         if not self._started:
             self._started = True
+            self._looked.clear()
             if self._source is not None:
                 self._source.start()
             if self._messages is not None:
@@ -229,7 +249,11 @@ class Capture:
         self._steps.put(announce)
 
     def _on_frame(self, frame: Frame) -> None:
-        if self._started and self._steps.qsize() < _WAITING_EVENTS:
+        if not self._started:
+            with self._seen:
+                self._looked[frame.view] = frame
+                self._seen.notify_all()
+        elif frame.trigger_id != LOOK and self._steps.qsize() < _WAITING_EVENTS:
             self._steps.put(lambda now_ns: self._sync.add(frame, now_ns))
 
     def _on_lost(self, view: str, trigger_id: str | None) -> None:

@@ -24,6 +24,7 @@ from edgeflow.settings.capture import SyncConfig, TriggerConfig
 from edgeflow.settings.commands import CommandsConfig, IssuerConfig
 from edgeflow.settings.delivery import EvidenceConfig, MqttConfig, OutboxConfig, StationConfig, TlsConfig
 from edgeflow.settings.scoring import DecisionConfig, RuntimeConfig, TrustConfig
+from edgeflow.settings.views import ViewsConfig
 
 __all__ = [
     "BoxConfig",
@@ -65,6 +66,7 @@ class BoxConfig(Document):
     evidence: EvidenceConfig | None = None
     trust: TrustConfig | None = None
     commands: CommandsConfig = CommandsConfig()
+    views: ViewsConfig = ViewsConfig()
 
     @property
     def audit_path(self) -> Path:

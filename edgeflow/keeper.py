@@ -10,6 +10,7 @@ from edgeflow.loaded_bundle import BundleSlot
 from edgeflow.outbox import Outbox
 from edgeflow.scorer import Scores
 from edgeflow.synchronizer import ViewSet
+from edgeflow.view_watch import ViewWatch
 
 __all__ = ["Keeper"]
 
@@ -20,11 +21,13 @@ class Keeper:
 
     Attributes:
         evidence: None where the box keeps no images.
+        watch: looks at the cameras; None where the box does not want it.
     """
 
     outbox: Outbox
     evidence: Evidence | None
     bundles: BundleSlot
+    watch: ViewWatch | None = None
 
     def __call__(self, result: Result, view_set: ViewSet, scores: Scores | None) -> Result:
         """Keep one part; returns the result with the place of its evidence."""
@@ -33,6 +36,10 @@ class Keeper:
             result = result.model_copy(update={"evidence": folder})
             self.evidence.offer(self._job(result, view_set, scores))
         self.outbox.put(result)
+        if self.watch is not None and scores is not None:
+            bundle = self.bundles.now.bundle
+            inputs = dict(zip(bundle.manifest.view_ids, scores.inputs, strict=True))
+            self.watch.offer({view: inputs[view] for view in scores.views}, bundle)
         return result
 
     def _job(self, result: Result, view_set: ViewSet, scores: Scores | None) -> EvidenceJob:

@@ -35,6 +35,7 @@ from edgeflow.result import bundle_info
 from edgeflow.run_view import RunView
 from edgeflow.station_state import StationState
 from edgeflow.trust import note_as_run
+from edgeflow.view_watch import ViewWatch, bundle_baseline, check_identity
 
 __all__ = ["run_box"]
 
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 BROKER_PATIENCE_S = 2.0
 DRAIN_S = 5.0
+LOOK_S = 1.5
 SELF_TRIGGERED = ("interval", "free")  # nobody waits for an answer
 
 
@@ -77,6 +79,9 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         capture = stack.enter_context(
             Capture(config, bundle.manifest.view_ids, session, messages=triggers, alarms=alarms)
         )
+        watch = _watched(config, bundle, capture, alarms)
+        if watch is not None:
+            stack.callback(watch.close)
         state.move("opened", "golden parts reproduced, cameras open")
         stack.enter_context(HealthReporter(capture, link, alarms, session))
         stack.enter_context(_stopped_by_signals(capture.stop))
@@ -107,7 +112,7 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         state.move("prepared", "ready")
         _wait_for_broker(link)
         state.move("start", "running")
-        keep = Keeper(outbox=outbox, evidence=evidence, bundles=bundles)
+        keep = Keeper(outbox=outbox, evidence=evidence, bundles=bundles, watch=watch)
         line = Line(
             bundles=bundles,
             gate=link,
@@ -122,6 +127,21 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         delivery.close(DRAIN_S)
         waiting = outbox.count()
     view.finished(counts, waiting)
+
+
+def _watched(config: BoxConfig, bundle: Bundle, capture: Capture, alarms: Alarms) -> ViewWatch | None:
+    """Every camera at its view, before the line is ready; then the watch over it."""
+    views = config.views
+    if views.at_start == "off" and not views.watch:
+        return None
+    baseline = bundle_baseline(bundle)
+    if views.at_start != "off":
+        check_identity(capture.look(LOOK_S), bundle, baseline, views, alarms)
+    if not views.watch:
+        return None
+    watch = ViewWatch(bundle, baseline, views, alarms)
+    watch.start()
+    return watch
 
 
 def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTriggers | None:

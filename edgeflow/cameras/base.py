@@ -8,7 +8,10 @@ from typing import Protocol
 from edgeflow.contracts.images import RgbImage
 from edgeflow.errors import CameraError
 
-__all__ = ["Camera", "EndOfStream", "Frame", "FrameLost"]
+__all__ = ["LOOK", "Camera", "EndOfStream", "Frame", "FrameLost"]
+
+LOOK = "look"
+"""Trigger id of an image that is of no part: a recording shows where it is, and stays there."""
 
 
 @dataclass(frozen=True, kw_only=True)

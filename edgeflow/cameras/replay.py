@@ -6,7 +6,7 @@ import queue
 import time
 from itertools import pairwise
 
-from edgeflow.cameras.base import EndOfStream, Frame, FrameLost
+from edgeflow.cameras.base import LOOK, EndOfStream, Frame, FrameLost
 from edgeflow.cameras.pace import Pace, Pacing, RecordedPace
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import ReplayConfig
@@ -131,8 +131,9 @@ class ReplayCamera:
     def _deliver(
         self, number: int, decoded: RgbImage | DataError, captured_ns: int, trigger_id: str | None
     ) -> Frame:
-        self._next = number + 1
-        self._decoded = None
+        if trigger_id != LOOK:
+            self._next = number + 1
+            self._decoded = None
         part_id = self._part(number).part_id
         if isinstance(decoded, DataError):
             message = f"camera '{self._view}': no image of part '{part_id}': {decoded}"
