@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _PERIOD_S = 1.0  # between two looks; cameras do not move faster, and the line needs the processor
 _LOOKS = 9  # single parts lie oddly; their middle does not
 _ENOUGH = 5
+_LIKENESSES = 3  # one part may be odd, and views alike; what cameras show then stands out
 _LIKENESS_EVERY = 3  # looks; comparing all views with all is the costly part
 _UNLIKE = 0.6  # share of the golden images' likeness that normal parts never lose
 
@@ -111,7 +112,7 @@ class ViewWatch:
         self._alarms = alarms
         self._offered: queue.Queue[Mapping[str, RgbImage] | None] = queue.Queue(1)
         self._looks: dict[str, deque[Look]] = {view: deque(maxlen=_LOOKS) for view in baseline.views}
-        self._likeness: deque[FloatArray] = deque(maxlen=_LOOKS)
+        self._likeness: deque[FloatArray] = deque(maxlen=_LIKENESSES)
         self._count = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="views", daemon=True)

@@ -325,6 +325,31 @@ def test_all_cameras_that_cannot_be_opened_are_named(
     assert "cannot be opened" in state["detail"]
 
 
+def test_swapped_cameras_are_named_before_the_line_is_ready(
+    repository: Path, tmp_path: Path, broker: Broker, client: Clients
+) -> None:
+    demo = repository / "tools" / "demo"
+    document = yaml.safe_load((demo / "box.yaml").read_text())
+    for camera in document["cameras"].values():
+        camera["parts"] = str(demo / "parts")
+    document["cameras"]["C1"]["view"], document["cameras"]["C3"]["view"] = "C3", "C1"
+    document |= {
+        "bundle": str(demo / "housing.bundle"),
+        "mqtt": {"host": "127.0.0.1", "port": broker.port},
+        "outbox": {"path": "outbox.db"},
+        "evidence": {"dir": "evidence"},
+    }
+    path = tmp_path / "box.yaml"
+    path.write_text(yaml.safe_dump(document))
+    watcher = client("edgeflow/v1/demo/l1/s1/state")
+    assert_refused(run(path), 6, "cameras are swapped", "'C1' shows view 'C3'", "exchange their cables")
+    watcher.wait(lambda: any(state["state"] == "Error" for state in records(watcher, "state")))
+    assert not any(state["ready"] for state in records(watcher, "state"))
+    done = run(path, "--once", "--set", "views.at_start=alarm")
+    assert done.returncode == 0, done.stderr
+    assert "alarm camera_swapped" in done.stderr
+
+
 def test_misspelt_key_and_wrong_type_are_reported_together(tiny: TinyProduct, tmp_path: Path) -> None:
     path = box(tiny, tmp_path, 1)
     path.write_text(path.read_text() + "evidense: {dir: x}\n")
