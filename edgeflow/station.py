@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edgeflow.alarms import Alarms
+from edgeflow.bundle import Bundle
 from edgeflow.capture import Capture
 from edgeflow.clock import monotonic_ns, utc_now
 from edgeflow.commanding import commanded, hear_commands, read_rules
@@ -79,9 +80,7 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         capture = stack.enter_context(
             Capture(config, bundle.manifest.view_ids, session, messages=triggers, alarms=alarms)
         )
-        watch = _watched(config, bundle, capture, alarms)
-        if watch is not None:
-            stack.callback(watch.close)
+        watch = _watched(config, bundle, capture, alarms, stack)
         state.move("opened", "golden parts reproduced, cameras open")
         stack.enter_context(HealthReporter(capture, link, alarms, session))
         stack.enter_context(_stopped_by_signals(capture.stop))
@@ -129,7 +128,9 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
     view.finished(counts, waiting)
 
 
-def _watched(config: BoxConfig, bundle: Bundle, capture: Capture, alarms: Alarms) -> ViewWatch | None:
+def _watched(
+    config: BoxConfig, bundle: Bundle, capture: Capture, alarms: Alarms, stack: ExitStack
+) -> ViewWatch | None:
     """Every camera at its view, before the line is ready; then the watch over it."""
     views = config.views
     if views.at_start == "off" and not views.watch:
@@ -141,6 +142,7 @@ def _watched(config: BoxConfig, bundle: Bundle, capture: Capture, alarms: Alarms
         return None
     watch = ViewWatch(bundle, baseline, views, alarms)
     watch.start()
+    stack.callback(watch.close)
     return watch
 
 
