@@ -117,7 +117,7 @@ class Bundle:
         Raises:
             IntegrityError: missing, altered or unreadable.
         """
-        data = b"".join(self._archive.chunks(name))
+        data = self._archive.whole(name)
         self._compare(name, hashlib.sha256(data).hexdigest())
         return data
 

@@ -7,6 +7,7 @@ No name in it ever becomes a path and nothing is written to the disk, so links, 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 import struct
@@ -28,6 +29,8 @@ MAX_EXPANSION = 64
 FREE_EXPANSION_BYTES = 1024 * 1024
 """Below this size any ratio is allowed: small text compresses well and can do no harm."""
 _CHUNK = 1024 * 1024
+_INCOMPRESSIBLE = {".bin", ".jpg", ".npz", ".onnx", ".png"}
+"""Weights would lose a tenth of their size, and inflating them would take most of a box's start."""
 
 _END = struct.Struct("<4s4H2LH")  # end of the central directory, without comment
 _ZIP64_LOCATOR_BYTES = 20
@@ -108,7 +111,18 @@ class Archive:
             raise IntegrityError(f"{self.path}: not a bundle: no {name} in it")
         if self.size(name) > limit:
             raise IntegrityError(f"{self.path}: {name} has {self.size(name)} bytes, at most {limit} are read")
-        return b"".join(self.chunks(name))
+        return self.whole(name)
+
+    def whole(self, name: str) -> bytes:
+        """All bytes of an entry, held in memory once.
+
+        Raises:
+            IntegrityError: damaged.
+        """
+        buffer = io.BytesIO()
+        for chunk in self.chunks(name):
+            buffer.write(chunk)
+        return buffer.getvalue()
 
 
 def write_archive(path: Path, entries: Iterable[tuple[str, bytes]]) -> None:
@@ -141,7 +155,8 @@ def write_archive(path: Path, entries: Iterable[tuple[str, bytes]]) -> None:
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     info = zipfile.ZipInfo(name, _EPOCH)
-    info.compress_type = zipfile.ZIP_DEFLATED
+    stored = Path(name).suffix in _INCOMPRESSIBLE
+    info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
     info.external_attr = 0o100644 << 16
     archive.writestr(info, data, compresslevel=6)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy.typing as npt
 import openvino as ov
 
 from edgeflow.backends.openvino_device import require_device
+from edgeflow.backends.openvino_inference import AllViews, Compile, Inference, ViewByView
+from edgeflow.backends.openvino_parts import cut
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import DeviceError
@@ -19,6 +22,9 @@ from edgeflow.graph_runner import Placement
 __all__ = ["OpenVinoRunner"]
 
 logger = logging.getLogger(__name__)
+
+BY_VIEW_PIXELS = 512 * 512
+"""Images from this size on go through the extractor one by one."""
 
 
 class OpenVinoRunner:
@@ -45,20 +51,26 @@ class OpenVinoRunner:
         core = ov.Core()
         require_device(device, core.available_devices)
         settings = _settings(graph, device, threads, streams)
+
+        def read() -> ov.Model:
+            return core.read_model(model=model, weights=weights or b"")
+
+        def compile_model(loaded: ov.Model, more: Mapping[str, object]) -> ov.CompiledModel:
+            return _compiled(core, loaded, device, {**settings, **more}, cache_dir)
+
+        by_view = device == "CPU" and graph.input.shape[1] * graph.input.shape[2] >= BY_VIEW_PIXELS
         try:
-            loaded = core.read_model(model=model, weights=weights or b"")
-            self._compiled = _compiled(core, loaded, device, settings, cache_dir)
+            self._inference = _inference(read, compile_model, streams if by_view else None)
         except RuntimeError as cause:
             raise DeviceError(
                 f"OpenVINO cannot compile {graph.id} on {device}: {_last_line(cause)}"
             ) from cause
-        self._request = self._compiled.create_infer_request()
         self._graph = graph
 
     @property
     def placement(self) -> Placement:
         """Where the graph runs; AUTO has decided when it is compiled."""
-        compiled = self._compiled
+        compiled = self._inference.compiled
         taken = [str(name).strip("()") for name in compiled.get_property("EXECUTION_DEVICES")]
         found = _properties(compiled, taken[0])
         return Placement(
@@ -71,7 +83,7 @@ class OpenVinoRunner:
     def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
         """uint8 (N, H, W, 3) to the graph's outputs, float32 (N, h, w) each."""
         try:
-            outputs = self._request.infer({0: images}, share_inputs=True)
+            outputs = self._inference.infer(images)
         except RuntimeError as cause:
             raise DeviceError(f"OpenVINO failed on {self._graph.id}: {_last_line(cause)}") from cause
         # Copies: the request's buffers are used again.
@@ -82,6 +94,23 @@ class OpenVinoRunner:
 
 
 _PRECISIONS = {ov.Type.f32: "f32", ov.Type.bf16: "bf16", ov.Type.f16: "f16"}
+
+
+def _inference(read: Callable[[], ov.Model], compile_model: Compile, streams: int | None) -> Inference:
+    """View by view where that is asked for and the graph allows it, else all views at once.
+
+    Args:
+        streams: views in the extractor at once; None: all views at once.
+    """
+    whole = read()
+    parts = cut(whole) if streams is not None else None
+    if parts is None or streams is None:
+        return AllViews(whole, compile_model)
+    try:
+        return ViewByView(parts, compile_model, streams)
+    except RuntimeError as cause:  # an extractor whose shapes are fixed for all views
+        logger.info("views stay together: %s", _last_line(cause))
+        return AllViews(read(), compile_model)
 
 
 def _settings(graph: Graph, device: str, threads: int, streams: int) -> dict[str, object]:

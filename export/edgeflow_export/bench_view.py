@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
+from edgeflow.backends.openvino_parts import cut
 from edgeflow.bench import Contender
 from edgeflow.bench_view import bench
 from edgeflow.bundle import Bundle
@@ -19,7 +20,6 @@ from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import CheckpointError
 from edgeflow_export.checkpoints import TrainedModel
-from edgeflow_export.ir_parts import cut
 from edgeflow_export.model_source import ModelSource, load_model
 from edgeflow_export.naive import Naive, compile_for_bench
 from edgeflow_export.recipe import load_recipe

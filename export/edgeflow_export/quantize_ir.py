@@ -16,11 +16,11 @@ import openvino as ov
 from nncf.quantization.advanced_parameters import OverflowFix
 from openvino import opset13 as op
 
+from edgeflow.backends.openvino_parts import IrParts, cut
 from edgeflow_export.datasets import Images
-from edgeflow_export.ir_parts import IrParts, cut, join
 from edgeflow_export.quantize import CONVOLUTIONS, convolutions_of_ir, quiet
 
-__all__ = ["float_again", "quantize_ir"]
+__all__ = ["float_again", "join", "quantize_ir"]
 
 
 def quantize_ir(model: ov.Model, parts: Iterable[Images]) -> ov.Model:
@@ -64,6 +64,20 @@ def float_again(quantized: ov.Model, original: ov.Model, places: Collection[int]
             convolution.input(1).replace_source_output(weights.output(0))
             _restore_bias(convolution, before[name])
     quantized.validate_nodes_and_infer_types()
+
+
+def join(parts: IrParts) -> ov.Model:
+    """The whole graph, its extractor for all views at once; the parts are of no use afterwards."""
+    extractor, flow = parts.extractor, parts.flow
+    (parameter,) = flow.get_parameters()
+    shape = extractor.input(0).shape
+    extractor.reshape([parameter.shape[0], *shape[1:]])
+    source = extractor.get_results()[0].input_value(0)
+    for consumer in list(parameter.output(0).get_target_inputs()):
+        consumer.replace_source_output(source)
+    joined = ov.Model(flow.get_results(), extractor.get_parameters())
+    joined.validate_nodes_and_infer_types()
+    return joined
 
 
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}

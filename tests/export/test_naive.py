@@ -9,14 +9,15 @@ import numpy as np
 import openvino as ov
 import pytest
 
+from edgeflow.backends.openvino_parts import cut
 from edgeflow.bench import load_parts
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import CheckpointError
 from edgeflow_export.bench_view import bench_against
 from edgeflow_export.checkpoints import load_checkpoint, save_checkpoint
-from edgeflow_export.ir_parts import cut, join
 from edgeflow_export.naive import Naive
+from edgeflow_export.quantize_ir import join
 from support.tiny import TinyProduct
 from support.tiny import tests_on_path as extractor_on_path
 

@@ -1,4 +1,4 @@
-"""An OpenVINO graph cut at the features that the flow gets, and put together again."""
+"""An OpenVINO graph cut at the features that the flow gets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import openvino as ov
 from openvino import opset13 as op
 
-__all__ = ["IrParts", "cut", "join"]
+__all__ = ["IrParts", "cut"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +44,6 @@ def cut(model: ov.Model) -> IrParts | None:
     for port, known in zip(flow.outputs, names, strict=True):
         port.get_tensor().set_names(set(known))
     return IrParts(extractor=extractor, flow=flow)
-
-
-def join(parts: IrParts) -> ov.Model:
-    """The whole graph, its extractor for all views at once; the parts are of no use afterwards."""
-    extractor, flow = parts.extractor, parts.flow
-    (parameter,) = flow.get_parameters()
-    shape = extractor.input(0).shape
-    extractor.reshape([parameter.shape[0], *shape[1:]])
-    source = extractor.get_results()[0].input_value(0)
-    for consumer in list(parameter.output(0).get_target_inputs()):
-        consumer.replace_source_output(source)
-    joined = ov.Model(flow.get_results(), extractor.get_parameters())
-    joined.validate_nodes_and_infer_types()
-    return joined
 
 
 def _is_side_by_side(node: ov.Node, views: int) -> bool:
