@@ -1,0 +1,56 @@
+"""What a check finds: one thing that was looked at, and how it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgeflow.errors import EdgeflowError
+
+__all__ = ["Finding", "Report", "State", "failed", "failures", "ok", "warning"]
+
+State = Literal["ok", "warning", "failed"]
+
+_MOST_PER_CHECK = 20  # findings; a recording with a thousand broken parts needs no more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at; ``text`` says what was found and, if it is not well, what to do."""
+
+    name: str
+    state: State
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All findings, in the order of the box file."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the box can run; warnings allow it."""
+        return all(finding.state != "failed" for finding in self.findings)
+
+
+def ok(name: str, text: str) -> Finding:
+    return Finding(name=name, state="ok", text=text)
+
+
+def warning(name: str, text: str) -> Finding:
+    return Finding(name=name, state="warning", text=text)
+
+
+def failed(name: str, text: str) -> Finding:
+    return Finding(name=name, state="failed", text=text)
+
+
+def failures(name: str, error: EdgeflowError) -> list[Finding]:
+    """A finding for each problem of an error."""
+    problems = list(error.problems) or [error.message]
+    more = len(problems) - _MOST_PER_CHECK
+    if more > 0:
+        problems = [*problems[:_MOST_PER_CHECK], f"and {more} more problems"]
+    return [failed(name, problem) for problem in problems]
