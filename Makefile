@@ -28,6 +28,7 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python tools/bench.py
 	$(BIN)/python tools/bench_training.py
+	$(BIN)/python tools/bench_full.py
 	$(BIN)/python tools/bench_sync.py
 
 demo-bundle: $(VENV)/.dev

@@ -9,7 +9,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -18,9 +17,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.backends.table import make_scorer
+from edgeflow.bench import contender_of, costs, load_parts, take_turns
 from edgeflow.bundle import Bundle
-from edgeflow.contracts.images import read_image
 from edgeflow.contracts.parts import find_parts
 
 DEMO = Path(__file__).resolve().parent / "demo"
@@ -37,11 +35,14 @@ def main(bundle: Path, parts: Path, box: Path, repeat: int, json_output: bool) -
     console = Console(stderr=json_output, highlight=False)
     console.print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     graphs = _time_graphs(bundle, parts, repeat)
-    base = next(iter(graphs.values()))["p50_ms"]
-    table = Table("graph", "p50 ms", "p99 ms", "against the first", title="one part, preprocessing included")
+    table = Table("ms per part", "p50", "p99", "against the first", "over the graph")
     for name, figures in graphs.items():
         table.add_row(
-            name, f"{figures['p50_ms']:.1f}", f"{figures['p99_ms']:.1f}", f"{figures['p50_ms'] / base:.2f}"
+            name,
+            f"{figures['p50_ms']:.1f}",
+            f"{figures['p99_ms']:.1f}",
+            f"{figures['ratio']:.2f}",
+            f"{figures['overhead']:.1%}",
         )
     console.print(table)
     line = _time_line(box, parts, graphs["openvino-int8"]["p50_ms"])
@@ -55,24 +56,21 @@ def main(bundle: Path, parts: Path, box: Path, repeat: int, json_output: bool) -
 
 
 def _time_graphs(path: Path, folder: Path, repeat: int) -> dict[str, dict[str, float]]:
-    """Milliseconds per part; the graphs take turns, so that a busy machine hits all of them."""
+    """Milliseconds per part, and what scoring adds to the graph."""
     with Bundle.open(path) as bundle:
-        part = find_parts(folder)[0]
-        images = {view: read_image(file) for view, file in part.images.items()}
-        scorers = {
-            graph.id: make_scorer(bundle, backend=graph.backend, precision=graph.precision)
+        contenders = [
+            contender_of(bundle, graph, device="CPU", threads=0, streams=1)
             for graph in bundle.manifest.graphs
-        }
-        times: dict[str, list[float]] = {name: [] for name in scorers}
-        for turn in range(repeat + 3):
-            for name, scorer in scorers.items():
-                start = time.perf_counter()
-                scorer.score(images)
-                if turn >= 3:  # the first calls allocate
-                    times[name].append(1000 * (time.perf_counter() - start))
+        ]
+        turns = take_turns(contenders, load_parts(bundle, folder), turns=repeat, at_most_s=300)
     return {
-        name: {"p50_ms": float(np.median(t)), "p99_ms": float(np.quantile(t, 0.99))}
-        for name, t in times.items()
+        cost.name: {
+            "p50_ms": cost.p50_ms["part"],
+            "p99_ms": cost.p99_ms["part"],
+            "ratio": cost.ratio,
+            "overhead": cost.overhead or 0.0,
+        }
+        for cost in costs(turns, contenders[0].name)
     }
 
 
