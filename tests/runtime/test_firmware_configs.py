@@ -21,11 +21,20 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edgeflow.camera_load import box_loads
 from edgeflow.cameras.features import read_features
-from edgeflow.config import BoxConfig, RtspConfig, V4l2Config, load_config
+from edgeflow.check_cameras import source_findings
+from edgeflow.config import BoxConfig, GenicamConfig, RtspConfig, V4l2Config, load_config
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware_configs"
-BOXES = ("boxes/replay.yaml", "boxes/usb5.yaml", "boxes/rtsp.yaml")
+BOXES = {
+    "boxes/replay.yaml": 5,
+    "boxes/usb1.yaml": 1,
+    "boxes/usb5.yaml": 5,
+    "boxes/gige5.yaml": 5,
+    "boxes/rtsp.yaml": 5,
+    "boxes/mixed8.yaml": 8,
+}  # cameras of each
 UNIT = "systemd/edgeflow.service"
 BROKER, BROKER_LAN, BROKER_ACL = (
     "mosquitto/edgeflow.conf",
@@ -34,9 +43,12 @@ BROKER, BROKER_LAN, BROKER_ACL = (
 )
 RULES = "udev/99-edgeflow-cameras.rules"
 CLOCK = "chrony/edgeflow.conf"
+BUFFERS = "network/90-edgeflow-gige.conf"
+NETWORK = ("network/10-edgeflow-gige.link", "network/20-edgeflow-gige.network")
+PTP = "ptp/edgeflow-ptp4l.conf"
 PLC = {"plc/README.md", "plc/node-red-flow.json"}  # read by tests/tools/test_plc_files.py
 CAMERAS = ("cameras/aravis-fake.yaml", "cameras/area-colour.yaml", "cameras/area-mono.yaml")
-LOADED = {*BOXES, *CAMERAS, UNIT, BROKER, BROKER_LAN, BROKER_ACL, RULES, CLOCK, *PLC}
+LOADED = {*BOXES, *CAMERAS, UNIT, BROKER, BROKER_LAN, BROKER_ACL, RULES, CLOCK, BUFFERS, *NETWORK, PTP, *PLC}
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 PATIENCE_S = 10.0
 
@@ -75,7 +87,7 @@ def box(name: str) -> BoxConfig:
 @pytest.mark.parametrize("name", BOXES)
 def test_a_box_file_is_complete_and_its_times_fit_together(name: str) -> None:
     config = box(name)
-    assert len(config.cameras) == 5
+    assert len(config.cameras) == BOXES[name]
     assert config.evidence is not None
     assert config.trigger.timeout_ms < config.decision.deadline_ms
     assert config.sync.max_skew_ms < config.trigger.timeout_ms
@@ -99,6 +111,33 @@ def test_a_box_writes_only_where_its_service_may(name: str) -> None:
     assert config.outbox.path.is_relative_to(state)
     assert config.evidence.dir.is_relative_to(state)
     assert config.runtime.cache_dir == Path("/var/cache") / service["CacheDirectory"]
+
+
+def test_a_boxs_feature_files_ship_and_its_cameras_fit_their_links() -> None:
+    for name in BOXES:
+        config = box(name)
+        kinds = [c for c in config.cameras.values() if isinstance(c, GenicamConfig)]
+        for camera in kinds:
+            assert camera.features is not None
+            assert f"cameras/{camera.features.name}" in CAMERAS
+        shipped = {
+            view: camera.model_copy(update={"features": FIRMWARE / "cameras" / camera.features.name})
+            if isinstance(camera, GenicamConfig) and camera.features
+            else camera
+            for view, camera in config.cameras.items()
+        }
+        loads = box_loads(config.model_copy(update={"cameras": shipped}))
+        assert all(load.total <= load.capacity for load in loads)
+        assert list(source_findings(config)) == []
+
+
+def test_the_hardware_triggered_box_leaves_room_for_neither_mistake() -> None:
+    config = box("boxes/gige5.yaml")
+    part_ms = config.decision.valid_ms
+    assert config.trigger.part_id_window_ms is not None
+    assert config.trigger.part_id_window_ms < part_ms / 2
+    assert config.sync.window_ms is not None
+    assert config.sync.max_skew_ms < config.sync.window_ms < part_ms
 
 
 def test_usb_cameras_have_names_that_stay_and_rtsp_cameras_no_password() -> None:
@@ -425,6 +464,60 @@ def test_camera_rules_give_every_view_of_the_usb_box_a_name_of_its_own() -> None
     sockets = re.findall(r'ENV\{ID_PATH\}=="([^"]+)"', text(RULES))
     assert set(names) == set(box("boxes/usb5.yaml").cameras)
     assert len(names) == len(set(sockets)) == len(sockets)
+
+
+# Network and clocks of GigE cameras
+
+
+def ini(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(text(name))
+    return parser
+
+
+def test_receive_buffers_are_settings_that_the_kernel_knows_and_hold_images() -> None:
+    values = {name: int(value) for name, _, value in settings(BUFFERS)}
+    assert values["net.core.rmem_max"] >= 2 * 5 * 2**20, "an image of 5 MB, twice over"
+    assert values["net.core.rmem_default"] <= values["net.core.rmem_max"]
+    for name in values:
+        file = Path("/proc/sys") / name.replace(".", "/")
+        assert file.is_file() or not file.parent.is_dir() or name.startswith("net.core.rmem")
+
+
+def test_the_cameras_network_carries_the_packets_that_the_box_asks_for() -> None:
+    link, network = ini(NETWORK[0]), ini(NETWORK[1])
+    assert link.sections() == ["Match", "Link"]
+    assert set(link["Link"]) == {"Name", "MTUBytes", "RxBufferSize", "RxCoalesceSec"}
+    assert network["Match"]["Name"] == link["Link"]["Name"]
+    cameras = [c for c in box("boxes/gige5.yaml").cameras.values() if isinstance(c, GenicamConfig)]
+    assert all(isinstance(c.packet_size, int) for c in cameras)
+    assert max(int(c.packet_size or 0) for c in cameras) < int(link["Link"]["MTUBytes"])
+    assert network["Network"]["Address"].endswith("/24")
+    assert network["Network"]["IPForward"] == "no"
+
+
+def test_five_cameras_at_full_packet_delay_fit_the_link() -> None:
+    cameras = [c for c in box("boxes/gige5.yaml").cameras.values() if isinstance(c, GenicamConfig)]
+    rates = [
+        int(c.packet_size or 0) * 1e9 / ((c.packet_delay_ns or 0) + int(c.packet_size or 0) * 8.7)
+        for c in cameras
+    ]
+    assert 80e6 < sum(rates) <= 116e6, "bytes/s: most of a gigabit, not more"
+
+
+def test_the_cameras_clocks_follow_the_box() -> None:
+    lines = settings(PTP)
+    assert ["[global]"] in lines
+    assert [f"[{ini(NETWORK[0])['Link']['Name']}]"] in lines
+    values = {line[0]: line[1] for line in lines if len(line) == 2}
+    assert int(values["priority1"]) < 128, "the default of every other clock"
+    ptp4l = program("ptp4l")
+    if ptp4l:
+        done = subprocess.run(
+            [ptp4l, "-f", str(FIRMWARE / PTP), "--help"], capture_output=True, text=True, check=False
+        )
+        assert "unknown option" not in done.stderr
 
 
 # chrony
