@@ -30,6 +30,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python tools/bench_training.py
 	$(BIN)/python tools/bench_full.py
 	$(BIN)/python tools/bench_sync.py
+	sh tools/system_packages.sh cameras
+	$(BIN)/python tools/bench_capture.py
 
 demo-bundle: $(VENV)/.dev
 	sh tools/system_packages.sh render

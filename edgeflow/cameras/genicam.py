@@ -19,6 +19,8 @@ __all__ = ["GenicamCamera"]
 
 _BUFFERS = 8
 _GIGE_BITS = 16
+_WARM_UP = 3
+_WARM_UP_WAIT_US = 300_000
 _LONG_BITS = 64  # USB3 Vision, and GigE Vision cameras with extended ids
 
 
@@ -72,6 +74,7 @@ class GenicamCamera:
             self._device = self._connect()
             self._set_up(features)
             self._start()
+            self._warm_up()
         except CameraError:
             self.close()
             raise
@@ -192,6 +195,29 @@ class GenicamCamera:
         self._clock = DeviceClock()
         self._arrived_ns = monotonic_ns()
         self._device.start_acquisition()
+
+    def _warm_up(self) -> None:
+        """A few images for nobody: the first one is slow, and the clocks are compared on what follows.
+
+        A camera on a trigger line cannot be asked; its frames are paired by their counters.
+        """
+        if self._config.trigger_line is not None:
+            return
+        limit_ms = self._config.read_timeout_ms
+        until_ns = monotonic_ns() + round(limit_ms * 1e6)
+        got = 0
+        while got < _WARM_UP:
+            if monotonic_ns() > until_ns:
+                raise CameraError(f"{self._name}: is open, but gave {got} images within {limit_ms:g} ms")
+            if self._software:  # one that comes before the camera is ready for it is without effect
+                self._device.software_trigger()
+            buffer = self._stream.timeout_pop_buffer(_WARM_UP_WAIT_US)
+            if buffer is None:
+                continue
+            got += 1
+            if buffer.get_status() == self._aravis.BufferStatus.SUCCESS:
+                self._clock.captured_ns(int(buffer.get_timestamp()), monotonic_ns())
+            self._stream.push_buffer(buffer)
 
     def _frame(self, buffer: Any, now_ns: int) -> Frame:
         status = buffer.get_status()

@@ -19,7 +19,7 @@ CameraStatusName = Literal["online", "offline", "stale"]
 
 _READ_S = 0.2  # how often a thread looks whether it should stop
 _FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 2.0  # a camera that is back delivers within 5 s, its process and search included
+_LONGEST_PAUSE_S = 1.0  # a camera that is back delivers within 5 s, its heartbeat of 3 s included
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +171,8 @@ class CameraWorker:
             try:
                 frame = self._camera.read(_READ_S)
             except FrameLost as cause:
-                logger.warning("%s", cause)
+                if str(cause) != self._detail:  # not again and again while nothing changes
+                    logger.warning("%s", cause)
                 self._frame_came(str(cause))
                 self._on_lost(self.view, cause.trigger_id)
                 continue
