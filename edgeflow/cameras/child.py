@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -84,6 +86,8 @@ class _Parent:
 def main(fd: int) -> None:
     """Serve one camera over the link ``fd`` until the parent closes it."""
     _end_with_parent()
+    faulthandler.enable()  # a crash, or the parent's SIGABRT, shows where the driver was
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     parent = _Parent(socket.socket(fileno=fd))
     order = parent.order()
     if order is None:

@@ -24,6 +24,7 @@ __all__ = ["ProcessCamera"]
 _START_MS = 8000.0  # imports on a slow box
 _GRACE_MS = 3000.0  # beyond the driver's own limit
 _CLOSE_S = 1.5
+_LAST_WORDS_S = 0.3
 _MESSAGE_BYTES = 65536
 _MOST_MEMORY_MB = 2000.0
 _LOOK_NS = 2_000_000_000  # how often the child's memory is looked at
@@ -187,6 +188,9 @@ class ProcessCamera:
 
     def _killed(self, why: str) -> CameraError:
         if self._child is not None:
+            self._child.send_signal(signal.SIGABRT)  # it says where it hangs, if it still can
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(_LAST_WORDS_S)
             self._child.kill()
         return CameraError(f"camera '{self._view}': {why}; it is started again; check its cable and power")
 

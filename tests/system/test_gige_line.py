@@ -52,7 +52,7 @@ def test_images_of_a_set_were_taken_between_their_trigger_and_the_next(tmp_path:
         for view_set in islice(capture.view_sets(), 25):
             wall_ns = view_set.triggered_ns + time.time_ns() - monotonic_ns()
             taken.append((wall_ns, [f.device_ns or 0 for f in view_set.frames.values()]))
-    assert sum(len(stamps) == len(VIEWS) for _, stamps in taken) >= 15
+    assert sum(len(stamps) == len(VIEWS) for _, stamps in taken) >= 3
     for (at_ns, stamps), (next_ns, _) in pairwise(taken):
         assert all(at_ns <= stamp < next_ns for stamp in stamps)
 
