@@ -22,7 +22,14 @@ from edgeflow.settings.cameras import (
 )
 from edgeflow.settings.capture import SyncConfig, TriggerConfig
 from edgeflow.settings.commands import CommandsConfig, IssuerConfig
-from edgeflow.settings.delivery import EvidenceConfig, MqttConfig, OutboxConfig, StationConfig, TlsConfig
+from edgeflow.settings.delivery import (
+    EvidenceConfig,
+    MqttConfig,
+    OutboxConfig,
+    SealConfig,
+    StationConfig,
+    TlsConfig,
+)
 from edgeflow.settings.scoring import DecisionConfig, RuntimeConfig, TrustConfig
 from edgeflow.settings.views import ViewsConfig
 
@@ -40,6 +47,7 @@ __all__ = [
     "ReplayConfig",
     "RtspConfig",
     "RuntimeConfig",
+    "SealConfig",
     "StationConfig",
     "SyncConfig",
     "TlsConfig",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +29,10 @@ from edgeflow.contracts.messages import (
     from_json,
     to_json,
 )
+from edgeflow.contracts.sealing import seal
 from edgeflow.contracts.topics import Topics
 from edgeflow.errors import ConfigError, DataError
+from edgeflow.sealing_secret import read_secret
 from edgeflow.subscriptions import Handler, Incoming, Subscriptions
 
 __all__ = ["Acked", "Confirmed", "Connected", "LinkEvent", "MqttLink", "Receipt"]
@@ -87,6 +90,7 @@ class MqttLink:
         self._topics = Topics(root=config.topic_root)
         self._decision_expiry_s = math.ceil(config.decision.valid_ms / 1000)
         self._session = session
+        self._secret = read_secret(config.mqtt.seal)
         self._retained: dict[str, tuple[bytes, str]] = {}
         self._listener: Callable[[LinkEvent], None] | None = None
         self._unsent = 0
@@ -151,6 +155,9 @@ class MqttLink:
         properties = self._properties(decision.schema_, decision.session, seq=decision.seq)
         if properties:  # else a broker could keep it for a sleeping subscriber and deliver it hours later
             properties.MessageExpiryInterval = self._decision_expiry_s
+        if self._secret is not None:
+            signature = seal(decision.model_dump(mode="json", by_alias=True), self._secret)
+            decision = decision.model_copy(update={"signature": signature})
         sent = self._publish(self._topics.decision, to_json(decision), properties)
         if sent is None:
             self._unsent += 1
@@ -179,6 +186,10 @@ class MqttLink:
     def publish_camera_status(self, status: CameraStatus) -> None:
         """Publish retained, now and at every later connection."""
         self._retain(self._topics.camera_status(status.view), to_json(status), status.schema_)
+
+    def publish_document(self, topic: str, document: Mapping[str, Any]) -> None:
+        """Publish what other systems want to be told, retained, now and at every later connection."""
+        self._retain(topic, json.dumps(document, ensure_ascii=False).encode(), "")
 
     def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
         """Publish retained, now and at every later connection; None clears, now and then too."""

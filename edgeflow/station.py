@@ -22,6 +22,7 @@ from edgeflow.delivery import Delivery
 from edgeflow.errors import EdgeflowError, ParityError
 from edgeflow.evidence import Evidence
 from edgeflow.health import HealthReporter
+from edgeflow.home_assistant import discovery
 from edgeflow.introduction import StatusReport, make_birth, summary, warn_of_expiry
 from edgeflow.keeper import Keeper
 from edgeflow.lateness import LateWatch
@@ -71,6 +72,8 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         evidence = _evidence(config, alarms, stack)
         names = [bundle.manifest.name]  # the last one inspects
         link.publish_birth(make_birth(config, session, bundle_info(bundle, graph)))
+        for topic, document in discovery(config).items():
+            link.publish_document(topic, document)
         state = StationState(link, session, lambda: names[-1])
         stack.enter_context(_announced(link, delivery, state, alarms))
         numbers = itertools.count(1)

@@ -84,6 +84,9 @@ class Decision(Message):
     acquired_at: Timestamp
     deadline_ms: float | None = Field(default=None, description="for the decision, counted from the trigger")
     valid_until: Timestamp
+    signature: str | None = Field(
+        default=None, description="hmac-sha256:… or ed25519:…, base64, over all other fields, where wanted"
+    )
 
 
 class Region(Message):

@@ -24,10 +24,13 @@ Secret = bytes | Ed25519PrivateKey
 def canonical(document: Mapping[str, Any]) -> bytes:
     """What is sealed: the document without ``signature`` and what is null; keys sorted, no spaces, UTF-8.
 
-    Holds for any language as long as numbers are whole: ``json.dumps(d, sort_keys=True,
-    separators=(",", ":"), ensure_ascii=False)``.
+    Numbers are as JavaScript writes them (250, never 250.0), so that any language can do it.
     """
-    kept = {name: value for name, value in document.items() if name != _FIELD and value is not None}
+    kept = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in document.items()
+        if name != _FIELD and value is not None
+    }
     return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

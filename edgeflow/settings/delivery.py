@@ -9,7 +9,15 @@ from pydantic import Field, model_validator
 
 from edgeflow.contracts.document import Document, Text
 
-__all__ = ["EvidenceConfig", "MqttConfig", "OutboxConfig", "StationConfig", "TlsConfig"]
+__all__ = [
+    "EvidenceConfig",
+    "HomeAssistantConfig",
+    "MqttConfig",
+    "OutboxConfig",
+    "SealConfig",
+    "StationConfig",
+    "TlsConfig",
+]
 
 TopicLevel = Annotated[
     str,
@@ -49,6 +57,25 @@ class TlsConfig(Document):
         return self
 
 
+class SealConfig(Document):
+    """What seals decisions: a secret shared with the controller (HMAC), or a private key (Ed25519)."""
+
+    secret_file: Path | None = Field(default=None, description="at least 16 bytes")
+    key_file: Path | None = Field(default=None, description="NAME.key.pem of 'edgeflow keys new'")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SealConfig:
+        if (self.secret_file is None) == (self.key_file is None):
+            raise ValueError("either secret_file or key_file")
+        return self
+
+
+class HomeAssistantConfig(Document):
+    """Entities appear in Home Assistant by themselves."""
+
+    prefix: TopicRoot = "homeassistant"
+
+
 class MqttConfig(Document):
     """The broker. Secrets come from a file, never from this one."""
 
@@ -66,6 +93,8 @@ class MqttConfig(Document):
         default=None, min_length=1, description="name of the environment variable that holds the password"
     )
     tls: TlsConfig | None = None
+    seal: SealConfig | None = Field(default=None, description="decisions carry a signature")
+    home_assistant: HomeAssistantConfig | None = None
 
 
 class OutboxConfig(Document):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -235,6 +236,52 @@ def test_with_issuers_only_what_they_sealed_is_carried_out(
     out, err = process.communicate(timeout=30)
     written = out + err + "".join(p.read_text("utf-8", "replace") for p in (tmp_path / "state").iterdir())
     assert "a secret of this line" not in written
+
+
+def test_no_secret_is_written_or_told_anywhere(tmp_path: Path, broker: Broker, client: Clients) -> None:
+    program = shutil.which("mosquitto_passwd")
+    if program is None:
+        pytest.skip("no mosquitto_passwd here")
+    secrets = {name: f"never-to-be-seen-{name}" for name in ("password", "seal", "issuer")}
+    for name, secret in secrets.items():
+        (tmp_path / f"{name}.secret").write_text(secret)
+    users = tmp_path / "passwd"
+    users.touch()
+    subprocess.run([program, "-b", str(users), "box", secrets["password"]], check=True)
+    broker.kill()
+    # The watcher needs no password, and sees everything.
+    broker.settings = f"allow_anonymous true\npassword_file {users}"
+    broker.start()
+    watcher = client("#")
+    mqtt = {
+        "username": "box",
+        "password_file": "password.secret",
+        "seal": {"secret_file": "seal.secret"},
+        "home_assistant": {},
+    }
+    path = write_box(
+        tmp_path, broker.port, mqtt=mqtt, commands={"issuers": {"mes": {"secret_file": "issuer.secret"}}}
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgeflow.cli", "-vv", "run", str(path), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    watcher.wait(lambda: bool(watcher.payloads("/result")))
+    document = command(ROOT, "stop", issuer="mes")
+    document["signature"] = seal(document, secrets["issuer"].encode())
+    send(watcher, document)
+    watcher.wait(lambda: bool(watcher.payloads("/rsp/stop")))
+    process.terminate()
+    out, err = process.communicate(timeout=30)
+    told = b"".join(message.payload + message.topic.encode() for message in watcher.messages)
+    kept = b"".join(
+        file.read_bytes()
+        for file in tmp_path.rglob("*")
+        if file.is_file() and file.suffix != ".secret" and file.name != "passwd"
+    )
+    written = out.encode() + err.encode() + told + kept
+    assert json.loads(watcher.payloads("/decision")[-1])["signature"].startswith("hmac-sha256:")
+    assert [name for name, secret in secrets.items() if secret.encode() in written] == []
 
 
 def test_secrets_that_cannot_be_used_are_named_at_the_start(tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ from edgeflow.contracts.messages import (
     from_json,
     to_json,
 )
+from edgeflow.contracts.sealing import is_sealed
 from edgeflow.errors import ConfigError
+from edgeflow.home_assistant import discovery
+from edgeflow.keys import new_key, read_public_key
 from edgeflow.mqtt import Acked, LinkEvent, MqttLink
 from edgeflow.subscriptions import Incoming
 
@@ -51,6 +54,7 @@ def decision(number: int) -> Decision:
         seq=number,
         session="session-a",
         acquired_at=utc_text(),
+        deadline_ms=250.0,
         valid_until=utc_text(),
     )
 
@@ -158,6 +162,44 @@ def test_alarms_of_a_session_that_crashed_are_over_unless_they_stand(
     watcher.wait(lambda: "again" in watcher.payloads("/alarm/outbox")[-1])
     assert "" not in watcher.payloads("/alarm/outbox")
     link.stop()
+
+
+@pytest.mark.parametrize("kind", ["secret_file", "key_file"])
+def test_a_sealed_decision_is_proven_by_its_reader_and_shows_any_change(
+    kind: str, client: Clients, link_with: Links, until: Until, tmp_path: Path
+) -> None:
+    (tmp_path / "shared").write_text("a secret of this line\n")
+    pair = new_key(tmp_path / "box", None)
+    file, key = {
+        "secret_file": (tmp_path / "shared", b"a secret of this line"),
+        "key_file": (pair.private, read_public_key(pair.public)),
+    }[kind]
+    watcher = client(f"{ROOT}/decision")
+    link = link_with(seal={kind: str(file)})
+    until(lambda: link.connected)
+    assert link.publish_decision(decision(1))
+    watcher.wait(lambda: len(watcher.messages) == 1)
+    seen = json.loads(watcher.messages[0].payload)
+    assert is_sealed(seen, key)
+    text = json.dumps(seen | {"deadline_ms": 250}, sort_keys=True)  # as a reader in another language has it
+    assert is_sealed(json.loads(text), key)
+    assert not is_sealed(seen | {"verdict": "NG"}, key)
+    assert not is_sealed(seen | {"valid_until": "2099-01-01T00:00:00.000Z"}, key)
+    assert not is_sealed(seen, b"another secret of a line")
+
+
+def test_home_assistant_is_told_retained(
+    client: Clients, box_config: Boxes, link_with: Links, until: Until
+) -> None:
+    link = link_with(home_assistant={})
+    for topic, document in discovery(box_config(home_assistant={})).items():
+        link.publish_document(topic, document)
+    until(lambda: link.connected)
+    watcher = client("homeassistant/#")
+    watcher.wait(lambda: len(watcher.messages) >= 4)
+    until(lambda: all(message.retain for message in client("homeassistant/#").messages))
+    names = {json.loads(message.payload)["name"] for message in watcher.messages}
+    assert names == {"State", "Verdict", "Bundle", "Camera top"}
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
@@ -447,6 +489,7 @@ def test_a_topic_goes_to_its_handler_and_says_what_was_retained(
 
     sender = client("unused")
     sender.publish(f"{ROOT}/cmd/start", b"kept", retain=True)
+    client(f"{ROOT}/cmd/#").wait_for("/cmd/start", "kept")
     link = MqttLink(box_config(version=version), "session-a")
     link.subscribe(f"{ROOT}/cmd/+", fails_at_first, max_bytes=10)
     link.start()
