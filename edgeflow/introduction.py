@@ -8,17 +8,20 @@ from typing import Any
 
 from edgeflow import __version__
 from edgeflow.alarms import Alarms
+from edgeflow.bundle import Bundle
 from edgeflow.cameras.source import public_source
-from edgeflow.clock import utc_text
+from edgeflow.clock import utc_now, utc_text
 from edgeflow.config import BoxConfig, config_sha256
-from edgeflow.contracts.manifest import Manifest
+from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo
+from edgeflow.home_assistant import discovery
 from edgeflow.loaded_bundle import BundleSlot, LoadedBundle
 from edgeflow.mqtt import MqttLink
 from edgeflow.outbox import Outbox
+from edgeflow.result import bundle_info
 from edgeflow.station_state import StationState
 
-__all__ = ["StatusReport", "make_birth", "summary", "warn_of_expiry"]
+__all__ = ["Introduction", "StatusReport", "make_birth", "summary", "warn_of_expiry"]
 
 EXPIRES_SOON = timedelta(days=14)
 
@@ -38,6 +41,25 @@ def make_birth(config: BoxConfig, session: str, bundle: BundleInfo) -> Birth:
         message_schemas=tuple(str(model.model_fields["schema_"].default) for model in MESSAGES.values()),
         at=utc_text(),
     )
+
+
+class Introduction:
+    """Tells who is there: at the start, and again when another bundle inspects."""
+
+    def __init__(self, config: BoxConfig, session: str, link: MqttLink, alarms: Alarms) -> None:
+        self._config = config
+        self._session = session
+        self._link = link
+        self._alarms = alarms
+        self.recipe = ""
+
+    def tell(self, bundle: Bundle, graph: Graph) -> None:
+        """Publish the birth and what other systems want; an alarm where the bundle's time is soon over."""
+        self.recipe = bundle.manifest.name
+        self._link.publish_birth(make_birth(self._config, self._session, bundle_info(bundle, graph)))
+        for topic, document in discovery(self._config).items():
+            self._link.publish_document(topic, document)
+        warn_of_expiry(bundle.manifest, self._alarms, utc_now())
 
 
 def summary(config: BoxConfig, loaded: LoadedBundle) -> str:

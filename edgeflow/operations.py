@@ -8,8 +8,10 @@ from pathlib import Path
 
 from edgeflow import bundle_link
 from edgeflow.alarms import Alarms
+from edgeflow.bundle import Bundle
 from edgeflow.command_desk import Operation
 from edgeflow.config import BoxConfig
+from edgeflow.contracts.manifest import Graph
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.evidence import Evidence
 from edgeflow.installed import permit_older
@@ -36,7 +38,7 @@ class Operations:
     state: StationState
     alarms: Alarms
     evidence: Evidence | None
-    announce: Callable[[], None]
+    announce: Callable[[Bundle, Graph], None]
 
     def verbs(self) -> dict[str, Operation]:
         """Verb → what carries it out."""
@@ -121,7 +123,8 @@ class Operations:
             raise
         self.bundles.offer(loaded)
         self.alarms.clear("golden_parts")
-        self.announce()
+        self.announce(bundle, graph)
+        self.state.tell()
         manifest = bundle.manifest
         return (
             f"{manifest.name} version {manifest.version} ({bundle.sha256[:16]}) has reproduced its golden "

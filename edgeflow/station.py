@@ -9,21 +9,21 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow.alarms import Alarms
 from edgeflow.bundle import Bundle
 from edgeflow.capture import Capture
-from edgeflow.clock import monotonic_ns, utc_now
-from edgeflow.commanding import commanded, hear_commands, read_rules
+from edgeflow.clock import monotonic_ns
+from edgeflow.commanding import Antechamber, commanded, hear_commands, read_rules
 from edgeflow.config import BoxConfig, load_config
 from edgeflow.contracts.topics import Topics
 from edgeflow.delivery import Delivery
 from edgeflow.errors import EdgeflowError, ParityError
 from edgeflow.evidence import Evidence
 from edgeflow.health import HealthReporter
-from edgeflow.home_assistant import discovery
-from edgeflow.introduction import StatusReport, make_birth, summary, warn_of_expiry
+from edgeflow.introduction import Introduction, StatusReport, summary
 from edgeflow.keeper import Keeper
 from edgeflow.lateness import LateWatch
 from edgeflow.lifecycle import Event
@@ -31,9 +31,8 @@ from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
 from edgeflow.mqtt import MqttLink
 from edgeflow.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
 from edgeflow.operations import Operations
-from edgeflow.outbox import open_outbox
+from edgeflow.outbox import Outbox, open_outbox
 from edgeflow.pipeline import Line
-from edgeflow.result import bundle_info
 from edgeflow.run_view import RunView
 from edgeflow.station_state import StationState
 from edgeflow.trust import note_as_run
@@ -62,73 +61,88 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
     with ExitStack() as stack:
         bundle, graph = open_for_box(config, config.bundle)
         stack.callback(bundle.close)
-        link = MqttLink(config, session)
-        early = hear_commands(link, config)
-        alarms = Alarms(session, link)
-        triggers = _line_triggers(config, link, alarms)
-        outbox = open_outbox(config.outbox, alarms)
-        stack.callback(outbox.close)
-        delivery = Delivery(outbox, link, config.outbox.confirm, alarms)
-        evidence = _evidence(config, alarms, stack)
-        names = [bundle.manifest.name]  # the last one inspects
-        link.publish_birth(make_birth(config, session, bundle_info(bundle, graph)))
-        for topic, document in discovery(config).items():
-            link.publish_document(topic, document)
-        state = StationState(link, session, lambda: names[-1])
-        stack.enter_context(_announced(link, delivery, state, alarms))
+        out = _outlets(config, session, stack)
+        introduction = Introduction(config, session, out.link, out.alarms)
+        introduction.tell(bundle, graph)
+        state = StationState(out.link, session, lambda: introduction.recipe)
+        stack.enter_context(_announced(out, state))
         numbers = itertools.count(1)
         bundles = BundleSlot(prove(config, bundle, graph, session=session, numbers=numbers))
         stack.callback(bundles.close)
         note_as_run(bundle, config.trust)
         capture = stack.enter_context(
-            Capture(config, bundle.manifest.view_ids, session, messages=triggers, alarms=alarms)
+            Capture(config, bundle.manifest.view_ids, session, messages=out.triggers, alarms=out.alarms)
         )
-        watch = _watched(config, bundle, capture, alarms, stack)
+        watch = _watched(config, bundle, capture, out.alarms, stack)
         state.move("opened", "golden parts reproduced, cameras open")
-        stack.enter_context(HealthReporter(capture, link, alarms, session))
+        stack.enter_context(HealthReporter(capture, out.link, out.alarms, session))
         stack.enter_context(_stopped_by_signals(capture.stop))
-
-        def announce() -> None:
-            newest = bundles.newest
-            names.append(newest.manifest.name)
-            link.publish_birth(make_birth(config, session, newest.make.bundle))
-            state.tell()
-            warn_of_expiry(newest.manifest, alarms, utc_now())
-
-        warn_of_expiry(bundle.manifest, alarms, utc_now())
         operations = Operations(
             config=config,
             session=session,
             numbers=numbers,
             bundles=bundles,
             state=state,
-            alarms=alarms,
-            evidence=evidence,
-            announce=announce,
+            alarms=out.alarms,
+            evidence=out.evidence,
+            announce=introduction.tell,
         )
         status = StatusReport(
-            session=session, state=state, bundles=bundles, alarms=alarms, link=link, outbox=outbox
+            session=session, state=state, bundles=bundles, alarms=out.alarms, link=out.link, outbox=out.outbox
         )
-        stack.enter_context(commanded(config, rules, operations, link, early, status))
+        stack.enter_context(commanded(config, rules, operations, out.link, out.early, status))
         view.ready(summary(config, bundles.now))
         state.move("prepared", "ready")
-        _wait_for_broker(link)
+        _wait_for_broker(out.link)
         state.move("start", "running")
-        keep = Keeper(outbox=outbox, evidence=evidence, bundles=bundles, watch=watch)
         line = Line(
             bundles=bundles,
-            gate=link,
-            keep=keep,
+            gate=out.link,
+            keep=Keeper(outbox=out.outbox, evidence=out.evidence, bundles=bundles, watch=watch),
             show=view.show,
             clock=monotonic_ns,
-            lateness=LateWatch(alarms),
+            lateness=LateWatch(out.alarms),
         )
         asked = config.trigger.source not in SELF_TRIGGERED
         view_sets = state.inspected(capture.view_sets(), asked=asked)
         counts = line.run(itertools.islice(view_sets, 1 if once else None))
-        delivery.close(DRAIN_S)
-        waiting = outbox.count()
+        out.delivery.close(DRAIN_S)
+        waiting = out.outbox.count()
     view.finished(counts, waiting)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outlets:
+    """What a box hears and tells by, before it has a model."""
+
+    link: MqttLink
+    early: Antechamber
+    alarms: Alarms
+    triggers: MqttTriggers | None
+    outbox: Outbox
+    delivery: Delivery
+    evidence: Evidence | None
+
+
+def _outlets(config: BoxConfig, session: str, stack: ExitStack) -> _Outlets:
+    link = MqttLink(config, session)
+    alarms = Alarms(session, link)
+    outbox = open_outbox(config.outbox, alarms)
+    stack.callback(outbox.close)
+    evidence = None
+    if config.evidence is not None:
+        evidence = Evidence(config.evidence, alarms)
+        evidence.start()
+        stack.callback(evidence.close)
+    return _Outlets(
+        link=link,
+        early=hear_commands(link, config),
+        alarms=alarms,
+        triggers=_line_triggers(config, link, alarms),
+        outbox=outbox,
+        delivery=Delivery(outbox, link, config.outbox.confirm, alarms),
+        evidence=evidence,
+    )
 
 
 def _watched(
@@ -158,38 +172,29 @@ def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTri
     return triggers
 
 
-def _evidence(config: BoxConfig, alarms: Alarms, stack: ExitStack) -> Evidence | None:
-    if config.evidence is None:
-        return None
-    evidence = Evidence(config.evidence, alarms)
-    evidence.start()
-    stack.callback(evidence.close)
-    return evidence
-
-
 @contextmanager
-def _announced(link: MqttLink, delivery: Delivery, state: StationState, alarms: Alarms) -> Iterator[None]:
+def _announced(out: _Outlets, state: StationState) -> Iterator[None]:
     """Over MQTT from start to end: starting, whatever the line says, then stopped or the error.
 
     Alarms of a box that stopped as it was told to are over; those of one that failed stand on.
     """
-    link.start()
-    delivery.start()
+    out.link.start()
+    out.delivery.start()
     final: tuple[Event, str] = ("halt", "stopped")
     try:
         yield
     except EdgeflowError as error:
         final = ("fail", error.message)
         if isinstance(error, ParityError):
-            alarms.raise_("golden_parts", "error", error.message)
-        _wait_for_broker(link)
+            out.alarms.raise_("golden_parts", "error", error.message)
+        _wait_for_broker(out.link)
         raise
     else:
-        alarms.clear_all()
+        out.alarms.clear_all()
     finally:
-        delivery.close(0.0)
+        out.delivery.close(0.0)
         state.move(*final)
-        link.stop()
+        out.link.stop()
 
 
 @contextmanager
