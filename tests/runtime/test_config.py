@@ -90,8 +90,9 @@ def test_every_problem_is_in_one_report_with_path_line_and_cure(tmp_path: Path) 
         "allowed: openvino, onnxruntime",
         "mqtt.host (line 12): required key is missing",
         "mqtt.port (line 12): expected a whole number, got '8883' (text); remove the quotes",
-        "mqtt.hots (line 12): unknown key; did you mean 'host'?; allowed: client_id, home_assistant, host, keepalive_s, "
-        "password_env, password_file, port, root, seal, tls, username, version",
+        "mqtt.hots (line 12): unknown key; did you mean 'host'?; allowed: client_id, "
+        "home_assistant, host, keepalive_s, password_env, password_file, port, root, seal, tls, "
+        "username, version",
     ]
 
 
