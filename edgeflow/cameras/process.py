@@ -74,7 +74,6 @@ class ProcessCamera:
         ours.setblocking(False)
         self._link = ours
         self._first_id = self._next_id
-        self._heard_ns = monotonic_ns()
         order = {"view": self._view, "config": self._config.model_dump(mode="json"), "epoch_ns": epoch_ns}
         ours.send(json.dumps(order).encode())
         limit_ms = getattr(self._config, "open_timeout_ms", 0.0) + _START_MS
@@ -82,6 +81,7 @@ class ProcessCamera:
         if message is None:
             self.close()
             raise CameraError(f"camera '{self._view}': opening it hangs; check its cable and power")
+        self._heard_ns = monotonic_ns()
         self._understand(message)
 
     def trigger(self, trigger_id: str) -> None:

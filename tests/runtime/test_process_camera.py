@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,6 +182,27 @@ def test_slots_are_used_again_only_when_the_last_view_of_them_is_gone() -> None:
     writer.close()
 
 
+def hold_up(camera: ProcessCamera) -> None:
+    wait_for(lambda: camera.pid is not None)
+    pid = camera.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(3.3)
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def slow(video: Path) -> Iterator[ProcessCamera]:
+    """Its child is held up while it starts, for longer than a driver may be silent later."""
+    made = ProcessCamera("top", FileConfig(kind="file", path=video, loop=True, read_timeout_ms=100))
+    delaying = threading.Thread(target=hold_up, args=(made,))
+    delaying.start()
+    made.open(monotonic_ns())  # in this thread, with which the child ends
+    delaying.join()
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def fake() -> Iterator[FakeCamera]:
     with fake_cameras(1) as (made,):
@@ -204,3 +226,11 @@ def test_a_camera_that_was_killed_is_back_soon_after_its_return(fake: FakeCamera
     camera.trigger("t3")
     assert next_frame(camera).frame_id == 1
     camera.close()
+
+
+def test_a_driver_that_was_slow_to_open_is_not_taken_for_hanging(slow: ProcessCamera) -> None:
+    assert slow.pid is not None
+    os.kill(slow.pid, signal.SIGSTOP)
+    assert slow.read(0.3) is None
+    os.kill(slow.pid, signal.SIGCONT)
+    assert next_frame(slow).image.shape == (32, 48, 3)
