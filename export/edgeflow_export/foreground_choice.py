@@ -91,7 +91,7 @@ def choose_foreground(candidates: Iterator[Candidate], evidence: Evidence) -> Ch
             return Chosen(kind=candidate.kind, size=candidate.size, masks=masks, note=note)
         passed_over.append(found.figures)
     raise AccuracyError(
-        "foreground: no kind keeps masks and verdicts within foreground.min_iou and export.max_flip_rate; "
+        "foreground: no kind keeps masks and verdicts within foreground.min_iou and max_flip_rate; "
         "widen them, or name a kind",
         problems=passed_over,
     )
@@ -108,7 +108,7 @@ def judged(candidate: Candidate, evidence: Evidence) -> Chosen:
     if not found.fits:
         raise AccuracyError(
             f"foreground {found.figures} against the masks that it stands in for; allowed: "
-            f"foreground.min_iou {evidence.min_iou:g}, export.max_flip_rate {evidence.max_flip_rate:g}; "
+            f"foreground.min_iou {evidence.min_iou:g}, max_flip_rate {evidence.max_flip_rate:g}; "
             "choose kind: mvanet, or widen them"
         )
     return Chosen(kind=candidate.kind, size=candidate.size, masks=masks, note=found.figures)

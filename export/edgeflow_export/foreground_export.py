@@ -74,7 +74,7 @@ def export_foreground(
         normal=len(job.data.validation),
         rate=job.model.recipe.thresholds.false_reject_rate,
         min_iou=spec.min_iou,
-        max_flip_rate=job.spec.max_flip_rate,
+        max_flip_rate=spec.max_flip_rate,
     )
     fixed = fixed_from(evidence.truth[: evidence.normal])
     candidates = _candidates(spec, teacher, evidence, reference, fixed, masks_of)

@@ -212,6 +212,7 @@ class ForegroundSpec(Document):
     min_iou: Fraction = Field(
         default=0.9, description="a cheaper kind's agreement with the masks that it stands in for"
     )
+    max_flip_rate: float = Field(default=0.02, ge=0, le=1, description="verdicts changed by a cheaper kind")
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> ForegroundSpec:
@@ -257,7 +258,7 @@ class ExportSpec(Document):
     tolerance_replay: float = Field(
         default=0.05, gt=0, description="int8 on the box against int8 at export: kernels differ by processor"
     )
-    max_flip_rate: float = Field(default=0.02, ge=0, le=1, description="verdicts changed by int8")
+    max_flip_rate: float = Field(default=0.005, ge=0, le=1, description="verdicts changed by int8")
     min_rank_correlation: float = Field(default=0.95, ge=-1, le=1)
     max_auroc_drop: float = Field(
         default=0.002, ge=0, le=1, description="part AUROC lost by int8, where test parts are labelled"

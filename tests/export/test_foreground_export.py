@@ -44,7 +44,7 @@ def write_masks(folder: Path, parts: Path) -> None:
 
 def export(tiny: TinyProduct, folder: Path, foreground: dict[str, object]) -> Path:
     document = yaml.safe_load(tiny.recipe.read_text())
-    document["foreground"] = foreground
+    document["foreground"] = {"max_flip_rate": 0.1, **foreground}
     document["export"] |= {"precisions": ["fp32"], "backends": ["openvino"]}
     document["training"] |= {"epochs": 2}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(document))
