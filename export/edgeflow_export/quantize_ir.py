@@ -14,6 +14,7 @@ import nncf
 import numpy as np
 import openvino as ov
 from nncf.quantization.advanced_parameters import OverflowFix
+from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 from openvino import opset13 as op
 
 from edgeflow.backends.openvino_parts import IrParts, cut
@@ -93,7 +94,12 @@ def _quantized(model: ov.Model, samples: Sequence[object]) -> ov.Model:
             subset_size=len(samples),
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(types=others, validate=False),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=OverflowFix.ENABLE,
+                # The whole range of the calibration, not the mean of the images' ranges: what is far out is
+                # what matters here.
+                activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+            ),
         )
 
 
