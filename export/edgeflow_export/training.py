@@ -40,6 +40,8 @@ __all__ = ["CHECKPOINT_NAME", "train"]
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 _FINGERPRINT = "training_fingerprint"
+EXPORT_ONLY = {"foreground": {"precision", "max_flip_rate"}}
+"""Keys of sections that decide trained weights, though only the export reads them."""
 
 
 def train(
@@ -262,7 +264,7 @@ def _fingerprint(recipe: Recipe, dataset: Dataset, *sections: str) -> str:
     if initial is not None and not initial.is_file():
         raise CheckpointError(f"training.initial: {initial}: no such file")
     content = {
-        "recipe": recipe.model_dump(mode="json", include=set(sections)),
+        "recipe": recipe.model_dump(mode="json", include=set(sections), exclude=EXPORT_ONLY),
         "initial": hashlib.sha256(initial.read_bytes()).hexdigest() if initial is not None else None,
         "seed": recipe.training.seed,
         "views": [view.model_dump() for view in dataset.views],

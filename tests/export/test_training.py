@@ -80,6 +80,17 @@ def test_changed_scoring_needs_no_training(run: Run, recipe: Recipe, tmp_path: P
     assert all(torch.equal(t, weights[name]) for name, t in model.module.state_dict().items())
 
 
+def test_budget_of_the_masks_and_precision_of_their_network_need_no_training(
+    run: Run, recipe: Recipe, tmp_path: Path
+) -> None:
+    weights = load_file(run(recipe))
+    (tmp_path / "out" / FLOW_STATE).write_bytes(b"no state")
+    other = changed(recipe, foreground={"max_flip_rate": 0.1, "precision": "int8"})
+    model = load_checkpoint(run(other))
+    assert model.recipe == other
+    assert all(torch.equal(t, weights[name]) for name, t in model.module.state_dict().items())
+
+
 def test_training_of_another_recipe_is_refused_unless_told_to_start_anew(run: Run, recipe: Recipe) -> None:
     run(recipe)
     other = changed(recipe, flow={"hidden": 6})
