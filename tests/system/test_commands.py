@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from bundle_swap_kills import kill_again_and_again
 from command_attacks import HUGE, Attacker, attacks, command
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.messages import shipped_schema
@@ -327,3 +328,9 @@ def test_kept_parts_are_listed_and_shown(tmp_path: Path, box: Boxes) -> None:
         f"{view}{kind}" for view in ("left", "top") for kind in (".png", "_heat.png", "_map.npy")
     ]
     assert evidence("show", "nobody", str(path)).returncode == 2
+
+
+def test_a_change_of_bundles_killed_at_its_first_steps_leaves_a_box_that_starts(tmp_path: Path) -> None:
+    done = kill_again_and_again(write_box(tmp_path, 1), 2)
+    assert {one.version for one in done} <= {1, 2}
+    assert sum(one.step > 0 for one in done) == 2
