@@ -18,6 +18,7 @@ from edgeflow.bundle import Bundle
 from edgeflow.capture import check_views
 from edgeflow.check_cameras import camera_findings, load_findings, source_findings
 from edgeflow.clock import utc_now
+from edgeflow.command_issuers import read_rules
 from edgeflow.config import (
     BoxConfig,
     EvidenceConfig,
@@ -28,6 +29,7 @@ from edgeflow.config import (
 from edgeflow.decision import check_degraded
 from edgeflow.errors import EdgeflowError
 from edgeflow.findings import Finding, Report, failed, failures, ok, warning
+from edgeflow.sealing_secret import read_secret
 from edgeflow.trust import open_admitted
 
 __all__ = ["Finding", "Report", "check_box"]
@@ -76,6 +78,8 @@ def _checks(path: Path, config: BoxConfig) -> list[_Check]:
         checks.append(("evidence", partial(_evidence, config.evidence)))
     if config.runtime.cache_dir:
         checks.append(("cache", partial(_folder, "cache", config.runtime.cache_dir)))
+    if config.commands.allow or config.commands.issuers:
+        checks.append(("commands", partial(_commands, config)))
     return [*checks, ("broker", partial(_broker, config.mqtt))]
 
 
@@ -177,11 +181,21 @@ def _evidence(config: EvidenceConfig) -> list[Finding]:
     return findings
 
 
+def _commands(config: BoxConfig) -> list[Finding]:
+    rules = read_rules(config, "check")
+    if {"reload", "rollback"} & set(rules.allow) and not config.bundle.is_symlink():
+        text = f"{config.bundle}: a file, not a link; reload bundle=NAME and rollback need a link to a bundle"
+        return [warning("commands", text)]
+    who = "whom the broker lets" if rules.issuers is None else ", ".join(rules.issuers)
+    return [ok("commands", f"over MQTT: {', '.join(rules.allow) or 'none'}; by {who}")]
+
+
 def _broker(config: MqttConfig) -> list[Finding]:
     findings: list[Finding] = []
     try:
         check_files(config)
         new_client(config, "check")
+        read_secret(config.seal)
     except EdgeflowError as error:
         findings += failures("broker", error)
     address = f"{config.host}:{config.port}"

@@ -11,62 +11,19 @@ from typing import Any
 
 from edgeflow.audit import Audit, read_audit
 from edgeflow.command_desk import CommandDesk
-from edgeflow.command_rules import Issuer, Rules
-from edgeflow.config import BoxConfig, IssuerConfig
+from edgeflow.command_rules import Rules
+from edgeflow.config import BoxConfig
 from edgeflow.contracts.topics import Topics
 from edgeflow.control_socket import ControlSocket
-from edgeflow.errors import ConfigError, UsageError
-from edgeflow.keys import read_public_key
 from edgeflow.mqtt import MqttLink
 from edgeflow.operations import Operations
 from edgeflow.subscriptions import Incoming
 
-__all__ = ["Antechamber", "commanded", "hear_commands", "read_rules", "refused_path"]
+__all__ = ["Antechamber", "commanded", "hear_commands", "refused_path"]
 
 _KNOWN_AGAIN = 5000  # records of earlier sessions that are read for ids of accepted commands
-_MIN_SECRET = 16
 _EARLY = 16
 _HEARD_BYTES = 2**28  # the most that MQTT can carry: an oversized command is answered, too
-
-
-def read_rules(config: BoxConfig, session: str) -> Rules:
-    """What the box accepts over MQTT; secrets and keys are read now.
-
-    Raises:
-        ConfigError: names every secret or key file that cannot be used.
-    """
-    commands = config.commands
-    issuers: dict[str, Issuer] | None = None
-    problems: list[str] = []
-    if commands.issuers is not None:
-        issuers = {}
-        for name, issuer in commands.issuers.items():
-            try:
-                allow = commands.allow if issuer.allow is None else issuer.allow
-                issuers[name] = Issuer(key=_key(issuer), allow=allow)
-            except (OSError, UsageError) as cause:
-                why = cause.strerror if isinstance(cause, OSError) else str(cause)
-                problems.append(f"commands.issuers.{name}: {why}")
-    if problems:
-        raise ConfigError("the keys of who may command cannot be used", problems=problems)
-    return Rules(
-        box=config.topic_root,
-        session=session,
-        allow=commands.allow,
-        issuers=issuers,
-        max_age_s=commands.max_age_s,
-    )
-
-
-def _key(issuer: IssuerConfig) -> Any:
-    if issuer.key is not None:
-        return read_public_key(issuer.key)
-    if issuer.secret_file is None:
-        raise UsageError("either secret_file or key")
-    secret = issuer.secret_file.read_bytes().strip()
-    if len(secret) < _MIN_SECRET:
-        raise UsageError(f"{issuer.secret_file}: a secret of at least {_MIN_SECRET} bytes, please")
-    return secret
 
 
 def refused_path(audit: Path) -> Path:

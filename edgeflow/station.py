@@ -16,7 +16,8 @@ from edgeflow.alarms import Alarms
 from edgeflow.bundle import Bundle
 from edgeflow.capture import Capture
 from edgeflow.clock import monotonic_ns
-from edgeflow.commanding import Antechamber, commanded, hear_commands, read_rules
+from edgeflow.command_issuers import read_rules
+from edgeflow.commanding import Antechamber, commanded, hear_commands
 from edgeflow.config import BoxConfig, load_config
 from edgeflow.contracts.topics import Topics
 from edgeflow.delivery import Delivery

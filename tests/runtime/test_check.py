@@ -279,3 +279,10 @@ def test_a_graph_that_does_more_than_compute_is_refused(box: Path) -> None:
     write_bundle(box.parent / "current.bundle", ("top", "left"), loop)
     text = only(check_box(box), "failed")
     assert "bundle: model.xml: uses the operation 'Loop', which is not allowed" in text
+
+
+def test_keys_of_who_may_command_are_looked_at(box: Path) -> None:
+    report = check_box(box, ("commands.issuers={mes: {secret_file: none.secret}}",))
+    assert "commands.issuers.mes: No such file" in only(report, "failed")
+    report = check_box(box, ("commands.allow=[reload]",))
+    assert "not a link" in " ".join(texts(report, "warning"))
