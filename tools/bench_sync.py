@@ -179,6 +179,7 @@ def _live_table(live: dict[str, dict[str, float]]) -> Table:
 
 def _jitter_table(jitter: list[dict[str, object]], hours: float) -> Table:
     columns = {
+        "tolerance_ms": "tolerance ms",
         "parts": "parts",
         "complete": "whole",
         "missing": "view lost",

@@ -44,12 +44,14 @@ class Outcome:
     """What became of the simulated parts.
 
     Attributes:
+        tolerance_ms: what was allowed as skew.
         false_matches: sets that could be scored although their frames are of several parts.
         missing: sets with missing views, as lost frames and missed pulses make them.
         faulty: complete sets that were refused.
         skew_ms: the largest of any set that could be scored.
     """
 
+    tolerance_ms: float
     parts: int
     frames: int
     sets: int
@@ -83,7 +85,12 @@ def simulate(profile: Profile, mode: SyncMode, seconds: float, seed: int = 0) ->
     One frame in 500 is lost, one in 500 comes twice, one in 1000 comes too late. On a trigger line, one pulse
     in 2000 is missed by one camera, and a camera begins anew now and then; counters have 16 bits.
     """
-    tolerance_ms = float(np.ceil(profile.offsets_ms.max())) + 1
+    spread_ms = float(profile.offsets_ms.max())
+    tolerance_ms = float(np.ceil(spread_ms)) + 1
+    if (
+        mode != "triggered"
+    ):  # time alone tells two exposures apart only where they are further apart than this
+        tolerance_ms = min(tolerance_ms, float(np.floor(profile.intervals_ms.min() - spread_ms)))
     timeout_ms = 3 * tolerance_ms
     sync = Synchronizer(
         profile.views,
@@ -100,7 +107,7 @@ def simulate(profile: Profile, mode: SyncMode, seconds: float, seed: int = 0) ->
         sets += sync.expire(now_ns)
         sets += sync.trigger(what, now_ns) if isinstance(what, Trigger) else sync.add(what, now_ns)
     sets += sync.expire(10**18)
-    return _judged(sets, truth, world.parts, sync.mismatches[0])
+    return _judged(sets, truth, world.parts, sync.mismatches[0], tolerance_ms)
 
 
 class _World:
@@ -166,11 +173,14 @@ def _in_order(arrivals: Iterator[tuple[int, Frame | Trigger]]) -> Iterator[tuple
         yield at_ns, what
 
 
-def _judged(sets: list[ViewSet], truth: dict[tuple[str, int], int], parts: int, mismatches: int) -> Outcome:
+def _judged(
+    sets: list[ViewSet], truth: dict[tuple[str, int], int], parts: int, mismatches: int, tolerance_ms: float
+) -> Outcome:
     usable = [s for s in sets if not s.missing and not s.fault]
     wrong = [s for s in sets if not s.fault and len({truth[v, f.frame_id] for v, f in s.frames.items()}) > 1]
     used = [(view, frame.frame_id) for s in sets for view, frame in s.frames.items()]
     return Outcome(
+        tolerance_ms=tolerance_ms,
         parts=parts,
         frames=len(used),
         sets=len(sets),

@@ -46,7 +46,8 @@ class Rules:
         window_ns: how long after the trigger a frame may be stamped; with a trigger line of the cameras, how
             far apart the stamps of frames may be that the cameras' own clocks say belong together.
         delay_ns: from the beginning of an exposure to the frame's stamp, for cameras that run by
-            themselves: what is stamped earlier than this after a trigger was exposed before it.
+            themselves and have no clock of their own: what is stamped earlier than this after a trigger
+            was exposed before it.
     """
 
     views: tuple[str, ...]

@@ -19,7 +19,7 @@ class _Open:
     Attributes:
         deadline_ns: up to here the set waits.
         last_ns: up to here a frame may be stamped.
-        first_ns, until_ns: from and up to here a frame that knows no trigger belongs to this one.
+        until_ns: up to here a frame that knows no trigger may have been exposed.
         lost: views known not to deliver.
         refused: why no frame belongs to it at all.
     """
@@ -27,21 +27,19 @@ class _Open:
     trigger: Trigger
     deadline_ns: int
     last_ns: int
-    first_ns: int
     until_ns: int
     refused: str = ""
     frames: dict[str, Frame] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
 
-    def accepts(self, frame: Frame) -> bool:
+    def accepts(self, frame: Frame, exposed_ns: int) -> bool:
         if self.refused or frame.view in self.frames or frame.view in self.lost:
             return False
-        if frame.trigger_id is None:
-            return self.first_ns <= frame.captured_ns <= self.until_ns
-        return (
-            frame.trigger_id == self.trigger.trigger_id
-            and self.trigger.at_ns <= frame.captured_ns <= self.last_ns
-        )
+        own = frame.trigger_id == self.trigger.trigger_id
+        if not own and (frame.trigger_id is not None or exposed_ns > self.until_ns):
+            return False
+        since_ns = frame.captured_ns if own else exposed_ns
+        return self.trigger.at_ns <= since_ns and frame.captured_ns <= self.last_ns
 
 
 class ByTrigger:
@@ -56,7 +54,7 @@ class ByTrigger:
     def trigger(self, trigger: Trigger) -> list[ViewSet]:
         waiting = self._waiting(trigger)
         for earlier in self._open:  # what a free-running camera sees from now on is the next part
-            earlier.until_ns = min(earlier.until_ns, waiting.first_ns - 1)
+            earlier.until_ns = min(earlier.until_ns, trigger.at_ns - 1)
         self._open.append(waiting)
         self._early = {view: frame for view, frame in self._early.items() if not self._take(frame)}
         return self._settled()
@@ -98,12 +96,14 @@ class ByTrigger:
             trigger=trigger,
             deadline_ns=at_ns + rules.timeout_ns,
             last_ns=at_ns + rules.window_ns,
-            first_ns=at_ns + rules.delay_ns,
             until_ns=at_ns + rules.window_ns,
         )
 
     def _take(self, frame: Frame) -> bool:
-        taker = next((waiting for waiting in self._open if waiting.accepts(frame)), None)
+        # A camera with a clock of its own is stamped by it, at the exposure.
+        delay_ns = self._rules.delay_ns if frame.device_ns is None else 0
+        exposed_ns = frame.captured_ns - delay_ns
+        taker = next((waiting for waiting in self._open if waiting.accepts(frame, exposed_ns)), None)
         if taker is not None:
             taker.frames[frame.view] = frame
         return taker is not None

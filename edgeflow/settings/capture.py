@@ -67,7 +67,8 @@ class SyncConfig(Document):
     )
     frame_delay_ms: Annotated[float, Field(ge=0, le=10_000)] = Field(
         default=0,
-        description="of cameras that run by themselves, from the start of an exposure to the frame's stamp: "
+        description="of cameras that run by themselves and have no clock of their own (USB video, network "
+        "streams), from the start of an exposure to the frame's stamp: "
         "what is stamped earlier than this after a trigger was exposed before it, and is not used",
     )
     on_missing: OnMissing = "undecided"

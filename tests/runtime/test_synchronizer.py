@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -265,6 +266,15 @@ def test_what_was_exposed_before_the_trigger_is_not_used_although_it_is_stamped_
     (first,) = sync.add(frame("top", 59, 2), 60 * MS)  # exposed at 39, the first part still
     (second,) = sync.add(frame("top", 60, 3), 60 * MS)
     assert [(s.trigger_id, s.frames["top"].frame_id) for s in (first, second)] == [("t0", 2), ("t1", 3)]
+
+
+def test_a_camera_with_a_clock_of_its_own_is_stamped_at_the_exposure() -> None:
+    sync = synchronizer(views=("top", "left"), frame_delay_ms=20)
+    sync.trigger(trigger(0, "t0"), 0)
+    exact = replace(frame("top", 1), device_ns=77)
+    (view_set,) = add_all(sync, [exact, frame("left", 6), frame("left", 21)])
+    assert view_set.frames["left"].captured_ns == 21 * MS
+    assert view_set.frames["top"] is exact
 
 
 def test_a_refused_trigger_makes_a_set_without_frames_in_its_turn() -> None:
