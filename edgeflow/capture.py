@@ -12,41 +12,23 @@ from edgeflow.alarms import Alarms
 from edgeflow.cameras.base import LOOK, Camera, Frame
 from edgeflow.cameras.table import make_camera
 from edgeflow.cameras.worker import CameraHealth, CameraWorker
+from edgeflow.capture_setup import check_views, is_named, make_synchronizer, open_limit_s
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import BoxConfig, CameraConfig, ReplayConfig
-from edgeflow.errors import CameraError, ConfigError
+from edgeflow.errors import CameraError
 from edgeflow.mqtt_triggers import MqttTriggers
 from edgeflow.ready_sets import OVERRUN, ReadySets
 from edgeflow.reconciliation import Reconciler, Tally
-from edgeflow.synchronizer import Synchronizer, SyncMode, ViewSet
+from edgeflow.synchronizer import ViewSet
 from edgeflow.triggers import IntervalSource, Trigger
 
 __all__ = ["OVERRUN", "CameraHealth", "Capture", "check_views"]
 
 _WAITING_EVENTS = 64  # frames beyond are not taken in: the synchronizer is far faster than cameras
 _START_DELAY_MS = 300  # recordings that play by themselves begin when all cameras are open
-_DRIVER_OPEN_S = 10.0
 _CLOSE_S = 3.0
 
 logger = logging.getLogger(__name__)
-
-
-def check_views(config: BoxConfig, views: Sequence[str]) -> None:
-    """Every view of the bundle needs a camera, every camera a view.
-
-    Raises:
-        ConfigError: names all views without camera and all cameras without view.
-    """
-    problems = [
-        f"cameras.{view}: missing; the bundle has this view" for view in views if view not in config.cameras
-    ]
-    problems += [
-        f"cameras.{name}: no view of the bundle; its views: {', '.join(views)}"
-        for name in config.cameras
-        if name not in views
-    ]
-    if problems:
-        raise ConfigError("cameras and the bundle's views do not agree", problems=problems)
 
 
 class Capture:
@@ -84,9 +66,9 @@ class Capture:
         self._messages = messages
         self._alarms = alarms
         self._make = make
-        self._reconciler = Reconciler(views, named=_is_named(config))
+        self._reconciler = Reconciler(views, named=is_named(config))
         self._mismatches = 0
-        self._sync = _synchronizer(config, views, session)
+        self._sync = make_synchronizer(config, views, session)
         self._source = (
             IntervalSource(period_ms=period_ms, session=session, on_trigger=self._on_trigger)
             if (period_ms := config.trigger.period_ms) is not None
@@ -209,7 +191,7 @@ class Capture:
                 on_end=self._on_end,
             )
             self._workers[view].start()
-        deadline_ns = monotonic_ns() + round(_open_limit_s(config) * 1e9)
+        deadline_ns = monotonic_ns() + round(open_limit_s(config) * 1e9)
         first_tries = [worker.wait_open(deadline_ns) for worker in self._workers.values()]
         errors += [error for error in first_tries if error is not None]
         if errors:
@@ -328,31 +310,6 @@ class Capture:
         if self._closed or (self._free and self._stopping):
             return True  # single frames of free-running cameras are no part yet
         return self._sync.next_expiry_ns() is None and self._steps.empty()
-
-
-def _is_named(config: BoxConfig) -> bool:
-    """Whether every part has a trigger of its own that the box knows."""
-    return config.trigger.source in ("interval", "mqtt") or config.trigger.part_ids is not None
-
-
-def _synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> Synchronizer:
-    trigger, sync = config.trigger, config.sync
-    modes: dict[str, SyncMode] = {"free": "free", "hardware": "hardware"}
-    return Synchronizer(
-        views,
-        max_skew_ms=sync.max_skew_ms,
-        timeout_ms=trigger.timeout_ms,
-        mode=modes.get(trigger.source, "triggered"),
-        session=session,
-        window_ms=sync.window_ms,
-        frame_delay_ms=sync.frame_delay_ms,
-        announce_ms=trigger.part_id_window_ms,
-    )
-
-
-def _open_limit_s(config: BoxConfig) -> float:
-    own_ms = [c.open_timeout_ms for c in config.cameras.values() if not isinstance(c, ReplayConfig)]
-    return max(own_ms, default=0) / 1000 + _DRIVER_OPEN_S
 
 
 def _one_line(error: CameraError) -> str:

@@ -1,0 +1,56 @@
+"""What capture takes from a box file: its synchronizer, its limits, and whether cameras and views agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgeflow.config import BoxConfig, ReplayConfig
+from edgeflow.errors import ConfigError
+from edgeflow.synchronizer import Synchronizer, SyncMode
+
+__all__ = ["check_views", "is_named", "make_synchronizer", "open_limit_s"]
+
+_DRIVER_OPEN_S = 10.0
+
+
+def check_views(config: BoxConfig, views: Sequence[str]) -> None:
+    """Every view of the bundle needs a camera, every camera a view.
+
+    Raises:
+        ConfigError: names all views without camera and all cameras without view.
+    """
+    problems = [
+        f"cameras.{view}: missing; the bundle has this view" for view in views if view not in config.cameras
+    ]
+    problems += [
+        f"cameras.{name}: no view of the bundle; its views: {', '.join(views)}"
+        for name in config.cameras
+        if name not in views
+    ]
+    if problems:
+        raise ConfigError("cameras and the bundle's views do not agree", problems=problems)
+
+
+def is_named(config: BoxConfig) -> bool:
+    """Whether every part has a trigger of its own that the box knows."""
+    return config.trigger.source in ("interval", "mqtt") or config.trigger.part_ids is not None
+
+
+def make_synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> Synchronizer:
+    trigger, sync = config.trigger, config.sync
+    modes: dict[str, SyncMode] = {"free": "free", "hardware": "hardware"}
+    return Synchronizer(
+        views,
+        max_skew_ms=sync.max_skew_ms,
+        timeout_ms=trigger.timeout_ms,
+        mode=modes.get(trigger.source, "triggered"),
+        session=session,
+        window_ms=sync.window_ms,
+        frame_delay_ms=sync.frame_delay_ms,
+        announce_ms=trigger.part_id_window_ms,
+    )
+
+
+def open_limit_s(config: BoxConfig) -> float:
+    own_ms = [c.open_timeout_ms for c in config.cameras.values() if not isinstance(c, ReplayConfig)]
+    return max(own_ms, default=0) / 1000 + _DRIVER_OPEN_S
