@@ -286,3 +286,17 @@ def test_keys_of_who_may_command_are_looked_at(box: Path) -> None:
     assert "commands.issuers.mes: No such file" in only(report, "failed")
     report = check_box(box, ("commands.allow=[reload]",))
     assert "not a link" in " ".join(texts(report, "warning"))
+
+
+def test_a_feature_file_that_cannot_be_used_is_found(box: Path) -> None:
+    settings = ("cameras.top={kind: genicam, serial: '40012345', features: none.yaml}",)
+    found = [text for text in texts(check_box(box, settings), "failed") if text.startswith("camera top")]
+    assert found == [
+        f"camera top: {box.parent}/none.yaml: cannot be read: No such file or directory; check the path"
+    ]
+
+
+def test_two_views_with_one_serial_are_refused(box: Path) -> None:
+    camera = "{kind: genicam, serial: '40012345'}"
+    failed = texts(check_box(box, (f"cameras.top={camera}", f"cameras.left={camera}")), "failed")
+    assert "camera top: serial 40012345: also of view left" in failed
