@@ -33,10 +33,9 @@ def quantize_ir(model: ov.Model, parts: Iterable[Images]) -> ov.Model:
         model: of no use afterwards.
     """
     samples = list(parts)
-    halves = cut(model)
-    if halves is None:
+    halves = cut(model.clone())
+    if halves is None or not _takes_single_views(halves.extractor):
         return _quantized(model, samples)
-    halves.extractor.reshape([1, *samples[0].shape[1:]])
     views = [images[view : view + 1] for images in samples for view in range(len(images))]
     extractor = _quantized(halves.extractor, views)
     request = ov.Core().compile_model(extractor, "CPU", _EXACT).create_infer_request()
@@ -82,6 +81,16 @@ def join(parts: IrParts) -> ov.Model:
 
 
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
+
+
+def _takes_single_views(extractor: ov.Model) -> bool:
+    """Make an extractor one for single views; False where its shapes are fixed for all views."""
+    try:
+        extractor.reshape([1, *extractor.input(0).shape[1:]])
+        ov.Core().compile_model(extractor, "CPU", _EXACT)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _quantized(model: ov.Model, samples: Sequence[object]) -> ov.Model:

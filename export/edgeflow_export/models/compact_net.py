@@ -46,7 +46,10 @@ class CompactNet(nn.Module):
         context = self.reduce(details)
         code = _position_code(context.shape[2], context.shape[3], window, context)
         context = self.context(context + self.position(code))
-        context = F.interpolate(context, size=details.shape[-2:], mode="nearest")
+        # By a factor and not to a size: a size in the graph would hold how many images there are. The same
+        # pixels, also where an odd number of rows was halved.
+        context = F.interpolate(context, scale_factor=2.0, mode="nearest")
+        context = context[..., : details.shape[2], : details.shape[3]]
         features: Tensor = self.join(self.details(details) + context)
         return features
 
