@@ -161,11 +161,13 @@ def _decoding(make: Make) -> Figures:
         # Starting processes costs once; their time is only known when they have ended.
         whole = (_cpu_s() - before) / (time.monotonic() - started_s)
         own = (_cpu_s() - opened) / (time.monotonic() - opened_s)
-    return {
+    figures = {
         "sets": float(len(ages_ms)),
         "cores, starts included": round(whole if make is make_camera else own, 2),
-        "due to set p50 ms": round(float(np.median(ages_ms)), 1),
     }
+    if ages_ms:
+        figures["due to set p50 ms"] = round(float(np.median(ages_ms)), 1)
+    return figures
 
 
 def _memory(count: int) -> Figures:
