@@ -24,7 +24,7 @@ def sibling(current: Path, name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise UsageError(f"bundle {name!r}: give the file's name alone; it lies in {current.parent}")
     path = current.with_name(name)
-    if name in (current.name, previous_link(current).name) or not path.is_file():
+    if path in (current, *_past(current)) or not path.is_file():
         raise UsageError(f"bundle {name}: no such bundle in {current.parent}; copy it there first")
     return path
 
@@ -41,21 +41,21 @@ def previous_target(current: Path) -> Path:
         UsageError: there is none, or it has gone.
     """
     _check_is_link(current)
-    link = previous_link(current)
-    if not link.is_symlink():
+    known = [link.parent / link.readlink() for link in _past(current) if link.is_symlink()]
+    # A switch that was killed half way leaves the present bundle as its own predecessor.
+    other = [target for target in known if not (target.is_file() and target.samefile(current))]
+    if not other:
         raise UsageError(f"{current}: no bundle before this one is known; see 'reload bundle=NAME'")
-    target = link.parent / link.readlink()
-    if not target.is_file():
-        raise UsageError(f"{target}: the bundle before this one has gone; copy it there again")
-    if target.samefile(current):
-        raise UsageError(f"{target}: runs already; see 'reload bundle=NAME' for another one")
-    return target
+    if not other[0].is_file():
+        raise UsageError(f"{other[0]}: the bundle before this one has gone; copy it there again")
+    return other[0]
 
 
 def switch(current: Path, target: Path) -> None:
     """Let the link point to another bundle; the one that it leaves becomes the previous one.
 
-    Both links are renamed into place: killed at any step, ``current`` names the old bundle or the new one.
+    All links are renamed into place, the oldest first: killed at any step, ``current`` names the old bundle
+    or the new one, and the one before it is still known.
 
     Raises:
         UsageError: ``current`` is no link.
@@ -63,12 +63,20 @@ def switch(current: Path, target: Path) -> None:
     """
     _check_is_link(current)
     try:
-        _put_link(previous_link(current), current.readlink())
+        previous, before = _past(current)
+        if previous.is_symlink() and previous.readlink() != current.readlink():
+            _put_link(before, previous.readlink())
+        _put_link(previous, current.readlink())
         _put_link(current, Path(target.name) if target.parent == current.parent else target)
     except OSError as cause:
         raise StorageError(
             f"{current}: cannot be switched: {cause.strerror}; let this user write in {current.parent}"
         ) from cause
+
+
+def _past(current: Path) -> tuple[Path, Path]:
+    """The link to the bundle before, and to the one before that."""
+    return previous_link(current), current.with_name(f"{current.stem}.before{current.suffix}")
 
 
 def _put_link(link: Path, target: Path) -> None:
