@@ -70,7 +70,7 @@ def test_killed_at_every_step_the_link_names_one_of_both_and_the_next_switch_wor
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
         kills += 1
-    assert kills >= 9  # two or three links: removed, made, renamed; the folder each time
+    assert kills >= 6  # two links at least: removed, made, renamed
 
 
 @pytest.mark.parametrize(
