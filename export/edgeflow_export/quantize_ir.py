@@ -84,13 +84,17 @@ _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
 def _takes_single_views(extractor: ov.Model) -> bool:
-    """Make an extractor one for single views; False where its shapes are fixed for all views."""
+    """Make an extractor one for single views.
+
+    False where its shapes are fixed for all views, or every view has constants of its own, such as the
+    statistics of its positions.
+    """
     try:
         extractor.reshape([1, *extractor.input(0).shape[1:]])
         ov.Core().compile_model(extractor, "CPU", _EXACT)
     except RuntimeError:
         return False
-    return True
+    return bool(extractor.output(0).shape[0] == 1)
 
 
 def _quantized(model: ov.Model, samples: Sequence[object]) -> ov.Model:

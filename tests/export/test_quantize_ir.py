@@ -32,6 +32,18 @@ class FixedForAllViews(nn.Module):
         return context + details
 
 
+class OwnConstants(nn.Module):
+    """Features in deviations of each view's own, as standardised position by position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, CHANNELS, 8, stride=8)
+        self.register_buffer("scale", 1 + torch.rand(VIEWS, CHANNELS, SIDE // 8, SIDE // 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.first(x)) * self.get_buffer("scale")
+
+
 class Line(nn.Module):
     """An extractor, and a flow in which views meet: uint8 (V, H, W, 3) to maps (V, h, w)."""
 
@@ -50,7 +62,7 @@ def images(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (VIEWS, SIDE, SIDE, 3), np.uint8)
 
 
-@pytest.mark.parametrize("extractor", [CompactNet(CHANNELS), FixedForAllViews()])
+@pytest.mark.parametrize("extractor", [CompactNet(CHANNELS), FixedForAllViews(), OwnConstants()])
 def test_quantized_line_computes_nearly_the_same(extractor: nn.Module, tmp_path: Path) -> None:
     torch.manual_seed(1)
     line = Line(extractor).eval()
