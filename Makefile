@@ -1,6 +1,7 @@
 # make demo   - watch recorded parts being inspected, verdicts over MQTT (runtime only, no torch)
 # make test   - everything installed, all tests
 # make check  - format, lint, types, imports
+# make faults - brokers, boxes and disks broken on purpose: what was lost, how long it took
 # make bench  - speed and memory, as ratios in one run
 # make demo-bundle - rebuild the demo's parts and bundle from nothing: render, train, evaluate, export, verify
 
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench demo-bundle format clean
+.PHONY: demo test check bench faults demo-bundle format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -32,6 +33,10 @@ bench: $(VENV)/.dev
 	$(BIN)/python tools/bench_sync.py
 	sh tools/system_packages.sh cameras
 	$(BIN)/python tools/bench_capture.py
+
+faults: $(VENV)/.dev
+	sh tools/system_packages.sh broker
+	PYTHONPATH=tools $(BIN)/python -m faults.run
 
 demo-bundle: $(VENV)/.dev
 	sh tools/system_packages.sh render

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edgeflow.ack_delay import AckDelay
 from edgeflow.alarms import Alarms
 from edgeflow.errors import StorageError
 from edgeflow.mqtt import Acked, Confirmed, Connected, LinkEvent, MqttLink, Receipt
@@ -25,17 +26,21 @@ _RETRY_S = (1.0, 30.0)
 _TICK_S = 0.25
 _STORAGE_PAUSE_S = 0.5
 _EVENTS_AT_ONCE = 1000
-_AHEAD = 1000  # results sent and not yet let go: bounds what an absent consumer costs the broker
+_AHEAD = 300  # results sent and not yet let go: bounds what a slow or absent consumer costs the broker
 _NOBODY_SUBSCRIBED = 0x10
 _NEVER = float("-inf")
 
 
 @dataclass(kw_only=True)
 class _Sent:
-    """A result on its way: sent ``attempts`` times, last at ``sent_s`` (monotonic)."""
+    """A result on its way: sent ``attempts`` times, last at ``sent_s`` (monotonic).
+
+    ``first_s`` is the first of those sends that may have reached the consumer.
+    """
 
     row_id: int
     attempts: int = 0
+    first_s: float = _NEVER
     sent_s: float = _NEVER
     receipt: Receipt | None = None
     in_flight: bool = False
@@ -47,7 +52,8 @@ class Delivery:
     Who confirms: ``consumer``, by a message on ``result/ack``; ``broker``, by its acknowledgement. A
     broker that answers that nobody subscribed (MQTT 5 only) has thrown the message away: the result
     stays and is tried again. Sent again are: everything unconfirmed after a new connection, and what
-    stays unconfirmed for 1 s, then 2, 4 … 30 s; any confirmation brings that back to 1 s.
+    stays unconfirmed for 1 s (or as long as this consumer usually takes), then 2, 4 … 30 s; any confirmation
+    brings that back.
 
     What the outbox gave up for want of room is told in the same way, by a record on ``dropped``.
 
@@ -70,6 +76,7 @@ class Delivery:
         self._in_flight: dict[Receipt, str] = {}
         self._newest_sent = 0
         self._newest_before_connection = outbox.last_id()
+        self._delay = AckDelay()
         self._retry_s = _RETRY_S[0]
         self._retry_raised_s = _NEVER
         self._held_until_s = _NEVER
@@ -136,12 +143,21 @@ class Delivery:
         if not done:
             return
         self._outbox.delete(done)
-        if [result_id for result_id in done if self._sent.pop(result_id, None)]:
-            self._retry_s = _RETRY_S[0]
+        if self._let_go(done):
+            self._retry_s = self._delay.patience_s()
             self._held_until_s = _NEVER
             self._trouble = ""
             if self._alarms:
                 self._alarms.clear("outbox", subject="delivery")
+
+    def _let_go(self, done: Sequence[str]) -> bool:
+        """Forget what is confirmed, and learn how long that takes; whether any of it was on its way."""
+        now_s = time.monotonic()
+        known = [sent for result_id in done if (sent := self._sent.pop(result_id, None))]
+        for sent in known:
+            if sent.first_s != _NEVER:
+                self._delay.add(now_s - sent.first_s)
+        return bool(known)
 
     def _begin_again(self, connection: int) -> None:
         """What an earlier connection carried is sent again, at once."""
@@ -152,7 +168,7 @@ class Delivery:
             del self._in_flight[receipt]
         for sent in self._sent.values():
             if sent.receipt is None or sent.receipt.connection < connection:
-                sent.in_flight, sent.sent_s = False, _NEVER
+                sent.in_flight, sent.sent_s, sent.first_s = False, _NEVER, _NEVER
 
     def _confirmed(self, event: Confirmed) -> list[str]:
         """The results that the broker's answer lets go."""
@@ -163,7 +179,7 @@ class Delivery:
         sent.in_flight = False
         if event.reason_code == 0:
             return [result_id] if self._confirm == "broker" else []
-        sent.sent_s = _NEVER
+        sent.sent_s = sent.first_s = _NEVER
         self._hold(event.reason_code)
         return []
 
@@ -226,6 +242,8 @@ class Delivery:
         if receipt is None:
             return False
         sent.attempts, sent.sent_s, sent.receipt, sent.in_flight = attempt, time.monotonic(), receipt, True
+        if sent.first_s == _NEVER:
+            sent.first_s = sent.sent_s
         self._in_flight[receipt] = row.result_id
         return True
 

@@ -32,6 +32,7 @@ from edgeflow.contracts.messages import (
 from edgeflow.contracts.sealing import seal
 from edgeflow.contracts.topics import Topics
 from edgeflow.errors import ConfigError, DataError
+from edgeflow.publish_properties import PublishProperties
 from edgeflow.sealing_secret import read_secret
 from edgeflow.subscriptions import Handler, Incoming, Subscriptions
 
@@ -152,9 +153,10 @@ class MqttLink:
 
     def publish_decision(self, decision: Decision) -> bool:
         """Send a decision now or never: False (and counted) without a connection; never blocks."""
-        properties = self._properties(decision.schema_, decision.session, seq=decision.seq)
-        if properties:  # else a broker could keep it for a sleeping subscriber and deliver it hours later
-            properties.MessageExpiryInterval = self._decision_expiry_s
+        # Without expiry a broker could keep it for a sleeping subscriber and deliver it hours later.
+        properties = self._often(
+            decision.schema_, decision.session, expiry_s=self._decision_expiry_s, seq=decision.seq
+        )
         if self._secret is not None:
             signature = seal(decision.model_dump(mode="json", by_alias=True), self._secret)
             decision = decision.model_copy(update={"signature": signature})
@@ -167,7 +169,7 @@ class MqttLink:
         self, payload: bytes, *, schema: str, session: str, seq: int, replayed: bool
     ) -> Receipt | None:
         """Send a result record; None without a connection. Never blocks."""
-        properties = self._properties(schema, session, seq=seq, replayed=str(replayed).lower())
+        properties = self._often(schema, session, seq=seq, replayed=str(replayed).lower())
         return self._publish(self._topics.result, payload, properties)
 
     def publish_dropped(self, payload: bytes, *, schema: str, replayed: bool) -> Receipt | None:
@@ -248,6 +250,15 @@ class MqttLink:
 
     def _say(self, client: paho.Client, word: Availability) -> paho.MQTTMessageInfo:
         return client.publish(self._topics.availability, word.encode(), _QOS, True, self._session_only())
+
+    def _often(
+        self, schema: str, session: str, *, expiry_s: int | None = None, **more: object
+    ) -> Properties | None:
+        """The same for what is sent with every part."""
+        if self._config.version != "5":
+            return None
+        user = {"schema": schema, "session": session, **more}
+        return PublishProperties(user, content_type="application/json", expiry_s=expiry_s)
 
     def _properties(self, schema: str, session: str, **more: object) -> Properties | None:
         user = {"schema": schema, "session": session, **more}

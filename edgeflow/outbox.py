@@ -180,15 +180,17 @@ class Outbox:
         """What was asked since the last look; waits a moment for the first."""
         wait_s = max(0.01, self._retry_at_s - time.monotonic()) if self._trouble else _TICK_S
         with contextlib.suppress(queue.Empty):
-            item = self._inbox.get(timeout=0.01 if self._closing else wait_s)
-            for _ in range(_AT_ONCE):
-                if isinstance(item, Entry):
-                    self._backlog.entries.append(item)
-                elif isinstance(item, _Gone):
-                    self._backlog.gone += item.result_ids
-                elif item is not None:
-                    self._backlog.marks.append(item)
-                item = self._inbox.get_nowait()
+            self._sort_in(self._inbox.get(timeout=0.01 if self._closing else wait_s))
+            for _ in range(_AT_ONCE - 1):
+                self._sort_in(self._inbox.get_nowait())
+
+    def _sort_in(self, item: Entry | _Gone | threading.Event | None) -> None:
+        if isinstance(item, Entry):
+            self._backlog.entries.append(item)
+        elif isinstance(item, _Gone):
+            self._backlog.gone += item.result_ids
+        elif item is not None:
+            self._backlog.marks.append(item)
 
     def _work(self) -> None:
         now_s = time.monotonic()

@@ -52,6 +52,7 @@ class Controller:
         self._lock = threading.Lock()  # the gate is asked by two threads
         self._arrived: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._file = self._reopen(results)
+        self._dropped = results.with_name(f"{results.name}.dropped") if results else None
         self._keeper = threading.Thread(target=self._keep, name="results", daemon=True)
         address = parse_url(url)
         self._address = (address.host, address.port)
@@ -172,6 +173,7 @@ class Controller:
                 dropped = from_json(Dropped, payload)
                 for result_id in dropped.result_ids:
                     self.receipts.excuse(result_id)
+                self._write_apart(payload)
                 self._print({"kind": "dropped", "count": dropped.count, "why": dropped.why})
                 return dropped.record_id
             if self.receipts.add(record["session"], record["seq"]) and self._file is not None:
@@ -180,6 +182,14 @@ class Controller:
         except (ValueError, KeyError, TypeError, DataError) as problem:
             self._print({"kind": "unreadable", "why": str(problem)})
             return ""
+
+    def _write_apart(self, record: bytes) -> None:
+        """What the box gave up, beside the results: ``<results>.dropped``."""
+        if self._dropped is not None:
+            with self._dropped.open("ab") as file:
+                file.write(record + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
 
     def _reopen(self, results: Path | None) -> Any:
         """Go on where an earlier run ended; half a line at the end was never acknowledged."""

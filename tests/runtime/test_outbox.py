@@ -119,6 +119,20 @@ def test_listeners_hear_of_a_result_once_it_can_be_read(tmp_path: Path) -> None:
     outbox.close()
 
 
+def test_many_more_than_one_transaction_takes_are_all_stored(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    outbox = Outbox(path, Limits(rows=10_000))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # so that they pile up
+    for number in range(3000):
+        outbox.put(result(number))
+    other.execute("ROLLBACK")
+    other.close()
+    assert outbox.flush()
+    assert ids(outbox) == [f"r-{number}" for number in range(3000)]
+    outbox.close()
+
+
 def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     outbox = Outbox(path, Limits(rows=1000))

@@ -1,0 +1,45 @@
+"""MQTT 5 properties of a message that leaves, packed as they are made."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties, VariableByteIntegers
+
+__all__ = ["PublishProperties"]
+
+_EXPIRY, _CONTENT_TYPE, _USER = b"\x02", b"\x03", b"\x26"  # MQTT 5, 2.2.2.2
+
+
+class PublishProperties(Properties):
+    """paho looks every property up by name in long lists: a third of what a part costs to deliver."""
+
+    def __init__(
+        self, user: Mapping[str, object], *, content_type: str | None = None, expiry_s: int | None = None
+    ) -> None:
+        # Not the base's: it builds those lists anew for every message.
+        parts = [_USER + _text(name) + _text(str(value)) for name, value in user.items()]
+        if content_type is not None:
+            parts.append(_CONTENT_TYPE + _text(content_type))
+        if expiry_s is not None:
+            parts.append(_EXPIRY + struct.pack("!I", expiry_s))
+        body = b"".join(parts)
+        object.__setattr__(self, "packetType", PacketTypes.PUBLISH)
+        object.__setattr__(self, "_packed", _length(len(body)) + body)
+
+    def pack(self) -> bytes:
+        """The bytes in the packet."""
+        packed: bytes = self.__dict__["_packed"]
+        return packed
+
+
+def _length(size: int) -> bytes:
+    encoded: bytes = VariableByteIntegers.encode(size)  # type: ignore[no-untyped-call]
+    return encoded
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack("!H", len(data)) + data

@@ -1,0 +1,88 @@
+"""All faults, one after the other, and a table of figures beside what they have to reach.
+
+make faults                                       (or: PYTHONPATH=tools python -m faults.run --short)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from edgeflow.output import print_json
+from faults.conservation import conservation
+from faults.cut_off import slow_broker
+from faults.figures import Figure
+from faults.full_disk import disk_full, row_cap
+from faults.kills import both_killed, consumer_away
+from faults.network import inside_namespace
+from faults.speed import backlog, clean, throughput
+
+Fault = Callable[[Path], list[Figure]]
+LONG: dict[str, Fault] = {
+    "killed": lambda folder: both_killed(folder, kills=15, events=6000),
+    "away": lambda folder: consumer_away(folder, kills=12, events=6000),
+    "slow": lambda folder: slow_broker(folder, events=6000),
+    "cap": lambda folder: row_cap(folder, events=5000, rows=2000),
+    "full": lambda folder: disk_full(folder, results=12_000),
+    "clean": lambda folder: clean(folder, events=6000),
+    "rate": lambda folder: throughput(folder, events=20_000),
+    "backlog": lambda folder: backlog(folder, rows=50_000, decisions=400),
+    "conservation": lambda folder: conservation(folder, parts=50_000, rate_hz=400, kills=30),
+}
+SHORT: dict[str, Fault] = {
+    "killed": lambda folder: both_killed(folder, kills=2, events=600),
+    "away": lambda folder: consumer_away(folder, kills=2, events=400),
+    "slow": lambda folder: slow_broker(folder, events=600),
+    "cap": lambda folder: row_cap(folder, events=1000, rows=300),
+    "full": lambda folder: disk_full(folder, results=6000),
+    "clean": lambda folder: clean(folder, events=400),
+    "rate": lambda folder: throughput(folder, events=2000),
+    "backlog": lambda folder: backlog(folder, rows=5000, decisions=60),
+    "conservation": lambda folder: conservation(folder, parts=1200, rate_hz=200, kills=4),
+}
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(LONG)))
+@click.option("--short", is_flag=True, help="The same faults in seconds instead of minutes.")
+@click.option("--json", "json_output", is_flag=True)
+def main(names: tuple[str, ...], short: bool, json_output: bool) -> None:
+    """Break NAMES (all by default); exit with 1 if a figure is not reached."""
+    inside = inside_namespace(["-m", "faults.run", *sys.argv[1:]])
+    if inside is not None:
+        sys.exit(inside)
+    os.system("ip link set lo up")  # noqa: S605 - a new namespace begins without it
+    faults = SHORT if short else LONG
+    figures: list[Figure] = []
+    console = Console(stderr=True)
+    for name in names or faults:
+        console.print(f"{name} …")
+        with tempfile.TemporaryDirectory() as folder:
+            figures += faults[name](Path(folder))
+    if json_output:
+        print_json([{**vars(figure), "good": figure.good} for figure in figures])
+    else:
+        Console(soft_wrap=True).print(_table(figures))
+        print("load:", *os.getloadavg())
+    sys.exit(any(not figure.good for figure in figures))
+
+
+def _table(figures: list[Figure]) -> Table:
+    table = Table("fault", "figure", "value", "to reach", "")
+    for figure in figures:
+        limit = "" if figure.limit is None else f"{'≥' if figure.at_least else '≤'} {figure.limit:g}"
+        table.add_row(
+            figure.fault, figure.what, f"{figure.value:g}", limit, "" if figure.good else "NOT REACHED"
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
