@@ -76,6 +76,7 @@ def section_commands(repository: Path, start: str) -> list[list[str]]:
     return found
 
 
+@pytest.mark.timeout(1200)  # trains, exports and runs a box: minutes on a busy machine
 def test_readme_commands_of_all_three_readers(workplace: Path, repository: Path, broker: Broker) -> None:
     """One after the other, since each reader needs what the one before has made."""
     for command in section_commands(repository, "The workstation"):
