@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from edgeflow.contracts.parts import RecordedPart
 from edgeflow.contracts.preprocess import blank_image
 from edgeflow.contracts.scoring import FloatArray, part_score, scaled
 from edgeflow.errors import ConfigError, DataError, DeviceError
+from edgeflow.proven_file import proven_file
 from edgeflow.scorer import Scorer
 from edgeflow.verification import verify_graph
 
@@ -109,16 +109,12 @@ def recalibrate(
     new = scores.thresholds(old.false_reject_rate if rate is None else rate, method)
     raw = manifest_bytes(_next_version(bundle, new, graph))
     entries = bundle_entries(raw, manifest.files, bundle.read, signer)
-    draft = output.with_name(output.name + ".unproven")
-    try:
+    with proven_file(output) as draft:
         write_archive(draft, entries)
         with Bundle.open(draft) as written:
             unproven = _replay(written, graph, device)
             changed = _changed_verdicts(bundle, new)
             sha256, version = written.sha256, written.manifest.version
-        os.replace(draft, output)  # noqa: PTH105 - the atomic form
-    finally:
-        draft.unlink(missing_ok=True)
     return Recalibrated(
         path=output,
         sha256=sha256,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow.bundle import Bundle
 from edgeflow.bundle_writer import write_bundle
 from edgeflow.contracts.manifest import AccuracyReport, Graph, Manifest, Thresholds
+from edgeflow.proven_file import proven_file
 from edgeflow.verification import verify_graph
 from edgeflow_export.export_job import Stage
 from edgeflow_export.release import Release
@@ -38,8 +38,7 @@ def write_proven(
         ParityError: a graph in the file does not compute what the trained model computes.
         StorageError: the folder cannot be written.
     """
-    draft = output.with_name(output.name + ".unproven")
-    try:
+    with proven_file(output) as draft:
         with stage("writing the bundle"):
             write_bundle(draft, manifest, files, signer=release.signer)
         with stage("replaying golden parts from the bundle"), Bundle.open(draft) as bundle:
@@ -47,9 +46,6 @@ def write_proven(
                 verify_graph(bundle, graph)
             sha256 = bundle.sha256
         size = draft.stat().st_size
-        os.replace(draft, output)  # noqa: PTH105 - the atomic form
-    finally:
-        draft.unlink(missing_ok=True)
     return Built(
         path=output,
         size=size,
