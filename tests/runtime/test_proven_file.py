@@ -20,9 +20,14 @@ def test_proven_file_takes_its_name_and_leaves_nothing_else(tmp_path: Path) -> N
 @pytest.mark.parametrize("failure", [ParityError("differs"), KeyboardInterrupt()])
 def test_file_that_is_not_proven_leaves_the_old_one_alone(tmp_path: Path, failure: BaseException) -> None:
     (tmp_path / "b").write_bytes(b"old")
-    with pytest.raises(type(failure)), proven_file(tmp_path / "b") as draft:
-        draft.write_bytes(b"half")
-        raise failure
+
+    def fail() -> None:
+        with proven_file(tmp_path / "b") as draft:
+            draft.write_bytes(b"half")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        fail()
     assert (tmp_path / "b").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
