@@ -9,8 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeflow.bundle import Bundle
-from edgeflow.contracts.manifest import Foreground, Graph, Manifest
-from edgeflow.errors import ConfigError, DeviceError, EdgeflowError, IntegrityError, ParityError
+from edgeflow.contracts.manifest import REPORT_NAME, Foreground, Graph, Manifest
+from edgeflow.errors import (
+    ConfigError,
+    DeviceError,
+    EdgeflowError,
+    IntegrityError,
+    ParityError,
+    StorageError,
+)
 from edgeflow.output import print_json
 from edgeflow.proving import prove_apart
 from edgeflow.verification import GoldenCheck
@@ -18,10 +25,20 @@ from edgeflow.verification import GoldenCheck
 __all__ = ["show", "verify"]
 
 
-def show(path: Path, *, json_output: bool) -> None:
-    """Print the manifest: a summary for people, all of it for machines."""
+def show(path: Path, *, report: Path | None = None, json_output: bool) -> None:
+    """Print the manifest: a summary for people, all of it for machines.
+
+    Args:
+        report: where to write the report that the bundle carries.
+
+    Raises:
+        ConfigError: the bundle carries none.
+        StorageError: it cannot be written there.
+    """
     with Bundle.open(path) as bundle:
         manifest = bundle.manifest
+        if report is not None:
+            _write_report(bundle, report)
         if json_output:
             print_json({"sha256": bundle.sha256, **manifest.model_dump(mode="json")})
             return
@@ -36,13 +53,16 @@ def show(path: Path, *, json_output: bool) -> None:
         if manifest.foreground is not None:
             console.print(_foreground(manifest.foreground), markup=False)
         console.print(_graph_table(manifest))
-        for report in manifest.accuracy:
-            if report.quantized:
-                console.print(f"{report.graph}: {report.quantized} in INT8", markup=False)
+        for found in manifest.accuracy:
+            if found.quantized:
+                console.print(f"{found.graph}: {found.quantized} in INT8", markup=False)
         for note in manifest.notes:
             console.print(f"note: {note}", markup=False)
         for key, value in manifest.provenance.items():
             console.print(f"{key}: {value}", markup=False)
+        if REPORT_NAME in manifest.files:
+            where = report or f"'edgeflow inspect {path} --report FILE' writes it"
+            console.print(f"report with pictures: {where}", markup=False, soft_wrap=True)
 
 
 def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) -> None:
@@ -73,6 +93,17 @@ def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) 
         Console(highlight=False).print(_check_table(checks, device))
     if failures:
         raise _worst(failures)
+
+
+def _write_report(bundle: Bundle, target: Path) -> None:
+    if REPORT_NAME not in bundle.manifest.files:
+        raise ConfigError(f"{bundle.path}: carries no report; export it with this version of edgeflow")
+    try:
+        target.write_bytes(bundle.read(REPORT_NAME))
+    except OSError as cause:
+        raise StorageError(
+            f"{target}: the report cannot be written: {cause.strerror}; check space and rights"
+        ) from cause
 
 
 def _worst(failures: list[EdgeflowError]) -> EdgeflowError:

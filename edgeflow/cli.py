@@ -128,10 +128,11 @@ def monitor(url: str, topic: str, count: int | None, json_output: bool) -> None:
 
 @cli.command()
 @click.argument("bundle", type=EXISTING)
+@click.option("--report", type=EXISTING, metavar="FILE", help="Write its report for people (HTML) there.")
 @as_json
-def inspect(bundle: Path, json_output: bool) -> None:
+def inspect(bundle: Path, report: Path | None, json_output: bool) -> None:
     """Say what BUNDLE holds and what was proven of it."""
-    importlib.import_module("edgeflow.bundle_view").show(bundle, json_output=json_output)
+    importlib.import_module("edgeflow.bundle_view").show(bundle, report=report, json_output=json_output)
 
 
 @cli.command()
@@ -249,6 +250,7 @@ def evaluate(json_output: bool, **options: Any) -> None:
 @click.option("--device-class", help="Only boxes of this class run the bundle.")
 @click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="No box runs it from this day on (UTC).")
 @click.option("--device", default="cpu", show_default=True, help="torch device for foreground masks.")
+@click.option("--restart", is_flag=True, help="Take nothing over from an interrupted export.")
 @as_json
 def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:
     """Turn CHECKPOINT, or official files, into a bundle: graphs, thresholds, and the proof of both.

@@ -15,6 +15,7 @@ from edgeflow.errors import IntegrityError
 __all__ = [
     "MANIFEST_NAME",
     "RECORDED",
+    "REPORT_NAME",
     "SCHEMA_VERSION",
     "AccuracyReport",
     "DeviceClass",
@@ -28,6 +29,7 @@ __all__ = [
     "Preprocessing",
     "Scale",
     "Scoring",
+    "StageParity",
     "Tensor",
     "Thresholds",
     "ViewId",
@@ -39,7 +41,9 @@ __all__ = [
 MANIFEST_NAME = "manifest.json"
 RECORDED = "recorded/"
 """Prefix of a golden file's arrays that hold a quantized graph's own maps."""
-SCHEMA_VERSION = "1.2"
+REPORT_NAME = "report.html"
+"""The export's report for people, where a bundle has one: a file like any other, listed with its hash."""
+SCHEMA_VERSION = "1.3"
 
 # Relative, forward slashes, no dot-segments: the only names a bundle may hold.
 EntryName = Annotated[
@@ -249,6 +253,14 @@ class AccuracyReport(Document):
     steps: tuple[str, ...] = Field(default=(), description="what was tried before, and why it was given up")
 
 
+class StageParity(Document):
+    """One stage on the way to the graphs, against the trained model; it was refused over its tolerance."""
+
+    stage: str
+    measured_error: float = Field(ge=0, description="largest relative map error")
+    tolerance: float = Field(gt=0)
+
+
 class FileRecord(Document):
     """Hash and size of one file of the bundle."""
 
@@ -272,6 +284,7 @@ class Manifest(Document):
     scoring: Scoring
     thresholds: Thresholds
     golden: tuple[GoldenPart, ...] = Field(min_length=1)
+    parity: tuple[StageParity, ...] = Field(default=(), description="stages before the graphs; see graphs")
     accuracy: tuple[AccuracyReport, ...] = ()
     notes: tuple[str, ...] = Field(default=(), description="what was asked for and is not in the bundle")
     recipe: dict[str, object]

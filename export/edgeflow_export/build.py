@@ -16,11 +16,13 @@ from edgeflow import __version__
 from edgeflow.bundle_writer import file_records
 from edgeflow.calibration import calibrate, view_subsets
 from edgeflow.contracts.manifest import (
+    REPORT_NAME,
     SCHEMA_VERSION,
     AccuracyReport,
     GoldenPart,
     Graph,
     Manifest,
+    StageParity,
     Thresholds,
 )
 from edgeflow.contracts.parity import relative_error
@@ -50,7 +52,9 @@ from edgeflow_export.proven_bundle import Built, write_proven
 from edgeflow_export.recipe import HEADED
 from edgeflow_export.reduced_precision import Float, reduce_precision
 from edgeflow_export.release import Release
+from edgeflow_export.report import ReportContent, report_page
 from edgeflow_export.rewrite import InferenceModel, rewrite
+from edgeflow_export.stage_results import StageResults
 from edgeflow_export.trial import Trial
 
 __all__ = ["build_bundle"]
@@ -74,12 +78,14 @@ def build_bundle(
     *,
     device: str = "cpu",
     release: Release | None = None,
+    results: StageResults | None = None,
 ) -> Built:
     """Export a trained model.
 
     Args:
         device: torch device that computes the foreground masks of the parts.
         release: default: version 0, for any box, unsigned.
+        results: of an interrupted export, to go on from; default: none are taken over, none kept.
 
     Raises:
         ParityError: a float graph does not compute what the model computes.
@@ -104,7 +110,9 @@ def build_bundle(
             require_bf16(key)
     with tempfile.TemporaryDirectory() as folder:
         teacher = load_teacher(model.recipe.foreground, device=device)
-        job = ExportJob(model=model, data=data, stage=stage, folder=Path(folder))
+        job = ExportJob(
+            model=model, data=data, stage=stage, folder=Path(folder), results=results or StageResults()
+        )
         return _Build(job, teacher).run(output, release or Release())
 
 
@@ -120,12 +128,14 @@ class _Build:
         self.drafts: list[Draft] = []
         self.scored: dict[str, Scored] = {}
         self.errors: dict[str, float] = {}
+        self.parity: list[StageParity] = []
         self.foreground: BuiltForeground | None = None
         self.trial = Trial(
             parts=self.parts,
             data=self.data,
             scoring=self.model.recipe.scoring.scoring(STATISTICS_FILE if job.statistics else None),
             statistics=job.statistics,
+            results=job.results,
         )
 
     def run(self, output: Path, release: Release) -> Built:
@@ -144,7 +154,25 @@ class _Build:
             files |= golden_content
         if self.job.statistics is not None:
             files[STATISTICS_FILE] = _statistics_bytes(self.job.statistics)
-        manifest = Manifest(
+        manifest = self._manifest(files, thresholds, golden, (accuracy, notes), release)
+        with self.stage("drawing the report"):
+            content = ReportContent(
+                manifest=manifest, scored=self.scored, trial=self.trial, normal=len(self.data.validation)
+            )
+            files[REPORT_NAME] = report_page(content)
+        manifest = manifest.model_copy(update={"files": file_records(files)})
+        return write_proven(output, manifest, files, self.stage, release)
+
+    def _manifest(
+        self,
+        files: Mapping[str, bytes],
+        thresholds: Thresholds,
+        golden: tuple[GoldenPart, ...],
+        reduced: tuple[tuple[AccuracyReport, ...], tuple[str, ...]],
+        release: Release,
+    ) -> Manifest:
+        accuracy, notes = reduced
+        return Manifest(
             schema_version=SCHEMA_VERSION,
             name=self.model.recipe.name,
             created_by=f"edgeflow {__version__}",
@@ -158,13 +186,13 @@ class _Build:
             scoring=self.trial.scoring,
             thresholds=thresholds,
             golden=golden,
+            parity=tuple(self.parity),
             accuracy=accuracy,
             notes=notes,
             recipe=json.loads(self.model.recipe.model_dump_json(exclude=PRIVATE)),
             provenance=self.model.provenance,
             files=file_records(files),
         )
-        return write_proven(output, manifest, files, self.stage, release)
 
     def _add_float_graphs(self, source: OnnxSource, expected: FloatArray) -> None:
         """The graphs of every back end, scored and compared with torch; the first is the reference."""
@@ -227,12 +255,15 @@ class _Build:
             inference = rewrite(self.model.module)
             first = iterate_images(self.parts[:PARITY_PARTS], self.data)
             expected, rewritten = _both_forms(self.model.module, inference, first)
-            self._prove("the rewritten flow", rewritten, expected, "fp32")
+            error = self._prove("the rewritten flow", rewritten, expected, "fp32")
+            self.parity.append(
+                StageParity(stage="rewritten flow", measured_error=error, tolerance=self.spec.tolerance_fp32)
+            )
             self._torch_maps = dict(enumerate(expected))
         outputs = (MAPS,) if inference.mask_head is None else (MAPS, FOREGROUND)
         shape = (len(self.model.views), size.height, size.width)
         with self.stage("exporting to ONNX"):
-            return draft_onnx(inference, shape, outputs, self.job.folder), expected
+            return draft_onnx(inference, shape, outputs, self.job), expected
 
     def _thresholds(self, trial: Trial, draft: Draft, reference: Scored) -> Thresholds:
         """From the held-out normal parts, with the operating curve where test parts are labelled."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from torch import nn
 
 from edgeflow.backends.openvino_work import macs_of_model
 from edgeflow.backends.table import make_runner
-from edgeflow.contracts.manifest import Graph
+from edgeflow.contracts.manifest import Graph, Tensor
 from edgeflow.graph_runner import GraphRunner
 from edgeflow_export.datasets import Images
+from edgeflow_export.export_job import ExportJob
+from edgeflow_export.extractors import function_source
 from edgeflow_export.graphs import FOREGROUND, Ir, Tensors, convert_to_ir, export_onnx, serialise_ir
 from edgeflow_export.quantize import (
     Group,
@@ -22,8 +26,11 @@ from edgeflow_export.quantize import (
     quantize_onnx,
 )
 from edgeflow_export.quantize_ir import float_again, quantize_ir
+from edgeflow_export.stage_results import module_identity
 
 __all__ = ["Draft", "OnnxSource", "draft_onnx"]
+
+_TENSORS = TypeAdapter(tuple[Tensor, ...])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,14 @@ class Draft:
     @property
     def id(self) -> str:
         return f"{self.backend}-{self.precision}"
+
+    @property
+    def identity(self) -> str:
+        """A hash of the graph and of how it is run."""
+        digest = hashlib.sha256(self.id.encode())
+        for name, content in self.files.items():
+            digest.update(name.encode() + hashlib.sha256(content).digest())
+        return digest.hexdigest()
 
     def entry(self, *, error: float, tolerance: float, with_mask: bool = True) -> Graph:
         """The graph's entry in the manifest.
@@ -81,6 +96,11 @@ class OnnxSource:
     path: Path
     tensors: Tensors
     prefix: str
+
+    @property
+    def identity(self) -> str:
+        """A hash of the graph."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def drafts(self, backends: Sequence[str], precisions: Sequence[str]) -> list[Draft]:
         """The float graphs of every back end: fp32 first, bf16 as the same graph run in bf16."""
@@ -137,6 +157,10 @@ class OnnxSource:
         quantized = quantize_network(convert_to_ir(self.path), samples, products=products)
         return self._ir("int8", serialise_ir(quantized, self.path.parent))
 
+    def int8(self, backend: str, files: dict[str, bytes]) -> Draft:
+        """An INT8 graph from its files, as :meth:`quantized` gave them."""
+        return Draft(backend=backend, precision="int8", files=files, tensors=self.tensors)
+
     def _ir(self, precision: str, ir: Ir) -> Draft:
         stem = f"{self.prefix}openvino/{precision}"
         files = {f"{stem}.xml": ir.xml, f"{stem}.bin": ir.weights}
@@ -152,15 +176,31 @@ def _members(groups: Sequence[Group]) -> set[int]:
 
 
 def draft_onnx(
-    module: nn.Module, shape: tuple[int, int, int], outputs: Sequence[str], folder: Path, *, prefix: str = ""
+    module: nn.Module,
+    shape: tuple[int, int, int],
+    outputs: Sequence[str],
+    job: ExportJob,
+    *,
+    prefix: str = "",
 ) -> OnnxSource:
-    """Export a module to ONNX in a folder of its own.
+    """Export a module to ONNX in a folder of its own, or take over what an interrupted export made of it.
 
     Args:
         shape: (N, H, W) of the graph's images.
         prefix: of the files' names in the bundle, ending in a slash.
     """
-    target = folder / (prefix or "model")
+    target = job.folder / (prefix or "model")
     target.mkdir(parents=True, exist_ok=True)
     path = target / "model.onnx"
-    return OnnxSource(path=path, tensors=export_onnx(module, shape, outputs, path), prefix=prefix)
+
+    def make() -> dict[str, bytes]:
+        tensors = export_onnx(module, shape, outputs, path)
+        described = _TENSORS.dump_json((tensors.input, *tensors.outputs))
+        return {"model": path.read_bytes(), "tensors": described}
+
+    recipe = job.model.recipe.model_dump_json(include={"extractor", "flow", "foreground"})
+    decided_by = (module_identity(module), function_source(job.model.recipe.extractor), recipe, str(shape))
+    files = job.results.kept_files(f"ONNX graph of the {' and '.join(outputs)}", decided_by, make)
+    path.write_bytes(files["model"])
+    first, *others = _TENSORS.validate_json(files["tensors"])
+    return OnnxSource(path=path, tensors=Tensors(input=first, outputs=tuple(others)), prefix=prefix)

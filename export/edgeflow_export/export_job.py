@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeflow.contracts.parts import RecordedPart
@@ -12,6 +12,7 @@ from edgeflow.contracts.scoring import PixelStatistics
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import Dataset
 from edgeflow_export.recipe import ExportSpec
+from edgeflow_export.stage_results import StageResults
 
 __all__ = ["ExportJob", "Stage"]
 
@@ -25,12 +26,14 @@ class ExportJob:
 
     Attributes:
         folder: for files on the way to the bundle.
+        results: of stages that an earlier, interrupted export has been through.
     """
 
     model: TrainedModel
     data: Dataset
     stage: Stage
     folder: Path
+    results: StageResults = field(default_factory=StageResults)
 
     @property
     def spec(self) -> ExportSpec:

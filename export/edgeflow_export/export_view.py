@@ -16,6 +16,7 @@ from rich.table import Table
 from edgeflow.errors import ConfigError
 from edgeflow.keys import read_passphrase, read_private_key
 from edgeflow.output import print_json
+from edgeflow_export.array_cache import default_cache_dir
 from edgeflow_export.build import build_bundle
 from edgeflow_export.datasets import load_dataset
 from edgeflow_export.export_choices import ExportChoices
@@ -23,6 +24,8 @@ from edgeflow_export.model_source import ModelSource, load_model, with_views
 from edgeflow_export.proven_bundle import Built
 from edgeflow_export.recipe import load_recipe
 from edgeflow_export.release import Release
+from edgeflow_export.report_files import require_writable
+from edgeflow_export.stage_results import StageResults
 
 __all__ = ["export", "export_command"]
 
@@ -41,6 +44,7 @@ def export_command(
     device_class: str | None,
     expires: datetime | None,
     device: str,
+    restart: bool,
     json_output: bool,
 ) -> None:
     """``edgeflow export`` with its options as given."""
@@ -63,6 +67,7 @@ def export_command(
         ),
         search_path=[recipe.resolve().parent] if recipe is not None else [],
         device=device,
+        restart=restart,
         json_output=json_output,
     )
 
@@ -75,6 +80,7 @@ def export(
     release: Release,
     search_path: Sequence[Path],
     device: str,
+    restart: bool,
     json_output: bool,
 ) -> None:
     """Turn a model into a bundle file.
@@ -83,9 +89,11 @@ def export(
         choices: what the command line decides instead of the recipe.
         search_path: folders where an extractor function's module may lie.
         device: torch device for foreground masks.
+        restart: take nothing over from an interrupted export.
     """
     if output.is_dir():
         raise ConfigError(f"{output}: is a folder; give the name of the bundle file to write")
+    require_writable(output.absolute().parent)
     started_s = time.monotonic()
     model = load_model(source, search_path=search_path)
     model = replace(model, recipe=choices.applied(model.recipe))
@@ -100,7 +108,11 @@ def export(
             yield
         console.print(f"{time.monotonic() - begun_s:7.1f} s  {name}", markup=False)
 
-    built = build_bundle(model, data, output, stage, device=device, release=release)
+    def say(text: str) -> None:
+        console.print(f"           {text}", markup=False, soft_wrap=True)
+
+    results = StageResults(default_cache_dir() / "export", reuse=not restart, say=say)
+    built = build_bundle(model, data, output, stage, device=device, release=release, results=results)
     seconds = time.monotonic() - started_s
     if json_output:
         print_json(_document(built, seconds))

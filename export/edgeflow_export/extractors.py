@@ -18,7 +18,7 @@ from edgeflow_export.models.inspection import IMAGE_MEAN, IMAGE_STD
 from edgeflow_export.published import read_published
 from edgeflow_export.recipe import EfficientNetB5Extractor, ExtractorSpec, FunctionExtractor, TimmExtractor
 
-__all__ = ["build_extractor", "extractor_identity", "normalised", "output_shape"]
+__all__ = ["build_extractor", "extractor_identity", "function_source", "normalised", "output_shape"]
 
 
 def build_extractor(spec: ExtractorSpec, *, pretrained: bool, search_path: Sequence[Path] = ()) -> nn.Module:
@@ -77,14 +77,19 @@ def output_shape(extractor: nn.Module, height: int, width: int) -> tuple[int, in
 def extractor_identity(extractor: nn.Module, spec: ExtractorSpec) -> str:
     """A hash of all that decides what an extractor computes: its description, its code, its weights."""
     digest = hashlib.sha256(spec.model_dump_json().encode())
-    if isinstance(spec, FunctionExtractor):
-        source = getattr(sys.modules.get(spec.target.split(":")[0]), "__file__", None)
-        if source is not None:
-            digest.update(Path(source).read_bytes())
+    digest.update(function_source(spec).encode())
     for name, tensor in sorted(extractor.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def function_source(spec: ExtractorSpec) -> str:
+    """The file that an extractor function stands in; empty for other kinds."""
+    if not isinstance(spec, FunctionExtractor):
+        return ""
+    source = getattr(sys.modules.get(spec.target.split(":")[0]), "__file__", None)
+    return Path(source).read_text("utf-8") if source is not None else ""
 
 
 def _call(spec: FunctionExtractor, search_path: Sequence[Path]) -> nn.Module:

@@ -285,6 +285,9 @@ class Recipe(Document):
     scoring: ScoringSpec = ScoringSpec()
     thresholds: ThresholdSpec = ThresholdSpec()
     export: ExportSpec = ExportSpec()
+    licences: dict[Literal["extractor", "flow", "foreground"], str] = Field(
+        default={}, description="of the weights, such as Apache-2.0; goes into the bundle and its report"
+    )
 
     @model_validator(mode="after")
     def _mirrored_views_exist(self) -> Recipe:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from edgeflow.contracts.manifest import AccuracyReport, Scale
 from edgeflow.contracts.parity import relative_error
@@ -17,6 +18,7 @@ from edgeflow_export.export_job import ExportJob
 from edgeflow_export.guard import Scored, compare
 from edgeflow_export.quantize import Group, has_bf16
 from edgeflow_export.speed import speedup
+from edgeflow_export.stage_results import StageResults, statistics_identity
 from edgeflow_export.trial import Trial
 
 __all__ = ["Effort", "Float", "Reduced", "reduce_precision"]
@@ -120,6 +122,7 @@ class _Search:
         self.job, self.source, self.backend, self.trial, self.fp32 = job, source, backend, trial, fp32
         self.steps: list[str] = []
         self.too_slow = False
+        self._calibrated: Quantizer | None = None
         self._macs = source.macs()
         self._parts = job.data.training[
             : self._affordable(job.spec.calibration_parts, self.effort.calibration, 2)
@@ -132,27 +135,28 @@ class _Search:
         """
         if self.backend == "onnxruntime" and not self._is_worth_calibrating():
             return None
-        with self.job.stage(self._calibration()):
-            quantizer = self.source.quantizer(self.backend, iterate_images(self._parts, self.job.data))
+        self._say_calibration()
         groups = self.source.groups(self.backend)
-        found = self._attempt(quantizer, ())
+        found = self._attempt(())
         if found is not None or self.too_slow or not self._is_searched():
             return found
-        order = self._by_sensitivity(groups, quantizer)
+        order = self._by_sensitivity(groups)
         over, within = 0, len(groups)
         while within - over > 1:
             middle = (over + within) // 2
-            tried = self._attempt(quantizer, order[:middle])
+            tried = self._attempt(order[:middle])
             if tried is not None:
                 found = tried
             # What is not faster with so many in float is slower with more.
             over, within = (middle, within) if tried is None and not self.too_slow else (over, middle)
         return found
 
-    def _attempt(self, quantizer: Quantizer, kept: Sequence[Group]) -> Reduced | None:
+    def _attempt(self, kept: Sequence[Group]) -> Reduced | None:
         what = _described(kept)
-        with self.job.stage(f"quantizing {what} for {self.backend}"):
-            draft = quantizer(kept)
+        with self.job.stage(
+            f"quantizing {what} for {self.backend}, calibrated on {len(self._parts)} parts"
+        ):
+            draft = self._quantized(kept)
         try:
             return self._tried(draft, what)
         except _TooSlow:
@@ -160,6 +164,27 @@ class _Search:
         except AccuracyError as cause:
             self._give_up(what, cause)
             return None
+
+    def _quantized(self, kept: Sequence[Group]) -> Draft:
+        """The graph with some groups in float, as kept from an interrupted export or made now."""
+        files = self.job.results.kept_files(
+            f"{_described(kept)} in INT8 for {self.backend}",
+            self._decided_by(kept),
+            lambda: self._quantizer()(kept).files,
+        )
+        return self.source.int8(self.backend, files)
+
+    def _quantizer(self) -> Quantizer:
+        """Calibrated once, and only where something has to be quantized."""
+        if self._calibrated is None:
+            images = iterate_images(self._parts, self.job.data)
+            self._calibrated = self.source.quantizer(self.backend, images)
+        return self._calibrated
+
+    def _decided_by(self, kept: Sequence[Group]) -> tuple[str, ...]:
+        members = sorted(member for group in kept for member in group.members)
+        images = self.job.results.parts_identity(self._parts, self.job.data)
+        return self.source.identity, str(members), images
 
     def _is_worth_calibrating(self) -> bool:
         """Whether a graph calibrated on one part is fast enough; how fast it is does not depend on that."""
@@ -174,14 +199,13 @@ class _Search:
             return False
         return True
 
-    def _calibration(self) -> str:
+    def _say_calibration(self) -> None:
         asked, used = self.job.spec.calibration_parts, len(self._parts)
         if used < min(asked, len(self.job.data.training)):
             self.steps.append(
                 f"calibrated on {used} parts, not on {asked}: the graph multiplies {self._macs / 1e9:.0f}e9 "
                 "times a part"
             )
-        return f"calibrating int8 for {self.backend} on {used} parts"
 
     def _is_searched(self) -> bool:
         searched = self.backend == "openvino" or self._macs <= self.effort.searched
@@ -253,17 +277,35 @@ class _Search:
         with self.job.stage(f"over budget: {what}: {reason}"):
             pass
 
-    def _by_sensitivity(self, groups: Sequence[Group], quantizer: Quantizer) -> list[Group]:
+    def _by_sensitivity(self, groups: Sequence[Group]) -> list[Group]:
         """The groups, first the one whose quantization alone moves part scores the most."""
         parts = self._parts[: self._affordable(SENSITIVITY_PARTS, self.effort.sensitivity, 1)]
-        trial = replace(self.trial, parts=parts, masks=None, distilled=False)
+        # Kept are the figures alone: a dozen graphs would fill the cache.
+        trial = replace(self.trial, parts=parts, masks=None, distilled=False, results=StageResults())
         reference = trial.score(self.fp32.draft)
         found: dict[str, float] = {}
         for group in groups:
             with self.job.stage(f"sensitivity of {self.backend} to {group.name}"):
-                draft = quantizer([other for other in groups if other is not group])
-                found[group.name] = _shift(trial.score(draft), reference, self.fp32.scale)
+                others = [other for other in groups if other is not group]
+                found[group.name] = self._sensitivity(group, others, trial, reference)
         return sorted(groups, key=lambda group: -found[group.name])
+
+    def _sensitivity(self, group: Group, others: Sequence[Group], trial: Trial, reference: Scored) -> float:
+        """How far part scores move where this group alone is quantized."""
+
+        def make() -> dict[str, npt.NDArray[np.float64]]:
+            shift = _shift(trial.score(self._quantizer()(others)), reference, self.fp32.scale)
+            return {"shift": np.array([shift], np.float64)}
+
+        decided_by = (
+            *self._decided_by(others),
+            str(len(trial.parts)),
+            self.fp32.scale.model_dump_json(),
+            trial.scoring.model_dump_json(),
+            statistics_identity(trial.statistics),
+        )
+        kept = self.job.results.kept(f"sensitivity of {self.backend} to {group.name}", decided_by, make)
+        return float(kept["shift"][0])
 
 
 def _shift(scored: Scored, reference: Scored, scale: Scale) -> float:

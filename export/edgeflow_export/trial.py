@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,9 @@ from edgeflow.contracts.scoring import (
 )
 from edgeflow_export.datasets import Dataset, iterate_images
 from edgeflow_export.drafts import Draft
+from edgeflow_export.graphs import FOREGROUND, MAPS
 from edgeflow_export.guard import Scored
+from edgeflow_export.stage_results import StageResults
 
 __all__ = ["Trial"]
 
@@ -34,6 +37,7 @@ class Trial:
     Attributes:
         masks: foreground (n, V, h, w) of the parts; None where every pixel counts.
         distilled: every graph gives its own foreground instead.
+        results: where maps are kept for the case of an interruption.
     """
 
     parts: Sequence[RecordedPart]
@@ -42,6 +46,7 @@ class Trial:
     statistics: PixelStatistics | None
     masks: Masks | None = None
     distilled: bool = False
+    results: StageResults = field(default_factory=StageResults)
 
     def score(self, draft: Draft) -> Scored:
         """What one graph gives for all parts."""
@@ -76,6 +81,17 @@ class Trial:
         Args:
             absent: views of which the graph is given a blank image.
         """
+        kept = self.results.kept(
+            f"maps of {len(parts)} parts by {draft.id}",
+            (draft.identity, self.results.parts_identity(parts, self.data), str(list(absent))),
+            lambda: self._computed(draft, parts, absent),
+        )
+        own = kept.get(FOREGROUND)
+        return np.asarray(kept[MAPS], np.float32), None if own is None else np.asarray(own, np.uint8)
+
+    def _computed(
+        self, draft: Draft, parts: Sequence[RecordedPart], absent: Sequence[int]
+    ) -> dict[str, npt.NDArray[Any]]:
         size = self.data.preprocessing
         runner = draft.runner()
         outputs = []
@@ -85,10 +101,10 @@ class Trial:
                 outputs.append(runner.run(images))
         finally:
             runner.close()
-        own = None
+        found = {MAPS: np.stack([output[0] for output in outputs])}
         if len(draft.tensors.outputs) > 1:
-            own = np.stack([np.asarray(output[1] > 0, np.uint8) for output in outputs])
-        return np.stack([output[0] for output in outputs]), own
+            found[FOREGROUND] = np.stack([np.asarray(output[1] > 0, np.uint8) for output in outputs])
+        return found
 
     def _views(self, maps: FloatArray, masks: Masks | None) -> FloatArray:
         return view_scores(masked(standardise(maps, self.statistics), masks), self.scoring)

@@ -61,7 +61,7 @@ def line(tiny: TinyProduct, tmp_path_factory: pytest.TempPathFactory) -> Line:
         data = load_dataset(model.recipe)
     folder = tmp_path_factory.mktemp("line")
     job = ExportJob(model=model, data=data, stage=silent, folder=folder)
-    source = draft_onnx(rewrite(model.module), (len(VIEWS), SIZE, SIZE), (MAPS,), folder)
+    source = draft_onnx(rewrite(model.module), (len(VIEWS), SIZE, SIZE), (MAPS,), job)
     trial = Trial(
         parts=job.parts,
         data=data,
@@ -154,7 +154,9 @@ def test_every_convolution_is_in_one_group_and_the_foreground_head_in_its_own(
     module = line.job.model.module
     headed = rewrite(module)
     headed.mask_head = MaskHead(8).eval()
-    source = draft_onnx(headed, (len(VIEWS), SIZE, SIZE), (MAPS, FOREGROUND), tmp_path)
+    source = draft_onnx(
+        headed, (len(VIEWS), SIZE, SIZE), (MAPS, FOREGROUND), replace(line.job, folder=tmp_path)
+    )
     convolutions = sum(node.op_type == "Conv" for node in onnx.load(source.path).graph.node)
     by_name = {}
     for kind, groups in (

@@ -18,7 +18,7 @@ from edgeflow.bundle import Bundle
 from edgeflow.cli import cli
 from edgeflow.keys_cli import keys
 from support.bundles import manifest_of, rewritten
-from support.tiny import HERE, TinyProduct, write_recipe
+from support.tiny import TinyProduct, search_path, write_recipe
 
 
 def edgeflow_command(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -29,7 +29,7 @@ def edgeflow_command(*arguments: object, cwd: Path | None = None) -> subprocess.
         check=False,
         cwd=cwd,
         timeout=200,
-        env={**os.environ, "PYTHONPATH": str(HERE.parent), "COLUMNS": "160"},
+        env={**os.environ, "PYTHONPATH": search_path(), "COLUMNS": "160"},
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.tiny import HERE, TinyProduct
+from support.tiny import TinyProduct, search_path
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker
@@ -58,7 +58,7 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         cwd=folder,
         timeout=250,
-        env={**os.environ, "PYTHONPATH": str(HERE.parent), "XDG_CACHE_HOME": str(folder / "cache")},
+        env={**os.environ, "PYTHONPATH": search_path(), "XDG_CACHE_HOME": str(folder / "cache")},
     )
     assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr

@@ -1,0 +1,98 @@
+"""The report in a bundle: one page, complete in itself, with the figures that were measured."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeflow.bundle import Bundle
+from edgeflow.contracts.manifest import REPORT_NAME, Manifest
+from edgeflow_export.report_plots import scores_svg
+from support.tiny import VIEWS, TinyProduct
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text between them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += f"{data} "
+
+    @property
+    def pictures(self) -> list[str]:
+        return [str(attributes["src"]) for tag, attributes in self.tags if tag == "img"]
+
+
+@pytest.fixture(scope="module")
+def report(tiny: TinyProduct) -> tuple[Page, Manifest]:
+    with Bundle.open(tiny.bundle) as bundle:
+        return Page(bundle.read(REPORT_NAME).decode()), bundle.manifest
+
+
+def test_page_needs_nothing_from_elsewhere(report: tuple[Page, Manifest]) -> None:
+    page, _ = report
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object"})
+    assert all(source.startswith("data:image/") for source in page.pictures)
+    assert "http" not in re.sub(r"data:[^\"]+", "", page.text)
+
+
+def test_figures_are_those_of_the_manifest(report: tuple[Page, Manifest]) -> None:
+    page, manifest = report
+    text = " ".join(page.text.split())
+    assert manifest.accuracy
+    for accuracy in manifest.accuracy:
+        row = f"{accuracy.graph} {accuracy.parts} {accuracy.verdict_flips} {accuracy.rank_correlation:.4f}"
+        assert row in text
+    for graph in manifest.graphs:
+        assert re.search(rf"{graph.id} torch.*? {graph.measured_error:.2g} ", text)
+        assert manifest.files[graph.model].sha256[:16] in text
+    assert [stage.stage for stage in manifest.parity] == ["rewritten flow"]
+    assert 0 <= manifest.parity[0].measured_error <= manifest.parity[0].tolerance
+    assert f"{manifest.thresholds.part.threshold:.4g}" in text
+    assert manifest.thresholds.note is not None
+    assert manifest.thresholds.note in text
+    assert all(value in text for value in manifest.provenance.values())
+
+
+def test_parts_are_shown_by_view_in_fp32_in_int8_and_their_difference(report: tuple[Page, Manifest]) -> None:
+    page, manifest = report
+    drawn = {str(attributes["alt"]) for tag, attributes in page.tags if tag == "img"}
+    for view in VIEWS:
+        for row in ("image", "map, openvino-fp32", "map, openvino-int8", "openvino-int8 less openvino-fp32"):
+            assert f"{row}, view {view}" in drawn
+    assert all(part.part_id in page.text for part in manifest.golden)
+    jpegs = [source for source in page.pictures if source.startswith("data:image/jpeg")]
+    picture = Image.open(io.BytesIO(base64.b64decode(jpegs[-1].partition(",")[2])))
+    assert picture.size == (280, 280)
+    assert len("".join(page.pictures)) < 4_000_000
+
+
+def test_plot_is_the_same_every_time_and_says_what_lies_beyond() -> None:
+    groups = {"normal, for the threshold": np.array([0.0, 0.1, 0.9], np.float32)}
+    groups["defective"] = np.array([2.0, 900.0], np.float32)
+    assert scores_svg(groups) == scores_svg(groups)
+    assert scores_svg(groups) != scores_svg({"defective": groups["defective"]})
+
+
+def test_report_that_was_altered_is_found_out(tiny: TinyProduct, tmp_path: Path) -> None:
+    from edgeflow.errors import IntegrityError
+    from support.bundles import rewritten
+
+    bad = rewritten(tiny.bundle, tmp_path / "bad", {REPORT_NAME: b"<p>all is well</p>"}, {})
+    with pytest.raises(IntegrityError, match="contents do not match"):
+        Bundle.open(bad)
