@@ -251,6 +251,7 @@ def evaluate(json_output: bool, **options: Any) -> None:
 @click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="No box runs it from this day on (UTC).")
 @click.option("--device", default="cpu", show_default=True, help="torch device for foreground masks.")
 @click.option("--restart", is_flag=True, help="Take nothing over from an interrupted export.")
+@click.option("--ignore-memory", is_flag=True, help="Begin even where the memory at hand will not do.")
 @as_json
 def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:
     """Turn CHECKPOINT, or official files, into a bundle: graphs, thresholds, and the proof of both.

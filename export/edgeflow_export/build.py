@@ -39,6 +39,7 @@ from edgeflow_export.datasets import (
 )
 from edgeflow_export.drafts import Draft, OnnxSource, draft_onnx
 from edgeflow_export.export_job import ExportJob, Stage
+from edgeflow_export.export_need import HINTS, export_need
 from edgeflow_export.foreground import MaskTeacher, load_teacher
 from edgeflow_export.foreground_export import distilled_head, export_foreground
 from edgeflow_export.foreground_graph import BuiltForeground
@@ -46,6 +47,7 @@ from edgeflow_export.foreground_precision import require_bf16
 from edgeflow_export.golden import Expected, choose_golden, golden_files
 from edgeflow_export.graphs import FOREGROUND, MAPS
 from edgeflow_export.guard import Scored
+from edgeflow_export.memory_need import require_memory
 from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.multiflow import nll_map
 from edgeflow_export.proven_bundle import Built, write_proven
@@ -79,12 +81,14 @@ def build_bundle(
     device: str = "cpu",
     release: Release | None = None,
     results: StageResults | None = None,
+    ignore_memory: bool = False,
 ) -> Built:
     """Export a trained model.
 
     Args:
         device: torch device that computes the foreground masks of the parts.
         release: default: version 0, for any box, unsigned.
+        ignore_memory: begin even where the memory at hand will not do.
         results: of an interrupted export, to go on from; default: none are taken over, none kept.
 
     Raises:
@@ -93,6 +97,7 @@ def build_bundle(
         AccuracyError: no INT8 graph holds the recipe's budgets, though the recipe requires one.
         DataError: no held-out normal parts to set thresholds with.
         StorageError: the bundle cannot be written.
+        HardwareError: it needs more memory than there is.
     """
     require_training_parts(data, 1)
     if len(data.validation) < HELD_OUT_AT_LEAST:
@@ -113,7 +118,19 @@ def build_bundle(
         job = ExportJob(
             model=model, data=data, stage=stage, folder=Path(folder), results=results or StageResults()
         )
+        _require_memory(job, teacher, ignore=ignore_memory)
         return _Build(job, teacher).run(output, release or Release())
+
+
+def _require_memory(job: ExportJob, teacher: MaskTeacher | None, *, ignore: bool) -> None:
+    """Refuse what would be killed; say what is expected."""
+    need = export_need(job, teacher)
+    if need is None:
+        return
+    if not ignore:
+        require_memory(need, hints=HINTS)
+    with job.stage(f"memory: about {need.bytes / 1e9:.1f} GB at most, while {need.step}"):
+        pass
 
 
 class _Build:

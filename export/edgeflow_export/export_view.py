@@ -20,6 +20,7 @@ from edgeflow_export.array_cache import default_cache_dir
 from edgeflow_export.build import build_bundle
 from edgeflow_export.datasets import load_dataset
 from edgeflow_export.export_choices import ExportChoices
+from edgeflow_export.memory import peak_bytes
 from edgeflow_export.model_source import ModelSource, load_model, with_views
 from edgeflow_export.proven_bundle import Built
 from edgeflow_export.recipe import load_recipe
@@ -45,6 +46,7 @@ def export_command(
     expires: datetime | None,
     device: str,
     restart: bool,
+    ignore_memory: bool,
     json_output: bool,
 ) -> None:
     """``edgeflow export`` with its options as given."""
@@ -68,6 +70,7 @@ def export_command(
         search_path=[recipe.resolve().parent] if recipe is not None else [],
         device=device,
         restart=restart,
+        ignore_memory=ignore_memory,
         json_output=json_output,
     )
 
@@ -81,6 +84,7 @@ def export(
     search_path: Sequence[Path],
     device: str,
     restart: bool,
+    ignore_memory: bool,
     json_output: bool,
 ) -> None:
     """Turn a model into a bundle file.
@@ -89,6 +93,7 @@ def export(
         choices: what the command line decides instead of the recipe.
         search_path: folders where an extractor function's module may lie.
         device: torch device for foreground masks.
+        ignore_memory: begin even where the memory at hand will not do.
         restart: take nothing over from an interrupted export.
     """
     if output.is_dir():
@@ -112,7 +117,16 @@ def export(
         console.print(f"           {text}", markup=False, soft_wrap=True)
 
     results = StageResults(default_cache_dir() / "export", reuse=not restart, say=say)
-    built = build_bundle(model, data, output, stage, device=device, release=release, results=results)
+    built = build_bundle(
+        model,
+        data,
+        output,
+        stage,
+        device=device,
+        release=release,
+        results=results,
+        ignore_memory=ignore_memory,
+    )
     seconds = time.monotonic() - started_s
     if json_output:
         print_json(_document(built, seconds))
@@ -126,6 +140,7 @@ def _document(built: Built, seconds: float) -> dict[str, object]:
         "bytes": built.size,
         "sha256": built.sha256,
         "seconds": round(seconds, 1),
+        "peak_bytes": peak_bytes(),
         "graphs": [graph.model_dump(mode="json") for graph in built.graphs],
         "thresholds": built.thresholds.model_dump(mode="json"),
         "accuracy": [report.model_dump(mode="json") for report in built.accuracy],
@@ -164,5 +179,6 @@ def _print(built: Built, seconds: float) -> None:
     if thresholds.note:
         console.print(f"note: {thresholds.note}", markup=False)
     console.print(
-        f"{built.path}: {built.size / 1e6:.2f} MB in {seconds:.0f} s; every graph replayed its golden parts"
+        f"{built.path}: {built.size / 1e6:.2f} MB in {seconds:.0f} s and at most "
+        f"{peak_bytes() / 1e9:.1f} GB of memory; every graph replayed its golden parts"
     )

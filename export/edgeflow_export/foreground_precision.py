@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,9 +98,9 @@ class _Search:
             samples = self._samples()
             yield (
                 "int8 convolutions and products",
-                lambda: self.source.quantized_network(samples, products=True),
+                lambda: self._quantized(samples, products=True),
             )
-            yield "int8 convolutions", lambda: self.source.quantized_network(samples, products=False)
+            yield "int8 convolutions", lambda: self._quantized(samples, products=False)
         if precision == "bf16" or has_bf16():
             yield "bf16", lambda: self.source.drafts(("openvino",), ("bf16",))[-1]
 
@@ -114,12 +114,34 @@ class _Search:
         found = judge(name, masks, self.evidence)
         return (ReducedNetwork(draft=draft, masks=masks) if found.fits else None), found.figures
 
+    def _quantized(self, samples: Sequence[Images], *, products: bool) -> Draft:
+        job = self.job
+        files = job.results.kept_files(
+            f"foreground network in INT8, {'with' if products else 'without'} products",
+            (
+                self.source.identity,
+                str(len(samples)),
+                job.results.parts_identity(job.data.training, job.data),
+            ),
+            lambda: self.source.quantized_network(samples, products=products).files,
+        )
+        return self.source.int8("openvino", files)
+
     def _samples(self, count: int = CALIBRATION_IMAGES) -> list[Images]:
         """Images (1, size, size, 3) of normal parts, every view in turn."""
         parts = self.job.data.training[: -(-count // len(self.job.data.views))]
         return [view[np.newaxis] for part in parts for view in self._prepared(part)][:count]
 
     def _masks(self, draft: Draft) -> Masks:
+        job = self.job
+        kept = job.results.kept(
+            f"masks of {len(job.parts)} parts by the foreground network in {draft.precision}",
+            (draft.identity, str(self.size), job.results.parts_identity(job.parts, job.data)),
+            lambda: {"masks": self._computed(draft)},
+        )
+        return np.asarray(kept["masks"], np.uint8)
+
+    def _computed(self, draft: Draft) -> Masks:
         height, width = self.evidence.truth.shape[2:]
         runner = draft.runner()
         try:

@@ -130,5 +130,17 @@ def convert_to_ir(onnx_path: Path) -> ov.Model:
 def serialise_ir(model: ov.Model, folder: Path) -> Ir:
     """The two files of an IR, weights as they are (no silent compression to fp16)."""
     path = folder / "graph.xml"
+    _number_anew(model)
     ov.save_model(model, path, compress_to_fp16=False)
     return Ir(xml=path.read_bytes(), weights=path.with_suffix(".bin").read_bytes())
+
+
+def _number_anew(model: ov.Model) -> None:
+    """Number unnamed operations by their place: OpenVINO counts all that the process ever made.
+
+    Otherwise an export that takes over a stage would give other bytes than one that goes through it.
+    """
+    for place, op in enumerate(model.get_ordered_ops()):
+        kind, _, number = op.get_friendly_name().rpartition("_")
+        if kind == op.get_type_name() and number.isdecimal():
+            op.set_friendly_name(f"{kind}_{place}")

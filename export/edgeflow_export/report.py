@@ -133,8 +133,8 @@ def _parity(manifest: Manifest) -> list[tuple[str, str, float, float]]:
         rows.append((graph.id, against, graph.measured_error, graph.tolerance if exact else allowed))
     masking = manifest.foreground.graphs if manifest.foreground else ()
     # A network in fewer bits is judged by its masks; the foreground's note says how far they agree.
-    exact = [graph for graph in masking if graph.precision == "fp32"]
-    return rows + [(f"foreground, {g.id}", "torch", g.measured_error, g.tolerance) for g in exact]
+    proven = [graph for graph in masking if graph.precision == "fp32"]
+    return rows + [(f"foreground, {g.id}", "torch", g.measured_error, g.tolerance) for g in proven]
 
 
 def _size(manifest: Manifest, graph: Graph) -> float:

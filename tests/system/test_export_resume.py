@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from edgeflow.bundle import Bundle
 from support.tiny import TinyProduct, search_path
 
 
@@ -31,5 +32,8 @@ def test_killed_export_goes_on_and_gives_the_same_bytes(tiny: TinyProduct, tmp_p
     assert done.returncode == 0, done.stderr
     assert "taken over from an earlier export: ONNX graph of the maps" in done.stderr
     assert "taken over from an earlier export: maps of 25 parts by openvino-fp32" in done.stderr
+    with Bundle.open(target) as again, Bundle.open(tiny.bundle) as whole:
+        files = again.manifest.files
+        assert [name for name in files if files[name] != whole.manifest.files.get(name)] == []
     assert target.read_bytes() == tiny.bundle.read_bytes()
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["disc.bundle"]
