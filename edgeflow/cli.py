@@ -250,6 +250,11 @@ def evaluate(json_output: bool, **options: Any) -> None:
 @click.option("--device-class", help="Only boxes of this class run the bundle.")
 @click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="No box runs it from this day on (UTC).")
 @click.option("--device", default="cpu", show_default=True, help="torch device for foreground masks.")
+@click.option(
+    "--only",
+    type=click.Choice(["features", "flow", "maps", "foreground"]),
+    help="One graph alone, as files in the folder OUTPUT: no thresholds, no bundle.",
+)
 @click.option("--restart", is_flag=True, help="Take nothing over from an interrupted export.")
 @click.option("--ignore-memory", is_flag=True, help="Begin even where the memory at hand will not do.")
 @as_json

@@ -39,7 +39,7 @@ from edgeflow_export.datasets import (
 )
 from edgeflow_export.drafts import Draft, OnnxSource, draft_onnx
 from edgeflow_export.export_job import ExportJob, Stage
-from edgeflow_export.export_need import HINTS, export_need
+from edgeflow_export.export_need import check_memory
 from edgeflow_export.foreground import MaskTeacher, load_teacher
 from edgeflow_export.foreground_export import distilled_head, export_foreground
 from edgeflow_export.foreground_graph import BuiltForeground
@@ -47,7 +47,6 @@ from edgeflow_export.foreground_precision import require_bf16
 from edgeflow_export.golden import Expected, choose_golden, golden_files
 from edgeflow_export.graphs import FOREGROUND, MAPS
 from edgeflow_export.guard import Scored
-from edgeflow_export.memory_need import require_memory
 from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.multiflow import nll_map
 from edgeflow_export.proven_bundle import Built, write_proven
@@ -118,19 +117,8 @@ def build_bundle(
         job = ExportJob(
             model=model, data=data, stage=stage, folder=Path(folder), results=results or StageResults()
         )
-        _require_memory(job, teacher, ignore=ignore_memory)
+        check_memory(job, teacher, ignore=ignore_memory)
         return _Build(job, teacher).run(output, release or Release())
-
-
-def _require_memory(job: ExportJob, teacher: MaskTeacher | None, *, ignore: bool) -> None:
-    """Refuse what would be killed; say what is expected."""
-    need = export_need(job, teacher)
-    if need is None:
-        return
-    if not ignore:
-        require_memory(need, hints=HINTS)
-    with job.stage(f"memory: about {need.bytes / 1e9:.1f} GB at most, while {need.step}"):
-        pass
 
 
 class _Build:
@@ -278,9 +266,9 @@ class _Build:
             )
             self._torch_maps = dict(enumerate(expected))
         outputs = (MAPS,) if inference.mask_head is None else (MAPS, FOREGROUND)
-        shape = (len(self.model.views), size.height, size.width)
+        example = torch.zeros((len(self.model.views), size.height, size.width, 3), dtype=torch.uint8)
         with self.stage("exporting to ONNX"):
-            return draft_onnx(inference, shape, outputs, self.job), expected
+            return draft_onnx(inference, example, outputs, self.job), expected
 
     def _thresholds(self, trial: Trial, draft: Draft, reference: Scored) -> Thresholds:
         """From the held-out normal parts, with the operating curve where test parts are labelled."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from pydantic import TypeAdapter
 from torch import nn
 
@@ -177,7 +178,7 @@ def _members(groups: Sequence[Group]) -> set[int]:
 
 def draft_onnx(
     module: nn.Module,
-    shape: tuple[int, int, int],
+    example: torch.Tensor,
     outputs: Sequence[str],
     job: ExportJob,
     *,
@@ -186,7 +187,7 @@ def draft_onnx(
     """Export a module to ONNX in a folder of its own, or take over what an interrupted export made of it.
 
     Args:
-        shape: (N, H, W) of the graph's images.
+        example: of the graph's input; see ``export_onnx``.
         prefix: of the files' names in the bundle, ending in a slash.
     """
     target = job.folder / (prefix or "model")
@@ -194,12 +195,17 @@ def draft_onnx(
     path = target / "model.onnx"
 
     def make() -> dict[str, bytes]:
-        tensors = export_onnx(module, shape, outputs, path)
+        tensors = export_onnx(module, example, outputs, path)
         described = _TENSORS.dump_json((tensors.input, *tensors.outputs))
         return {"model": path.read_bytes(), "tensors": described}
 
     recipe = job.model.recipe.model_dump_json(include={"extractor", "flow", "foreground"})
-    decided_by = (module_identity(module), function_source(job.model.recipe.extractor), recipe, str(shape))
+    decided_by = (
+        module_identity(module),
+        function_source(job.model.recipe.extractor),
+        recipe,
+        str(tuple(example.shape)),
+    )
     files = job.results.kept_files(f"ONNX graph of the {' and '.join(outputs)}", decided_by, make)
     path.write_bytes(files["model"])
     first, *others = _TENSORS.validate_json(files["tensors"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from edgeflow_export.export_job import ExportJob
 from edgeflow_export.foreground import MaskTeacher, NetworkTeacher
-from edgeflow_export.memory_need import Need, Volume, needed, volume_of
+from edgeflow_export.memory_need import Need, Volume, needed, require_memory, volume_of
 
-__all__ = ["HINTS", "export_need"]
+__all__ = ["check_memory", "export_need"]
 
 HINTS = "choose a smaller --foreground-size or image, fewer export.calibration_parts, or --precision fp32"
 _LARGEST_LOOK = 1.25**2
@@ -31,3 +31,18 @@ def export_need(job: ExportJob, teacher: MaskTeacher | None) -> Need | None:
             whole = Volume(weights=plain.weights, activations=round(looks * plain.activations))
             needs.append(needed("foreground", whole, int8=recipe.foreground.precision == "int8"))
     return max(needs, key=lambda need: need.bytes, default=None)
+
+
+def check_memory(job: ExportJob, teacher: MaskTeacher | None, *, ignore: bool) -> None:
+    """Refuse what would be killed; say what is expected.
+
+    Raises:
+        HardwareError: the export needs more memory than there is.
+    """
+    need = export_need(job, teacher)
+    if need is None:
+        return
+    if not ignore:
+        require_memory(need, hints=HINTS)
+    with job.stage(f"memory: about {need.bytes / 1e9:.1f} GB at most, while {need.step}"):
+        pass

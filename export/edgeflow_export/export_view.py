@@ -18,6 +18,7 @@ from edgeflow.keys import read_passphrase, read_private_key
 from edgeflow.output import print_json
 from edgeflow_export.array_cache import default_cache_dir
 from edgeflow_export.build import build_bundle
+from edgeflow_export.build_graph import build_graph
 from edgeflow_export.datasets import load_dataset
 from edgeflow_export.export_choices import ExportChoices
 from edgeflow_export.memory import peak_bytes
@@ -26,6 +27,7 @@ from edgeflow_export.proven_bundle import Built
 from edgeflow_export.recipe import load_recipe
 from edgeflow_export.release import Release
 from edgeflow_export.report_files import require_writable
+from edgeflow_export.single_graphs import Part
 from edgeflow_export.stage_results import StageResults
 
 __all__ = ["export", "export_command"]
@@ -45,6 +47,7 @@ def export_command(
     device_class: str | None,
     expires: datetime | None,
     device: str,
+    only: Part | None,
     restart: bool,
     ignore_memory: bool,
     json_output: bool,
@@ -69,6 +72,7 @@ def export_command(
         ),
         search_path=[recipe.resolve().parent] if recipe is not None else [],
         device=device,
+        only=only,
         restart=restart,
         ignore_memory=ignore_memory,
         json_output=json_output,
@@ -83,22 +87,24 @@ def export(
     release: Release,
     search_path: Sequence[Path],
     device: str,
+    only: Part | None,
     restart: bool,
     ignore_memory: bool,
     json_output: bool,
 ) -> None:
-    """Turn a model into a bundle file.
+    """Turn a model into a bundle file, or one of its graphs into a folder of files.
 
     Args:
         choices: what the command line decides instead of the recipe.
         search_path: folders where an extractor function's module may lie.
         device: torch device for foreground masks.
+        only: one of the model's graphs alone; the output is then a folder.
         ignore_memory: begin even where the memory at hand will not do.
         restart: take nothing over from an interrupted export.
     """
-    if output.is_dir():
+    if output.is_dir() and only is None:
         raise ConfigError(f"{output}: is a folder; give the name of the bundle file to write")
-    require_writable(output.absolute().parent)
+    require_writable(output.absolute().parent if only is None else output)
     started_s = time.monotonic()
     model = load_model(source, search_path=search_path)
     model = replace(model, recipe=choices.applied(model.recipe))
@@ -117,6 +123,19 @@ def export(
         console.print(f"           {text}", markup=False, soft_wrap=True)
 
     results = StageResults(default_cache_dir() / "export", reuse=not restart, say=say)
+    if only is not None:
+        written = build_graph(
+            model,
+            data,
+            only,
+            output,
+            stage,
+            device=device,
+            results=results,
+            ignore_memory=ignore_memory,
+        )
+        _show_files(written, json_output=json_output)
+        return
     built = build_bundle(
         model,
         data,
@@ -132,6 +151,14 @@ def export(
         print_json(_document(built, seconds))
     else:
         _print(built, seconds)
+
+
+def _show_files(written: Sequence[Path], *, json_output: bool) -> None:
+    if json_output:
+        print_json({"files": [str(path) for path in written], "peak_bytes": peak_bytes()})
+        return
+    for path in written:
+        Console(highlight=False).print(f"{path}  {path.stat().st_size / 1e6:.2f} MB", soft_wrap=True)
 
 
 def _document(built: Built, seconds: float) -> dict[str, object]:

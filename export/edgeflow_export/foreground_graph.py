@@ -75,7 +75,9 @@ def _network(teacher: NetworkTeacher, job: ExportJob, note: str, evidence: Evide
     size, spec = teacher.spec.height, job.spec
     with job.stage("exporting the foreground network to ONNX"):
         network = teacher.network.to("cpu").eval()
-        source = draft_onnx(network, (1, size, size), (FOREGROUND,), job, prefix=PREFIX)
+        source = draft_onnx(
+            network, torch.zeros((1, size, size, 3), dtype=torch.uint8), (FOREGROUND,), job, prefix=PREFIX
+        )
     drafts = {draft.backend: draft for draft in source.drafts(spec.backends, ("fp32",))}
     errors = _errors(teacher, job, drafts.values())
     for backend, error in errors.items():

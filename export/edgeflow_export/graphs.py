@@ -18,6 +18,7 @@ from edgeflow.contracts.manifest import Tensor
 from edgeflow.errors import ParityError
 
 __all__ = [
+    "FEATURES",
     "FOREGROUND",
     "INPUT_NAME",
     "MAPS",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 INPUT_NAME = "images"
+FEATURES = "features"
 MAPS = "maps"
 FOREGROUND = "foreground"
 OPSET = 18
@@ -59,12 +61,12 @@ class Ir:
     weights: bytes
 
 
-def export_onnx(model: nn.Module, shape: tuple[int, int, int], outputs: Sequence[str], path: Path) -> Tensors:
-    """Write a module's ONNX graph for images of one shape.
+def export_onnx(model: nn.Module, example: torch.Tensor, outputs: Sequence[str], path: Path) -> Tensors:
+    """Write a module's ONNX graph for inputs of one shape.
 
     Args:
-        model: uint8 images (N, H, W, 3) to one float32 tensor (N, h, w), or a tuple of them.
-        shape: (N, H, W).
+        model: one tensor to one float32 tensor, or a tuple of them.
+        example: of the input's shape and type: uint8 images (N, H, W, 3), or float32 features.
         outputs: the outputs' names.
 
     Raises:
@@ -72,14 +74,15 @@ def export_onnx(model: nn.Module, shape: tuple[int, int, int], outputs: Sequence
     """
     if any(module.training for module in model.modules()):
         raise ParityError("a part of the model is in training mode; its graph would not be the trained model")
-    example = torch.zeros((*shape, 3), dtype=torch.uint8)
+    images = example.dtype == torch.uint8
+    name = INPUT_NAME if images else FEATURES
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecation notes
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             model,
             (example,),
-            input_names=[INPUT_NAME],
+            input_names=[name],
             output_names=list(outputs),
             opset_version=OPSET,
             dynamo=True,
@@ -107,7 +110,7 @@ def export_onnx(model: nn.Module, shape: tuple[int, int, int], outputs: Sequence
     onnx.save(graph, path)
     results = results if isinstance(results, tuple) else (results,)
     return Tensors(
-        input=Tensor(name=INPUT_NAME, dtype="uint8", shape=tuple(example.shape)),
+        input=Tensor(name=name, dtype="uint8" if images else "float32", shape=tuple(example.shape)),
         outputs=tuple(
             Tensor(name=name, dtype="float32", shape=tuple(result.shape))
             for name, result in zip(outputs, results, strict=True)

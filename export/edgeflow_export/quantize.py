@@ -30,7 +30,6 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgeflow_export.datasets import Images
-from edgeflow_export.graphs import INPUT_NAME
 
 __all__ = [
     "CONVOLUTIONS",
@@ -135,7 +134,7 @@ def quantize_onnx(source: Path, target: Path, parts: Iterable[Images], kept: Col
         quantize_static(
             prepared,
             target,
-            _Reader(iter(parts)),
+            _Reader(onnx.load(source).graph.input[0].name, iter(parts)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             nodes_to_exclude=[names[index] for index in sorted(kept)],
@@ -170,9 +169,9 @@ def quiet(logger_name: str | None) -> Iterator[None]:
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, parts: Iterator[Images]) -> None:
-        self._parts = parts
+    def __init__(self, name: str, parts: Iterator[Images]) -> None:
+        self._name, self._parts = name, parts
 
     def get_next(self) -> dict[str, Images] | None:
         images = next(self._parts, None)
-        return None if images is None else {INPUT_NAME: images}
+        return None if images is None else {self._name: images}

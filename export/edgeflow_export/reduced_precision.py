@@ -153,9 +153,7 @@ class _Search:
 
     def _attempt(self, kept: Sequence[Group]) -> Reduced | None:
         what = _described(kept)
-        with self.job.stage(
-            f"quantizing {what} for {self.backend}, calibrated on {len(self._parts)} parts"
-        ):
+        with self.job.stage(f"quantizing {what} for {self.backend}, calibrated on {len(self._parts)} parts"):
             draft = self._quantized(kept)
         try:
             return self._tried(draft, what)

@@ -133,9 +133,14 @@ class InferenceModel(nn.Module):
             self.register_buffer(f"{name}_scale", scale)
             self.register_buffer(f"{name}_offset", offset)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def features(self, images: Tensor) -> Tensor:
+        """uint8 images (V, H, W, 3) to standardised features (V, C, h, w)."""
         x = images.permute(0, 3, 1, 2).float() * self.input_scale + self.input_offset
-        features = self.extractor(x) * self.feature_scale + self.feature_offset
+        features: Tensor = self.extractor(x) * self.feature_scale + self.feature_offset
+        return features
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        features = self.features(images)
         maps = self.flow(features)
         return (maps,) if self.mask_head is None else (maps, self.mask_head(features))
 

@@ -67,7 +67,11 @@ class Line:
         self.job = ExportJob(model=model, data=self.data, stage=silent, folder=folder)
         network = ForegroundNet(cast(MVANet, Brighter()), augmentation=False).eval()
         self.source: OnnxSource = draft_onnx(
-            network, (1, SIZE, SIZE), (FOREGROUND,), self.job, prefix="foreground/"
+            network,
+            torch.zeros((1, SIZE, SIZE, 3), dtype=torch.uint8),
+            (FOREGROUND,),
+            self.job,
+            prefix="foreground/",
         )
         (self.fp32,) = self.source.drafts(("openvino",), ("fp32",))
         self.truth = np.stack(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+import torch
 
 from edgeflow.calibration import calibrate
 from edgeflow.contracts.parity import relative_error
@@ -26,6 +27,8 @@ from edgeflow_export.rewrite import rewrite
 from edgeflow_export.trial import Trial
 from support import tiny as tiny_product
 from support.tiny import SIZE, VIEWS, TinyProduct
+
+EXAMPLE = torch.zeros((len(VIEWS), SIZE, SIZE, 3), dtype=torch.uint8)
 
 
 @contextmanager
@@ -61,7 +64,7 @@ def line(tiny: TinyProduct, tmp_path_factory: pytest.TempPathFactory) -> Line:
         data = load_dataset(model.recipe)
     folder = tmp_path_factory.mktemp("line")
     job = ExportJob(model=model, data=data, stage=silent, folder=folder)
-    source = draft_onnx(rewrite(model.module), (len(VIEWS), SIZE, SIZE), (MAPS,), job)
+    source = draft_onnx(rewrite(model.module), EXAMPLE, (MAPS,), job)
     trial = Trial(
         parts=job.parts,
         data=data,
@@ -154,9 +157,7 @@ def test_every_convolution_is_in_one_group_and_the_foreground_head_in_its_own(
     module = line.job.model.module
     headed = rewrite(module)
     headed.mask_head = MaskHead(8).eval()
-    source = draft_onnx(
-        headed, (len(VIEWS), SIZE, SIZE), (MAPS, FOREGROUND), replace(line.job, folder=tmp_path)
-    )
+    source = draft_onnx(headed, EXAMPLE, (MAPS, FOREGROUND), replace(line.job, folder=tmp_path))
     convolutions = sum(node.op_type == "Conv" for node in onnx.load(source.path).graph.node)
     by_name = {}
     for kind, groups in (

@@ -1,0 +1,42 @@
+"""A trained model to one of its graphs alone."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from edgeflow_export.checkpoints import TrainedModel
+from edgeflow_export.datasets import Dataset, require_training_parts
+from edgeflow_export.export_job import ExportJob, Stage
+from edgeflow_export.export_need import check_memory
+from edgeflow_export.foreground import load_teacher
+from edgeflow_export.single_graphs import Part, export_alone
+from edgeflow_export.stage_results import StageResults
+
+__all__ = ["build_graph"]
+
+
+def build_graph(
+    model: TrainedModel,
+    data: Dataset,
+    only: Part,
+    folder: Path,
+    stage: Stage,
+    *,
+    device: str = "cpu",
+    results: StageResults | None = None,
+    ignore_memory: bool = False,
+) -> tuple[Path, ...]:
+    """Export one graph of a trained model as files; the arguments are those of ``build_bundle``.
+
+    Raises:
+        ParityError, ConfigError, StorageError, HardwareError: see there, and ``export_alone``.
+    """
+    require_training_parts(data, 1)
+    with tempfile.TemporaryDirectory() as work:
+        teacher = load_teacher(model.recipe.foreground, device=device) if only == "foreground" else None
+        job = ExportJob(
+            model=model, data=data, stage=stage, folder=Path(work), results=results or StageResults()
+        )
+        check_memory(job, teacher, ignore=ignore_memory)
+        return export_alone(job, teacher, only, folder)

@@ -1,0 +1,66 @@
+"""Each graph alone: what it computes, and that the graphs together are the whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from edgeflow.errors import ConfigError, ParityError
+from edgeflow_export.checkpoints import TrainedModel, load_checkpoint
+from edgeflow_export.datasets import Dataset, load_dataset, load_images
+from edgeflow_export.export_job import ExportJob
+from edgeflow_export.single_graphs import export_alone
+from support import tiny as product
+from support.tiny import TinyProduct
+
+
+@contextmanager
+def silent(_name: str) -> Iterator[None]:
+    yield
+
+
+def job_of(model: TrainedModel, data: Dataset, folder: Path, **export: object) -> ExportJob:
+    spec = model.recipe.export.model_copy(update={"backends": ("onnxruntime",), **export})
+    model = replace(model, recipe=model.recipe.model_copy(update={"export": spec}))
+    return ExportJob(model=model, data=data, stage=silent, folder=folder)
+
+
+def test_features_then_flow_give_the_maps_of_the_whole(tiny: TinyProduct, tmp_path: Path) -> None:
+    with product.tests_on_path():
+        model = load_checkpoint(tiny.checkpoint)
+    data = load_dataset(model.recipe)
+    out = tmp_path / "graphs"
+    for only in ("features", "flow", "maps"):
+        export_alone(job_of(model, data, tmp_path, precisions=("fp32",)), None, only, out)
+    sessions = {
+        only: ort.InferenceSession(out / f"{only}-onnx-fp32.onnx") for only in ("features", "flow", "maps")
+    }
+    images = load_images(data.test[-1], data)
+    (features,) = sessions["features"].run(None, {"images": images})
+    (maps,) = sessions["flow"].run(None, {"features": features})
+    (whole,) = sessions["maps"].run(None, {"images": images})
+    np.testing.assert_allclose(maps, whole, rtol=1e-4, atol=1e-5)
+    document = json.loads((out / "flow.json").read_text())
+    assert document["forms"][0]["measured_error"] < 1e-5
+    assert document["forms"][0]["input"] == {"name": "features", "dtype": "float32", "shape": [3, 8, 8, 8]}
+
+
+def test_graph_out_of_tolerance_and_graph_that_is_not_there_write_nothing(
+    tiny: TinyProduct, tmp_path: Path
+) -> None:
+    with product.tests_on_path():
+        model = load_checkpoint(tiny.checkpoint)
+    data = load_dataset(model.recipe)
+    strict = job_of(model, data, tmp_path / "work", tolerance_fp32=1e-12)
+    with pytest.raises(ParityError, match="flow, onnxruntime-fp32: differs from torch"):
+        export_alone(strict, None, "flow", tmp_path / "out")
+    with pytest.raises(ConfigError, match="--only foreground: this model has none"):
+        export_alone(strict, None, "foreground", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
