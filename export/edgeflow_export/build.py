@@ -56,7 +56,7 @@ from edgeflow_export.release import Release
 from edgeflow_export.report import ReportContent, report_page
 from edgeflow_export.rewrite import InferenceModel, rewrite
 from edgeflow_export.stage_results import StageResults
-from edgeflow_export.trial import Trial
+from edgeflow_export.trial import Trial, require_finite
 
 __all__ = ["build_bundle"]
 
@@ -205,6 +205,7 @@ class _Build:
         for draft in self.drafts:
             with self.stage(f"scoring {len(self.parts)} parts with {draft.id}"):
                 self.scored[draft.id] = self.trial.score(draft)
+            require_finite(self.scored[draft.id].maps, self.parts, self.data, draft.id)
             self.errors[draft.id] = self._proven(draft, self.scored[draft.id].maps, expected)
 
     def _add_foreground(self, teacher: MaskTeacher) -> None:
@@ -260,6 +261,7 @@ class _Build:
             inference = rewrite(self.model.module)
             first = iterate_images(self.parts[:PARITY_PARTS], self.data)
             expected, rewritten = _both_forms(self.model.module, inference, first)
+            require_finite(expected, self.parts, self.data, "the trained model")
             error = self._prove("the rewritten flow", rewritten, expected, "fp32")
             self.parity.append(
                 StageParity(stage="rewritten flow", measured_error=error, tolerance=self.spec.tolerance_fp32)

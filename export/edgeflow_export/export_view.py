@@ -23,6 +23,7 @@ from edgeflow_export.datasets import load_dataset
 from edgeflow_export.export_choices import ExportChoices
 from edgeflow_export.memory import peak_bytes
 from edgeflow_export.model_source import ModelSource, load_model, with_views
+from edgeflow_export.processes import existing_device
 from edgeflow_export.proven_bundle import Built
 from edgeflow_export.recipe import load_recipe
 from edgeflow_export.release import Release
@@ -105,6 +106,7 @@ def export(
     if output.is_dir() and only is None:
         raise ConfigError(f"{output}: is a folder; give the name of the bundle file to write")
     require_writable(output.absolute().parent if only is None else output)
+    device = existing_device(device)
     started_s = time.monotonic()
     model = load_model(source, search_path=search_path)
     model = replace(model, recipe=choices.applied(model.recipe))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 import openvino as ov
@@ -15,7 +17,7 @@ from onnxscript import optimizer
 from torch import nn
 
 from edgeflow.contracts.manifest import Tensor
-from edgeflow.errors import ParityError
+from edgeflow.errors import ConfigError, DeviceError, ParityError, StorageError
 
 __all__ = [
     "FEATURES",
@@ -79,7 +81,7 @@ def export_onnx(model: nn.Module, example: torch.Tensor, outputs: Sequence[str],
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecation notes
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
+        program = _exported(
             model,
             (example,),
             input_names=[name],
@@ -95,7 +97,10 @@ def export_onnx(model: nn.Module, example: torch.Tensor, outputs: Sequence[str],
         logging.getLogger("onnxscript").setLevel(logging.ERROR)
         optimizer.fold_constants(program.model, onnx_shape_inference=False)
         optimizer.remove_unused_nodes(program.model)
-        program.save(path, external_data=False)
+        try:
+            program.save(path, external_data=False)
+        except OSError as cause:
+            raise _unwritten(path, cause) from cause
         results = model(example)
     graph = onnx.load(path)
     onnx.checker.check_model(graph, full_check=True)
@@ -123,8 +128,17 @@ def convert_to_ir(onnx_path: Path) -> ov.Model:
 
     Raises:
         ParityError: a shape depends on the data.
+        DeviceError: OpenVINO lacks an operator.
     """
-    model = ov.convert_model(onnx_path)
+    try:
+        model = ov.convert_model(onnx_path)
+    except Exception as cause:  # its front end has errors of its own for every kind of operator
+        unknown = re.findall(r"\b(?:[\w.]+\.)?(\w+)-\d+\b", str(cause))
+        named = ", ".join(dict.fromkeys(unknown)) or str(cause).strip().splitlines()[-1]
+        raise DeviceError(
+            f"OpenVINO cannot take this graph: {named}; leave openvino out of export.backends, or choose "
+            "an extractor without this operator"
+        ) from cause
     if any(port.partial_shape.is_dynamic for port in (*model.inputs, *model.outputs)):
         raise ParityError("the graph has a shape that depends on the data; check the extractor")
     return model
@@ -134,8 +148,35 @@ def serialise_ir(model: ov.Model, folder: Path) -> Ir:
     """The two files of an IR, weights as they are (no silent compression to fp16)."""
     path = folder / "graph.xml"
     _number_anew(model)
-    ov.save_model(model, path, compress_to_fp16=False)
-    return Ir(xml=path.read_bytes(), weights=path.with_suffix(".bin").read_bytes())
+    try:
+        ov.save_model(model, path, compress_to_fp16=False)
+        return Ir(xml=path.read_bytes(), weights=path.with_suffix(".bin").read_bytes())
+    except (OSError, RuntimeError) as cause:  # OpenVINO says of a full disk what it says of everything
+        raise _unwritten(path, cause) from cause
+
+
+def _exported(*arguments: Any, **options: Any) -> Any:
+    """The exporter's program.
+
+    Raises:
+        ConfigError: an operation of the model has no form in ONNX.
+    """
+    try:
+        return torch.onnx.export(*arguments, **options)
+    except torch.onnx.errors.OnnxExporterError as cause:
+        reason = cause.__cause__ or cause
+        last = str(reason).strip().splitlines()[-1]
+        raise ConfigError(
+            f"the model cannot be exported to ONNX: {type(reason).__name__}: {last}; choose another "
+            "extractor or layer, or write the operation differently in your function"
+        ) from cause
+
+
+def _unwritten(path: Path, cause: Exception) -> StorageError:
+    return StorageError(
+        f"{path.parent}: a graph cannot be written there while it is made: {cause}; free some space, or name "
+        "another folder for temporary files in TMPDIR; no bundle was written"
+    )
 
 
 def _number_anew(model: ov.Model) -> None:

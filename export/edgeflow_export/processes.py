@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from edgeflow.errors import ConfigError
 
-__all__ = ["ALONE", "Processes", "joined"]
+__all__ = ["ALONE", "Processes", "existing_device", "joined"]
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ def joined(device: str) -> Iterator[Processes]:
         ConfigError: no such device.
     """
     count, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = _device(device, local)
+    chosen = existing_device(device, local)
     if count == 1:
         yield Processes(device=chosen)
         return
@@ -101,8 +101,15 @@ def joined(device: str) -> Iterator[Processes]:
         distributed.destroy_process_group()
 
 
-def _device(name: str, local: int) -> str:
-    """A torch device that exists."""
+def existing_device(name: str, local: int = 0) -> str:
+    """A torch device that exists.
+
+    Args:
+        local: number of this process on its machine, for ``cuda`` without a number.
+
+    Raises:
+        ConfigError: no such device.
+    """
     present = torch.cuda.device_count()
     if name == "auto":
         name = "cuda" if present else "cpu"

@@ -21,13 +21,14 @@ from edgeflow.contracts.scoring import (
     standardise,
     view_scores,
 )
+from edgeflow.errors import DataError
 from edgeflow_export.datasets import Dataset, iterate_images
 from edgeflow_export.drafts import Draft
 from edgeflow_export.graphs import FOREGROUND, MAPS
 from edgeflow_export.guard import Scored
 from edgeflow_export.stage_results import StageResults
 
-__all__ = ["Trial"]
+__all__ = ["Trial", "require_finite"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +124,29 @@ class Trial:
             views=views,
             parts=part_score(views, self.scoring),
             defective=_labels(self.parts),
+        )
+
+
+def require_finite(maps: FloatArray, parts: Sequence[RecordedPart], data: Dataset, by: str) -> None:
+    """Refuse maps (n, V, h, w) that hold values which are no numbers.
+
+    Args:
+        by: what computed them.
+
+    Raises:
+        DataError: every such part is named, with the view and its image.
+    """
+    problems = [
+        f"part {part.part_id}, view {view}: {part.images[view]}"
+        for part, views in zip(parts, maps, strict=False)
+        for view, values in zip(data.view_ids, views, strict=True)
+        if not np.isfinite(values).all()
+    ]
+    if problems:
+        raise DataError(
+            f"{by} gives values that are not finite for {len(problems)} view(s); check these images, and the "
+            "weights of the extractor and the flow; nothing was written",
+            problems=problems,
         )
 
 
