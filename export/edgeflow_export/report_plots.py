@@ -30,7 +30,7 @@ def scores_svg(groups: Mapping[str, FloatArray]) -> bytes:
     everything = np.concatenate(list(groups.values()))
     low, high = float(everything.min()), _end(everything)
     bins = np.linspace(low, high, int(np.clip(len(everything) / 2, 12, 48)))
-    figure = Figure(figsize=(5.1, 2.9), layout="constrained")
+    figure = Figure(figsize=(4.7, 2.9), layout="constrained")
     axes = figure.add_subplot()
     clipped = [np.clip(scores, low, high) for scores in groups.values()]
     axes.hist(
