@@ -36,6 +36,7 @@ FEATURES = "features"
 MAPS = "maps"
 FOREGROUND = "foreground"
 OPSET = 18
+_COUNTED = re.compile(r"([A-Z][A-Za-z0-9]*)_\d+$")  # a type and a count, such as Reshape_45221
 _RANDOM = {
     "RandomNormal",
     "RandomNormalLike",
@@ -184,7 +185,8 @@ def _number_anew(model: ov.Model) -> None:
 
     Otherwise an export that takes over a stage would give other bytes than one that goes through it.
     """
+    model.set_friendly_name("graph")
     for place, op in enumerate(model.get_ordered_ops()):
-        kind, _, number = op.get_friendly_name().rpartition("_")
-        if kind == op.get_type_name() and number.isdecimal():
-            op.set_friendly_name(f"{kind}_{place}")
+        counted = _COUNTED.match(op.get_friendly_name())
+        if counted:
+            op.set_friendly_name(f"{counted[1]}_{place}")
