@@ -66,7 +66,7 @@ def images(seed: int) -> np.ndarray:
 def test_quantized_line_computes_nearly_the_same(extractor: nn.Module, tmp_path: Path) -> None:
     torch.manual_seed(1)
     line = Line(extractor).eval()
-    export_onnx(line, (VIEWS, SIDE, SIDE), ("maps",), tmp_path / "line.onnx")
+    export_onnx(line, torch.zeros((VIEWS, SIDE, SIDE, 3), dtype=torch.uint8), ("maps",), tmp_path / "line.onnx")
     quantized = quantize_ir(convert_to_ir(tmp_path / "line.onnx"), [images(seed) for seed in range(4)])
     kinds = [node.get_type_name() for node in quantized.get_ordered_ops()]
     assert kinds.count("FakeQuantize") >= 2
