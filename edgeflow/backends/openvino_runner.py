@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
+from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.backends.openvino_device import require_device
 from edgeflow.backends.openvino_inference import AllViews, Compile, Inference, ViewByView
 from edgeflow.backends.openvino_parts import cut
@@ -48,7 +49,7 @@ class OpenVinoRunner:
         streams: int,
         cache_dir: Path | None,
     ) -> None:
-        core = ov.Core()
+        core = openvino_core()
         require_device(device, core.available_devices)
         settings = _settings(graph, device, threads, streams)
 

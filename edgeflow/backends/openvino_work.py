@@ -10,6 +10,8 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
+from edgeflow.backends.openvino_core import openvino_core
+
 __all__ = ["macs_of", "macs_of_model", "peak_macs_per_s"]
 
 _CHANNELS, _SIDE = 256, 56  # large enough for every core, small enough for the caches
@@ -18,7 +20,7 @@ _SECONDS = 0.7
 
 def macs_of(model: bytes, weights: bytes | None) -> int:
     """Multiplications with addition in one run, from the shapes of convolutions and matrix products."""
-    return macs_of_model(ov.Core().read_model(model=model, weights=weights or b""))
+    return macs_of_model(openvino_core().read_model(model=model, weights=weights or b""))
 
 
 def macs_of_model(model: ov.Model) -> int:
@@ -43,7 +45,7 @@ def peak_macs_per_s(precision: str, *, device: str, threads: int) -> float:
     best = 0.0
     for kernel in (3, 1):
         graph = _convolution(kernel, quantized=precision == "int8")
-        request = ov.Core().compile_model(graph, device, settings).create_infer_request()
+        request = openvino_core().compile_model(graph, device, settings).create_infer_request()
         macs = images.size * _CHANNELS * kernel**2
         best = max(best, macs / _best_seconds(request, images))
     return best

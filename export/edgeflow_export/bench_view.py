@@ -8,8 +8,8 @@ from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
-import openvino as ov
 
+from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.backends.openvino_parts import cut
 from edgeflow.bench import Contender
 from edgeflow.bench_view import bench
@@ -77,7 +77,7 @@ class Halves:
     def __init__(self, manifest: Manifest, graph: Graph, xml: bytes, weights: bytes, *, threads: int) -> None:
         self.name = f"{graph.id} in two"
         self._manifest = manifest
-        parts = cut(ov.Core().read_model(model=xml, weights=weights))
+        parts = cut(openvino_core().read_model(model=xml, weights=weights))
         if parts is None:
             raise CheckpointError(f"{graph.id}: not a graph of extractor and flow that this version makes")
         self._extractor = compile_for_bench(parts.extractor, threads)

@@ -12,6 +12,7 @@ import openvino as ov
 import torch
 from torch import Tensor, nn
 
+from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
 from edgeflow.contracts.preprocess import prepare
@@ -118,7 +119,7 @@ def compile_for_bench(model: ov.Model, threads: int) -> ov.InferRequest:
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
-    return ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+    return openvino_core().compile_model(model, "CPU", settings).create_infer_request()
 
 
 def _converted(module: nn.Module, examples: Sequence[Tensor]) -> ov.Model:

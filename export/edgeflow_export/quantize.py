@@ -29,6 +29,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from edgeflow.backends.openvino_core import openvino_core
 from edgeflow_export.datasets import Images
 
 __all__ = [
@@ -101,7 +102,7 @@ def _groups(owners: Sequence[str]) -> tuple[Group, ...]:
 
 def has_bf16() -> bool:
     """Whether this processor computes in bf16; elsewhere it is only imitated."""
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def quantize_network(model: ov.Model, samples: Sequence[Images], *, products: bool) -> ov.Model:

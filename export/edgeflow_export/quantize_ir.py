@@ -17,6 +17,7 @@ from nncf.quantization.advanced_parameters import OverflowFix
 from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 from openvino import opset13 as op
 
+from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.backends.openvino_parts import IrParts, cut
 from edgeflow_export.datasets import Images
 from edgeflow_export.quantize import CONVOLUTIONS, convolutions_of_ir, quiet
@@ -38,7 +39,7 @@ def quantize_ir(model: ov.Model, parts: Iterable[Images]) -> ov.Model:
         return _quantized(model, samples)
     views = [images[view : view + 1] for images in samples for view in range(len(images))]
     extractor = _quantized(halves.extractor, views)
-    request = ov.Core().compile_model(extractor, "CPU", _EXACT).create_infer_request()
+    request = openvino_core().compile_model(extractor, "CPU", _EXACT).create_infer_request()
     given = [request.infer({0: view})[0].copy() for view in views]
     count = len(samples[0])
     features = [np.concatenate(given[at : at + count]) for at in range(0, len(given), count)]
@@ -91,7 +92,7 @@ def _takes_single_views(extractor: ov.Model) -> bool:
     """
     try:
         extractor.reshape([1, *extractor.input(0).shape[1:]])
-        ov.Core().compile_model(extractor, "CPU", _EXACT)
+        openvino_core().compile_model(extractor, "CPU", _EXACT)
     except RuntimeError:
         return False
     return bool(extractor.output(0).shape[0] == 1)
@@ -155,5 +156,7 @@ def _value(output: ov.Output) -> np.ndarray[tuple[int, ...], np.dtype[np.float32
     node = output.get_node()
     if node.get_type_name() == "Constant":
         return np.array(node.data, np.float32)
-    request = ov.Core().compile_model(ov.Model([op.result(output)], []), "CPU", _EXACT).create_infer_request()
+    request = (
+        openvino_core().compile_model(ov.Model([op.result(output)], []), "CPU", _EXACT).create_infer_request()
+    )
     return np.array(request.infer()[0], np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 import openvino as ov
 import pytest
 
+from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.backends.openvino_parts import cut
 from edgeflow.bench import load_parts
 from edgeflow.bundle import Bundle
@@ -24,11 +25,13 @@ from support.tiny import tests_on_path as extractor_on_path
 
 def graph_of(bundle: Bundle, name: str) -> ov.Model:
     graph = next(graph for graph in bundle.manifest.graphs if graph.id == name)
-    return ov.Core().read_model(model=bundle.read(graph.model), weights=bundle.read(graph.weights or ""))
+    return openvino_core().read_model(
+        model=bundle.read(graph.model), weights=bundle.read(graph.weights or "")
+    )
 
 
 def run(model: ov.Model, values: object) -> np.ndarray:
-    return np.array(ov.Core().compile_model(model, "CPU").create_infer_request().infer({0: values})[0])
+    return np.array(openvino_core().compile_model(model, "CPU").create_infer_request().infer({0: values})[0])
 
 
 def test_naive_maps_are_the_bundle_s(tiny: TinyProduct) -> None:

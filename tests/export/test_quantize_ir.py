@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.contracts.parity import relative_error
 from edgeflow_export.graphs import convert_to_ir, export_onnx
 from edgeflow_export.models.compact_net import CompactNet
@@ -66,11 +66,13 @@ def images(seed: int) -> np.ndarray:
 def test_quantized_line_computes_nearly_the_same(extractor: nn.Module, tmp_path: Path) -> None:
     torch.manual_seed(1)
     line = Line(extractor).eval()
-    export_onnx(line, torch.zeros((VIEWS, SIDE, SIDE, 3), dtype=torch.uint8), ("maps",), tmp_path / "line.onnx")
+    export_onnx(
+        line, torch.zeros((VIEWS, SIDE, SIDE, 3), dtype=torch.uint8), ("maps",), tmp_path / "line.onnx"
+    )
     quantized = quantize_ir(convert_to_ir(tmp_path / "line.onnx"), [images(seed) for seed in range(4)])
     kinds = [node.get_type_name() for node in quantized.get_ordered_ops()]
     assert kinds.count("FakeQuantize") >= 2
-    compiled = ov.Core().compile_model(quantized, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(quantized, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     with torch.inference_mode():
         expected = line(torch.from_numpy(images(9))).numpy()
     assert 0 < relative_error(np.array(compiled(images(9))[0]), expected) < 0.2

@@ -10,6 +10,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as op
 
+from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.backends.openvino_inference import AllViews, ViewByView
 from edgeflow.backends.openvino_parts import cut
 from edgeflow.backends.table import make_runner
@@ -47,7 +48,7 @@ def images(side: int, seed: int = 0) -> np.ndarray:
 
 
 def compiled(model: ov.Model, more: Mapping[str, object]) -> ov.CompiledModel:
-    return ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **more})
+    return openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **more})
 
 
 @pytest.mark.parametrize("streams", [1, 2, 5])

@@ -10,13 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 import edgeflow
 from edgeflow.bundle import Bundle
 from edgeflow.cli import cli
-from edgeflow.keys_cli import keys
 from support.bundles import manifest_of, rewritten
 from support.tiny import TinyProduct, search_path, write_recipe
 
@@ -46,9 +46,18 @@ def test_version_and_help() -> None:
     assert all(name in shown for name in cli.commands)
 
 
-COMMANDS = {name: command for name, command in cli.commands.items() if command is not keys} | {
-    f"keys {name}": command for name, command in keys.commands.items()
-}
+def commands_of(group: click.Group, path: str = "") -> dict[str, click.Command]:
+    """Every command below a group, by its whole name."""
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found |= commands_of(command, f"{path}{name} ")
+        else:
+            found[path + name] = command
+    return found
+
+
+COMMANDS = commands_of(cli)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -1,0 +1,29 @@
+"""One core per process: what a core takes with it when it goes must not be missed by a running box."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from support.tiny import TinyProduct
+
+_SIGNAL_AFTER_A_SCORER = """
+import gc, signal, sys
+from pathlib import Path
+from edgeflow.backends.table import make_scorer
+from edgeflow.bundle import Bundle
+
+signal.signal(signal.SIGTERM, lambda *_: print("stopped in order"))
+with Bundle.open(Path(sys.argv[1])) as bundle:
+    scorer = make_scorer(bundle, backend="openvino", precision="fp32", device="CPU")
+    scorer.close()
+del scorer
+gc.collect()
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_signal_after_a_bundle_has_gone_is_handled(tiny: TinyProduct) -> None:
+    command = [sys.executable, "-c", _SIGNAL_AFTER_A_SCORER, str(tiny.bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "stopped in order"), done.stderr
