@@ -13,8 +13,9 @@ __all__ = ["openvino_core"]
 def openvino_core() -> ov.Core:
     """The process's core.
 
-    Its CPU plugin gives the thread that compiles first an alternate stack for signals, and frees that
-    memory with the core. Python's handlers run on such stacks: after a core had gone, with the bundle
-    that it served, the next SIGTERM would kill the box instead of stopping it.
+    Its CPU plugin gives the thread that loads it an alternate stack for signals; when the core goes,
+    it puts the stack of before back and frees its own. Of two cores, the one that goes last would put
+    back what the other has freed. Python's handlers run on such stacks: after an exchange of bundles,
+    the next SIGTERM would kill the box instead of stopping it.
     """
     return ov.Core()

@@ -7,7 +7,7 @@ import sys
 
 from support.tiny import TinyProduct
 
-_SIGNAL_AFTER_A_SCORER = """
+_SIGNAL_AFTER_AN_EXCHANGE = """
 import gc, signal, sys
 from pathlib import Path
 from edgeflow.backends.table import make_scorer
@@ -15,15 +15,19 @@ from edgeflow.bundle import Bundle
 
 signal.signal(signal.SIGTERM, lambda *_: print("stopped in order"))
 with Bundle.open(Path(sys.argv[1])) as bundle:
-    scorer = make_scorer(bundle, backend="openvino", precision="fp32", device="CPU")
-    scorer.close()
-del scorer
+    running = make_scorer(bundle, backend="openvino", precision="fp32")
+    proven = make_scorer(bundle, backend="openvino", precision="fp32")
+running.close()
+del running
+gc.collect()
+proven.close()
+del proven
 gc.collect()
 signal.raise_signal(signal.SIGTERM)
 """
 
 
-def test_a_signal_after_a_bundle_has_gone_is_handled(tiny: TinyProduct) -> None:
-    command = [sys.executable, "-c", _SIGNAL_AFTER_A_SCORER, str(tiny.bundle)]
+def test_a_signal_after_bundles_were_exchanged_is_handled(tiny: TinyProduct) -> None:
+    command = [sys.executable, "-c", _SIGNAL_AFTER_AN_EXCHANGE, str(tiny.bundle)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "stopped in order"), done.stderr
