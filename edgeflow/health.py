@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol
 
@@ -26,13 +26,25 @@ class _Link(Protocol):
 
 
 class HealthReporter:
-    """Looks at every camera once a second and publishes ``camera/{view}/status`` on change."""
+    """Looks at every camera once a second and publishes ``camera/{view}/status`` on change.
 
-    def __init__(self, capture: _Capture, link: _Link, alarms: Alarms, session: str) -> None:
+    Args:
+        degrade: told every time which views have no camera that is well.
+    """
+
+    def __init__(
+        self,
+        capture: _Capture,
+        link: _Link,
+        alarms: Alarms,
+        session: str,
+        degrade: Callable[[tuple[str, ...]], None],
+    ) -> None:
         self._capture = capture
         self._link = link
         self._alarms = alarms
         self._session = session
+        self._degrade = degrade
         self._told: dict[str, tuple[object, ...]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -49,7 +61,9 @@ class HealthReporter:
 
     def report(self) -> None:
         """Publish every camera whose state has changed since it was last told."""
-        for view, health in self._capture.statuses().items():
+        statuses = self._capture.statuses()
+        self._degrade(tuple(view for view, health in statuses.items() if health.status != "online"))
+        for view, health in statuses.items():
             state = (health.status, health.reconnects, health.detail)
             self._alarm(view, health)
             if self._told.get(view) == state:

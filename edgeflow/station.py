@@ -76,7 +76,7 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         )
         watch = _watched(config, bundle, capture, out.alarms, stack)
         state.move("opened", "golden parts reproduced, cameras open")
-        stack.enter_context(HealthReporter(capture, out.link, out.alarms, session))
+        stack.enter_context(HealthReporter(capture, out.link, out.alarms, session, state.degrade))
         stack.enter_context(_stopped_by_signals(capture.stop))
         operations = Operations(
             config=config,

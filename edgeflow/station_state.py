@@ -36,6 +36,7 @@ class StationState:
         self._lock = threading.Lock()
         self._now: StateName = "PreOperational"
         self._detail = "starting"
+        self._degraded: tuple[str, ...] = ()
         self.tell()
 
     @property
@@ -61,10 +62,16 @@ class StationState:
         self.tell()
         return following
 
+    def degrade(self, views: tuple[str, ...]) -> None:
+        """Say which views have no camera that is well; published where that is news."""
+        if views != self._degraded:
+            self._degraded = views
+            self.tell()
+
     def tell(self) -> None:
         """Publish the state, again if another thread moves it meanwhile: the last one stays."""
         while True:
-            now, detail = self._now, self._detail
+            now, detail, degraded = self._now, self._detail, self._degraded
             self._states.publish_state(
                 State(
                     session=self._session,
@@ -72,10 +79,11 @@ class StationState:
                     detail=detail,
                     recipe=self._recipe(),
                     ready=now == "ContinuousExecution",
+                    degraded_views=degraded,
                     at=utc_text(),
                 )
             )
-            if (now, detail) == (self._now, self._detail):
+            if (now, detail, degraded) == (self._now, self._detail, self._degraded):
                 return
 
     def inspected(self, view_sets: Iterable[ViewSet], *, asked: bool) -> Iterator[ViewSet]:

@@ -93,7 +93,8 @@ class Cameras:
 def test_a_camera_without_frames_is_an_alarm_until_they_come_again() -> None:
     told, cameras = Told(), Cameras()
     alarms = Alarms("s", told)
-    reporter = HealthReporter(cameras, told, alarms, "s")
+    degraded: list[tuple[str, ...]] = []
+    reporter = HealthReporter(cameras, told, alarms, "s", degraded.append)
     reporter.report()
     assert told.history == []
     for status, words in (("stale", "overdue"), ("offline", "pulled")):
@@ -105,3 +106,4 @@ def test_a_camera_without_frames_is_an_alarm_until_they_come_again() -> None:
     cameras.status["top"] = "online"
     reporter.report()
     assert alarms.standing() == ()
+    assert degraded == [(), ("top",), ("top",), ()]

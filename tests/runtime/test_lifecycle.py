@@ -79,3 +79,15 @@ def test_parts_that_the_line_asks_about_are_answered_while_stopped_others_are_no
             assert next(came).fault == STOPPED
         state.move("start", "running")
         assert not next(came).fault
+
+
+def test_views_without_a_camera_are_told_with_the_state_when_they_change() -> None:
+    told = Told()
+    state = running(told)
+    before = len(told.states)
+    for views in ((), ("top",), ("top",), ()):
+        state.degrade(views)
+    assert [(s.state, s.degraded_views) for s in told.states[before:]] == [
+        ("ContinuousExecution", ("top",)),
+        ("ContinuousExecution", ()),
+    ]
