@@ -20,6 +20,7 @@ from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.evidence_cli import evidence
 from edgeflow.keys_cli import keys
 from edgeflow.outbox_cli import outbox
+from edgeflow.replay_cli import replay
 
 __all__ = ["cli", "main"]
 
@@ -271,6 +272,7 @@ cli.add_command(bench)
 cli.add_command(cameras)
 cli.add_command(keys)
 cli.add_command(record)
+cli.add_command(replay)
 cli.add_command(outbox)
 cli.add_command(ctl)
 cli.add_command(evidence)
