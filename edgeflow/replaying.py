@@ -147,22 +147,7 @@ def _view_sets(
     for number, part in enumerate(parts, 1):
         now_ns = monotonic_ns()
         recorded = timing.get(part.part_id)
-        at_ms = {view: frame.at_ms for view, frame in recorded.frames.items()} if recorded else {}
-        first_ms = min(at_ms.values(), default=0.0)
-        frames = {}
-        for view in views:
-            try:
-                image = read_image(part.images[view])
-            except DataError:
-                continue  # as a frame that a camera lost
-            behind_ns = round((at_ms.get(view, first_ms) - first_ms) * 1e6)
-            frames[view] = Frame(
-                view=view,
-                image=image,
-                captured_ns=now_ns + behind_ns,
-                frame_id=number - 1,
-                part_id=part.part_id,
-            )
+        frames = _frames(part, views, number - 1, now_ns, recorded)
         yield ViewSet(
             trigger_id=f"replay-{number:06d}",
             part_id=part.part_id,
@@ -172,3 +157,22 @@ def _view_sets(
             skew_ms=recorded.skew_ms if recorded else 0.0,
             fault=recorded.fault if recorded else "",
         )
+
+
+def _frames(
+    part: RecordedPart, views: Sequence[str], frame_id: int, now_ns: int, recorded: RecordedSet | None
+) -> dict[str, Frame]:
+    """The views that can be read, as far apart as they were recorded."""
+    at_ms = {view: frame.at_ms for view, frame in recorded.frames.items()} if recorded else {}
+    first_ms = min(at_ms.values(), default=0.0)
+    frames = {}
+    for view in views:
+        try:
+            image = read_image(part.images[view])
+        except DataError:
+            continue  # as a frame that a camera lost
+        captured_ns = now_ns + round((at_ms.get(view, first_ms) - first_ms) * 1e6)
+        frames[view] = Frame(
+            view=view, image=image, captured_ns=captured_ns, frame_id=frame_id, part_id=part.part_id
+        )
+    return frames
