@@ -233,7 +233,7 @@ def mosquitto(folder: Path, content: str) -> Iterator[int]:
     """Mosquitto with the directives of ``content``, on a free loopback port."""
     server = program("mosquitto")
     if server is None:
-        pytest.skip("no mosquitto here; run: sh tools/system_packages.sh test")
+        pytest.skip("no mosquitto here; run: sh tools/system_packages.sh broker")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -327,7 +327,7 @@ def lan(tmp_path: Path) -> tuple[str, Path]:
     tools = {name: program(name) for name in ("mosquitto", "mosquitto_passwd", "openssl")}
     missing = [name for name, found in tools.items() if found is None]
     if missing:
-        pytest.skip(f"no {', '.join(missing)} here; run: sh tools/system_packages.sh test")
+        pytest.skip(f"no {', '.join(missing)} here; run: sh tools/system_packages.sh broker")
     certificate, key, users = tmp_path / "server.pem", tmp_path / "server.key", tmp_path / "passwd"
     subprocess.run(
         [str(tools["openssl"]), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
