@@ -196,12 +196,5 @@ def load_parts(bundle: Bundle, folder: Path | None) -> list[Images]:
 
 def contender_of(bundle: Bundle, graph: Graph, *, device: str, threads: int, streams: int) -> ScorerContender:
     """A graph of the bundle, compiled."""
-    scorer = make_scorer(
-        bundle,
-        backend=graph.backend,
-        precision=graph.precision,
-        device=device,
-        threads=threads,
-        streams=streams,
-    )
+    scorer = make_scorer(bundle, graph, device=device, threads=threads, streams=streams)
     return ScorerContender(graph, scorer)

@@ -43,8 +43,7 @@ def _start(job: dict[str, Any]) -> dict[str, float]:
         graph = next(graph for graph in bundle.manifest.graphs if graph.id == job["graph"])
         scorer = make_scorer(
             bundle,
-            backend=graph.backend,
-            precision=graph.precision,
+            graph,
             device=job["device"],
             threads=job["threads"],
             streams=job["streams"],

@@ -78,15 +78,7 @@ def prove(
     cache_dir = usable_cache(runtime.cache_dir, runtime.cache_max_mb)
     if is_new_here(bundle, config.trust):
         prove_apart(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
-    scorer = make_scorer(
-        bundle,
-        backend=graph.backend,
-        precision=graph.precision,
-        device=device,
-        threads=threads,
-        streams=streams,
-        cache_dir=cache_dir,
-    )
+    scorer = make_scorer(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
     if cache_dir is not None:
         trim_cache(cache_dir, runtime.cache_max_mb)
     try:

@@ -99,7 +99,7 @@ def recalibrate(
             f"{good} good part(s); at least {LEAST_PARTS} are needed for thresholds, and hundreds are better"
         )
     graph = reference_graph(manifest, graph_id)
-    scorer = make_scorer(bundle, backend=graph.backend, precision=graph.precision, device=device)
+    scorer = make_scorer(bundle, graph, device=device)
     try:
         scores = _Scores(manifest, scorer)
         scores.add(progress(parts))

@@ -34,7 +34,7 @@ def score(
     with Bundle.open(bundle) as opened:
         found = find_bundle_parts(opened, parts, class_name)
         graph = choose_graph(opened, backend=backend, precision=precision)
-        scorer = make_scorer(opened, backend=graph.backend, precision=graph.precision, device=device)
+        scorer = make_scorer(opened, graph, device=device)
         table = Table("part", "verdict", "score", *opened.manifest.view_ids)
         counts = dict.fromkeys(_COLOURS, 0)
         results = score_parts(opened, scorer, found)

@@ -55,15 +55,7 @@ def verify_graph(
         ParityError: a map is out of tolerance, or a verdict differs.
         DeviceError: the device is not there or fails.
     """
-    scorer = make_scorer(
-        bundle,
-        backend=graph.backend,
-        precision=graph.precision,
-        device=device,
-        threads=threads,
-        streams=streams,
-        cache_dir=cache_dir,
-    )
+    scorer = make_scorer(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
     try:
         return verify_scorer(bundle, graph, scorer, device=device)
     finally:

@@ -75,10 +75,7 @@ class Product:
     def __init__(self, name: str, model: TrainedModel, data: Dataset, bundle: Bundle) -> None:
         self.name, self.model, self.data, self.bundle = name, model, data, bundle
         self.parts = (*data.validation, *data.test)
-        self.scorers = {
-            graph.id: make_scorer(bundle, backend=graph.backend, precision=graph.precision)
-            for graph in bundle.manifest.graphs
-        }
+        self.scorers = {graph.id: make_scorer(bundle, graph) for graph in bundle.manifest.graphs}
 
     @cached_property
     def first_images(self) -> dict[str, RgbImage]:

@@ -96,21 +96,24 @@ def make_runner(
 
 def make_scorer(
     bundle: Bundle,
+    graph: Graph,
     *,
-    backend: str,
-    precision: str,
     device: str = "CPU",
     threads: int = 0,
     streams: int = 1,
     cache_dir: Path | None = None,
 ) -> Scorer:
-    """The scorer of a bundle on one device, with its foreground where it has one."""
+    """The scorer of a bundle on one device, with its foreground where it has one.
 
-    def runner_of(graph: Graph) -> GraphRunner:
-        weights = bundle.read(graph.weights) if graph.weights else None
+    Args:
+        graph: one of the bundle's anomaly graphs; see :func:`choose_graph`.
+    """
+
+    def runner_of(entry: Graph) -> GraphRunner:
+        weights = bundle.read(entry.weights) if entry.weights else None
         return make_runner(
-            graph,
-            bundle.read(graph.model),
+            entry,
+            bundle.read(entry.model),
             weights,
             device=device,
             threads=threads,
@@ -118,7 +121,6 @@ def make_scorer(
             cache_dir=cache_dir,
         )
 
-    graph = choose_graph(bundle, backend=backend, precision=precision)
     foreground = _foreground(bundle, graph, runner_of)
     return Scorer(bundle.manifest, runner_of(graph), bundle.statistics(), foreground)
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from edgeflow.backends.table import make_scorer
+from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.parts import find_parts
@@ -70,7 +70,7 @@ def test_distilled_head_learns_its_masks_and_the_box_scores_with_them(
         assert bundle.manifest.foreground.kind == "distilled"
         (check, *_) = verify_graph(bundle, bundle.manifest.graphs[0])
         assert check.mask_difference == 0
-        scorer = make_scorer(bundle, backend="openvino", precision="fp32")
+        scorer = make_scorer(bundle, choose_graph(bundle, backend="openvino", precision="fp32"))
         part = find_parts(tiny.parts, class_name="disc")[0]
         scores = scorer.score({view: read_image(file) for view, file in part.images.items()})
         statistics, scoring = bundle.statistics(), bundle.manifest.scoring

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeflow.backends.openvino_device import require_device
-from edgeflow.backends.table import make_scorer
+from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.errors import DeviceError
 from edgeflow.graph_runner import Placement
@@ -58,12 +58,12 @@ def test_a_graph_never_runs_on_another_device_than_asked_for(
         Bundle.open(tiny.bundle) as bundle,
         pytest.raises(DeviceError, match=r"not on this machine; found: .*CPU"),
     ):
-        make_scorer(bundle, backend=backend, precision="fp32", device=device)
+        make_scorer(bundle, choose_graph(bundle, backend=backend, precision="fp32"), device=device)
 
 
 def scored(tiny: TinyProduct, *, backend: str, precision: str, **how: object) -> tuple[Placement, Scores]:
     with Bundle.open(tiny.bundle) as bundle:
-        scorer = make_scorer(bundle, backend=backend, precision=precision, **how)  # type: ignore[arg-type]
+        scorer = make_scorer(bundle, choose_graph(bundle, backend=backend, precision=precision), **how)  # type: ignore[arg-type]
         scores = scorer.score(bundle.golden_images(bundle.manifest.golden[0]))
         placement = scorer.placement
         scorer.close()

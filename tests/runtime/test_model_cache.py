@@ -68,7 +68,9 @@ def test_a_scorer_is_made_where_the_cache_cannot_be(
     (tmp_path / "file").write_text("in the way")
     with Bundle.open(tiny.bundle) as bundle, caplog.at_level(logging.WARNING):
         scorer = make_scorer(
-            bundle, backend="openvino", precision="fp32", cache_dir=tmp_path / "file" / "cache"
+            bundle,
+            choose_graph(bundle, backend="openvino", precision="fp32"),
+            cache_dir=tmp_path / "file" / "cache",
         )
         part = bundle.manifest.golden[0]
         assert scorer.score(bundle.golden_images(part)).part == pytest.approx(
@@ -112,7 +114,9 @@ def test_a_damaged_compiled_model_is_compiled_anew(tiny: TinyProduct, tmp_path: 
         part = bundle.manifest.golden[0]
         scores = []
         for _ in range(2):
-            scorer = make_scorer(bundle, backend="openvino", precision="fp32", cache_dir=tmp_path)
+            scorer = make_scorer(
+                bundle, choose_graph(bundle, backend="openvino", precision="fp32"), cache_dir=tmp_path
+            )
             scores.append(scorer.score(bundle.golden_images(part)).part)
             scorer.close()
             (compiled,) = tmp_path.glob("*.blob")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeflow.backends.table import make_scorer
+from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.parts import find_parts
 from edgeflow.errors import DataError
@@ -30,7 +30,7 @@ def test_both_back_ends_give_the_same_verdicts(tiny: TinyProduct) -> None:
     with Bundle.open(tiny.bundle) as bundle:
         parts = find_bundle_parts(bundle, tiny.parts)
         for backend in ("openvino", "onnxruntime"):
-            scorer = make_scorer(bundle, backend=backend, precision="fp32")
+            scorer = make_scorer(bundle, choose_graph(bundle, backend=backend, precision="fp32"))
             verdicts[backend] = [scored.verdict for scored, _ in score_parts(bundle, scorer, parts)]
     assert verdicts["openvino"] == verdicts["onnxruntime"]
     assert set(verdicts["openvino"]) == {"OK", "NG"}
@@ -39,7 +39,7 @@ def test_both_back_ends_give_the_same_verdicts(tiny: TinyProduct) -> None:
 def test_defects_are_found_in_the_view_that_shows_them(tiny: TinyProduct) -> None:
     with Bundle.open(tiny.bundle) as bundle:
         parts = [part for part in find_bundle_parts(bundle, tiny.parts) if part.defective]
-        scorer = make_scorer(bundle, backend="openvino", precision="int8")
+        scorer = make_scorer(bundle, choose_graph(bundle, backend="openvino", precision="int8"))
         for scored, _ in score_parts(bundle, scorer, tuple(parts)):
             assert scored.verdict == "NG"
             assert max(scored.views, key=lambda view: view.score or 0).id == "C2"
@@ -48,7 +48,7 @@ def test_defects_are_found_in_the_view_that_shows_them(tiny: TinyProduct) -> Non
 def test_folder_per_part_gives_the_same_scores(tiny: TinyProduct, tmp_path: Path) -> None:
     copy_as_folders(tiny.parts, tmp_path, 3)
     with Bundle.open(tiny.bundle) as bundle:
-        scorer = make_scorer(bundle, backend="onnxruntime", precision="fp32")
+        scorer = make_scorer(bundle, choose_graph(bundle, backend="onnxruntime", precision="fp32"))
         one = [s.score_raw for s, _ in score_parts(bundle, scorer, find_bundle_parts(bundle, tmp_path))]
         two = [
             s.score_raw for s, _ in score_parts(bundle, scorer, find_bundle_parts(bundle, tiny.parts)[-3:])
@@ -63,7 +63,7 @@ def test_damaged_image_makes_its_part_undecided_and_the_next_is_scored(
     first = min(tmp_path.iterdir())
     (first / "C2.jpg").write_bytes((first / "C2.jpg").read_bytes()[:200])
     with Bundle.open(tiny.bundle) as bundle:
-        scorer = make_scorer(bundle, backend="openvino", precision="fp32")
+        scorer = make_scorer(bundle, choose_graph(bundle, backend="openvino", precision="fp32"))
         scored = [s for s, _ in score_parts(bundle, scorer, find_bundle_parts(bundle, tmp_path))]
     assert scored[0].verdict == "UNDECIDED"
     assert "C2.jpg" in scored[0].reason
@@ -91,7 +91,7 @@ def test_missing_view_is_named(tiny: TinyProduct, tmp_path: Path) -> None:
 
 def test_maps_are_written_as_pictures_and_numbers(tiny: TinyProduct, tmp_path: Path) -> None:
     with Bundle.open(tiny.bundle) as bundle:
-        scorer = make_scorer(bundle, backend="openvino", precision="fp32")
+        scorer = make_scorer(bundle, choose_graph(bundle, backend="openvino", precision="fp32"))
         parts = find_bundle_parts(bundle, tiny.parts)[-1:]
         for scored, scores in score_parts(bundle, scorer, parts):
             assert scores is not None

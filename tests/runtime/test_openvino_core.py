@@ -10,13 +10,13 @@ from support.tiny import TinyProduct
 _SIGNAL_AFTER_AN_EXCHANGE = """
 import gc, signal, sys
 from pathlib import Path
-from edgeflow.backends.table import make_scorer
+from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 
 signal.signal(signal.SIGTERM, lambda *_: print("stopped in order"))
 with Bundle.open(Path(sys.argv[1])) as bundle:
-    running = make_scorer(bundle, backend="openvino", precision="fp32")
-    proven = make_scorer(bundle, backend="openvino", precision="fp32")
+    running = make_scorer(bundle, choose_graph(bundle, backend="openvino", precision="fp32"))
+    proven = make_scorer(bundle, choose_graph(bundle, backend="openvino", precision="fp32"))
 running.close()
 del running
 gc.collect()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.backends.table import make_scorer
+from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.manifest import subset_key
@@ -40,7 +40,7 @@ def write_good_parts(root: Path, count: int, *, level: float = 100.0) -> tuple[R
 
 def part_scores(path: Path, parts: tuple[RecordedPart, ...]) -> list[float]:
     with Bundle.open(path) as bundle:
-        scorer = make_scorer(bundle, backend="onnxruntime", precision="fp32")
+        scorer = make_scorer(bundle, choose_graph(bundle, backend="onnxruntime", precision="fp32"))
         return [
             scorer.score({view: read_image(image) for view, image in part.images.items()}).part
             for part in parts

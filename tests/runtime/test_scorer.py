@@ -26,7 +26,7 @@ def images(seed: int = 0) -> dict[str, npt.NDArray[np.uint8]]:
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_scores_are_the_pooled_maps_and_do_not_change_between_calls(tiny: TinyProduct, backend: str) -> None:
     with Bundle.open(tiny.bundle) as bundle:
-        scorer = make_scorer(bundle, backend=backend, precision="fp32")
+        scorer = make_scorer(bundle, choose_graph(bundle, backend=backend, precision="fp32"))
         first = scorer.score(images())
         kept = first.maps.copy()
         scorer.score(images(1))
@@ -40,7 +40,7 @@ def test_scores_are_the_pooled_maps_and_do_not_change_between_calls(tiny: TinyPr
 
 def test_views_are_taken_by_name_not_by_order(tiny: TinyProduct) -> None:
     with Bundle.open(tiny.bundle) as bundle:
-        scorer = make_scorer(bundle, backend="openvino", precision="fp32")
+        scorer = make_scorer(bundle, choose_graph(bundle, backend="openvino", precision="fp32"))
         seen = images()
         turned = dict(reversed(list(seen.items())))
         assert scorer.score(seen).views == scorer.score(turned).views
@@ -50,7 +50,7 @@ def test_views_are_taken_by_name_not_by_order(tiny: TinyProduct) -> None:
 def test_a_part_without_a_view_scores_as_it_did_at_calibration(tiny: TinyProduct, backend: str) -> None:
     seen = images()
     with Bundle.open(tiny.bundle) as bundle:
-        scorer = make_scorer(bundle, backend=backend, precision="fp32")
+        scorer = make_scorer(bundle, choose_graph(bundle, backend=backend, precision="fp32"))
         blank = scorer.score({**seen, "C2": blank_image(64, 64)})
         partial = scorer.score({view: seen[view] for view in ("C3", "C1")})
         scoring = bundle.manifest.scoring
@@ -63,7 +63,7 @@ def test_a_part_without_a_view_scores_as_it_did_at_calibration(tiny: TinyProduct
 
 def test_image_that_is_not_rgb_is_named_by_view(tiny: TinyProduct) -> None:
     with Bundle.open(tiny.bundle) as bundle:
-        scorer = make_scorer(bundle, backend="openvino", precision="fp32")
+        scorer = make_scorer(bundle, choose_graph(bundle, backend="openvino", precision="fp32"))
         bad = {**images(), "C2": np.zeros((64, 64), np.uint8)}
         with pytest.raises(DataError, match="view 'C2'"):
             scorer.score(bad)

@@ -42,7 +42,7 @@ def test_graph_out_of_tolerance_is_refused(tiny: TinyProduct, tmp_path: Path) ->
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_device_that_is_not_there_is_named_with_those_that_are(tiny: TinyProduct, backend: str) -> None:
     with Bundle.open(tiny.bundle) as bundle, pytest.raises(DeviceError, match="CPU") as caught:
-        make_scorer(bundle, backend=backend, precision="fp32", device="NPU")
+        make_scorer(bundle, choose_graph(bundle, backend=backend, precision="fp32"), device="NPU")
     assert caught.value.exit_code == 6
 
 

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from edgeflow.backends.table import make_scorer
+from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.cli import cli
 from edgeflow.contracts.foreground import foreground_masks
@@ -71,7 +71,7 @@ def test_bundle_with_mvanet_masks_and_scores_as_published(folder: Path, tmp_path
     assert lines["p0"]["score_raw"] == pytest.approx((maps * masks).max((1, 2)).mean(), rel=1e-5)
 
     with Bundle.open(bundle) as opened:
-        scorer = make_scorer(opened, backend="openvino", precision="fp32")
+        scorer = make_scorer(opened, choose_graph(opened, backend="openvino", precision="fp32"))
         threshold = opened.manifest.thresholds.part.threshold
     for part in sorted((folder / "parts").iterdir()):
         scores = scorer.score({view: read_image(part / f"{view}.png") for view in VIEWS})
