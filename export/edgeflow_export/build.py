@@ -148,6 +148,8 @@ class _Build:
         self._add_float_graphs(source, expected)
         if self.teacher is not None:
             self._add_foreground(self.teacher)
+        if len(source.tensors.outputs) > 1 and not self.trial.distilled:
+            source = self._cut(source, expected)
         reference = self.scored[self.drafts[0].id]
         thresholds = self._thresholds(self.trial, self.drafts[0], reference)
         accuracy, notes = self._add_reduced_graphs(source, expected, reference, thresholds)
@@ -219,6 +221,16 @@ class _Build:
             name: self.trial.scored(got.maps, got.own_masks if distilled else masks, got.own_masks)
             for name, got in self.scored.items()
         }
+
+    def _cut(self, source: OnnxSource, expected: FloatArray) -> OnnxSource:
+        """Graphs without the foreground head that was not chosen: proven anew; their scores still hold."""
+        cut = source.cut()
+        self.drafts = cut.drafts(self.spec.backends, self.spec.precisions)
+        first = replace(self.trial, parts=self.parts[:PARITY_PARTS], masks=None)
+        with self.stage("cutting the foreground head that was not chosen"):
+            for draft in self.drafts:
+                self.errors[draft.id] = self._proven(draft, first.score(draft).maps, expected)
+        return cut
 
     def _add_reduced_graphs(
         self, source: OnnxSource, expected: FloatArray, reference: Scored, thresholds: Thresholds

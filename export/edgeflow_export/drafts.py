@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,15 @@ from edgeflow.graph_runner import GraphRunner
 from edgeflow_export.datasets import Images
 from edgeflow_export.export_job import ExportJob
 from edgeflow_export.extractors import function_source
-from edgeflow_export.graphs import FOREGROUND, Ir, Tensors, convert_to_ir, export_onnx, serialise_ir
+from edgeflow_export.graphs import (
+    FOREGROUND,
+    Ir,
+    Tensors,
+    convert_to_ir,
+    cut_to_first_output,
+    export_onnx,
+    serialise_ir,
+)
 from edgeflow_export.quantize import (
     Group,
     groups_of_ir,
@@ -102,6 +110,12 @@ class OnnxSource:
     def identity(self) -> str:
         """A hash of the graph."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    def cut(self) -> OnnxSource:
+        """The same graph without its later outputs, such as a distilled foreground that was not chosen."""
+        target = self.path.with_name("cut.onnx")
+        cut_to_first_output(self.path, target)
+        return replace(self, path=target, tensors=replace(self.tensors, outputs=self.tensors.outputs[:1]))
 
     def drafts(self, backends: Sequence[str], precisions: Sequence[str]) -> list[Draft]:
         """The float graphs of every back end: fp32 first, bf16 as the same graph run in bf16."""

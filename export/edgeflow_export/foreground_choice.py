@@ -81,7 +81,7 @@ class Chosen:
 
 
 def choose_foreground(candidates: Iterator[Candidate], evidence: Evidence) -> Chosen:
-    """The first candidate within the budgets; the last one is the teacher itself and always is."""
+    """The first candidate within the budgets; where MVANet is the teacher, it comes last and always is."""
     passed_over: list[str] = []
     for candidate in candidates:
         masks = candidate.masks()

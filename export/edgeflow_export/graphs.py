@@ -27,6 +27,7 @@ __all__ = [
     "Ir",
     "Tensors",
     "convert_to_ir",
+    "cut_to_first_output",
     "export_onnx",
     "serialise_ir",
 ]
@@ -122,6 +123,15 @@ def export_onnx(model: nn.Module, example: torch.Tensor, outputs: Sequence[str],
             for name, result in zip(outputs, results, strict=True)
         ),
     )
+
+
+def cut_to_first_output(source: Path, target: Path) -> None:
+    """Write an ONNX graph again without its later outputs and all that only they need."""
+    graph = onnx.load(source)
+    del graph.graph.output[1:]
+    optimizer.remove_unused_nodes(graph)
+    onnx.checker.check_model(graph, full_check=True)
+    onnx.save(graph, target)
 
 
 def convert_to_ir(onnx_path: Path) -> ov.Model:

@@ -191,7 +191,7 @@ class ForegroundSpec(Document):
 
     ``mvanet``: the published network; ``distilled``: a small head on the extractor's features that learns
     its masks from MVANet or from ``masks``; ``fixed``: one mask per view; ``auto``: the cheapest of them that
-    keeps masks and verdicts within budget.
+    keeps masks and verdicts within budget of MVANet's, or of ``masks``.
     """
 
     kind: Literal["none", "fixed", "distilled", "mvanet", "auto"] = "none"
@@ -216,10 +216,10 @@ class ForegroundSpec(Document):
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> ForegroundSpec:
-        if self.kind in {"mvanet", "auto"} and self.weights is None:
-            raise ValueError(f"kind: {self.kind} needs weights, MVANet's checkpoint")
-        if self.kind == "distilled" and self.weights is None and self.masks is None:
-            raise ValueError("kind: distilled needs weights (MVANet's checkpoint) or masks to learn from")
+        if self.kind == "mvanet" and self.weights is None:
+            raise ValueError("kind: mvanet needs weights, MVANet's checkpoint")
+        if self.kind in HEADED and self.weights is None and self.masks is None:
+            raise ValueError(f"kind: {self.kind} needs weights (MVANet's checkpoint) or masks to learn from")
         if self.kind == "fixed" and self.masks is None and self.weights is None:
             raise ValueError("kind: fixed needs masks, a folder with one <view>.png per view, or weights")
         if self.augmentation and self.size % AUGMENTED_MULTIPLE:

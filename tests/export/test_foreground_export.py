@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import yaml
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.images import read_image
+from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.parts import find_parts
 from edgeflow.contracts.scoring import masked, standardise, view_scores
 from edgeflow.errors import AccuracyError
@@ -42,10 +44,10 @@ def write_masks(folder: Path, parts: Path) -> None:
             Image.fromarray(mask).save(folder / part.part_id / f"{view}.png")
 
 
-def export(tiny: TinyProduct, folder: Path, foreground: dict[str, object]) -> Path:
+def export(tiny: TinyProduct, folder: Path, foreground: dict[str, object], **forms: list[str]) -> Path:
     document = yaml.safe_load(tiny.recipe.read_text())
     document["foreground"] = {"max_flip_rate": 0.1, **foreground}
-    document["export"] |= {"precisions": ["fp32"], "backends": ["openvino"]}
+    document["export"] |= {"precisions": ["fp32"], "backends": ["openvino"], **forms}
     document["training"] |= {"epochs": 2}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(document))
     recipe = load_recipe(folder / "recipe.yaml")
@@ -53,6 +55,14 @@ def export(tiny: TinyProduct, folder: Path, foreground: dict[str, object]) -> Pa
         checkpoint = train(recipe, folder / "run", cache_dir=folder / "cache", progress=False)
         build_bundle(load_checkpoint(checkpoint), load_dataset(recipe), folder / "disc.bundle", silent)
     return folder / "disc.bundle"
+
+
+def outputs_of(bundle: Bundle, graph: Graph) -> int:
+    """How many results a graph of the bundle computes, whatever its entry names."""
+    content = bundle.read(graph.model)
+    if graph.backend == "openvino":
+        return content.count(b'type="Result"')
+    return len(onnx.load_model_from_string(content).graph.output)
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +78,7 @@ def test_distilled_head_learns_its_masks_and_the_box_scores_with_them(
     with Bundle.open(path) as bundle:
         assert bundle.manifest.foreground is not None
         assert bundle.manifest.foreground.kind == "distilled"
+        assert outputs_of(bundle, bundle.manifest.graphs[0]) == 2
         (check, *_) = verify_graph(bundle, bundle.manifest.graphs[0])
         assert check.mask_difference == 0
         scorer = make_scorer(bundle, choose_graph(bundle, backend="openvino", precision="fp32"))
@@ -81,18 +92,26 @@ def test_distilled_head_learns_its_masks_and_the_box_scores_with_them(
     np.testing.assert_array_equal(list(scores.views.values()), expected)
 
 
-def test_auto_takes_the_cheapest_kind_within_budget_and_writes_down_why(
+def test_auto_takes_the_cheapest_kind_within_budget_writes_down_why_and_leaves_no_head_in_any_graph(
     tiny: TinyProduct, tmp_path: Path
 ) -> None:
     write_masks(tmp_path / "masks", tiny.parts)
     # The masks are the same for all parts, and leave out a third of each view.
-    path = export(tiny, tmp_path, {"kind": "fixed", "masks": str(tmp_path / "masks")})
+    foreground = {"kind": "auto", "masks": str(tmp_path / "masks"), "min_iou": 0.95}
+    path = export(
+        tiny, tmp_path, foreground, backends=["openvino", "onnxruntime"], precisions=["fp32", "int8"]
+    )
     with Bundle.open(path) as bundle:
-        foreground = bundle.manifest.foreground
-        assert foreground is not None
-        assert foreground.kind == "fixed"
-        assert "IoU 1.000" in foreground.note
+        chosen = bundle.manifest.foreground
+        assert chosen is not None
+        assert chosen.kind == "fixed"
+        assert chosen.note.startswith("auto chose fixed: IoU 1.000")
+        assert "over budget: none: IoU 0.6" in chosen.note
         masks = bundle.fixed_masks()
+        assert len(bundle.manifest.graphs) > 2  # fp32 of both back ends, and INT8
+        assert [outputs_of(bundle, graph) for graph in bundle.manifest.graphs] == [1] * len(
+            bundle.manifest.graphs
+        )
     assert masks.shape == (3, 8, 8)
     assert masks[:, :, :5].all()
     assert not masks[:, :, 6:].any()
