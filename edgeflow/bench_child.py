@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from edgeflow.errors import EdgeflowError, IntegrityError
+from edgeflow.peak_memory import own_peak_bytes
 
 __all__ = ["main"]
 
@@ -50,26 +50,15 @@ def _start(job: dict[str, Any]) -> dict[str, float]:
             cache_dir=Path(job["cache_dir"]) if job["cache_dir"] else None,
         )
         passed()
-        verify_scorer(bundle, graph, scorer, device=job["device"], ask="some")
+        verify_scorer(bundle, graph, scorer, ask="some")
         passed()
         images = bundle.golden_images(bundle.manifest.golden[0])
         for _ in range(SCORED):
             scorer.score(images)
     return {
         **dict(zip(("opened_s", "compiled_s", "ready_s"), seconds, strict=True)),
-        "peak_mb": _peak_mb(),
+        "peak_mb": own_peak_bytes() / 1e6,
     }
-
-
-def _peak_mb() -> float:
-    """Of this program alone: what ``getrusage`` tells may stem from the process that started this one."""
-    try:
-        for line in Path("/proc/self/status").read_text("ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    except OSError:
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":

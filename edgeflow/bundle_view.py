@@ -90,7 +90,7 @@ def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) 
             {"device": device, "checks": [asdict(c) for c in checks], "failures": [str(f) for f in failures]}
         )
     else:
-        Console(highlight=False).print(_check_table(checks, device))
+        Console(highlight=False).print(_check_table(checks))
     if failures:
         raise _worst(failures)
 
@@ -175,13 +175,12 @@ def _size(manifest: Manifest, graph: Graph) -> int:
     return sum(manifest.files[name].size for name in (graph.model, graph.weights) if name)
 
 
-def _check_table(checks: list[GoldenCheck], device: str) -> Table:
-    table = Table(
-        "graph", "golden part", "map error", "allowed", "score", "trained model's", title=f"on {device}"
-    )
+def _check_table(checks: list[GoldenCheck]) -> Table:
+    table = Table("graph", "device", "golden part", "map error", "allowed", "score", "trained model's")
     for check in checks:
         table.add_row(
             check.graph,
+            check.device,
             check.part_id,
             f"{check.error:.2g}",
             f"{check.tolerance:.2g}",

@@ -77,7 +77,7 @@ def _checks(path: Path, config: BoxConfig) -> list[_Check]:
     if config.evidence:
         checks.append(("evidence", partial(_evidence, config.evidence)))
     if config.runtime.cache_dir:
-        checks.append(("cache", partial(_folder, "cache", config.runtime.cache_dir)))
+        checks.append(("cache", partial(_cache, config.runtime.cache_dir)))
     if config.commands.allow or config.commands.issuers:
         checks.append(("commands", partial(_commands, config)))
     return [*checks, ("broker", partial(_broker, config.mqtt))]
@@ -146,8 +146,8 @@ def _folder(name: str, folder: Path) -> list[Finding]:
     """A folder that the box makes where it is missing, and writes to."""
     existing = next(path for path in (folder, *folder.parents) if os.access(path, os.F_OK))
     try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
+        with tempfile.TemporaryFile(dir=existing) as probe:
+            probe.write(b"probe")  # a full disk still lets empty files be made
     except OSError as error:
         return [
             failed(
@@ -155,6 +155,14 @@ def _folder(name: str, folder: Path) -> list[Finding]:
             )
         ]
     return [ok(name, f"{folder}: can be {'written' if existing == folder else 'made'}")]
+
+
+def _cache(folder: Path) -> list[Finding]:
+    """Only a warning where it cannot be written: the box runs without it."""
+    (found,) = _folder("cache", folder)
+    if found.state == "ok":
+        return [found]
+    return [warning("cache", f"{found.text}; until then every start compiles the models anew")]
 
 
 def _outbox(path: Path) -> list[Finding]:

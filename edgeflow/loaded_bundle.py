@@ -83,7 +83,7 @@ def prove(
         trim_cache(cache_dir, runtime.cache_max_mb)
     try:
         # A box must be up in seconds: one costly mask of every golden part is enough here.
-        verify_scorer(bundle, graph, scorer, device=device, ask="some")
+        verify_scorer(bundle, graph, scorer, ask="some")
     except BaseException:
         scorer.close()
         raise

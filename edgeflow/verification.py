@@ -26,12 +26,14 @@ class GoldenCheck:
     """One golden part on one graph.
 
     Attributes:
+        device: what ran it; of AUTO, what it took.
         error: largest relative error of the maps against those expected.
         mask_difference: share of the map's pixels whose foreground differs from the expected one.
         score, expected_score: scaled part scores.
     """
 
     graph: str
+    device: str
     part_id: str
     error: float
     tolerance: float
@@ -57,14 +59,12 @@ def verify_graph(
     """
     scorer = make_scorer(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
     try:
-        return verify_scorer(bundle, graph, scorer, device=device)
+        return verify_scorer(bundle, graph, scorer)
     finally:
         scorer.close()
 
 
-def verify_scorer(
-    bundle: Bundle, graph: Graph, scorer: Scorer, *, device: str, ask: Ask = "all"
-) -> list[GoldenCheck]:
+def verify_scorer(bundle: Bundle, graph: Graph, scorer: Scorer, *, ask: Ask = "all") -> list[GoldenCheck]:
     """Replay all golden parts through a scorer that is already compiled; as :func:`verify_graph`.
 
     Args:
@@ -79,6 +79,7 @@ def verify_scorer(
         scores = scorer.score(bundle.golden_images(part), ask=ask)
         check = GoldenCheck(
             graph=graph.id,
+            device=scorer.placement.device,
             part_id=part.part_id,
             error=relative_error(
                 standardise(scores.raw_maps, statistics), standardise(expected.maps_for(graph), statistics)
@@ -105,8 +106,8 @@ def verify_scorer(
             )
     if problems:
         raise ParityError(
-            f"{bundle.path}: {graph.id} on {device} does not compute what the trained model computes; "
-            "use another device or precision, or export again",
+            f"{bundle.path}: {graph.id} on {scorer.placement.device} does not compute what the trained model "
+            "computes; use another device or precision, or export again",
             problems=problems,
         )
     return checks

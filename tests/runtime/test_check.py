@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,7 +147,6 @@ def test_everything_that_is_wrong_is_found_at_once(box: Path, silent_port: int) 
         f"camera left: {folder}/nowhere: no such folder",
         f"outbox: {folder}/file: cannot be written: Not a directory",
         f"evidence: {folder}/file/evidence: cannot be written: Not a directory",
-        f"cache: {folder}/file: cannot be written: Not a directory",
         f"broker: mqtt.password_file: no such file: {folder}/none",
         "broker: mqtt.password_file, mqtt.password_env: go with mqtt.username",
     ]
@@ -153,6 +154,8 @@ def test_everything_that_is_wrong_is_found_at_once(box: Path, silent_port: int) 
     assert texts(report, "warning") == [
         "box file: trigger.timeout_ms 200 is not below decision.deadline_ms 200: a part with a missing view "
         "is always decided too late; lower timeout_ms",
+        f"cache: {folder}/file: cannot be written: Not a directory; give this user the right, or change it; "
+        "until then every start compiles the models anew",
         f"broker: 127.0.0.1:{silent_port}: nothing listens there; start the broker, or check mqtt.host and "
         "mqtt.port",
     ]
@@ -256,6 +259,25 @@ def test_folders_that_cannot_be_written_are_found(box: Path) -> None:
     report = check_box(box, ("outbox.path=/proc/edgeflow/outbox.db", "evidence.dir=/proc/edgeflow/evidence"))
     assert [found.partition(":")[0] for found in texts(report, "failed")] == ["outbox", "evidence"]
     assert all("cannot be written" in found for found in texts(report, "failed"))
+
+
+_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from edgeflow.check import check_box
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+for found in check_box(Path(sys.argv[1])).findings:
+    print(found.name, found.state, sep=",")
+"""
+
+
+def test_a_full_disk_fails_what_must_be_kept_and_warns_of_the_cache(box: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(box)], capture_output=True, text=True, check=True
+    )
+    found = dict(line.split(",") for line in done.stdout.splitlines())
+    assert {name for name, state in found.items() if state == "failed"} == {"outbox", "evidence"}
+    assert {name for name, state in found.items() if state == "warning"} == {"cache"}
 
 
 def test_findings_are_plain_values() -> None:

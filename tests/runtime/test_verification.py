@@ -26,6 +26,13 @@ def test_every_graph_reproduces_the_trained_model(tiny: TinyProduct) -> None:
         assert all(check.error <= limit for check in found), (name, found)
 
 
+def test_a_choosing_device_is_told_as_what_it_took(tiny: TinyProduct) -> None:
+    with Bundle.open(tiny.bundle) as bundle:
+        graph = choose_graph(bundle, backend="openvino", precision="fp32")
+        checks = verify_graph(bundle, graph, device="AUTO:CPU")
+    assert {check.device for check in checks} == {"CPU"}
+
+
 def test_graph_out_of_tolerance_is_refused(tiny: TinyProduct, tmp_path: Path) -> None:
     document = manifest_of(tiny.bundle)
     graphs = document["graphs"]

@@ -113,6 +113,7 @@ def test_inspect_and_verify_tell_people_and_machines(tiny: TinyProduct) -> None:
         graph["backend"] + "-" + graph["precision"] for graph in document["graphs"]
     }
     assert verified["failures"] == []
+    assert {check["device"] for check in verified["checks"]} == {"CPU"}
 
 
 def test_calibrate_writes_the_next_version_signed(tiny: TinyProduct, tmp_path: Path) -> None:
