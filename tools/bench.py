@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from rich.table import Table
 from edgeflow.bench import contender_of, costs, load_parts, take_turns
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.parts import find_parts
+from watched_run import watched_run
 
 DEMO = Path(__file__).resolve().parent / "demo"
 
@@ -86,8 +86,8 @@ def _time_line(box: Path, parts: Path, score_ms: float) -> dict[str, float]:
         )
         command = [sys.executable, "-m", "edgeflow.cli", "run", str(box), "--json"]
         command += [argument for setting in settings for argument in ("--set", setting)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    results = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
+        output, peak = watched_run(command, stderr=subprocess.PIPE)
+    results = [json.loads(line) for line in output.splitlines()[:-1]]
     if len(results) != len(find_parts(parts)):
         raise click.ClickException(f"{len(results)} results for {len(find_parts(parts))} parts")
     scored = [r["durations_ms"]["score"] for r in results if r["score"] is not None]
@@ -100,7 +100,7 @@ def _time_line(box: Path, parts: Path, score_ms: float) -> dict[str, float]:
         "total_p50_ms": float(np.median([r["durations_ms"]["total"] for r in results])),
         "score_ratio": float(np.median(scored)) / score_ms,
         "undecided": float(sum(r["verdict"] == "UNDECIDED" for r in results)),
-        "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000,
+        "peak_mb": peak / 1e6,
     }
 
 

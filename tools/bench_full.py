@@ -8,7 +8,6 @@ what trained ones cost; what INT8 does to their scores says nothing, so the budg
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from edgeflow_export.checkpoints import TrainedModel, build_model, save_checkpoi
 from edgeflow_export.datasets import load_dataset, load_images
 from edgeflow_export.extractors import build_extractor
 from edgeflow_export.recipe import Recipe
+from watched_run import watched_run
 
 PARTS = Path(__file__).resolve().parent / "demo" / "parts"
 RECIPE = {
@@ -116,13 +116,10 @@ def _write_checkpoint(path: Path, parts: Path) -> None:
 
 def _export(checkpoint: Path, bundle: Path) -> dict[str, float]:
     begun_s = time.monotonic()
-    subprocess.run(
-        [sys.executable, "-m", "edgeflow.cli", "export", str(checkpoint), "-o", str(bundle)],
-        stdout=sys.stderr,
-        check=True,
-    )
-    peak_gb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
-    return {"seconds": time.monotonic() - begun_s, "peak_gb": peak_gb}
+    command = [sys.executable, "-m", "edgeflow.cli", "export", str(checkpoint), "-o", str(bundle)]
+    output, peak = watched_run(command)
+    click.echo(output, err=True)
+    return {"seconds": time.monotonic() - begun_s, "peak_gb": peak / 1e9}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ theirs. First it is proven that they compute the same loss and gradients.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from edgeflow.peak_memory import own_peak_bytes
 from edgeflow_export.flow_training import make_optimizer
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.models.plain_flow import PlainFlow
@@ -102,7 +102,7 @@ def _turn(name: str, options: dict[str, Any]) -> dict[str, Any]:
         loss().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         seconds.append(time.perf_counter() - start)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    peak_mb = own_peak_bytes() / 1e6
     return {"step_s": seconds[1:], "peak_mb": peak_mb}
 
 

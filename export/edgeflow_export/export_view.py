@@ -16,12 +16,12 @@ from rich.table import Table
 from edgeflow.errors import ConfigError
 from edgeflow.keys import read_passphrase, read_private_key
 from edgeflow.output import print_json
+from edgeflow.peak_memory import own_peak_bytes
 from edgeflow_export.array_cache import default_cache_dir
 from edgeflow_export.build import build_bundle
 from edgeflow_export.build_graph import build_graph
 from edgeflow_export.datasets import load_dataset
 from edgeflow_export.export_choices import ExportChoices
-from edgeflow_export.memory import peak_bytes
 from edgeflow_export.model_source import ModelSource, load_model, with_views
 from edgeflow_export.processes import existing_device
 from edgeflow_export.proven_bundle import Built
@@ -157,7 +157,7 @@ def export(
 
 def _show_files(written: Sequence[Path], *, json_output: bool) -> None:
     if json_output:
-        print_json({"files": [str(path) for path in written], "peak_bytes": peak_bytes()})
+        print_json({"files": [str(path) for path in written], "peak_bytes": own_peak_bytes()})
         return
     for path in written:
         Console(highlight=False).print(f"{path}  {path.stat().st_size / 1e6:.2f} MB", soft_wrap=True)
@@ -169,7 +169,7 @@ def _document(built: Built, seconds: float) -> dict[str, object]:
         "bytes": built.size,
         "sha256": built.sha256,
         "seconds": round(seconds, 1),
-        "peak_bytes": peak_bytes(),
+        "peak_bytes": own_peak_bytes(),
         "graphs": [graph.model_dump(mode="json") for graph in built.graphs],
         "thresholds": built.thresholds.model_dump(mode="json"),
         "accuracy": [report.model_dump(mode="json") for report in built.accuracy],
@@ -209,5 +209,5 @@ def _print(built: Built, seconds: float) -> None:
         console.print(f"note: {thresholds.note}", markup=False)
     console.print(
         f"{built.path}: {built.size / 1e6:.2f} MB in {seconds:.0f} s and at most "
-        f"{peak_bytes() / 1e9:.1f} GB of memory; every graph replayed its golden parts"
+        f"{own_peak_bytes() / 1e9:.1f} GB of memory; every graph replayed its golden parts"
     )

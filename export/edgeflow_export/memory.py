@@ -6,7 +6,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["attainable_bytes", "peak_bytes"]
+__all__ = ["attainable_bytes"]
 
 _ROOT = Path("/")
 _UNLIMITED = 1 << 60
@@ -23,11 +23,6 @@ def attainable_bytes(root: Path = _ROOT) -> int | None:
     """
     found = [*_of_machine(root), *_of_groups(root), *_of_limits(root)]
     return max(0, min(found)) + _of_process(root, "VmRSS") if found else None
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _of_machine(root: Path) -> Iterator[int]:
