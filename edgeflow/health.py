@@ -64,7 +64,7 @@ class HealthReporter:
         statuses = self._capture.statuses()
         self._degrade(tuple(view for view, health in statuses.items() if health.status != "online"))
         for view, health in statuses.items():
-            state = (health.status, health.reconnects, health.detail)
+            state = (health.status, health.serial, health.reconnects, health.detail)
             self._alarm(view, health)
             if self._told.get(view) == state:
                 continue
@@ -74,6 +74,7 @@ class HealthReporter:
                     session=self._session,
                     view=view,
                     status=health.status,
+                    serial=health.serial,
                     fps=health.fps,
                     last_frame_age_ms=health.last_frame_age_ms,
                     reconnects=health.reconnects,

@@ -42,6 +42,10 @@ class PacedSource:
     def view(self) -> str:
         return self._view
 
+    @property
+    def serial(self) -> None:
+        """A simulated source has none."""
+
     def open(self, epoch_ns: int) -> None:
         """Begin to expose."""
         self._stop.clear()

@@ -59,6 +59,10 @@ class Camera(Protocol):
     @property
     def view(self) -> str: ...
 
+    @property
+    def serial(self) -> str | None:
+        """The serial number that the camera itself tells, once it is open; None where it tells none."""
+
     def open(self, epoch_ns: int) -> None:
         """Connect and get ready; ``epoch_ns`` (monotonic) is the common start of paced sources.
 

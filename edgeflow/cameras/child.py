@@ -107,7 +107,7 @@ def main(fd: int) -> None:
 
 
 def _serve(parent: _Parent, camera: Camera) -> None:
-    parent.say("opened")
+    parent.say("opened", serial=camera.serial)
     stop = threading.Event()
     threading.Thread(target=_listen, args=(parent, camera, stop), daemon=True).start()
     while not stop.is_set():

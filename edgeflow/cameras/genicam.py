@@ -41,6 +41,7 @@ class GenicamCamera:
         self._aravis: Any = None
         self._error: type[Exception] = OSError  # Aravis' own, once it is loaded
         self._device: Any = None
+        self._serial: str | None = None
         self._stream: Any = None
         self._clock = DeviceClock()
         self._delivered = 0
@@ -52,6 +53,11 @@ class GenicamCamera:
     @property
     def view(self) -> str:
         return self._view
+
+    @property
+    def serial(self) -> str | None:
+        """As the camera says, also where the box file names an address."""
+        return self._serial
 
     def open(self, epoch_ns: int) -> None:  # noqa: ARG002 - runs by its own or the trigger's clock
         """Connect, set and verify the features, arm the trigger and start.
@@ -72,6 +78,7 @@ class GenicamCamera:
                 raise CameraError(f"{self._name}: {cause.message}", problems=cause.problems) from cause
         try:
             self._device = self._connect()
+            self._serial = self._device.get_device_serial_number() or None
             self._set_up(features)
             self._start()
             self._warm_up()

@@ -45,6 +45,7 @@ class ProcessCamera:
         self._link: socket.socket | None = None
         self._lock = threading.Lock()  # guards the link against a trigger while it is closed
         self._ring: RingReader | None = None
+        self._serial: str | None = None
         self._heard_ns = self._looked_ns = 0
         self._first_id = self._next_id = 0  # frame ids go on where the child before left off
         self.trigger_delays_ns: deque[int] = deque(maxlen=1024)  # from trigger() until the camera has it
@@ -52,6 +53,11 @@ class ProcessCamera:
     @property
     def view(self) -> str:
         return self._view
+
+    @property
+    def serial(self) -> str | None:
+        """As the child's driver told when it was last open."""
+        return self._serial
 
     @property
     def pid(self) -> int | None:
@@ -154,6 +160,8 @@ class ProcessCamera:
             raise CameraError(message["text"], problems=message["problems"])
         if kind == "end":
             raise EndOfStream
+        if kind == "opened":
+            self._serial = message["serial"]
         if kind == "triggered":
             self.trigger_delays_ns.append(message["delay_ns"])
         return None

@@ -40,6 +40,10 @@ class ReplayCamera:
     def view(self) -> str:
         return self._view
 
+    @property
+    def serial(self) -> None:
+        """A recording has none."""
+
     def open(self, epoch_ns: int) -> None:
         """Find the recorded parts.
 

@@ -29,6 +29,10 @@ class RtspCamera:
     def view(self) -> str:
         return self._view
 
+    @property
+    def serial(self) -> None:
+        """A stream does not tell it."""
+
     def open(self, epoch_ns: int) -> None:  # noqa: ARG002 - a live camera has no start of its own
         """Connect.
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from edgeflow.cameras.base import Frame, FrameLost
+from edgeflow.cameras.usb import usb_serial
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import V4l2Config
 from edgeflow.contracts.images import RgbImage
@@ -51,11 +52,17 @@ class V4l2Camera:
         self._config = config
         self._name = f"camera '{view}' ({config.device})"
         self._capture: Any = None
+        self._serial: str | None = None
         self._count = 0
 
     @property
     def view(self) -> str:
         return self._view
+
+    @property
+    def serial(self) -> str | None:
+        """Of the USB device that the camera is."""
+        return self._serial
 
     def open(self, epoch_ns: int) -> None:  # noqa: ARG002 - a live camera has no start of its own
         """Open the device, set what is configured, and read it back.
@@ -74,6 +81,7 @@ class V4l2Camera:
         if not capture.isOpened():
             raise CameraError(f"{self._name}: cannot be opened; check that no other program uses it")
         self._capture = capture
+        self._serial = usb_serial(device)
         wanted = settings_of(self._config)
         for name, value in wanted.items():
             capture.set(_PROPERTIES[name], _as_number(name, value))

@@ -35,6 +35,10 @@ class FileCamera:
     def view(self) -> str:
         return self._view
 
+    @property
+    def serial(self) -> None:
+        """A file has none."""
+
     def open(self, epoch_ns: int) -> None:
         """Open the file.
 

@@ -32,6 +32,7 @@ class CameraHealth:
         status: ``stale`` where it is connected but a frame is overdue.
         fps: over the latest frames; None where unknown or not online.
         detail: the latest problem, or why it is not online; empty where all is well.
+        serial: as the camera itself told when it was last open; None where it tells none.
     """
 
     view: str
@@ -40,6 +41,7 @@ class CameraHealth:
     last_frame_age_ms: float | None
     reconnects: int
     detail: str
+    serial: str | None = None
 
 
 class CameraWorker:
@@ -127,6 +129,7 @@ class CameraWorker:
                 last_frame_age_ms=(now_ns - arrivals[-1]) / 1e6 if arrivals else None,
                 reconnects=max(0, self._opened - 1),
                 detail=detail,
+                serial=self._camera.serial,
             )
 
     def stop(self) -> None:

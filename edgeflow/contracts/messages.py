@@ -243,7 +243,7 @@ class CameraStatus(Message):
     session: str
     view: str
     status: Literal["online", "offline", "stale"]
-    serial: str | None = None
+    serial: str | None = Field(default=None, description="as the camera itself says; null where it says none")
     fps: float | None = None
     last_frame_age_ms: float | None = None
     reconnects: int = 0

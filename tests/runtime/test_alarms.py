@@ -18,13 +18,14 @@ class Told:
     def __init__(self) -> None:
         self.history: list[tuple[str, str | None]] = []
         self.retained: dict[str, Alarm | None] = {}
+        self.statuses: list[CameraStatus] = []
 
     def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
         self.history.append((name, alarm.text if alarm else None))
         self.retained[name] = alarm
 
     def publish_camera_status(self, status: CameraStatus) -> None:
-        """Not looked at here."""
+        self.statuses.append(status)
 
 
 def test_only_changes_are_told_and_since_stays() -> None:
@@ -79,12 +80,13 @@ class Cameras:
 
     def __init__(self) -> None:
         self.status: dict[str, CameraStatusName] = {"left": "online", "top": "online"}
+        self.serials = {view: f"SN-{view}" for view in self.status}
 
     def statuses(self) -> Mapping[str, CameraHealth]:
         return {
             view: CameraHealth(
                 view=view, status=cast("CameraStatusName", status), fps=None, last_frame_age_ms=None,
-                reconnects=0, detail="" if status == "online" else "pulled",
+                reconnects=0, detail="" if status == "online" else "pulled", serial=self.serials[view],
             )
             for view, status in self.status.items()
         }  # fmt: skip
@@ -107,3 +109,16 @@ def test_a_camera_without_frames_is_an_alarm_until_they_come_again() -> None:
     reporter.report()
     assert alarms.standing() == ()
     assert degraded == [(), ("top",), ("top",), ()]
+
+
+def test_a_camera_s_status_is_told_when_it_changes_with_its_serial_number() -> None:
+    told, cameras = Told(), Cameras()
+    reporter = HealthReporter(cameras, told, Alarms("s", told), "s", lambda _: None)
+    reporter.report()
+    reporter.report()
+    assert [(status.view, status.serial) for status in told.statuses] == [
+        ("left", "SN-left"), ("top", "SN-top"),
+    ]  # fmt: skip
+    cameras.serials["top"] = "another"  # exchanged, under the same address
+    reporter.report()
+    assert [(status.view, status.serial) for status in told.statuses[2:]] == [("top", "another")]

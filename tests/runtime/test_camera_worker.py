@@ -22,6 +22,7 @@ class StagedCamera:
 
     def __init__(self, openings: int = 100) -> None:
         self.view = "top"
+        self.serial: str | None = None
         self.acts: queue.SimpleQueue[Frame | Exception] = queue.SimpleQueue()
         self.triggers: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.hang = threading.Event()

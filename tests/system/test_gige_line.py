@@ -70,6 +70,8 @@ def test_one_camera_that_goes_is_missing_and_comes_back_by_itself(tmp_path: Path
         statuses = capture.statuses()
     assert statuses["C1"].reconnects >= 1
     assert [statuses[view].reconnects for view in VIEWS[1:]] == [0, 0, 0, 0]
+    # The box file knows only their addresses.
+    assert [statuses[view].serial for view in VIEWS] == [camera.serial for camera in cameras]
 
 
 def test_two_views_cannot_share_a_camera(tmp_path: Path) -> None:
