@@ -91,15 +91,20 @@ def _measured(sets: Sets, seconds: float) -> dict[str, float]:
     }
 
 
-def _captured(*, triggered: bool) -> Sets:
-    """Complete sets of the runtime's own capture."""
+def sources(*, triggered: bool) -> Capture:
+    """The runtime's own capture of paced sources, not yet open."""
     config = _box(triggered=triggered)
     rate_hz = None if triggered else RATE_HZ
 
     def make(view: str, _config: object) -> PacedSource:
         return PacedSource(view, rate_hz=rate_hz, phase_ms=PHASES_MS[VIEWS.index(view)])
 
-    with Capture(config, VIEWS, "bench", make=make) as capture:
+    return Capture(config, VIEWS, "bench", make=make)
+
+
+def _captured(*, triggered: bool) -> Sets:
+    """Complete sets of the runtime's own capture."""
+    with sources(triggered=triggered) as capture:
         for view_set in capture.view_sets():
             if not view_set.missing and not view_set.fault:
                 yield list(view_set.frames.values())

@@ -12,7 +12,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["PROGRAM", "FakeCamera", "NotPossibleError", "fake_cameras", "lonely_network"]
+import numpy as np
+
+from edgeflow.contracts.images import RgbImage
+
+__all__ = [
+    "PROGRAM",
+    "FakeCamera",
+    "NotPossibleError",
+    "fake_cameras",
+    "is_one_image",
+    "lonely_network",
+]
 
 PROGRAM = "arv-fake-gv-camera-0.8"
 _CLONE_NEWNET = 0x40000000
@@ -106,6 +117,13 @@ def fake_cameras(count: int, *, lost_per_mille: int = 0) -> Iterator[list[FakeCa
         finally:
             for camera in cameras:
                 camera.kill()
+
+
+def is_one_image(image: RgbImage) -> bool:
+    """Whether every pixel follows from the first, as with these cameras: a foreign packet would show."""
+    rows, columns = np.arange(image.shape[0]), np.arange(image.shape[1])
+    ramp = (rows[:, None] + columns[None, :] + int(image[0, 0, 0])) % 255
+    return bool((image == ramp[..., None]).all())
 
 
 def _hex(address: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from faults.figures import Figure
-from faults.network import SlowRelay
+from faults.network import Relay
 from faults.site import site
 
 __all__ = ["slow_broker"]
@@ -17,7 +17,7 @@ def slow_broker(folder: Path, *, events: int, rate_hz: float = 300.0) -> list[Fi
     """The way to the broker carries fewer results than are made."""
     fault = f"4 broker limited to {rate_hz:g}/s"
     with site(folder) as place:
-        relay = SlowRelay((place.host, place.port), rate_hz * _BYTES_PER_RESULT)
+        relay = Relay((place.host, place.port), rate_hz * _BYTES_PER_RESULT)
         place.start_box(rate_hz=2 * rate_hz, count=events, port=relay.port)
         place.boxes[-1].wait(events / rate_hz * 4 + 90)
         relay.close()

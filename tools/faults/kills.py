@@ -9,7 +9,7 @@ from pathlib import Path
 from faults.figures import Figure
 from faults.site import Site, site, wait_for
 
-__all__ = ["both_killed", "consumer_away"]
+__all__ = ["accounts", "both_killed", "consumer_away"]
 
 RATE_HZ = 200.0
 DRAIN_S = 30.0
@@ -33,7 +33,7 @@ def both_killed(folder: Path, *, kills: int, events: int) -> list[Figure]:
                 place.kill_box()
                 place.start_box(rate_hz=RATE_HZ, count=max(1, events - len(place.made_ids())))
         place.boxes[-1].wait(events / RATE_HZ + DRAIN_S + 60)
-        return [*_accounts("1 broker and box killed", place), _kills("1 broker and box killed", 2 * kills)]
+        return [*accounts("1 broker and box killed", place), _kills("1 broker and box killed", 2 * kills)]
 
 
 def consumer_away(folder: Path, *, kills: int, events: int) -> list[Figure]:
@@ -54,14 +54,14 @@ def consumer_away(folder: Path, *, kills: int, events: int) -> list[Figure]:
             value=round(time.monotonic() - started_s, 1),
             limit=DRAIN_S,
         )
-        return [*_accounts("2 consumer away, broker killed", place), drained]
+        return [*accounts("2 consumer away, broker killed", place), drained]
 
 
 def _kills(fault: str, count: int) -> Figure:
     return Figure(fault=fault, what="kills", value=count)
 
 
-def _accounts(fault: str, place: Site) -> list[Figure]:
+def accounts(fault: str, place: Site) -> list[Figure]:
     """What was made and what arrived, once the outbox is empty."""
     wait_for(lambda: place.waiting() == 0, DRAIN_S)
     left = place.waiting()

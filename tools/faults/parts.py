@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from edgeflow.cameras.base import Frame
 from edgeflow.clock import monotonic_ns
-from edgeflow.contracts.manifest import Scale, Thresholds
+from edgeflow.contracts.manifest import Scale, Thresholds, subset_key
 from edgeflow.decision import Policy, Verdict, decide
 from edgeflow.scorer import Scores
 from edgeflow.settings.capture import SyncConfig
@@ -19,7 +19,7 @@ from edgeflow.settings.scoring import DecisionConfig
 from edgeflow.synchronizer import Synchronizer, ViewSet
 from edgeflow.triggers import Trigger
 
-__all__ = ["Parts"]
+__all__ = ["VIEWS", "Parts", "policy", "scores"]
 
 VIEWS = tuple(f"C{n}" for n in range(1, 6))
 _IMAGE = np.zeros((2, 2, 3), np.uint8)
@@ -34,14 +34,7 @@ class Parts:
         self._chance = random.Random(session)  # noqa: S311 - faults, not secrets
         self._file = os.open(triggers, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._sync = Synchronizer(VIEWS, max_skew_ms=5, timeout_ms=100, mode="triggered", session=session)
-        scale = Scale(centre=0.0, threshold=1.0)
-        self._policy = Policy(
-            thresholds=Thresholds(
-                part=scale, views=dict.fromkeys(VIEWS, scale), false_reject_rate=0.01, normal_parts=50
-            ),
-            sync=SyncConfig(max_skew_ms=5),
-            decision=DecisionConfig(deadline_ms=250),
-        )
+        self._policy = policy(SyncConfig(max_skew_ms=5))
 
     def step(self, seq: int) -> Iterator[tuple[ViewSet, Verdict]]:
         """One trigger and its frames; whatever is complete or expired by now."""
@@ -72,8 +65,26 @@ class Parts:
             )
 
     def _scores(self) -> Scores:
-        part = self._chance.gauss(0.2, 0.3)
-        return Scores(
-            inputs=np.zeros((5, 2, 2, 3), np.uint8), maps=_MAPS, raw_maps=_MAPS, masks=None,
-            views=dict.fromkeys(VIEWS, part), part=part, empty=(), masked=(), highest=part,
-        )  # fmt: skip
+        return scores(VIEWS, self._chance.gauss(0.2, 0.3))
+
+
+def policy(sync: SyncConfig, deadline_ms: float = 250) -> Policy:
+    """Thresholds of 1 for everything, also for parts with one view missing."""
+    scale = Scale(centre=0.0, threshold=1.0)
+    subsets = {subset_key(set(VIEWS) - {view}): scale for view in VIEWS}
+    thresholds = Thresholds(
+        part=scale,
+        views=dict.fromkeys(VIEWS, scale),
+        subsets=subsets,
+        false_reject_rate=0.01,
+        normal_parts=50,
+    )
+    return Policy(thresholds=thresholds, sync=sync, decision=DecisionConfig(deadline_ms=deadline_ms))
+
+
+def scores(views: Sequence[str], part: float) -> Scores:
+    """As if each of these views, and so the part, had this score."""
+    return Scores(
+        inputs=np.zeros((5, 2, 2, 3), np.uint8), maps=_MAPS, raw_maps=_MAPS, masks=None,
+        views=dict.fromkeys(views, part), part=part, empty=(), masked=(), highest=part,
+    )  # fmt: skip

@@ -134,6 +134,10 @@ class Site:
         found: dict[str, Any] = json.loads(said.splitlines()[-1])
         return found
 
+    def box_said(self) -> str:
+        """The log of all boxes so far."""
+        return (self.folder / "box.log").read_text("utf-8", "replace")
+
     def made_ids(self) -> list[str]:
         """Results that were on the box's disk."""
         return self.made.read_text().split() if self.made.exists() else []
