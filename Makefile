@@ -1,7 +1,7 @@
 # make demo   - watch recorded parts being inspected, verdicts over MQTT (runtime only, no torch)
 # make test   - everything installed, all tests
 # make check  - format, lint, types, imports
-# make faults - brokers, boxes and disks broken on purpose: what was lost, how long it took
+# make faults - brokers, boxes, networks, disks and cameras broken on purpose: what was lost, how long it took
 # make bench  - speed and memory, as ratios in one run
 # make demo-bundle - rebuild the demo's parts and bundle from nothing: render, train, evaluate, export, verify
 
@@ -35,8 +35,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python tools/bench_capture.py
 
 faults: $(VENV)/.dev
-	sh tools/system_packages.sh broker
-	PYTHONPATH=tools $(BIN)/python -m faults.run
+	sh tools/system_packages.sh broker cameras
+	PYTHONPATH=tools:tests $(BIN)/python -m faults.run
 
 demo-bundle: $(VENV)/.dev
 	sh tools/system_packages.sh render

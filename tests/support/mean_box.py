@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
 from support.small import SIDE, VIEWS, small_bundle
@@ -28,13 +29,15 @@ def write_parts(folder: Path, count: int) -> None:
             )
 
 
-def write_box(folder: Path, port: int, **changes: dict[str, Any]) -> Path:
+def write_box(
+    folder: Path, port: int, signer: Ed25519PrivateKey | None = None, **changes: dict[str, Any]
+) -> Path:
     """``box.yaml``; its bundle is a link to one.bundle (version 1); two.bundle (version 2) lies beside."""
     bundles = folder / "bundles"
     if not bundles.exists():
         bundles.mkdir()
-        small_bundle(bundles / "one.bundle", version=1)
-        small_bundle(bundles / "two.bundle", version=2)
+        small_bundle(bundles / "one.bundle", signer=signer, version=1)
+        small_bundle(bundles / "two.bundle", signer=signer, version=2)
         (bundles / "current.bundle").symlink_to("one.bundle")
         write_parts(folder / "parts", 4)
     document: dict[str, Any] = {
@@ -58,11 +61,12 @@ def write_box(folder: Path, port: int, **changes: dict[str, Any]) -> Path:
     return path
 
 
-def start_box(path: Path, *options: str) -> subprocess.Popen[str]:
+def start_box(path: Path, *options: str, out: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
+    """A running box; what it prints goes to ``out``."""
     return subprocess.Popen(
         [sys.executable, "-m", "edgeflow.cli", "run", str(path), "--json", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=out,
+        stderr=out,
         text=True,
         env={**os.environ, "COLUMNS": "200"},
     )

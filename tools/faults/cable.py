@@ -68,7 +68,7 @@ class _Cable:
         theirs = Path(f"/proc/{self._holder.pid}/ns/net")
         if not wait_for(lambda: theirs.readlink() != own, 10):
             raise SystemExit("no second network came about")
-        self.prefix = ("nsenter", "--target", str(self._holder.pid), "--net")
+        self.prefix: tuple[str, ...] = ("nsenter", "--target", str(self._holder.pid), "--net")
         far = f"type veth peer name far address {_MACS[_THERE]} netns {self._holder.pid}"
         _run(f"ip link add near address {_MACS[_HERE]} {far}")
         for end, address, words in (("near", _HERE, ()), ("far", _THERE, self.prefix)):
@@ -99,7 +99,7 @@ class _Relayed:
     """A relay that stops: kernels still confirm what it has not passed on, so that it is noticed later."""
 
     host = "127.0.0.1"
-    prefix = ()
+    prefix: tuple[str, ...] = ()
     name = "no networks here: a relay that stops"
 
     def __init__(self) -> None:

@@ -25,12 +25,14 @@ def camera_stopped(_folder: Path) -> list[Figure]:
     fault = "7 a camera stopped"
     figures = one_camera_goes(FakeCamera.freeze, FakeCamera.thaw, _is_told)
     periods = figures["told after ms"] / PERIOD_MS
-    rate = 100 * figures["others' frames per trigger of 4"] / 4
+    others = 100 * figures["others' frames per trigger of 4"] / 4
     return [
-        Figure(fault=fault, what="UNDECIDED after, periods", value=round(periods, 2), limit=3),
-        Figure(fault=fault, what="others' rate, %", value=round(rate, 1), limit=95, at_least=True),
+        Figure(fault=fault, what="UNDECIDED after, periods", value=round(periods, 2), limit=3, timed=True),
         Figure(
-            fault=fault, what="parts whole again after its return, s", limit=5,
+            fault=fault, what="others' rate, %", value=round(others, 1), limit=95, at_least=True, timed=True
+        ),
+        Figure(
+            fault=fault, what="parts whole again after its return, s", limit=5, timed=True,
             value=figures["complete again after s"],
         ),
     ]  # fmt: skip

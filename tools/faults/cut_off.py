@@ -27,6 +27,10 @@ def slow_broker(folder: Path, *, events: int, rate_hz: float = 300.0) -> list[Fi
         Figure(fault=fault, what="results made", value=len(made)),
         Figure(fault=fault, what="lost", value=len(made - received), limit=0),
         Figure(
-            fault=fault, what="sent again, of all", value=round(summary["results_again"] / events, 3), limit=2
+            fault=fault,
+            what="sent again, of all",
+            value=round(summary["results_again"] / events, 3),
+            limit=2,
+            timed=True,
         ),
     ]

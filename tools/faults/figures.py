@@ -16,6 +16,7 @@ class Figure:
     Attributes:
         limit: ``None`` where the figure is only told.
         at_least: the limit is a minimum.
+        timed: it depends on how fast the machine is, and on what else it does.
     """
 
     fault: str
@@ -23,6 +24,7 @@ class Figure:
     value: float
     limit: float | None = None
     at_least: bool = False
+    timed: bool = False
 
     @property
     def good(self) -> bool:

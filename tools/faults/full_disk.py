@@ -68,9 +68,14 @@ def disk_full(folder: Path, *, results: int) -> list[Figure]:
                     what="next result stored after room returned, s",
                     value=round(stored_s, 2),
                     limit=5,
+                    timed=True,
                 ),
                 Figure(
-                    fault=fault, what="nothing given up any more after, s", value=round(well_s, 2), limit=5
+                    fault=fault,
+                    what="nothing given up any more after, s",
+                    value=round(well_s, 2),
+                    limit=5,
+                    timed=True,
                 ),
                 Figure(fault=fault, what="box ended with", value=died, limit=0),
             ]

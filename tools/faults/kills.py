@@ -53,6 +53,7 @@ def consumer_away(folder: Path, *, kills: int, events: int) -> list[Figure]:
             what="drained after it came, s",
             value=round(time.monotonic() - started_s, 1),
             limit=DRAIN_S,
+            timed=True,
         )
         return [*accounts("2 consumer away, broker killed", place), drained]
 

@@ -54,10 +54,16 @@ def _cut(fault: str, place: Site, cable: Way, cut_s: float) -> list[Figure]:
     # A relay cannot make packets vanish: there only the broker's silence tells.
     limit = SEEN_S if in_own_network() else None
     return [
-        Figure(fault=fault, what=f"{cut_s:g} s: seen after, s", value=round(seen_s, 2), limit=limit),
+        Figure(
+            fault=fault, what=f"{cut_s:g} s: seen after, s", value=round(seen_s, 2), limit=limit, timed=True
+        ),
         Figure(fault=fault, what=f"{cut_s:g} s: results that waited at its end", value=waited),
         Figure(
-            fault=fault, what=f"{cut_s:g} s: drained after, s", value=round(drained_s, 2), limit=DRAINED_S
+            fault=fault,
+            what=f"{cut_s:g} s: drained after, s",
+            value=round(drained_s, 2),
+            limit=DRAINED_S,
+            timed=True,
         ),
     ]
 

@@ -1,6 +1,6 @@
 """All faults, one after the other, and a table of figures beside what they have to reach.
 
-make faults                                       (or: PYTHONPATH=tools python -m faults.run --short)
+make faults                                       (or: PYTHONPATH=tools:tests python -m faults.run --short)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from edgeflow.output import print_json
 from fake_gige import NotPossibleError
+from faults.attacks import attacks
 from faults.cameras import camera_stopped, packets_lost
 from faults.conservation import conservation
 from faults.cut_off import slow_broker
@@ -46,6 +47,7 @@ LONG: dict[str, Fault] = {
     "packets": lambda folder: packets_lost(folder, triggers=600),
     "views": lambda folder: bad_views(folder, triggers=1000),
     "swap": lambda folder: swap_killed(folder, kills=100),
+    "attacks": attacks,
     "backlog": lambda folder: backlog(folder, rows=50_000, decisions=400),
     "conservation": lambda folder: conservation(folder, parts=50_000, rate_hz=400, kills=30),
 }
@@ -63,6 +65,7 @@ SHORT: dict[str, Fault] = {
     "packets": lambda folder: packets_lost(folder, triggers=60),
     "views": lambda folder: bad_views(folder, triggers=60),
     "swap": lambda folder: swap_killed(folder, kills=4),
+    "attacks": lambda folder: attacks(folder, every=6),
     "backlog": lambda folder: backlog(folder, rows=5000, decisions=60),
     "conservation": lambda folder: conservation(folder, parts=1200, rate_hz=200, kills=4),
 }
@@ -91,11 +94,16 @@ def main(names: tuple[str, ...], short: bool, json_output: bool) -> None:
                     Figure(fault=name, what=f"not possible here: {cause}", value=math.nan, limit=0)
                 )
     if json_output:
-        print_json([{**vars(figure), "good": figure.good} for figure in figures])
+        print_json([_document(figure) for figure in figures])
     else:
         Console(soft_wrap=True).print(_table(figures))
         print("load:", *os.getloadavg())
     sys.exit(any(not figure.good for figure in figures))
+
+
+def _document(figure: Figure) -> dict[str, object]:
+    value = figure.value if math.isfinite(figure.value) else None
+    return {**vars(figure), "value": value, "good": figure.good}
 
 
 def _table(figures: list[Figure]) -> Table:
