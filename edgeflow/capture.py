@@ -24,6 +24,8 @@ from edgeflow.triggers import IntervalSource, Trigger
 
 __all__ = ["OVERRUN", "CameraHealth", "Capture", "check_views"]
 
+_WAITING_SETS = 2  # with images
+_WAITING_FREE = 1  # the same of cameras that run by themselves: the first image of a set is old by then
 _WAITING_EVENTS = 64  # frames beyond are not taken in: the synchronizer is far faster than cameras
 _START_DELAY_MS = 300  # recordings that play by themselves begin when all cameras are open
 _CLOSE_S = 3.0
@@ -76,7 +78,7 @@ class Capture:
         )
         # Steps of the synchronizer, done by one thread in the order of their coming.
         self._steps: queue.SimpleQueue[Callable[[int], list[ViewSet]]] = queue.SimpleQueue()
-        self._ready = ReadySets()
+        self._ready = ReadySets(_WAITING_FREE if self._free else _WAITING_SETS)
         self._assembler = threading.Thread(target=self._assemble, name="synchronizer", daemon=True)
         self._workers: dict[str, CameraWorker] = {}
         self._ended: set[str] = set()
@@ -226,6 +228,7 @@ class Capture:
     def _announce(self, trigger: Trigger) -> None:
         def announce(now_ns: int) -> list[ViewSet]:
             self._reconciler.triggered(trigger.trigger_id)
+            self._ready.one_more_comes()
             return self._sync.trigger(trigger, now_ns)
 
         self._steps.put(announce)

@@ -12,13 +12,20 @@ __all__ = ["OVERRUN", "ReadySets"]
 
 OVERRUN = "overrun: scoring is slower than the trigger rate"
 
-_WAITING_SETS = 2  # with images; more would only make every decision late
-
 
 class ReadySets:
-    """View sets that wait for the consumer: in order, at most two of them with images."""
+    """View sets that wait for the consumer: in order, only so many of them with images.
 
-    def __init__(self) -> None:
+    More would only make every decision late. What comes at once while the consumer waits, such as the sets
+    that a missing view held up, is not too much: only a consumer that is busy is too slow.
+
+    Args:
+        most: how many may wait with their images.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._idle = False  # the consumer waits
         self._changed = threading.Condition()
         self._waiting: deque[list[ViewSet]] = deque()  # cells of one, so that a set can be replaced
         self._loaded: deque[list[ViewSet]] = deque()  # the cells among them whose set has images
@@ -32,16 +39,26 @@ class ReadySets:
             self._waiting.append(cell)
             if view_set.frames:
                 self._loaded.append(cell)
-            if len(self._loaded) > _WAITING_SETS:
-                oldest = self._loaded.popleft()
-                oldest[0] = replace(oldest[0], frames={}, fault=OVERRUN)
+            self._shed(self._most)
             self._changed.notify_all()
+
+    def one_more_comes(self) -> None:
+        """Make room as soon as a part begins, not when its images are there: none waits for longer then."""
+        with self._changed:
+            self._shed(self._most - 1)
+
+    def _shed(self, most: int) -> None:
+        while len(self._loaded) > most and not self._idle:
+            oldest = self._loaded.popleft()
+            oldest[0] = replace(oldest[0], frames={}, fault=OVERRUN)
 
     def take(self) -> ViewSet | None:
         """The next set; waits for it; None when no more will come."""
         with self._changed:
             while not self._waiting and not self._finished:
+                self._idle = True
                 self._changed.wait()
+            self._idle = False
             if not self._waiting:
                 if self._error is not None:
                     raise self._error

@@ -120,7 +120,7 @@ def _bundles(box: Path, attacker: Attacker, every: int) -> Iterator[_Tried]:
     control, good = load_config(box).control_socket, box.parent / "bundles" / "two.bundle"
 
     def reload(bad: Path) -> bool:
-        return ask(control, "reload", {"bundle": bad.name})["exit_code"] == _INTEGRITY
+        return bool(ask(control, "reload", {"bundle": bad.name})["exit_code"] == _INTEGRITY)
 
     bad = good.with_name("bad.bundle")
     for name, (attack, _) in list(ATTACKS.items())[::every]:
