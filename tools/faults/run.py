@@ -58,7 +58,7 @@ SHORT: dict[str, Fault] = {
     "partition": lambda folder: partition(folder, cuts_s=(4.0,)),
     "slow": lambda folder: slow_broker(folder, events=600),
     "cap": lambda folder: row_cap(folder, events=1000, rows=300),
-    "full": lambda folder: disk_full(folder, results=6000),
+    "full": lambda folder: disk_full(folder, results=3600),
     "clean": lambda folder: clean(folder, events=400),
     "rate": lambda folder: throughput(folder, events=2000),
     "stopped": camera_stopped,
