@@ -27,11 +27,12 @@ from edgeflow_export.processes import existing_device
 from edgeflow_export.proven_bundle import Built
 from edgeflow_export.recipe import load_recipe
 from edgeflow_export.release import Release
+from edgeflow_export.report import allowed_error
 from edgeflow_export.report_files import require_writable
 from edgeflow_export.single_graphs import Part
 from edgeflow_export.stage_results import StageResults
 
-__all__ = ["export", "export_command"]
+__all__ = ["export", "export_command", "print_built"]
 
 
 def export_command(
@@ -152,7 +153,7 @@ def export(
     if json_output:
         print_json(_document(built, seconds))
     else:
-        _print(built, seconds)
+        print_built(built, seconds)
 
 
 def _show_files(written: Sequence[Path], *, json_output: bool) -> None:
@@ -170,37 +171,36 @@ def _document(built: Built, seconds: float) -> dict[str, object]:
         "sha256": built.sha256,
         "seconds": round(seconds, 1),
         "peak_bytes": own_peak_bytes(),
-        "graphs": [graph.model_dump(mode="json") for graph in built.graphs],
-        "thresholds": built.thresholds.model_dump(mode="json"),
-        "accuracy": [report.model_dump(mode="json") for report in built.accuracy],
-        "notes": list(built.notes),
+        **built.manifest.model_dump(mode="json", include={"graphs", "thresholds", "accuracy", "notes"}),
     }
 
 
-def _print(built: Built, seconds: float) -> None:
+def print_built(built: Built, seconds: float) -> None:
+    """What a bundle holds, for people."""
     console = Console(highlight=False)
     table = Table("graph", "map error", "allowed", "verdict flips", "rank correlation", "part AUROC (fp32)")
-    reports = {report.graph: report for report in built.accuracy}
-    for graph in built.graphs:
+    manifest = built.manifest
+    reports = {report.graph: report for report in manifest.accuracy}
+    for graph in manifest.graphs:
         report = reports.get(graph.id)
         auroc = report.part_auroc if report else None
         table.add_row(
             graph.id,
             f"{graph.measured_error:.2g}",
-            f"{graph.tolerance:.2g}",
+            f"{allowed_error(manifest, graph):.2g}",
             f"{report.verdict_flips} of {report.parts}" if report else "",
             f"{report.rank_correlation:.4f}" if report else "",
             f"{auroc:.4f} ({report.part_auroc_reference:.4f})" if report and auroc is not None else "",
         )
     console.print(table)
-    for report in built.accuracy:
+    for report in manifest.accuracy:
         if report.steps:
             console.print(
                 f"{report.graph}: {report.quantized}, because: {'; '.join(report.steps)}", markup=False
             )
-    for note in built.notes:
+    for note in manifest.notes:
         console.print(f"note: {note}", markup=False)
-    thresholds = built.thresholds
+    thresholds = manifest.thresholds
     console.print(
         f"part threshold {thresholds.part.threshold:.4g} from {thresholds.normal_parts} held-out normal "
         f"parts at a false-reject rate of {thresholds.false_reject_rate:g}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeflow.bundle import Bundle
 from edgeflow.bundle_writer import write_bundle
-from edgeflow.contracts.manifest import AccuracyReport, Graph, Manifest, Thresholds
+from edgeflow.contracts.manifest import Manifest
 from edgeflow.proven_file import proven_file
 from edgeflow.verification import verify_graph
 from edgeflow_export.export_job import Stage
@@ -18,15 +18,12 @@ __all__ = ["Built", "write_proven"]
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """A written bundle and what was found on the way."""
+    """A written bundle and what it says of itself."""
 
     path: Path
     size: int
     sha256: str
-    graphs: tuple[Graph, ...]
-    thresholds: Thresholds
-    accuracy: tuple[AccuracyReport, ...]
-    notes: tuple[str, ...]
+    manifest: Manifest
 
 
 def write_proven(
@@ -46,12 +43,4 @@ def write_proven(
                 verify_graph(bundle, graph)
             sha256 = bundle.sha256
         size = draft.stat().st_size
-    return Built(
-        path=output,
-        size=size,
-        sha256=sha256,
-        graphs=manifest.graphs,
-        thresholds=manifest.thresholds,
-        accuracy=manifest.accuracy,
-        notes=manifest.notes,
-    )
+    return Built(path=output, size=size, sha256=sha256, manifest=manifest)

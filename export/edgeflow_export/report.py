@@ -23,7 +23,7 @@ from edgeflow_export.report_pictures import (
 from edgeflow_export.report_plots import agreement_svg, scores_svg
 from edgeflow_export.trial import Trial
 
-__all__ = ["ReportContent", "report_page"]
+__all__ = ["ReportContent", "allowed_error", "report_page"]
 
 MOST_PARTS = 8
 MOST_PICTURE_BYTES = 3_000_000
@@ -54,6 +54,14 @@ class ReportContent:
         """Scaled part scores (n,)."""
         scale = self.manifest.thresholds.part
         return np.asarray((scored.parts - scale.centre) / (scale.threshold - scale.centre), np.float32)
+
+
+def allowed_error(manifest: Manifest, graph: Graph) -> float:
+    """The relative map error that export allowed; a reduced graph's own tolerance is for replaying itself."""
+    if graph.precision == "fp32":
+        return graph.tolerance
+    recipe = manifest.recipe["export"]
+    return float(recipe["tolerance_int8"]) if isinstance(recipe, dict) else graph.tolerance
 
 
 def report_page(content: ReportContent) -> bytes:
@@ -125,12 +133,9 @@ def _figures(content: ReportContent) -> list[tuple[str, str, str]]:
 def _parity(manifest: Manifest) -> list[tuple[str, str, float, float]]:
     """Stage, what it is compared with, largest relative error, and what is allowed."""
     rows = [(stage.stage, "torch", stage.measured_error, stage.tolerance) for stage in manifest.parity]
-    recipe = manifest.recipe["export"]
-    allowed = float(recipe["tolerance_int8"]) if isinstance(recipe, dict) else 0.0
     for graph in manifest.graphs:
-        exact = graph.precision == "fp32"
-        against = "torch" if exact else "torch, on normal parts"
-        rows.append((graph.id, against, graph.measured_error, graph.tolerance if exact else allowed))
+        against = "torch" if graph.precision == "fp32" else "torch, on normal parts"
+        rows.append((graph.id, against, graph.measured_error, allowed_error(manifest, graph)))
     masking = manifest.foreground.graphs if manifest.foreground else ()
     # A network in fewer bits is judged by its masks; the foreground's note says how far they agree.
     proven = [graph for graph in masking if graph.precision == "fp32"]

@@ -14,6 +14,8 @@ from PIL import Image
 
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.manifest import REPORT_NAME, Manifest
+from edgeflow_export.export_view import print_built
+from edgeflow_export.proven_bundle import Built
 from edgeflow_export.report_plots import scores_svg
 from support.tiny import VIEWS, TinyProduct
 
@@ -67,6 +69,21 @@ def test_figures_are_those_of_the_manifest(report: tuple[Page, Manifest]) -> Non
     assert manifest.thresholds.note is not None
     assert manifest.thresholds.note in text
     assert all(value in text for value in manifest.provenance.values())
+
+
+def test_what_export_prints_allows_what_it_allowed(
+    tiny: TinyProduct, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Bundle.open(tiny.bundle) as bundle:
+        built = Built(path=tiny.bundle, size=1, sha256=bundle.sha256, manifest=bundle.manifest)
+    print_built(built, 1.0)
+    rows = {row.split()[1]: row.split() for row in capsys.readouterr().out.splitlines() if "-int8" in row}
+    recipe = built.manifest.recipe["export"]
+    assert isinstance(recipe, dict)
+    assert rows
+    for row in rows.values():
+        assert float(row[5]) == pytest.approx(recipe["tolerance_int8"])
+        assert float(row[3]) <= float(row[5])
 
 
 def test_parts_are_shown_by_view_in_fp32_in_int8_and_their_difference(report: tuple[Page, Manifest]) -> None:
