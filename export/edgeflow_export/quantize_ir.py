@@ -20,7 +20,7 @@ from openvino import opset13 as op
 from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.backends.openvino_parts import IrParts, cut
 from edgeflow_export.datasets import Images
-from edgeflow_export.quantize import CONVOLUTIONS, convolutions_of_ir, quiet
+from edgeflow_export.quantize import CONVOLUTIONS, quiet
 
 __all__ = ["float_again", "join", "quantize_ir"]
 
@@ -34,6 +34,8 @@ def quantize_ir(model: ov.Model, parts: Iterable[Images]) -> ov.Model:
         model: of no use afterwards.
     """
     samples = list(parts)
+    for place, convolution in enumerate(_convolutions(model)):
+        convolution.set_friendly_name(_place_name(place))
     halves = cut(model.clone())
     if halves is None or not _takes_single_views(halves.extractor):
         return _quantized(model, samples)
@@ -51,12 +53,13 @@ def float_again(quantized: ov.Model, original: ov.Model, places: Collection[int]
     """Take convolutions of a quantized graph back to float, with the weights and bias that they had.
 
     Args:
+        quantized: by :func:`quantize_ir`.
         original: the graph before, whose convolutions the places count.
     """
-    names = convolutions_of_ir(original)
-    wanted = {names[place] for place in places}
-    before = _by_name(original)
-    for name, convolution in _by_name(quantized).items():
+    before = {_place_name(place): node for place, node in enumerate(_convolutions(original))}
+    wanted = {_place_name(place) for place in places}
+    for convolution in _convolutions(quantized):
+        name = convolution.get_friendly_name()
         if name in wanted:
             source = convolution.input_value(0).get_node()
             if source.get_type_name() == "FakeQuantize":
@@ -117,12 +120,13 @@ def _quantized(model: ov.Model, samples: Sequence[object]) -> ov.Model:
         )
 
 
-def _by_name(model: ov.Model) -> dict[str, ov.Node]:
-    return {
-        node.get_friendly_name(): node
-        for node in model.get_ordered_ops()
-        if node.get_type_name() in CONVOLUTIONS
-    }
+def _convolutions(model: ov.Model) -> list[ov.Node]:
+    return [node for node in model.get_ordered_ops() if node.get_type_name() in CONVOLUTIONS]
+
+
+def _place_name(place: int) -> str:
+    """A name that lasts: where conversion folds a normalisation, it names the convolution by a counter."""
+    return f"convolution {place}"
 
 
 def _restore_bias(convolution: ov.Node, before: ov.Node) -> None:

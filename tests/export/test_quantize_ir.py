@@ -14,7 +14,8 @@ from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.contracts.parity import relative_error
 from edgeflow_export.graphs import convert_to_ir, export_onnx
 from edgeflow_export.models.compact_net import CompactNet
-from edgeflow_export.quantize_ir import quantize_ir
+from edgeflow_export.quantize import convolutions_of_ir
+from edgeflow_export.quantize_ir import float_again, quantize_ir
 
 VIEWS, SIDE, CHANNELS = 3, 32, 8
 
@@ -76,3 +77,23 @@ def test_quantized_line_computes_nearly_the_same(extractor: nn.Module, tmp_path:
     with torch.inference_mode():
         expected = line(torch.from_numpy(images(9))).numpy()
     assert 0 < relative_error(np.array(compiled(images(9))[0]), expected) < 0.2
+
+
+def test_what_goes_back_to_float_computes_as_before_whatever_conversion_called_it(tmp_path: Path) -> None:
+    """Normalisations are folded into these convolutions, which then have another name at every conversion."""
+    torch.manual_seed(1)
+    line = Line(CompactNet(CHANNELS)).eval()
+    path = tmp_path / "line.onnx"
+    export_onnx(line, torch.zeros((VIEWS, SIDE, SIDE, 3), dtype=torch.uint8), ("maps",), path)
+    quantized = quantize_ir(convert_to_ir(path), [images(seed) for seed in range(4)])
+    original = convert_to_ir(path)
+    whole = quantized.clone()
+    float_again(whole, original, range(len(convolutions_of_ir(original))))
+    assert "FakeQuantize" not in [node.get_type_name() for node in whole.get_ordered_ops()]
+    outputs = [
+        np.array(
+            openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(images(9))[0]
+        )
+        for model in (original, whole, quantized)
+    ]
+    assert relative_error(outputs[1], outputs[0]) < 1e-5 < relative_error(outputs[2], outputs[0])
