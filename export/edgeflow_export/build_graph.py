@@ -34,9 +34,15 @@ def build_graph(
     """
     require_training_parts(data, 1)
     with tempfile.TemporaryDirectory() as work:
-        teacher = load_teacher(model.recipe.foreground, device=device) if only == "foreground" else None
+        teacher = load_teacher(model.recipe.foreground, device=device) if _asks(model, only) else None
         job = ExportJob(
             model=model, data=data, stage=stage, folder=Path(work), results=results or StageResults()
         )
         check_memory(job, teacher, ignore=ignore_memory)
         return export_alone(job, teacher, only, folder)
+
+
+def _asks(model: TrainedModel, only: Part) -> bool:
+    """Whether a teacher is needed: not by a head that has learnt from it."""
+    learnt = model.recipe.foreground.kind == "distilled" and model.module.mask_head is not None
+    return only == "foreground" and not learnt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,8 +24,10 @@ from edgeflow_export.datasets import load_images
 from edgeflow_export.drafts import Draft, draft_onnx
 from edgeflow_export.export_job import ExportJob
 from edgeflow_export.foreground import MaskTeacher, NetworkTeacher
+from edgeflow_export.foreground_export import distilled_head
 from edgeflow_export.graphs import FEATURES, FOREGROUND, MAPS
 from edgeflow_export.models.inspection import InspectionModel
+from edgeflow_export.recipe import HEADED
 from edgeflow_export.report_files import write_files
 from edgeflow_export.rewrite import InferenceModel, rewrite
 
@@ -39,10 +41,15 @@ PARITY_PARTS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class _Alone:
-    """One module with what torch, in the form it was trained in, gives for some inputs."""
+    """One module with what torch, in the form it was trained in, gives for some inputs.
+
+    Attributes:
+        input_of: what the module is given of a part.
+    """
 
     module: nn.Module
     output: str
+    input_of: Callable[[RecordedPart], Array]
     inputs: list[Array]
     expected: list[Array]
 
@@ -73,7 +80,7 @@ def export_alone(job: ExportJob, teacher: MaskTeacher | None, only: Part, folder
             )
         described.append(_described(draft, error, files))
     if "int8" in job.spec.precisions:
-        samples = list(_samples(job, alone, only))
+        samples = [alone.input_of(part) for part in job.data.training[: job.spec.calibration_parts]]
         for backend in job.spec.backends:
             with job.stage(f"quantizing the {only} for {backend}"):
                 draft = source.quantized(backend, samples)
@@ -88,61 +95,57 @@ def _alone(job: ExportJob, teacher: MaskTeacher | None, only: Part) -> _Alone:
     parts = (*job.data.validation, *job.data.training)[:PARITY_PARTS]
     if only == "foreground":
         return _foreground(job, teacher, parts)
-    images = [load_images(part, job.data) for part in parts]
+
+    def features_of(part: RecordedPart) -> Array:
+        with torch.inference_mode():
+            features: Array = trained.features(torch.from_numpy(images_of(part))).numpy()
+        return features
+
+    def images_of(part: RecordedPart) -> Array:
+        return load_images(part, job.data)
+
+    images, features = [images_of(part) for part in parts], [features_of(part) for part in parts]
     with torch.inference_mode():
-        features = [trained.features(torch.from_numpy(part)) for part in images]
         maps = [trained(torch.from_numpy(part)).numpy() for part in images]
     inference = rewrite(trained)
     if only == "features":
-        return _Alone(
-            module=_Features(inference).eval(),
-            output=FEATURES,
-            inputs=list(images),
-            expected=[part.numpy() for part in features],
-        )
+        module = _Features(inference).eval()
+        return _Alone(module=module, output=FEATURES, input_of=images_of, inputs=images, expected=features)
     if only == "flow":
-        inputs = [part.numpy() for part in features]
-        return _Alone(module=inference.flow.eval(), output=MAPS, inputs=inputs, expected=maps)
+        flow = inference.flow.eval()
+        return _Alone(module=flow, output=MAPS, input_of=features_of, inputs=features, expected=maps)
     inference.mask_head = None
-    return _Alone(module=inference, output=MAPS, inputs=list(images), expected=maps)
+    return _Alone(module=inference, output=MAPS, input_of=images_of, inputs=images, expected=maps)
 
 
 def _foreground(job: ExportJob, teacher: MaskTeacher | None, parts: Sequence[RecordedPart]) -> _Alone:
-    """MVANet, or the distilled head with the extractor below it."""
-    module: nn.Module
-    if isinstance(teacher, NetworkTeacher) and job.model.recipe.foreground.kind in {"mvanet", "auto"}:
-        view = job.data.views[0]
-        module = teacher.network.to("cpu").eval()
-        inputs = [prepare(read_image(p.images[view.id]), view, teacher.spec)[np.newaxis] for p in parts[:1]]
-    elif job.model.module.mask_head is not None:
-        module = _Head(job.model.module).eval()
-        inputs = [load_images(part, job.data) for part in parts]
-    else:
+    """MVANet, or the distilled head with the extractor below it, trained here where the model has none."""
+    kind, network = job.model.recipe.foreground.kind, teacher
+    if isinstance(network, NetworkTeacher) and kind in {"mvanet", "auto"}:
+        view, spec = job.data.views[0], network.spec
+
+        def view_of(part: RecordedPart) -> Array:
+            return np.array(prepare(read_image(part.images[view.id]), view, spec)[np.newaxis])
+
+        return _with_expected(network.network.to("cpu").eval(), view_of, parts[:1])
+    trained = job.model.module
+    if trained.mask_head is None and teacher is not None and kind in HEADED:
+        trained.mask_head = distilled_head(job, teacher)
+    if trained.mask_head is None:
         raise ConfigError(
             "--only foreground: this model has none; give --mvanet with official files, or train with "
             "foreground.kind: distilled"
         )
+    return _with_expected(_Head(trained).eval(), lambda part: load_images(part, job.data), parts)
+
+
+def _with_expected(
+    module: nn.Module, input_of: Callable[[RecordedPart], Array], parts: Sequence[RecordedPart]
+) -> _Alone:
+    inputs = [input_of(part) for part in parts]
     with torch.inference_mode():
-        expected = [module(torch.from_numpy(images.copy())).numpy() for images in inputs]
-    return _Alone(module=module, output=FOREGROUND, inputs=inputs, expected=expected)
-
-
-def _samples(job: ExportJob, alone: _Alone, only: Part) -> Iterator[Array]:
-    """Inputs of normal parts to calibrate with."""
-    parts = job.data.training[: job.spec.calibration_parts]
-    for part in parts:
-        if only == "flow":
-            with torch.inference_mode():
-                images = torch.from_numpy(load_images(part, job.data))
-                yield job.model.module.features(images).numpy()
-        elif alone.inputs[0].shape[0] == len(job.data.views):
-            yield load_images(part, job.data)
-        else:
-            view = job.data.views[0]
-            size = job.data.preprocessing.model_copy(
-                update={"height": alone.inputs[0].shape[1], "width": alone.inputs[0].shape[2]}
-            )
-            yield prepare(read_image(part.images[view.id]), view, size)[np.newaxis]
+        expected = [module(torch.from_numpy(images)).numpy() for images in inputs]
+    return _Alone(module=module, output=FOREGROUND, input_of=input_of, inputs=inputs, expected=expected)
 
 
 def _error(job: ExportJob, draft: Draft, alone: _Alone) -> float:

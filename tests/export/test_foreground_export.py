@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 import yaml
 from PIL import Image
 
+from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
-from edgeflow.contracts.images import read_image
+from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.manifest import Graph
-from edgeflow.contracts.parts import find_parts
+from edgeflow.contracts.parts import RecordedPart, find_parts
+from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import masked, standardise, view_scores
 from edgeflow.errors import AccuracyError
 from edgeflow.verification import verify_graph
 from edgeflow_export.build import build_bundle
+from edgeflow_export.build_graph import build_graph
 from edgeflow_export.checkpoints import load_checkpoint
 from edgeflow_export.datasets import load_dataset
 from edgeflow_export.recipe import load_recipe
@@ -57,6 +62,23 @@ def export(tiny: TinyProduct, folder: Path, foreground: dict[str, object], **for
     return folder / "disc.bundle"
 
 
+def foreground_alone(folder: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Logits (V, h, w) of the trained model's foreground, exported as a graph of its own."""
+    with product.tests_on_path():
+        model = load_checkpoint(folder / "run" / "checkpoint.safetensors")
+        written = build_graph(model, load_dataset(model.recipe), "foreground", folder / "alone", silent)
+    assert sorted(path.name for path in written) == [
+        "foreground-openvino-fp32.bin", "foreground-openvino-fp32.xml", "foreground.json",
+    ]  # fmt: skip
+    graph = openvino_core().compile_model(folder / "alone" / "foreground-openvino-fp32.xml", "CPU")
+    return np.asarray(graph(images)[0], np.float32)
+
+
+def prepare_view(bundle: Bundle, part: RecordedPart, view: str) -> RgbImage:
+    (spec,) = [spec for spec in bundle.manifest.views if spec.id == view]
+    return prepare(read_image(part.images[view]), spec, bundle.manifest.preprocessing)
+
+
 def outputs_of(bundle: Bundle, graph: Graph) -> int:
     """How many results a graph of the bundle computes, whatever its entry names."""
     content = bundle.read(graph.model)
@@ -88,6 +110,9 @@ def test_distilled_head_learns_its_masks_and_the_box_scores_with_them(
     assert scores.masks is not None
     assert scores.masks[:, :, :4].mean() > 0.9
     assert scores.masks[:, :, 6:].mean() < 0.15
+    shutil.rmtree(tmp_path / "masks")  # what has been learnt needs no teacher
+    logits = foreground_alone(tmp_path, np.stack([prepare_view(bundle, part, v) for v in VIEWS]))
+    np.testing.assert_array_equal(logits > 0, scores.masks)
     expected = view_scores(masked(standardise(scores.raw_maps, statistics), scores.masks), scoring)
     np.testing.assert_array_equal(list(scores.views.values()), expected)
 

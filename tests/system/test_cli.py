@@ -168,6 +168,14 @@ def test_export_without_int8_within_budget_says_so(tiny: TinyProduct, tmp_path: 
     target = tmp_path / "float.bundle"
     done = edgeflow_command("export", tiny.checkpoint, "-o", target, "--recipe", tmp_path / "r.yaml")
     assert done.returncode == 0, done.stderr
+    told, held = (
+        float(re.findall(pattern, " ".join(text.split()))[0])
+        for pattern, text in (
+            (r"memory: about ([\d.]+) GB", done.stderr),
+            (r"([\d.]+) GB of memory", done.stdout),
+        )
+    )
+    assert held <= told  # the smallest model of all, on any machine
     note = "onnxruntime: fp32 only instead of int8; all convolutions:"
     assert note in " ".join(done.stdout.split())
     shown = " ".join(edgeflow_command("inspect", target).stdout.split())
