@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -11,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from edgeflow.contracts.manifest import Graph, Manifest
-from edgeflow.contracts.scoring import FloatArray
+from edgeflow.contracts.scoring import FloatArray, scaled
 from edgeflow_export.guard import Scored, part_auroc
 from edgeflow_export.report_pictures import (
     DIFFERENCE_RANGE,
@@ -20,7 +21,7 @@ from edgeflow_export.report_pictures import (
     legends,
     part_pictures,
 )
-from edgeflow_export.report_plots import agreement_svg, scores_svg
+from edgeflow_export.report_plots import agreement_svg, scores_svg, view_scores_svg
 from edgeflow_export.trial import Trial
 
 __all__ = ["ReportContent", "allowed_error", "report_page"]
@@ -78,10 +79,12 @@ def report_page(content: ReportContent) -> bytes:
     heat, change = legends()
     page = environment.from_string(template.read_text("utf-8")).render(
         manifest=content.manifest,
+        notes=[_by_step(note) for note in content.manifest.notes],
         figures=_figures(content),
         parity=_parity(content.manifest),
         sizes={graph.id: _size(content.manifest, graph) for graph in content.manifest.graphs},
-        scores=data_uri(scores_svg(_groups(content)), "svg+xml"),
+        scores=data_uri(scores_svg(_groups(content, content.relative(content.reference))), "svg+xml"),
+        view_scores=data_uri(view_scores_svg(_view_groups(content)), "svg+xml"),
         agreements={
             name: data_uri(
                 agreement_svg(
@@ -103,6 +106,12 @@ def report_page(content: ReportContent) -> bytes:
         weights=_weights(content.manifest),
     )
     return page.encode()
+
+
+def _by_step(note: str) -> tuple[str, list[str]]:
+    """What became of a graph, and what was tried before."""
+    first, *steps = re.split(r"; (?!allowed)", note)
+    return first, steps
 
 
 def _figures(content: ReportContent) -> list[tuple[str, str, str]]:
@@ -146,8 +155,9 @@ def _size(manifest: Manifest, graph: Graph) -> float:
     return sum(manifest.files[name].size for name in (graph.model, graph.weights) if name) / 1e6
 
 
-def _groups(content: ReportContent) -> dict[str, FloatArray]:
-    scores, normal = content.relative(content.reference), content.normal
+def _groups(content: ReportContent, scores: FloatArray) -> dict[str, FloatArray]:
+    """Scaled scores (n,) by what is known of their parts."""
+    normal = content.normal
     labels = [part.defective for part in content.trial.parts]
     groups = {"normal, for the threshold": scores[:normal]}
     for name, label in (("normal, test", False), ("defective", True), ("not labelled", None)):
@@ -157,6 +167,15 @@ def _groups(content: ReportContent) -> dict[str, FloatArray]:
     return groups
 
 
+def _view_groups(content: ReportContent) -> dict[str, dict[str, FloatArray]]:
+    """The same of every view, on its own scale."""
+    scales = content.manifest.thresholds.views
+    return {
+        view: _groups(content, np.array([scaled(float(raw), scales[view]) for raw in scores], np.float32))
+        for view, scores in zip(content.manifest.view_ids, content.reference.views.T, strict=True)
+    }
+
+
 def _pictures(content: ReportContent) -> list[PartPictures]:
     """As many parts as the page has room for, the most telling first."""
     reduced = [name for name in content.scored if not name.endswith("fp32")]
@@ -164,7 +183,10 @@ def _pictures(content: ReportContent) -> list[PartPictures]:
     scored = {name: content.scored[name] for name in (first, *reduced[:1])}
     found: list[PartPictures] = []
     for index, why in _telling(content, reduced).items():
-        drawn = part_pictures(index, why, content.trial, scored, content.manifest.thresholds)
+        known = "normal, held out for the threshold" if index < content.normal else "not labelled"
+        drawn = part_pictures(
+            index, why, content.trial, scored, content.manifest.thresholds, unlabelled=known
+        )
         if found and sum(part.size for part in found) + drawn.size > MOST_PICTURE_BYTES:
             break
         found.append(drawn)

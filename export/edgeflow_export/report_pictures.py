@@ -42,11 +42,13 @@ class PartPictures:
 
     Attributes:
         why: it is shown.
+        defective: as it is labelled; None where it is not.
         scores: name of a graph → scaled part score.
     """
 
     part_id: str
     label: str
+    defective: bool | None
     why: str
     scores: dict[str, float]
     views: tuple[str, ...]
@@ -64,11 +66,14 @@ def part_pictures(
     trial: Trial,
     scored: dict[str, Scored],
     thresholds: Thresholds,
+    *,
+    unlabelled: str,
 ) -> PartPictures:
     """Draw one of the trial's parts.
 
     Args:
         scored: by the fp32 graph first, then by the reduced graph to compare, if any.
+        unlabelled: what to say of a part without a label.
 
     Raises:
         DataError: an image has become unreadable.
@@ -85,7 +90,8 @@ def part_pictures(
     rows += [_difference_row(name, first, seen[name] - seen[first], scales, tile) for name, _ in others]
     return PartPictures(
         part_id=part.part_id,
-        label="not labelled" if part.label is None else part.label,
+        label=unlabelled if part.label is None else part.label,
+        defective=part.defective,
         why=why,
         scores={name: scaled(float(by.parts[index]), thresholds.part) for name, by in scored.items()},
         views=views,

@@ -9,14 +9,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.manifest import REPORT_NAME, Manifest
 from edgeflow_export.export_view import print_built
 from edgeflow_export.proven_bundle import Built
-from edgeflow_export.report_plots import scores_svg
+from edgeflow_export.report import _by_step
+from edgeflow_export.report_plots import _histogram, scores_svg, view_scores_svg
 from support.tiny import VIEWS, TinyProduct
 
 
@@ -104,6 +108,44 @@ def test_plot_is_the_same_every_time_and_says_what_lies_beyond() -> None:
     groups["defective"] = np.array([2.0, 900.0], np.float32)
     assert scores_svg(groups) == scores_svg(groups)
     assert scores_svg(groups) != scores_svg({"defective": groups["defective"]})
+    assert view_scores_svg({"C1": groups, "C2": groups}) == view_scores_svg({"C1": groups, "C2": groups})
+
+
+def bars(groups: dict[str, npt.NDArray[np.float32]]) -> list[tuple[float, float, float]]:
+    """Left, right and height of every bar, from the histogram itself."""
+    figure = Figure()
+    axes = figure.add_subplot()
+    _histogram(axes, groups)
+    return [
+        (bar.get_x(), bar.get_x() + bar.get_width(), bar.get_height())
+        for bar in axes.patches
+        if isinstance(bar, Rectangle) and bar.get_height()
+    ]
+
+
+def test_no_bar_of_the_histogram_stands_on_both_sides_of_the_threshold() -> None:
+    for scores in ([0.0, 0.3, 1.0, 1.01], [-0.2, 0.98, 1.02, 7.0], [0.1, 0.2]):
+        found = bars({"normal, for the threshold": np.array(scores, np.float32)})
+        assert all(right <= 1 + 1e-6 or left >= 1 - 1e-6 for left, right, _ in found)
+        rejected = sum(score > 1 for score in scores)
+        assert sum(height for left, _, height in found if left >= 1 - 1e-6) == rejected
+
+
+def test_a_note_is_told_step_by_step() -> None:
+    note = "openvino: fp32 only; all convolutions: 7 of 99 verdicts change; allowed: 0.005; bf16: no"
+    assert _by_step(note) == (
+        "openvino: fp32 only",
+        ["all convolutions: 7 of 99 verdicts change; allowed: 0.005", "bf16: no"],
+    )
+
+
+def test_every_view_has_a_histogram_and_wrong_verdicts_are_named(report: tuple[Page, Manifest]) -> None:
+    page, _ = report
+    drawn = [str(attributes["alt"]) for tag, attributes in page.tags if tag == "img"]
+    assert "Histogram of every view's scores with its threshold at 1" in drawn
+    shown = page.text.partition("Parts")[2].partition("Thresholds")[0]
+    for label, verdict, wrong in re.findall(r"(OK|spot) ·.*?: -?[\d.]+ +(OK|NG) *(missed|falsely)?", shown):
+        assert bool(wrong) == ((label == "spot") != (verdict == "NG"))
 
 
 def test_report_that_was_altered_is_found_out(tiny: TinyProduct, tmp_path: Path) -> None:
