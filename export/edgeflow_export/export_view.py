@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from edgeflow.errors import ConfigError
 from edgeflow.keys import read_passphrase, read_private_key
@@ -178,7 +178,14 @@ def _document(built: Built, seconds: float) -> dict[str, object]:
 def print_built(built: Built, seconds: float) -> None:
     """What a bundle holds, for people."""
     console = Console(highlight=False)
-    table = Table("graph", "map error", "allowed", "verdict flips", "rank correlation", "part AUROC (fp32)")
+    table = Table(
+        Column("graph", no_wrap=True, min_width=max(len(graph.id) for graph in built.manifest.graphs)),
+        "map error",
+        "allowed",
+        "verdict flips",
+        "rank correlation",
+        "part AUROC (fp32)",
+    )
     manifest = built.manifest
     reports = {report.graph: report for report in manifest.accuracy}
     for graph in manifest.graphs:
