@@ -103,7 +103,8 @@ def run(box: Path, once: bool, overrides: tuple[str, ...], quiet: bool, json_out
     """Run the inspection box that BOX (a YAML file) describes, until SIGTERM or the end of recorded parts."""
     station = importlib.import_module("edgeflow.station")
     view = importlib.import_module("edgeflow.run_view").make_view(quiet=quiet, json_output=json_output)
-    station.run_box(box, overrides=overrides, once=once, view=view)
+    with importlib.import_module("edgeflow.unhurried_view").UnhurriedView(view) as unhurried:
+        station.run_box(box, overrides=overrides, once=once, view=unhurried)
 
 
 @cli.command()

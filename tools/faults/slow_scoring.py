@@ -34,7 +34,7 @@ def _with(triggered: bool, seconds: float) -> list[Figure]:
         Figure(fault=fault, what="parts", value=len(ages)),
         Figure(fault=fault, what="of these not scored, and told so", value=len(ages) - len(scored)),
         Figure(fault=fault, what="age of frames when scoring begins, p50, periods", value=round(p50, 2)),
-        Figure(fault=fault, what="largest age, periods", value=round(most, 3), limit=2, timed=True),
+        Figure(fault=fault, what="largest age, periods", value=round(most, 2), limit=2, timed=True),
     ]
 
 
