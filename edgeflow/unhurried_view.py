@@ -56,8 +56,9 @@ class UnhurriedView:
             self._thread.join(_PATIENCE_S)
         self._given_up = True
         self._thread.join(2 * _LOOK_S)
-        if self._left_out or self._thread.is_alive():
-            logger.warning("standard output was not read: results were left out there, and nowhere else")
+        left_out = self._left_out + max(0, self._waiting.qsize() - 1)
+        if left_out:
+            logger.warning("standard output was not read: %d results were left out there", left_out)
 
     def ready(self, text: str) -> None:
         self._offer(partial(self._view.ready, text))
