@@ -25,6 +25,7 @@ def test_the_line_goes_on_without_a_reader(
     watcher = client(f"{ROOT}/decision")
     process = start_box(write_box(tmp_path, broker.port, trigger={"period_ms": 100}))
     assert process.stdout is not None
+    assert process.stderr is not None
     fcntl.fcntl(process.stdout, SET_PIPE_SIZE, 4096)
     watcher.wait_for_more(1)
     if how == "gone":
@@ -33,6 +34,8 @@ def test_the_line_goes_on_without_a_reader(
     process.terminate()
     if how == "gone":
         assert process.wait(30) == 0
+        assert "standard output is not read" in process.stderr.read()
+        process.stderr.close()
     else:
         out, err = process.communicate(timeout=30)
         assert process.returncode == 0, err
