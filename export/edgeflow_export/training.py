@@ -23,7 +23,7 @@ from edgeflow_export.extractors import build_extractor, extractor_identity, outp
 from edgeflow_export.feature_cache import FeatureStore, cache_features, default_cache_dir
 from edgeflow_export.flow_training import STATE_NAME as FLOW_STATE
 from edgeflow_export.flow_training import Standardisation, require_even_split, train_flow
-from edgeflow_export.foreground import load_teacher
+from edgeflow_export.foreground import MaskTeacher, load_teacher
 from edgeflow_export.mask_cache import cache_masks
 from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.multiflow import FlowShape
@@ -126,6 +126,8 @@ class _Run:
     def train(self, fingerprint: str) -> TrainedModel:
         """A trained model from nothing, or from where it was interrupted."""
         recipe, image = self.recipe, self.recipe.image
+        # First, since masks or weights that are not there are better missed now than after the extractor.
+        teacher = load_teacher(recipe.foreground, device=self.processes.device)
         extractor = self._extractor()
         channels, _, _ = output_shape(extractor, image.height, image.width)
         store = self._features(extractor, self.dataset.training)
@@ -133,7 +135,7 @@ class _Run:
         if recipe.training.early_stopping is not None:
             held_out = self._features(extractor, self.dataset.validation)
         standardise = feature_statistics(store, recipe.training.standardise)
-        masks = self._masks(store)
+        masks = self._masks(store, teacher)
         shape = flow_shape(recipe, channels, len(self.dataset.views))
         flow, losses = train_flow(
             shape,
@@ -211,9 +213,8 @@ class _Run:
             return None
         return initial_state(read_published(path), shape, self.recipe.flow.graph)
 
-    def _masks(self, store: FeatureStore) -> Masks | None:
+    def _masks(self, store: FeatureStore, teacher: MaskTeacher | None) -> Masks | None:
         """Foreground masks of the training parts; None where every pixel counts."""
-        teacher = load_teacher(self.recipe.foreground, device=self.processes.device)
         if teacher is None:
             return None
         size = (store.shape[2], store.shape[3])

@@ -15,6 +15,7 @@ from edgeflow_export.datasets import iterate_images, load_dataset
 from edgeflow_export.flow_training import STATE_NAME as FLOW_STATE
 from edgeflow_export.recipe import Recipe, SelfSupervisedExtractor, load_recipe
 from edgeflow_export.resume import write_state
+from edgeflow_export.selfsup import STATE_NAME as EXTRACTOR_STATE
 from edgeflow_export.training import train
 from support.tiny import write_parts, write_recipe
 
@@ -114,6 +115,17 @@ def test_self_supervised_recipe_trains_its_extractor_first(run: Run, recipe: Rec
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
     assert first.feature_mean.shape == (1, 8, 1, 1)
+
+
+def test_missing_masks_are_told_before_an_extractor_is_trained(
+    run: Run, recipe: Recipe, tmp_path: Path
+) -> None:
+    spec = SelfSupervisedExtractor(kind="self_supervised", channels=8, steps=2, batch=2)
+    own = recipe.model_copy(update={"extractor": spec})
+    own = changed(own, foreground={"kind": "distilled", "masks": tmp_path / "masks"})
+    with pytest.raises(DataError, match="holds no masks"):
+        run(own)
+    assert not (tmp_path / "out" / EXTRACTOR_STATE).exists()
 
 
 @pytest.mark.parametrize("mode", ["channel", "position"])
