@@ -97,7 +97,7 @@ def cache_arrays(
         looked_up: list[tuple[Path, bool]] = []
         for found in ahead(lambda part: _look_up(part, dataset, kind, target), parts):
             looked_up.append(found)
-            bar.advance(task)
+            bar.update(task, advance=1)
         missing = {path: part for part, (path, there) in zip(parts, looked_up, strict=True) if not there}
         if missing:
             _require_room(target, kind, len(missing))
@@ -178,7 +178,7 @@ def _fill(
             writing.append(writer.submit(_write, path, array, kind.name))
             while len(writing) > _UNWRITTEN or (writing and writing[0].done()):
                 writing.popleft().result()
-            bar.advance(task)
+            bar.update(task, advance=1)
             if count == 0 and len(parts) > 1:
                 each_s = time.monotonic() - began_s
                 left = _duration(each_s * (len(parts) - 1))

@@ -176,7 +176,7 @@ def anomaly_maps(
                     f"part {part.part_id}: its anomaly map is not finite in view {', '.join(views)}; "
                     "check these images and the training's loss"
                 )
-            bar.advance(task)
+            bar.update(task, advance=1)
     return np.stack(maps)
 
 
