@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from edgeflow.alarms import Alarms
+from edgeflow.camera_crew import CameraCrew
 from edgeflow.cameras.base import LOOK, Camera, Frame
 from edgeflow.cameras.table import make_camera
-from edgeflow.cameras.worker import CameraHealth, CameraWorker
-from edgeflow.capture_setup import check_views, is_named, make_synchronizer, open_limit_s
+from edgeflow.cameras.worker import CameraHealth
+from edgeflow.capture_setup import check_views, make_synchronizer
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import BoxConfig, CameraConfig, ReplayConfig
-from edgeflow.errors import CameraError
 from edgeflow.mqtt_triggers import MqttTriggers
 from edgeflow.ready_sets import OVERRUN, ReadySets
-from edgeflow.reconciliation import Reconciler, Tally
+from edgeflow.reconciliation import Tally
+from edgeflow.sync_watch import SyncWatch
 from edgeflow.synchronizer import ViewSet
 from edgeflow.triggers import IntervalSource, Trigger
 
@@ -27,7 +28,6 @@ __all__ = ["OVERRUN", "CameraHealth", "Capture", "check_views"]
 _WAITING_SETS = 2  # with images
 _WAITING_FREE = 1  # the same of cameras that run by themselves: the first image of a set is old by then
 _WAITING_EVENTS = 64  # frames beyond are not taken in: the synchronizer is far faster than cameras
-_START_DELAY_MS = 300  # recordings that play by themselves begin when all cameras are open
 _CLOSE_S = 3.0
 
 logger = logging.getLogger(__name__)
@@ -66,10 +66,10 @@ class Capture:
         self._views = tuple(views)
         self._free = config.trigger.source == "free"
         self._messages = messages
-        self._alarms = alarms
-        self._make = make
-        self._reconciler = Reconciler(views, named=is_named(config))
-        self._mismatches = 0
+        self._watch = SyncWatch(config, views, alarms)
+        self._crew = CameraCrew(
+            config, views, make, on_frame=self._on_frame, on_lost=self._on_lost, on_end=self._on_end
+        )
         self._sync = make_synchronizer(config, views, session)
         self._source = (
             IntervalSource(period_ms=period_ms, session=session, on_trigger=self._on_trigger)
@@ -80,7 +80,6 @@ class Capture:
         self._steps: queue.SimpleQueue[Callable[[int], list[ViewSet]]] = queue.SimpleQueue()
         self._ready = ReadySets(_WAITING_FREE if self._free else _WAITING_SETS)
         self._assembler = threading.Thread(target=self._assemble, name="synchronizer", daemon=True)
-        self._workers: dict[str, CameraWorker] = {}
         self._ended: set[str] = set()
         self._seen = threading.Condition()
         self._looked: dict[str, Frame] = {}  # what came before anybody waited for view sets
@@ -96,7 +95,7 @@ class Capture:
             CameraError: names every camera that cannot be opened, with what to check.
         """
         try:
-            self._open_cameras()
+            self._crew.open()
         except BaseException:
             self.close()
             raise
@@ -118,8 +117,7 @@ class Capture:
             return {}
         deadline_ns = monotonic_ns() + round(timeout_s * 1e9)
         if self._config.trigger.source in ("interval", "mqtt"):
-            for worker in self._workers.values():
-                worker.trigger(LOOK)
+            self._crew.trigger(LOOK)
         with self._seen:
             while len(self._looked) < len(self._views) and monotonic_ns() < deadline_ns:
                 self._seen.wait((deadline_ns - monotonic_ns()) / 1e9)
@@ -152,63 +150,28 @@ class Capture:
 
     def statuses(self) -> dict[str, CameraHealth]:
         """Health of every camera, by view."""
-        return {view: worker.health() for view, worker in self._workers.items()}
+        return self._crew.statuses()
 
     def tally(self) -> Tally:
         """How many triggers, frames and results there were."""
-        return self._reconciler.tally()
+        return self._watch.tally()
 
     def close(self) -> None:
         """Release all cameras; one that hangs is left behind. Safe to call twice."""
         self._stopping = self._closed = True
         self._stop_sources()
-        for worker in self._workers.values():
-            worker.stop()
-        deadline_ns = monotonic_ns() + round(_CLOSE_S * 1e9)
-        for view, worker in self._workers.items():
-            if not worker.join(max(0.0, (deadline_ns - monotonic_ns()) / 1e9)):
-                logger.warning("camera '%s': hangs, and is left behind", view)
+        self._crew.close()
         self._steps.put(self._finish)
         if self._assembler.is_alive():
             self._assembler.join(_CLOSE_S)
         self._ready.finish(None)
 
-    def _open_cameras(self) -> None:
-        config = self._config
-        epoch_ns = monotonic_ns() + (_START_DELAY_MS * 1_000_000 if self._free else 0)
-        errors: list[CameraError] = []
-        for view in self._views:
-            try:
-                camera = self._make(view, config.cameras[view])
-            except CameraError as cause:
-                errors.append(cause)
-                continue
-            self._workers[view] = CameraWorker(
-                camera,
-                epoch_ns=epoch_ns,
-                overdue_ms=config.trigger.timeout_ms,
-                free_running=self._free,
-                on_frame=self._on_frame,
-                on_lost=self._on_lost,
-                on_end=self._on_end,
-            )
-            self._workers[view].start()
-        deadline_ns = monotonic_ns() + round(open_limit_s(config) * 1e9)
-        first_tries = [worker.wait_open(deadline_ns) for worker in self._workers.values()]
-        errors += [error for error in first_tries if error is not None]
-        if errors:
-            raise CameraError(
-                f"{len(errors)} of {len(self._views)} cameras cannot be opened",
-                problems=[_one_line(error) for error in errors],
-            )
-
     def _on_trigger(self, trigger: Trigger) -> None:
         if self._stopping or self._finishing:
             return
         self._announce(trigger)  # known before its frames come
-        for view, worker in self._workers.items():
-            if not worker.trigger(trigger.trigger_id):
-                self._on_lost(view, trigger.trigger_id)
+        for view in self._crew.trigger(trigger.trigger_id):
+            self._on_lost(view, trigger.trigger_id)
 
     def _on_message(self, trigger: Trigger) -> None:
         """A trigger of the line: for the cameras, unless these have a line of their own."""
@@ -219,7 +182,7 @@ class Capture:
 
     def _on_refused(self, trigger: Trigger, why: str) -> None:
         def refuse(_now_ns: int) -> list[ViewSet]:
-            self._reconciler.triggered(trigger.trigger_id)
+            self._watch.triggered(trigger.trigger_id)
             return self._sync.refuse(trigger, why)
 
         if not (self._stopping or self._finishing):
@@ -227,7 +190,7 @@ class Capture:
 
     def _announce(self, trigger: Trigger) -> None:
         def announce(now_ns: int) -> list[ViewSet]:
-            self._reconciler.triggered(trigger.trigger_id)
+            self._watch.triggered(trigger.trigger_id)
             self._ready.one_more_comes()
             return self._sync.trigger(trigger, now_ns)
 
@@ -265,7 +228,7 @@ class Capture:
             self._messages.stop()
 
     def _decided(self, now_ns: int) -> list[ViewSet]:  # noqa: ARG002 - a step like the others
-        self._reconciler.decided()
+        self._watch.decided()
         return []
 
     def _assemble(self) -> None:
@@ -273,7 +236,7 @@ class Capture:
         try:
             while not self._is_done():
                 view_sets = self._settle()
-                self._reconcile(view_sets)
+                self._watch.settled(view_sets, self._sync.mismatches)
                 for view_set in view_sets:
                     self._ready.put(view_set)
         except Exception as cause:
@@ -292,28 +255,9 @@ class Capture:
         now_ns = monotonic_ns()
         return [*step(now_ns), *self._sync.expire(now_ns)]
 
-    def _reconcile(self, view_sets: list[ViewSet]) -> None:
-        for view_set in view_sets:
-            self._reconciler.settled(view_set)
-        count, text = self._sync.mismatches
-        if count > self._mismatches:
-            self._mismatches = count
-            logger.warning("cameras are paired anew: %s", text)
-            self._reconciler.mismatched(text)
-        if self._alarms is None:
-            return
-        if self._reconciler.problem:
-            self._alarms.raise_("sync_mismatch", "error", self._reconciler.problem)
-        else:
-            self._alarms.clear("sync_mismatch")
-
     def _is_done(self) -> bool:
         if not self._finishing:
             return False
         if self._closed or (self._free and self._stopping):
             return True  # single frames of free-running cameras are no part yet
         return self._sync.next_expiry_ns() is None and self._steps.empty()
-
-
-def _one_line(error: CameraError) -> str:
-    return "; ".join([error.message, *error.problems])

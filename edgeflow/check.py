@@ -17,6 +17,7 @@ from edgeflow.broker import Settings, check_files, connect_failure, new_client
 from edgeflow.bundle import Bundle
 from edgeflow.capture import check_views
 from edgeflow.check_cameras import camera_findings, load_findings, source_findings
+from edgeflow.check_sync import sync_findings
 from edgeflow.clock import utc_now
 from edgeflow.command_issuers import read_rules
 from edgeflow.config import (
@@ -73,6 +74,7 @@ def _checks(path: Path, config: BoxConfig) -> list[_Check]:
         checks.append((f"camera {view}", partial(camera_findings, view, camera)))
     checks.append(("cameras", partial(source_findings, config)))
     checks.append(("bandwidth", partial(load_findings, config)))
+    checks.append(("sync", partial(sync_findings, config)))
     checks.append(("outbox", partial(_outbox, config.outbox.path)))
     if config.evidence:
         checks.append(("evidence", partial(_evidence, config.evidence)))

@@ -53,6 +53,7 @@ AlarmCode = Literal[
     "late_decisions",
     "camera_stale",
     "sync_mismatch",
+    "sync_ambiguous",
     "trigger_refused",
     "camera_swapped",
     "camera_view",

@@ -22,6 +22,7 @@ from edgeflow.config import BoxConfig
 from edgeflow.contracts.messages import Alarm
 from edgeflow.errors import CameraError, ConfigError
 from edgeflow.mqtt_triggers import MqttTriggers
+from edgeflow.settings.capture import SyncConfig
 from edgeflow.subscriptions import Incoming
 from edgeflow.synchronizer import ViewSet
 
@@ -199,7 +200,7 @@ def test_all_cameras_that_cannot_be_opened_are_named_at_once(parts: Path, tmp_pa
     assert "camera 'top'" in top
     assert "no such folder" in top
     assert "/dev/v4l/by-id" in right
-    assert not any(worker._thread.is_alive() for worker in capture._workers.values())
+    assert not any(worker._thread.is_alive() for worker in capture._crew._workers.values())
 
 
 def test_cameras_and_views_that_do_not_agree_are_all_named(parts: Path) -> None:
@@ -292,6 +293,19 @@ def test_the_first_trigger_without_a_frame_is_an_alarm(parts: Path) -> None:
     assert name == "sync_mismatch"
     assert alarm is not None
     assert "'s-000003' has no frame of view 'left'" in alarm.text
+
+
+@pytest.mark.parametrize(("max_skew_ms", "expected"), [(400.0, ["sync_ambiguous"]), (20.0, [])])
+def test_parts_that_the_tolerance_cannot_tell_apart_are_an_alarm(
+    parts: Path, max_skew_ms: float, expected: list[str]
+) -> None:
+    """Recordings that play by themselves: all views of a part at one moment, 200 ms before the next part."""
+    told = Told()
+    config = box(parts, period_ms=None, rate_hz=5.0)
+    config = config.model_copy(update={"sync": SyncConfig(max_skew_ms=max_skew_ms)})
+    with Capture(config, VIEWS, "s", alarms=Alarms("s", told)) as capture:
+        assert len([s for s in capture.view_sets() if not s.missing]) > 1
+    assert [name for name, alarm in told.alarms if alarm and "neighbouring parts" in alarm.text] == expected
 
 
 def test_every_camera_has_a_status(parts: Path) -> None:
