@@ -9,6 +9,7 @@ import av
 import av.logging
 import numpy as np
 
+from edgeflow.cameras.continuity import Continuity
 from edgeflow.clock import monotonic_ns
 from edgeflow.contracts.images import MAX_PIXELS, RgbImage
 from edgeflow.errors import CameraError
@@ -59,6 +60,9 @@ class Video:
         self._track.codec_context.options = _DECODER
         self._track.codec_context.thread_count = 1  # several would hold frames back
         self._packets = self._container.demux(self._track)
+        self._continuity = Continuity(intra=self._track.codec_context.codec.intra_only)
+        self._inside = 0  # packets whose frames the decoder still holds
+        self._lost: deque[str] = deque()  # why, of every frame that is still to be reported
 
     @property
     def rate_hz(self) -> float:
@@ -69,27 +73,63 @@ class Video:
         """The next decoded frame (``av.VideoFrame``), or None at the end.
 
         Raises:
-            DamagedFrame: what came is damaged; the next call goes on behind it.
+            DamagedFrame: one frame is damaged, or builds on what is; the next call goes on behind it.
             CameraError: nothing came in time, or the connection is lost.
         """
         while not self._decoded:
+            if self._lost:
+                raise DamagedFrame(self._lost.popleft())
             packet = self._packet()
             if packet is None:
                 return None
-            try:
-                self._decoded.extend(packet.decode())
-            except (av.FFmpegError, ValueError) as cause:
-                if isinstance(cause, EOFError):
-                    return None
-                raise DamagedFrame(_reason(cause, self._read_s)) from None
+            self._take(packet)
         frame = self._decoded.popleft()
         if frame.is_corrupt:
-            raise DamagedFrame("parts of it are missing")
+            self._inside += 1 + len(self._decoded)
+            self._decoded.clear()
+            self._distrust("parts of it are missing")
+            raise DamagedFrame(self._lost.popleft())
         return frame
 
     def close(self) -> None:
         """Release everything; safe to call twice."""
         self._container.close()
+
+    def _take(self, packet: Any) -> None:
+        """A packet into the decoder, unless what it builds on did not come."""
+        if packet.size:
+            stamp = packet.pts if packet.dts is None else packet.dts
+            doubt = self._continuity.doubt(key=packet.is_keyframe, stamp=stamp)
+            if doubt:
+                self._drain()
+                self._lost.append(doubt)
+                return
+            if not self._continuity.begun:
+                return
+            self._inside += 1
+        try:
+            frames = packet.decode()
+        except EOFError:
+            return
+        except (av.FFmpegError, ValueError) as cause:
+            self._distrust(_reason(cause, self._read_s))
+        else:
+            self._inside -= len(frames)
+            self._decoded.extend(frames)
+
+    def _drain(self) -> None:
+        """Frames before the one that is missing are right: out with them, since the decoder begins anew."""
+        if self._inside:
+            self._decoded.extend(self._track.codec_context.decode(None))
+            self._track.codec_context.flush_buffers()
+            self._inside = 0
+
+    def _distrust(self, why: str) -> None:
+        """Give up what is in the decoder, and what builds on it."""
+        self._lost.extend([why] * self._inside)
+        self._inside = 0
+        self._track.codec_context.flush_buffers()
+        self._continuity.broken()
 
     def _packet(self) -> Any | None:
         try:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from edgeflow.cameras.table import make_camera
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import RtspConfig
 from edgeflow.errors import CameraError
+from support.clips import KEY_EVERY, bar_at, write_clip
 from support.fake_cameras import need
 from support.packages import DEBIAN_PACKAGES
 
@@ -202,7 +204,13 @@ def test_an_address_where_packets_vanish_is_given_up_in_time(black_hole: int) ->
 @pytest.fixture
 def server() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """An RTSP server that asks for a password; its process and address."""
-    program = [sys.executable, str(SUPPORT / "rtsp_server.py"), "box", SECRET]
+    with rtsp_server() as running:
+        yield running
+
+
+@contextmanager
+def rtsp_server(*clip: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    program = [sys.executable, str(SUPPORT / "rtsp_server.py"), "box", SECRET, *clip]
     environment = {**os.environ, "PYTHONPATH": DEBIAN_PACKAGES}
     with subprocess.Popen(
         program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
@@ -229,6 +237,20 @@ def test_an_rtsp_camera_is_read_with_its_password_from_a_file_and_a_stalled_one_
     process.send_signal(signal.SIGSTOP)
     _, _, end = frames_until_it_fails(camera)
     assert "no answer within 500 ms" in str(end)
+
+
+def test_an_h264_stream_shows_every_frame_in_its_turn(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=50, between=0)
+    (tmp_path / "password").write_text(SECRET)
+    with rtsp_server(str(clip)) as (_, url):
+        camera = rtsp(url, username="box", password_file=tmp_path / "password", read_timeout_ms=1000)
+        camera.open(0)
+        frames, lost, _ = frames_until_it_fails(camera)
+    assert lost == 0
+    shown = [bar_at(frame.image) for frame in frames]
+    assert shown == list(range(shown[0], 50))
+    assert shown[0] % KEY_EVERY == 0
+    assert len(shown) > KEY_EVERY
 
 
 def test_why_an_rtsp_camera_does_not_answer_is_told(

@@ -1,6 +1,7 @@
 """A real RTSP server (GStreamer's) with a user and a password, as a program of its own.
 
-Arguments: user and password. Prints its port once it listens.
+Arguments: user, password and, for H.264 instead of red pictures in MJPEG, a clip. Prints its port once it
+listens.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - versions come
 ROLE = "camera-user"
 
 
-def main(user: str, password: str) -> None:
+def main(user: str, password: str, clip: str = "") -> None:
     """Serve /stream on a free port of loopback until killed."""
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service("0")
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(
-        "( videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,width=64,height=48,framerate=25/1 "
-        "! jpegenc ! rtpjpegpay name=pay0 )"
+    red = (
+        "videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,width=64,height=48,framerate=25/1 "
+        "! jpegenc ! rtpjpegpay name=pay0"
     )
+    played = f"filesrc location={clip} ! qtdemux ! rtph264pay config-interval=1 name=pay0"
+    factory.set_launch(f"( {played if clip else red} )")
     factory.set_shared(True)
     rights = GstRtspServer.RTSPPermissions()
     for right in ("access", "construct"):
@@ -43,4 +46,4 @@ def main(user: str, password: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])
