@@ -73,6 +73,14 @@ def prove(
     Raises:
         ParityError, DeviceError, IntegrityError: it is not to be run here.
     """
+    scorer = _proven(config, bundle, graph)
+    policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
+    make = ResultMaker(session=session, bundle=bundle, graph=graph, policy=policy, numbers=numbers)
+    return LoadedBundle(bundle=bundle, graph=graph, scorer=scorer, policy=policy, make=make)
+
+
+def _proven(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
+    """The graph compiled as the box file says; it has reproduced the golden parts."""
     runtime = config.runtime
     device, threads, streams = runtime.device, runtime.threads, runtime.streams
     cache_dir = usable_cache(runtime.cache_dir, runtime.cache_max_mb)
@@ -87,9 +95,7 @@ def prove(
     except BaseException:
         scorer.close()
         raise
-    policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
-    make = ResultMaker(session=session, bundle=bundle, graph=graph, policy=policy, numbers=numbers)
-    return LoadedBundle(bundle=bundle, graph=graph, scorer=scorer, policy=policy, make=make)
+    return scorer
 
 
 class BundleSlot:

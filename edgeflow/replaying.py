@@ -55,21 +55,16 @@ def replay_box(
     config = load_config(path, overrides)
     decision = config.decision.model_copy(update={"deadline_ms": _NO_DEADLINE_MS})
     config = config.model_copy(update={"decision": decision})
-    before = read_results(expect) if expect is not None else {}
-    differences: list[str] = []
-    compared = 0
+    comparison = _Comparison(expect)
 
     def show(result: Result) -> None:
-        nonlocal compared
         view.show(result)
-        if (was := before.get(result.part_id)) is not None:
-            compared += 1
-            differences.extend(difference(was, result))
+        comparison.add(result)
 
     bundle, graph = open_for_box(config, config.bundle)
     with bundle:
         parts = find_bundle_parts(bundle, folder)
-        _has_counterparts(parts, before, expect)
+        comparison.require_counterparts(parts)
         numbers = itertools.count(1)
         slot = BundleSlot(prove(config, bundle, graph, session=uuid.uuid4().hex[:12], numbers=numbers))
         try:
@@ -79,12 +74,40 @@ def replay_box(
         finally:
             slot.close()
     view.finished(counts, 0)
-    if differences:
-        raise ParityError(
-            f"{len(differences)} difference(s) from {expect} in {compared} parts; were they inspected with "
-            "this bundle, graph and device?",
-            problems=differences[:_MOST_TOLD],
-        )
+    comparison.require_same()
+
+
+class _Comparison:
+    """What is decided now beside what was decided then; without a file, of nothing."""
+
+    def __init__(self, expect: Path | None) -> None:
+        self._file = expect
+        self._before = read_results(expect) if expect is not None else {}
+        self._differences: list[str] = []
+        self._compared = 0
+
+    def require_counterparts(self, parts: Sequence[RecordedPart]) -> None:
+        """Raise DataError where no part is among the results."""
+        if self._file is not None and not any(part.part_id in self._before for part in parts):
+            names = ", ".join(list(self._before)[:3])
+            raise DataError(
+                f"{self._file}: no result of these parts (it has {names} …); part ids have to agree"
+            )
+
+    def add(self, result: Result) -> None:
+        """A part was decided again."""
+        if (was := self._before.get(result.part_id)) is not None:
+            self._compared += 1
+            self._differences += difference(was, result)
+
+    def require_same(self) -> None:
+        """Raise ParityError where something differs."""
+        if self._differences:
+            raise ParityError(
+                f"{len(self._differences)} difference(s) from {self._file} in {self._compared} parts; were "
+                "they inspected with this bundle, graph and device?",
+                problems=self._differences[:_MOST_TOLD],
+            )
 
 
 def read_results(path: Path) -> Mapping[str, Result]:
@@ -123,14 +146,6 @@ def difference(before: Result, now: Result) -> list[str]:
     raw = {each.id: each.score_raw for each in now.views}
     pairs += [(f"score_raw of view {each.id}", each.score_raw, raw.get(each.id)) for each in before.views]
     return [f"part {now.part_id}: {what} was {was}, is {new}" for what, was, new in pairs if was != new]
-
-
-def _has_counterparts(
-    parts: Sequence[RecordedPart], before: Mapping[str, Result], expect: Path | None
-) -> None:
-    if expect is not None and not any(part.part_id in before for part in parts):
-        names = ", ".join(list(before)[:3])
-        raise DataError(f"{expect}: no result of these parts (it has {names} …); part ids have to agree")
 
 
 def _unkept(result: Result, view_set: ViewSet, scores: Scores | None) -> Result:  # noqa: ARG001 - as a keeper

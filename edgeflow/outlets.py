@@ -1,0 +1,105 @@
+"""What a box hears and tells by, before it has a model: MQTT, alarms, triggers, outbox and evidence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from edgeflow.alarms import Alarms
+from edgeflow.commanding import Antechamber, hear_commands
+from edgeflow.config import BoxConfig
+from edgeflow.contracts.topics import Topics
+from edgeflow.delivery import Delivery
+from edgeflow.errors import EdgeflowError, ParityError
+from edgeflow.evidence import Evidence
+from edgeflow.lifecycle import Event
+from edgeflow.mqtt import MqttLink
+from edgeflow.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
+from edgeflow.outbox import Outbox, open_outbox
+from edgeflow.station_state import StationState
+
+__all__ = ["Outlets", "announced", "open_outlets", "wait_for_broker"]
+
+BROKER_PATIENCE_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlets:
+    """All of it, from before the bundle is proven to the end.
+
+    Attributes:
+        early: where commands wait until the box can carry them out.
+    """
+
+    link: MqttLink
+    early: Antechamber
+    alarms: Alarms
+    triggers: MqttTriggers | None
+    outbox: Outbox
+    delivery: Delivery
+    evidence: Evidence | None
+
+
+def open_outlets(config: BoxConfig, session: str, stack: ExitStack) -> Outlets:
+    """Made and, but for the connection, ready; the stack closes what holds files."""
+    link = MqttLink(config, session)
+    alarms = Alarms(session, link)
+    outbox = open_outbox(config.outbox, alarms)
+    stack.callback(outbox.close)
+    evidence = None
+    if config.evidence is not None:
+        evidence = Evidence(config.evidence, alarms)
+        evidence.start()
+        stack.callback(evidence.close)
+    return Outlets(
+        link=link,
+        early=hear_commands(link, config),
+        alarms=alarms,
+        triggers=_line_triggers(config, link, alarms),
+        outbox=outbox,
+        delivery=Delivery(outbox, link, config.outbox.confirm, alarms),
+        evidence=evidence,
+    )
+
+
+def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTriggers | None:
+    """The ``trigger`` topic, heard from the first connection on, where the box file asks for it."""
+    if not config.trigger.by_mqtt:
+        return None
+    triggers = MqttTriggers(alarms)
+    link.subscribe(Topics(root=config.topic_root).trigger, triggers.handle, max_bytes=MAX_TRIGGER_BYTES)
+    return triggers
+
+
+@contextmanager
+def announced(out: Outlets, state: StationState) -> Iterator[None]:
+    """Over MQTT from start to end: starting, whatever the line says, then stopped or the error.
+
+    Alarms of a box that stopped as it was told to are over; those of one that failed stand on.
+    """
+    out.link.start()
+    out.delivery.start()
+    final: tuple[Event, str] = ("halt", "stopped")
+    try:
+        yield
+    except EdgeflowError as error:
+        final = ("fail", error.message)
+        if isinstance(error, ParityError):
+            out.alarms.raise_("golden_parts", "error", error.message)
+        wait_for_broker(out.link)
+        raise
+    else:
+        out.alarms.clear_all()
+    finally:
+        out.delivery.close(0.0)
+        state.move(*final)
+        out.link.stop()
+
+
+def wait_for_broker(link: MqttLink) -> None:
+    """A moment for the first connection, so that the first decision finds it; the line runs without one."""
+    deadline_s = time.monotonic() + BROKER_PATIENCE_S
+    while not link.connected and time.monotonic() < deadline_s:
+        time.sleep(0.01)
