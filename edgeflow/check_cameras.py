@@ -13,6 +13,7 @@ from edgeflow.camera_load import Load, box_loads
 from edgeflow.cameras.aravis import load_aravis
 from edgeflow.cameras.features import read_features
 from edgeflow.cameras.source import public_source, public_url
+from edgeflow.cameras.usb import usb_twins
 from edgeflow.config import (
     BoxConfig,
     CameraConfig,
@@ -72,6 +73,13 @@ def _device(name: str, device: str) -> Finding:
         return failed(name, f"{device}: not a camera device; ls /dev/v4l/by-id")
     if not os.access(device, os.R_OK | os.W_OK):
         return failed(name, f"{device}: no permission; add this user to the group 'video'")
+    twins = usb_twins(device) if "/by-id/" in device else ()
+    if twins:
+        return failed(
+            name,
+            f"{device}: {', '.join(twins)} has the same make and serial number: this name may lead to "
+            "either; use its path in /dev/v4l/by-path, or a udev rule",
+        )
     return ok(name, f"{device}: is there")
 
 

@@ -12,7 +12,7 @@ from edgeflow.errors import CameraError
 
 __all__ = ["Attached", "attached_cameras"]
 
-_BY_ID = Path("/dev/v4l/by-id")
+_LINKS = Path("/dev/v4l")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +28,18 @@ class Attached:
     about: str
 
 
-def attached_cameras(by_id: Path = _BY_ID) -> tuple[list[Attached], list[str]]:
-    """All cameras found, GenICam first, and why some could not be looked for."""
+def attached_cameras(links: Path = _LINKS) -> tuple[list[Attached], list[str]]:
+    """All cameras found, GenICam first, and why some could not be looked for.
+
+    Of several GenICam cameras with one serial number, Aravis tells only one.
+    """
     notes: list[str] = []
     try:
         found = list(_genicam())
     except CameraError as error:
         found = []
         notes.append(error.message)
-    return found + list(_v4l2(by_id)), notes
+    return found + list(_v4l2(links)), notes
 
 
 def _genicam() -> Iterator[Attached]:
@@ -51,10 +54,19 @@ def _genicam() -> Iterator[Attached]:
         raise CameraError(f"GenICam cameras cannot be looked for: {cause}; check the network") from cause
 
 
-def _v4l2(by_id: Path) -> Iterator[Attached]:
-    """Image streams by the name that stays; a camera's other devices carry only metadata."""
-    if by_id.is_dir():
-        for path in sorted(by_id.iterdir()):
-            if path.name.endswith("-video-index0"):
-                about = re.sub(r"^usb-|-video-index0$", "", path.name).replace("_", " ")
-                yield Attached(config={"kind": "v4l2", "device": str(path)}, about=about)
+def _v4l2(links: Path) -> Iterator[Attached]:
+    """Image streams by the name that stays; a camera's other devices carry only metadata.
+
+    Of cameras with one serial number, or none, only one has such a name: the others go by their sockets.
+    """
+    named: set[Path] = set()
+    for folder in ("by-id", "by-path"):
+        for path in sorted((links / folder).glob("*-video-index0")):
+            device = path.resolve()
+            if device in named:
+                continue
+            named.add(device)
+            about = re.sub(r"^usb-|-video-index0$", "", path.name).replace("_", " ")
+            if folder == "by-path":
+                about = "named by its socket: no serial number of its own"
+            yield Attached(config={"kind": "v4l2", "device": str(path)}, about=about)

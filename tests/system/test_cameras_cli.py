@@ -98,12 +98,24 @@ def test_a_recording_goes_on_behind_what_is_there(fakes: list[FakeCamera], tmp_p
 
 
 def test_usb_cameras_are_listed_by_names_that_stay(tmp_path: Path) -> None:
-    for name in ("usb-Maker_UVC_Camera_SN1-video-index0", "usb-Maker_UVC_Camera_SN1-video-index1"):
-        (tmp_path / name).touch()
+    links = {
+        "by-id/usb-Maker_UVC_Camera_SN1-video-index0": "video0",
+        "by-id/usb-Maker_UVC_Camera_SN1-video-index1": "video1",
+        "by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index0": "video0",
+        "by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index1": "video1",
+        # Its name by id would be the first one's.
+        "by-path/pci-0000:00:14.0-usb-0:2:1.0-video-index0": "video2",
+        "by-path/pci-0000:00:14.0-usbv2-0:2:1.0-video-index0": "video2",
+    }
+    for name, device in links.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(tmp_path / device)
     found, _ = attached_cameras(tmp_path)
-    (camera,) = [each for each in found if each.config["kind"] == "v4l2"]
-    assert camera.config["device"] == str(tmp_path / "usb-Maker_UVC_Camera_SN1-video-index0")
-    assert camera.about == "Maker UVC Camera SN1"
+    named, other = [each for each in found if each.config["kind"] == "v4l2"]
+    assert named.config["device"] == str(tmp_path / "by-id" / "usb-Maker_UVC_Camera_SN1-video-index0")
+    assert named.about == "Maker UVC Camera SN1"
+    assert other.config["device"] == str(tmp_path / "by-path/pci-0000:00:14.0-usb-0:2:1.0-video-index0")
+    assert "no serial number of its own" in other.about
 
 
 def test_a_serial_of_digits_stays_text_when_pasted() -> None:
