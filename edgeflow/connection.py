@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -17,6 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edgeflow.broker import Settings, connect_failure, new_client, refusal
 from edgeflow.config import MqttConfig
 from edgeflow.errors import EdgeflowError
+from edgeflow.wire import Wire
 
 __all__ = ["Connection", "Live"]
 
@@ -41,9 +43,9 @@ _IN_FLIGHT = 20  # what Mosquitto announces; a broker that allows less is heeded
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """An accepted connection: its client, and its number among all attempts of this process."""
+    """An accepted connection, and its number among all attempts of this process."""
 
-    client: paho.Client
+    wire: Wire
     number: int
 
 
@@ -105,13 +107,13 @@ class Connection:
         """Begin connecting; returns at once."""
         self._thread.start()
 
-    def stop(self, farewell: Callable[[paho.Client], None]) -> None:
+    def stop(self, farewell: Callable[[Wire], None]) -> None:
         """Call ``farewell`` if connected, then disconnect; a dead network delays it by seconds at most."""
         self._stopping.set()
         live = self._live
         if live is not None:
-            farewell(live.client)
-            live.client.disconnect()
+            farewell(live.wire)
+            live.wire.disconnect()
         if self._thread.ident is not None:
             self._thread.join(_JOIN_S)
             self._abandoned.set()
@@ -130,7 +132,9 @@ class Connection:
         """Connect and serve until the connection is gone; False when it never came about."""
         self._number += 1
         try:
-            return self._serve(self._connect())
+            with contextlib.closing(Wire(self._new_client())) as wire:
+                self._connect(wire.client)
+                return self._serve(wire)
         except EdgeflowError as cause:
             self._report(str(cause))
         except (OSError, ValueError) as cause:
@@ -141,12 +145,15 @@ class Connection:
             self._live = None
         return False
 
-    def _connect(self) -> paho.Client:
+    def _new_client(self) -> paho.Client:
         client = new_client(self._config, self._client_id)
         client.max_inflight_messages_set(self._in_flight)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         self._prepare(client)
+        return client
+
+    def _connect(self, client: paho.Client) -> None:
         clean_start = True if self._config.version == "5" else paho.MQTT_CLEAN_START_FIRST_ONLY
         client.connect(
             self._config.host,
@@ -155,12 +162,11 @@ class Connection:
             clean_start=clean_start,
             properties=_limits() if self._config.version == "5" else None,
         )
-        return client
 
-    def _serve(self, client: paho.Client) -> bool:
+    def _serve(self, wire: Wire) -> bool:
         answer_by = time.monotonic() + _ANSWER_TIMEOUT_S
         accepted = False
-        while not self._abandoned.is_set() and client.loop(_LOOP_S) == paho.MQTT_ERR_SUCCESS:
+        while not self._abandoned.is_set() and wire.listen(_LOOP_S):
             accepted = accepted or self._live is not None
             if not accepted and time.monotonic() > answer_by:
                 self._report(f"accepts connections but does not speak MQTT; check {_SETTINGS.address}")
@@ -170,7 +176,7 @@ class Connection:
     def _on_connect(
         self,
         client: paho.Client,
-        _userdata: Any,
+        wire: Wire,
         _flags: Any,
         reason: ReasonCode,
         properties: Properties | None,
@@ -186,13 +192,16 @@ class Connection:
         self._problem = ""
         self._accepted_s = time.monotonic()
         logger.info("MQTT broker %s: connected as %s", self._where, self._client_id)
-        self._live = Live(client=client, number=self._number)
+        self._live = Live(wire=wire, number=self._number)
         self._greet(self._live)
 
     def _on_disconnect(
-        self, _client: paho.Client, _userdata: Any, flags: Any, reason: ReasonCode, _properties: Any
+        self, _client: paho.Client, wire: Wire, flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        was_live, self._live = self._live is not None, None
+        live = self._live
+        if live is not None and live.wire is not wire:
+            return  # told by a thread that published on an earlier connection
+        was_live, self._live = live is not None, None
         if was_live and not self._stopping.is_set():
             from_broker = flags.is_disconnect_packet_from_server
             self._report(refusal(reason, _SETTINGS) if from_broker else self._lost())

@@ -13,6 +13,7 @@ from typing import Literal
 
 from edgeflow.ack_delay import AckDelay
 from edgeflow.alarms import Alarms
+from edgeflow.copies import copy_of
 from edgeflow.errors import StorageError
 from edgeflow.mqtt import Acked, Confirmed, Connected, LinkEvent, MqttLink, Receipt
 from edgeflow.outbox import Outbox
@@ -25,10 +26,14 @@ logger = logging.getLogger(__name__)
 _RETRY_S = (1.0, 30.0)
 _TICK_S = 0.25
 _STORAGE_PAUSE_S = 0.5
+_LOOK_AGAIN_S = 0.05  # between looks for what is to be sent again
 _EVENTS_AT_ONCE = 1000
 _AHEAD = 300  # results sent and not yet let go: bounds what a slow or absent consumer costs the broker
 _NOBODY_SUBSCRIBED = 0x10
 _NEVER = float("-inf")
+import os
+_SLICE = int(os.environ.get("EF_SLICE","4"))
+_PACE_S = float(os.environ.get("EF_PACE","0.008"))
 
 
 @dataclass(kw_only=True)
@@ -80,6 +85,8 @@ class Delivery:
         self._retry_s = _RETRY_S[0]
         self._retry_raised_s = _NEVER
         self._held_until_s = _NEVER
+        self._look_again_s = _NEVER
+        self._more = False
         self._trouble = ""
         self._drain_until_s: float | None = None
         self._alarms = alarms
@@ -110,7 +117,10 @@ class Delivery:
         while not self._finished():
             try:
                 self._digest(self._events())
+                self._more = False
                 self._send()
+                if self._more:
+                    time.sleep(_PACE_S)
             except StorageError as cause:
                 self._report(str(cause))
                 time.sleep(_STORAGE_PAUSE_S)
@@ -124,7 +134,7 @@ class Delivery:
         """What happened since the last look; waits a moment for the first."""
         events: list[LinkEvent | None] = []
         try:
-            events.append(self._inbox.get(timeout=_TICK_S))
+            events.append(self._inbox.get(not self._more, _TICK_S))
             while len(events) < _EVENTS_AT_ONCE:
                 events.append(self._inbox.get_nowait())
         except queue.Empty:
@@ -163,7 +173,7 @@ class Delivery:
         """What an earlier connection carried is sent again, at once."""
         self._newest_before_connection = self._outbox.last_id()
         self._retry_s = _RETRY_S[0]
-        self._held_until_s = _NEVER
+        self._held_until_s = self._look_again_s = _NEVER
         for receipt in [r for r in self._in_flight if r.connection < connection]:
             del self._in_flight[receipt]
         for sent in self._sent.values():
@@ -179,7 +189,7 @@ class Delivery:
         sent.in_flight = False
         if event.reason_code == 0:
             return [result_id] if self._confirm == "broker" else []
-        sent.sent_s = sent.first_s = _NEVER
+        sent.sent_s = sent.first_s = self._look_again_s = _NEVER
         self._hold(event.reason_code)
         return []
 
@@ -203,7 +213,12 @@ class Delivery:
         if self._link.connected and time.monotonic() >= self._held_until_s and self._send_again():
             self._outbox.seal_drops()
             room = min(self._link.result_window - len(self._in_flight), _AHEAD - len(self._sent))
-            for row in self._outbox.pending(self._newest_sent, max(0, room)):
+            if room <= 0:
+                return
+            room = min(room, _SLICE)
+            rows = self._outbox.pending(self._newest_sent, room)
+            self._more = len(rows) == room
+            for row in rows:
                 sent = self._sent.setdefault(row.result_id, _Sent(row_id=row.id))
                 self._newest_sent = row.id
                 if not self._transmit(row, sent):
@@ -212,6 +227,9 @@ class Delivery:
     def _send_again(self) -> bool:
         """Send what is due once more, oldest first; False when not all of it could be sent."""
         now_s = time.monotonic()
+        if now_s < self._look_again_s:
+            return True
+        self._look_again_s = now_s + _LOOK_AGAIN_S
         due = [s for s in self._sent.values() if not s.in_flight and now_s - s.sent_s >= self._retry_s]
         if any(sent.sent_s != _NEVER for sent in due):
             self._raise_retry(now_s)
@@ -220,6 +238,7 @@ class Delivery:
             if row is None:  # dropped for want of room
                 self._sent = {key: value for key, value in self._sent.items() if value is not sent}
             elif len(self._in_flight) >= self._link.result_window or not self._transmit(row, sent):
+                self._look_again_s = _NEVER
                 return False
         return True
 
@@ -227,8 +246,7 @@ class Delivery:
         attempt = sent.attempts + 1
         replayed = attempt > 1 or row.id <= self._newest_before_connection
         record = json.loads(row.payload)
-        record |= {"replayed": replayed, "attempt": attempt}
-        payload = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+        payload = copy_of(row.payload, record, replayed=replayed, attempt=attempt)
         if row.verdict == DROPPED:
             receipt = self._link.publish_dropped(payload, schema=record["schema"], replayed=replayed)
         else:

@@ -35,6 +35,7 @@ from edgeflow.errors import ConfigError, DataError
 from edgeflow.publish_properties import PublishProperties
 from edgeflow.sealing_secret import read_secret
 from edgeflow.subscriptions import Handler, Incoming, Subscriptions
+from edgeflow.wire import Wire
 
 __all__ = ["Acked", "Confirmed", "Connected", "LinkEvent", "MqttLink", "Receipt"]
 
@@ -216,7 +217,7 @@ class MqttLink:
         live = self._connection.live
         if live is None:
             return None
-        info = live.client.publish(topic, payload, _QOS, retain, properties)
+        info = live.wire.publish(topic, payload, _QOS, retain=retain, properties=properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             return None
         return Receipt(connection=live.number, message_id=info.mid)
@@ -228,8 +229,8 @@ class MqttLink:
         client.on_message = self._on_message
 
     def _greet(self, live: Live) -> None:
-        self._subscriptions.subscribe_all(live.client)
-        self._say(live.client, "online")
+        self._subscriptions.subscribe_all(live.wire.client)
+        self._say(live.wire, "online")
         for topic in list(self._retained):
             self._publish_latest(topic)
         self._tell(Connected(connection=live.number))
@@ -242,14 +243,17 @@ class MqttLink:
             if self._retained[topic] is latest:
                 return
 
-    def _farewell(self, client: paho.Client) -> None:
+    def _farewell(self, wire: Wire) -> None:
         try:
-            self._say(client, "stopped").wait_for_publish(_STOP_TIMEOUT_S)
+            self._say(wire, "stopped").wait_for_publish(_STOP_TIMEOUT_S)
         except (ValueError, RuntimeError):
             logger.debug("the connection went before 'stopped' was confirmed")
 
-    def _say(self, client: paho.Client, word: Availability) -> paho.MQTTMessageInfo:
-        return client.publish(self._topics.availability, word.encode(), _QOS, True, self._session_only())
+    def _say(self, wire: Wire, word: Availability) -> paho.MQTTMessageInfo:
+        properties = self._session_only()
+        return wire.publish(
+            self._topics.availability, word.encode(), _QOS, retain=True, properties=properties
+        )
 
     def _often(
         self, schema: str, session: str, *, expiry_s: int | None = None, **more: object
@@ -282,7 +286,7 @@ class MqttLink:
         live = self._connection.live
         if incoming.retained or incoming.payload == b"online" or self._stopping or live is None:
             return
-        self._say(live.client, "online")
+        self._say(live.wire, "online")
 
     def _on_alarm(self, incoming: Incoming) -> None:
         """What the broker kept of an earlier session, and does not stand now, is over."""

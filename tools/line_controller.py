@@ -101,7 +101,7 @@ class Controller:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"line-controller-{uuid.uuid4().hex[:8]}",
-            protocol=paho.MQTTv5,
+            protocol=paho.MQTTv311,  # all that a controller needs is in the payloads, and PLCs speak this
         )
         if username:
             client.username_pw_set(username, password)

@@ -301,7 +301,7 @@ def test_the_socket_sends_at_once_and_notices_a_dead_network(link_with: Links, u
     until(lambda: link.connected)
     live = link._connection.live
     assert live is not None
-    sock = live.client.socket()
+    sock = live.wire.client.socket()
     assert isinstance(sock, socket.socket)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
     if sys.platform == "linux":

@@ -33,10 +33,13 @@ from edgeflow.errors import ConfigError
 from edgeflow.mqtt import MqttLink
 from edgeflow.outbox import Outbox, open_outbox
 from faults.parts import Parts
+from faults.site import wait_for
 
 VIEWS = tuple(f"C{n}" for n in range(1, 6))
 VERDICTS: tuple[VerdictName, ...] = ("OK",) * 18 + ("NG", "UNDECIDED")
 DRAIN_S = 60.0
+BROKER_PATIENCE_S = 2.0
+if os.environ.get("EF_SWITCH"): sys.setswitchinterval(float(os.environ["EF_SWITCH"]))
 FULL_SPEED_AHEAD = 20_000  # results in memory at most, where the rate is unlimited
 
 
@@ -105,6 +108,7 @@ def main() -> None:
     link.start()
     if "--hold" not in sys.argv:
         delivery.start()
+        wait_for(lambda: link.connected, BROKER_PATIENCE_S)  # as a station does before its first part
     (feed_parts if "--parts" in sys.argv else feed)(plan, outbox, link, ended)
     outbox.flush(60)
     if "--hold" in sys.argv:
