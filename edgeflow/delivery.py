@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import queue
 import threading
 import time
@@ -15,7 +16,8 @@ from edgeflow.ack_delay import AckDelay
 from edgeflow.alarms import Alarms
 from edgeflow.copies import copy_of
 from edgeflow.errors import StorageError
-from edgeflow.mqtt import Acked, Confirmed, Connected, LinkEvent, MqttLink, Receipt
+from edgeflow.link_events import Acked, Confirmed, Connected, LinkEvent, Receipt
+from edgeflow.mqtt import MqttLink
 from edgeflow.outbox import Outbox
 from edgeflow.outbox_rows import DROPPED, Row
 
@@ -31,9 +33,8 @@ _EVENTS_AT_ONCE = 1000
 _AHEAD = 300  # results sent and not yet let go: bounds what a slow or absent consumer costs the broker
 _NOBODY_SUBSCRIBED = 0x10
 _NEVER = float("-inf")
-import os
-_SLICE = int(os.environ.get("EF_SLICE","4"))
-_PACE_S = float(os.environ.get("EF_PACE","0.008"))
+_SLICE = int(os.environ.get("EF_SLICE", "4"))  # results sent at once, then
+_PACE_S = float(os.environ.get("EF_PACE", "0.002"))
 
 
 @dataclass(kw_only=True)
@@ -218,11 +219,12 @@ class Delivery:
             room = min(room, _SLICE)
             rows = self._outbox.pending(self._newest_sent, room)
             self._more = len(rows) == room
-            for row in rows:
-                sent = self._sent.setdefault(row.result_id, _Sent(row_id=row.id))
-                self._newest_sent = row.id
-                if not self._transmit(row, sent):
-                    return
+            with self._link.together():
+                for row in rows:
+                    sent = self._sent.setdefault(row.result_id, _Sent(row_id=row.id))
+                    self._newest_sent = row.id
+                    if not self._transmit(row, sent):
+                        return
 
     def _send_again(self) -> bool:
         """Send what is due once more, oldest first; False when not all of it could be sent."""

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -32,12 +32,13 @@ from edgeflow.contracts.messages import (
 from edgeflow.contracts.sealing import seal
 from edgeflow.contracts.topics import Topics
 from edgeflow.errors import ConfigError, DataError
+from edgeflow.link_events import Acked, Confirmed, Connected, LinkEvent, Receipt
 from edgeflow.publish_properties import PublishProperties
 from edgeflow.sealing_secret import read_secret
 from edgeflow.subscriptions import Handler, Incoming, Subscriptions
 from edgeflow.wire import Wire
 
-__all__ = ["Acked", "Confirmed", "Connected", "LinkEvent", "MqttLink", "Receipt"]
+__all__ = ["MqttLink"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,39 +46,6 @@ _QOS = 1
 _STOP_TIMEOUT_S = 2.0
 _RESERVE = 8  # messages in flight that results leave free, so that a decision never waits behind them
 _MAX_ACK_BYTES = 256_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Receipt:
-    """Names one message handed to the network: the connection's number and the message id in it."""
-
-    connection: int
-    message_id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Connected:
-    """A connection stands; nothing that was in flight before it will be confirmed any more."""
-
-    connection: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Confirmed:
-    """The broker's answer to one message: an MQTT reason code (0 success, 0x10 nobody subscribed)."""
-
-    receipt: Receipt
-    reason_code: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Acked:
-    """A consumer has these results safe."""
-
-    result_ids: tuple[str, ...]
-
-
-LinkEvent = Connected | Confirmed | Acked
 
 
 class MqttLink:
@@ -165,6 +133,11 @@ class MqttLink:
         if sent is None:
             self._unsent += 1
         return sent is not None
+
+    def together(self) -> AbstractContextManager[None]:
+        """Results published within leave in one piece."""
+        live = self._connection.live
+        return live.wire.together() if live is not None else nullcontext()
 
     def publish_result(
         self, payload: bytes, *, schema: str, session: str, seq: int, replayed: bool

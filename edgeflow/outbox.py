@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import queue
@@ -19,7 +18,7 @@ from edgeflow.ballast import Ballast
 from edgeflow.contracts.messages import Result
 from edgeflow.errors import StorageError
 from edgeflow.outbox_backlog import Backlog
-from edgeflow.outbox_file import check_file, is_damage, is_full, mapped, salvage, set_aside
+from edgeflow.outbox_file import check_file, claim, is_damage, is_full, mapped, salvage, set_aside
 from edgeflow.outbox_rows import Drop, Entry, Limits, Row, entry_of
 from edgeflow.outbox_store import Store
 from edgeflow.settings.delivery import OutboxConfig
@@ -31,6 +30,7 @@ logger = logging.getLogger(__name__)
 _TICK_S = 1.0
 _RETRY_S = 0.5
 _CHECK_S = 600.0
+_DELETE_S = 0.05
 _AT_ONCE = 1000  # puts, deliveries and marks in one transaction
 _SQUEEZE_BYTES = 1_000_000  # given up at once on a full disk: their deletion has to fit into the ballast
 _CLOSE_S = 10.0
@@ -72,11 +72,12 @@ class Outbox:
         self._sealing = False
         self._closing = False
         self._trouble = ""
+        self._deleted_s = 0.0
         self._retry_at_s = 0.0
         self._check_at_s = time.monotonic() + _CHECK_S
         with mapped(path, "opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = _claim(path)
+            self._lock = claim(path)
             try:
                 self._store = _open(path)
             except BaseException:
@@ -179,6 +180,8 @@ class Outbox:
     def _take_in(self) -> None:
         """What was asked since the last look; waits a moment for the first."""
         wait_s = max(0.01, self._retry_at_s - time.monotonic()) if self._trouble else _TICK_S
+        if self._backlog.gone:
+            wait_s = min(wait_s, _DELETE_S)
         with contextlib.suppress(queue.Empty):
             self._sort_in(self._inbox.get(timeout=0.01 if self._closing else wait_s))
             for _ in range(_AT_ONCE - 1):
@@ -202,12 +205,13 @@ class Outbox:
 
     def _write(self) -> None:
         log = self._backlog
-        if log.entries or log.gone or log.given_up:
+        if log.entries or log.given_up or self._delete_now():
             dropped = self._store.write(log.entries, log.gone, log.given_up, self._allowed(), time.time())
             stored = [entry.result_id for entry in log.entries]
             with self._counting:
                 self._unstored -= len(stored)
             log.clear()
+            self._deleted_s = time.monotonic()
             if dropped or self._store.open_drops:
                 self._alarm_drops()
             self._recovered()
@@ -219,6 +223,12 @@ class Outbox:
         for mark in log.marks:
             mark.set()
         log.marks.clear()
+
+    def _delete_now(self) -> bool:
+        """Deletions go with what is stored next; alone, they wait for more of them."""
+        log = self._backlog
+        due = self._closing or bool(log.marks) or time.monotonic() - self._deleted_s >= _DELETE_S
+        return bool(log.gone) and (due or len(log.gone) >= _AT_ONCE)
 
     def _tell(self, stored: Sequence[str]) -> None:
         for listener in self._listeners:
@@ -329,16 +339,3 @@ def _open(path: Path) -> Store:
             raise
         set_aside(path, cause)
         return Store(path)
-
-
-def _claim(path: Path) -> int:
-    """A lock that goes with the process: two boxes on one outbox would deliver everything twice."""
-    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as cause:
-        os.close(lock)
-        raise StorageError(
-            f"outbox {path}: another process uses it; end that one, or give this box its own outbox.path"
-        ) from cause
-    return lock

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
+import os
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -13,7 +15,17 @@ from edgeflow.clock import utc_text
 from edgeflow.errors import StorageError
 from edgeflow.outbox_rows import Entry
 
-__all__ = ["check_file", "is_damage", "is_full", "mapped", "open_file", "read_only", "salvage", "set_aside"]
+__all__ = [
+    "check_file",
+    "claim",
+    "is_damage",
+    "is_full",
+    "mapped",
+    "open_file",
+    "read_only",
+    "salvage",
+    "set_aside",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +59,19 @@ _TO_FORMAT_2 = (
 )
 _CHECKPOINT_PAGES = 250  # 1 MB: the log stays within the room that the ballast gives back
 _SALVAGE_BYTES = 64_000_000
+
+
+def claim(path: Path) -> int:
+    """A lock that goes with the process: two boxes on one outbox would deliver everything twice."""
+    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as cause:
+        os.close(lock)
+        raise StorageError(
+            f"outbox {path}: another process uses it; end that one, or give this box its own outbox.path"
+        ) from cause
+    return lock
 
 
 def open_file(path: Path) -> sqlite3.Connection:

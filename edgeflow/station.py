@@ -32,6 +32,7 @@ from edgeflow.pipeline import Line
 from edgeflow.run_view import RunView
 from edgeflow.station_state import StationState
 from edgeflow.trust import note_as_run
+from edgeflow.turns import take_short_turns
 from edgeflow.view_watch import ViewWatch, bundle_baseline, check_identity
 
 __all__ = ["run_box"]
@@ -52,6 +53,7 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
     """
     config = load_config(path, overrides)
     session = uuid.uuid4().hex[:12]
+    take_short_turns()
     rules = read_rules(config, session)
     with ExitStack() as stack:
         bundle, graph = open_for_box(config, config.bundle)

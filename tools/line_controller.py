@@ -34,6 +34,7 @@ from line_control.receipts import Receipts
 
 TICK_S = 0.01
 ACKS_AT_ONCE = 200
+GATHER_S = 0.02  # before results are written and acknowledged: the disk is asked once for many
 KEEPALIVE_S = 5
 
 
@@ -49,7 +50,7 @@ class Controller:
         self.receipts = Receipts()
         self._topics = Topics(root=root)
         self._quiet = quiet
-        self._lock = threading.Lock()  # the gate is asked by two threads
+        self._lock = threading.Lock()  # gate and receipts are asked by two threads
         self._arrived: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._file = self._reopen(results)
         self._dropped = results.with_name(f"{results.name}.dropped") if results else None
@@ -138,6 +139,7 @@ class Controller:
             self._print({"kind": "reject", "why": problem.message})
             return
         with self._lock:
+            self.receipts.expect(decision.session, decision.seq)
             ruling = self.gate.decide(decision, now_ms(), datetime.now(timezone.utc))
         self._say(ruling)
 
@@ -154,6 +156,7 @@ class Controller:
         ended = False
         while not ended:
             batch = [self._arrived.get()]
+            time.sleep(GATHER_S)
             while len(batch) < ACKS_AT_ONCE and not self._arrived.empty():
                 batch.append(self._arrived.get())
             ended = None in batch
@@ -171,12 +174,15 @@ class Controller:
             record = json.loads(payload)
             if "record_id" in record:
                 dropped = from_json(Dropped, payload)
-                for result_id in dropped.result_ids:
-                    self.receipts.excuse(result_id)
+                with self._lock:
+                    for result_id in dropped.result_ids:
+                        self.receipts.excuse(result_id)
                 self._write_apart(payload)
                 self._print({"kind": "dropped", "count": dropped.count, "why": dropped.why})
                 return dropped.record_id
-            if self.receipts.add(record["session"], record["seq"]) and self._file is not None:
+            with self._lock:
+                new = self.receipts.add(record["session"], record["seq"])
+            if new and self._file is not None:
                 self._file.write(payload.rstrip(b"\n") + b"\n")
             return str(record["result_id"])
         except (ValueError, KeyError, TypeError, DataError) as problem:
@@ -195,12 +201,14 @@ class Controller:
         """Go on where an earlier run ended; half a line at the end was never acknowledged."""
         if results is None:
             return None
-        whole = results.read_bytes().rpartition(b"\n")[0] if results.exists() else b""
-        for line in whole.splitlines():
-            record = json.loads(line)
-            self.receipts.add(record["session"], record["seq"])
         file = results.open("r+b" if results.exists() else "w+b")
-        file.seek(len(whole) + 1 if whole else 0)
+        whole = 0
+        for line in file:
+            if line.endswith(b"\n"):
+                record = json.loads(line)
+                self.receipts.add(record["session"], record["seq"])
+                whole += len(line)
+        file.seek(whole)
         file.truncate()
         return file
 

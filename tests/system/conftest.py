@@ -63,6 +63,11 @@ class Broker:
         assert self._process is not None
         self._process.send_signal(19)
 
+    def thaw(self) -> None:
+        """It goes on."""
+        assert self._process is not None
+        self._process.send_signal(18)
+
     def kill(self) -> None:
         """SIGKILL; safe when it does not run."""
         if self._process is not None:

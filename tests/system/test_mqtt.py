@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ from edgeflow.contracts.sealing import is_sealed
 from edgeflow.errors import ConfigError
 from edgeflow.home_assistant import discovery
 from edgeflow.keys import new_key, read_public_key
-from edgeflow.mqtt import Acked, LinkEvent, MqttLink
+from edgeflow.link_events import Acked, LinkEvent
+from edgeflow.mqtt import MqttLink
 from edgeflow.subscriptions import Incoming
 
 if TYPE_CHECKING:
@@ -306,6 +308,27 @@ def test_the_socket_sends_at_once_and_notices_a_dead_network(link_with: Links, u
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
     if sys.platform == "linux":
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2000
+
+
+def test_messages_of_many_threads_stay_whole_when_the_broker_is_slow_to_take_them(
+    broker: Broker, client: Clients, link_with: Links, until: Until
+) -> None:
+    watcher = client(f"{ROOT}/result")
+    watcher.wait_until_subscribed()
+    link = link_with()
+    until(lambda: link.connected)
+    sent = [json.dumps({"seq": n, "filling": "x" * 900_000}).encode() for n in range(16)]
+
+    def publish(payload: bytes) -> None:
+        assert link.publish_result(payload, schema="s", session="a", seq=1, replayed=False)
+
+    broker.freeze()  # 14 MB are more than the sockets hold: some of it is left to the listening thread
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(publish, sent))
+    broker.thaw()
+    watcher.wait(lambda: len(watcher.messages) == len(sent))
+    assert sorted(bytes(m.payload) for m in watcher.messages) == sorted(sent)
+    assert link.connected
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])

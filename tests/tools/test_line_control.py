@@ -155,3 +155,13 @@ def test_receipts_agree_with_a_plain_set(numbers: list[int]) -> None:
         seen.add(seq)
     top = max(seen, default=0)
     assert receipts.missing().get("s", []) == [n for n in range(1, top) if n not in seen]
+
+
+def test_a_decision_whose_result_does_not_come_is_a_missing_number() -> None:
+    receipts = Receipts()
+    receipts.add("s", 1)
+    receipts.expect("s", 3)
+    assert receipts.missing() == {"s": [2, 3]}
+    receipts.add("s", 2)
+    receipts.add("s", 3)
+    assert receipts.missing() == {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 from pathlib import Path
 
+from faults.books import Books
 from faults.figures import Figure
 from faults.site import Site, site, wait_for
+from faults.watcher import Watcher
 
 __all__ = ["conservation"]
 
@@ -15,8 +18,8 @@ __all__ = ["conservation"]
 def conservation(folder: Path, *, parts: int, rate_hz: float, kills: int) -> list[Figure]:
     """Broker, box or controller is killed at random moments; then the books are compared."""
     chance = random.Random(11)  # noqa: S311 - moments, not secrets
-    fault = f"conservation, {kills} kills"
     with site(folder) as place:
+        gate = Watcher(place.host, place.port, "decision")
         _box(place, parts, rate_hz)
         for _ in range(kills):
             time.sleep(parts / rate_hz / (kills + 1) * chance.uniform(0.5, 1.3))
@@ -24,37 +27,24 @@ def conservation(folder: Path, *, parts: int, rate_hz: float, kills: int) -> lis
         place.boxes[-1].wait(parts / rate_hz * 4 + 120)
         wait_for(lambda: place.waiting() == 0, 60)
         place.stop_controller()
-        triggers = set(_lines(folder / "triggers.txt"))
-        decided = [line.split() for line in _lines(folder / "decided.txt")]
-        made, received = set(place.made_ids()), place.received_ids()
-    in_hand = triggers - {trigger for trigger, _ in decided}
-    cut_short = {result for _, result in decided} - set(received)
-    return [
-        Figure(fault=fault, what="triggers", value=len(triggers), limit=parts, at_least=True),
-        Figure(fault=fault, what="decisions", value=len(decided)),
-        Figure(fault=fault, what="triggers in hand when the box was killed", value=len(in_hand)),
-        Figure(
-            fault=fault,
-            what="parts decided twice",
-            value=len(decided) - len({t for t, _ in decided}),
-            limit=0,
-        ),
-        Figure(
-            fault=fault,
-            what="triggers - decisions - in hand",
-            value=len(triggers) - len(decided) - len(in_hand),
-            limit=0,
-        ),
-        Figure(fault=fault, what="results stored", value=len(made)),
-        Figure(fault=fault, what="stored and not delivered", value=len(made - set(received)), limit=0),
-        Figure(
-            fault=fault,
-            what="delivered twice after deduplication",
-            value=len(received) - len(set(received)),
-            limit=0,
-        ),
-        Figure(fault=fault, what="decided but killed before the disk had it", value=len(cut_short)),
-    ]
+        gate.close()
+        books = _books(place, gate, rate_hz)
+    return books.figures(f"conservation, {kills} kills", parts)
+
+
+def _books(place: Site, gate: Watcher, rate_hz: float) -> Books:
+    decided = (line.split() for line in _lines(place.folder / "decided.txt"))
+    return Books(
+        triggers=_lines(place.folder / "triggers.txt"),
+        decided=[(trigger, result) for trigger, result in decided],
+        stored=place.made_ids(),
+        received=place.received_ids(),
+        told=gate.highest,
+        killed=[
+            f"s{number:04d}" for number, box in enumerate(place.boxes, 1) if box.returncode == -signal.SIGKILL
+        ],
+        in_hand=round(rate_hz),  # a second's; a set that lacks a frame waits for 0.1 s
+    )
 
 
 def _kill(place: Site, whom: str, parts: int, rate_hz: float) -> None:

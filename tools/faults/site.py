@@ -146,7 +146,8 @@ class Site:
         """Results that are in the controller's file."""
         if not self.received.exists():
             return []
-        return [json.loads(line)["result_id"] for line in self.received.read_bytes().split(b"\n") if line]
+        with self.received.open("rb") as lines:
+            return [json.loads(line)["result_id"] for line in lines]
 
     def waiting(self) -> int:
         """How many rows are in the outbox."""

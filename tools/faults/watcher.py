@@ -17,10 +17,11 @@ __all__ = ["Watcher"]
 
 
 class Watcher:
-    """Collects the delays of one topic in ms, by session; acknowledges results if asked to."""
+    """Collects the delays of one topic in ms and the highest number, by session; acknowledges if asked to."""
 
     def __init__(self, host: str, port: int, topic: str, *, acks: bool = False) -> None:
         self.delays_ms: dict[str, list[float]] = {}
+        self.highest: dict[str, int] = {}
         self.attempts = 0
         self.first_s = 0.0
         self.last_s = 0.0
@@ -54,6 +55,7 @@ class Watcher:
         self.attempts += 1
         delay_ms = (now_ns - int(record["part_id"])) / 1e6
         self.delays_ms.setdefault(record["session"], []).append(delay_ms)
+        self.highest[record["session"]] = max(self.highest.get(record["session"], 0), record["seq"])
         if self._acks:
             ack = {"schema": "edgeflow/ack/1", "result_ids": [record["result_id"]]}
             client.publish(f"{ROOT}/result/ack", json.dumps(ack), 1)

@@ -16,6 +16,7 @@ class _Session:
     mark: int = 0
     beyond: set[int] = field(default_factory=set)
     lost: int = 0
+    expected: int = 0
 
     def add(self, seq: int, window: int) -> bool:
         if seq <= self.mark or seq in self.beyond:
@@ -35,8 +36,8 @@ class _Session:
         self.beyond.remove(self.mark)
 
     def gaps(self) -> list[int]:
-        top = max(self.beyond, default=self.mark)
-        return [seq for seq in range(self.mark + 1, top) if seq not in self.beyond]
+        top = max(self.beyond | {self.mark, self.expected})
+        return [seq for seq in range(self.mark + 1, top + 1) if seq not in self.beyond]
 
 
 class Receipts:
@@ -61,6 +62,11 @@ class Receipts:
         self.duplicates += not new
         return new
 
+    def expect(self, session: str, seq: int) -> None:
+        """A decision has this number: a result with the same number has to follow."""
+        known = self._session(session)
+        known.expected = max(known.expected, seq)
+
     def excuse(self, result_id: str) -> None:
         """A result will never come: the box says that it gave it up (``dropped``)."""
         session, _, number = result_id.rpartition("-")
@@ -68,7 +74,7 @@ class Receipts:
             self._session(session).add(int(number), self._window)
 
     def missing(self) -> dict[str, list[int]]:
-        """Numbers that later ones have overtaken; they may still come."""
+        """Numbers that were decided or that later ones have overtaken; they may still come."""
         return {name: gaps for name, session in self._sessions.items() if (gaps := session.gaps())}
 
     @property

@@ -1,0 +1,40 @@
+"""What the link to the broker tells those who publish through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Acked", "Confirmed", "Connected", "LinkEvent", "Receipt"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """Names one message handed to the network: the connection's number and the message id in it."""
+
+    connection: int
+    message_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connected:
+    """A connection stands; nothing that was in flight before it will be confirmed any more."""
+
+    connection: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """The broker's answer to one message: an MQTT reason code (0 success, 0x10 nobody subscribed)."""
+
+    receipt: Receipt
+    reason_code: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acked:
+    """A consumer has these results safe."""
+
+    result_ids: tuple[str, ...]
+
+
+LinkEvent = Connected | Confirmed | Acked

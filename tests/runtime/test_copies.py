@@ -1,0 +1,36 @@
+"""A record that is sent says which copy of it this is, whoever stored it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgeflow.contracts.messages import Dropped, Message, Result, from_json, to_json
+from edgeflow.copies import copy_of
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
+RESULT = from_json(Result, SAMPLE.read_bytes()).model_copy(update={"replayed": False, "attempt": 1})
+AT = "2026-11-24T12:00:00.000000Z"
+DROPPED = Dropped.model_validate(
+    {"record_id": "d", "from": "a", "to": "b", "count": 2, "why": "no room", "at": AT}
+)
+
+
+@pytest.mark.parametrize("message", [RESULT, DROPPED])
+def test_a_copy_is_the_record_with_its_own_flags(message: Message) -> None:
+    payload = to_json(message)
+    sent = copy_of(payload, json.loads(payload), replayed=True, attempt=3)
+    assert sent == to_json(message.model_copy(update={"replayed": True, "attempt": 3}))
+
+
+def test_the_first_copy_is_what_was_stored() -> None:
+    payload = to_json(RESULT)
+    assert copy_of(payload, json.loads(payload), replayed=False, attempt=1) == payload
+
+
+def test_a_record_with_its_fields_in_another_order_is_flagged_too() -> None:
+    payload = json.dumps({"attempt": 1, "replayed": False, "reason": "größer"}).encode()
+    sent = json.loads(copy_of(payload, json.loads(payload), replayed=True, attempt=2))
+    assert sent == {"attempt": 2, "replayed": True, "reason": "größer"}
