@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import queue
 import threading
 import time
@@ -31,10 +30,11 @@ _STORAGE_PAUSE_S = 0.5
 _LOOK_AGAIN_S = 0.05  # between looks for what is to be sent again
 _EVENTS_AT_ONCE = 1000
 _AHEAD = 300  # results sent and not yet let go: bounds what a slow or absent consumer costs the broker
+_PAUSE_S = 0.002  # between groups of results, else they would keep a busy machine from anything else
+_BACKLOG_AT_ONCE = 4  # what had to wait goes in small groups with longer pauses: a decision comes first
+_BACKLOG_PAUSE_S = 0.003
 _NOBODY_SUBSCRIBED = 0x10
 _NEVER = float("-inf")
-_SLICE = int(os.environ.get("EF_SLICE", "4"))  # results sent at once, then
-_PACE_S = float(os.environ.get("EF_PACE", "0.002"))
 
 
 @dataclass(kw_only=True)
@@ -81,7 +81,7 @@ class Delivery:
         self._sent: dict[str, _Sent] = {}
         self._in_flight: dict[Receipt, str] = {}
         self._newest_sent = 0
-        self._newest_before_connection = outbox.last_id()
+        self._newest_before_connection = self._backlog_end = outbox.last_id()
         self._delay = AckDelay()
         self._retry_s = _RETRY_S[0]
         self._retry_raised_s = _NEVER
@@ -121,7 +121,7 @@ class Delivery:
                 self._more = False
                 self._send()
                 if self._more:
-                    time.sleep(_PACE_S)
+                    time.sleep(_BACKLOG_PAUSE_S if self._in_backlog else _PAUSE_S)
             except StorageError as cause:
                 self._report(str(cause))
                 time.sleep(_STORAGE_PAUSE_S)
@@ -172,7 +172,7 @@ class Delivery:
 
     def _begin_again(self, connection: int) -> None:
         """What an earlier connection carried is sent again, at once."""
-        self._newest_before_connection = self._outbox.last_id()
+        self._newest_before_connection = self._backlog_end = self._outbox.last_id()
         self._retry_s = _RETRY_S[0]
         self._held_until_s = self._look_again_s = _NEVER
         for receipt in [r for r in self._in_flight if r.connection < connection]:
@@ -199,6 +199,7 @@ class Delivery:
         if now_s < self._held_until_s:
             return  # the rest of the same burst
         self._held_until_s = now_s + self._retry_s
+        self._backlog_end = self._outbox.last_id()
         self._raise_retry(now_s)
         if reason_code == _NOBODY_SUBSCRIBED:
             self._report("nobody subscribes to the results; they wait in the outbox")
@@ -210,13 +211,19 @@ class Delivery:
             self._retry_s = min(2 * self._retry_s, _RETRY_S[1])
             self._retry_raised_s = now_s
 
+    @property
+    def _in_backlog(self) -> bool:
+        """Whether what is sent next was stored while nobody could take it."""
+        return self._newest_sent < self._backlog_end
+
     def _send(self) -> None:
         if self._link.connected and time.monotonic() >= self._held_until_s and self._send_again():
             self._outbox.seal_drops()
             room = min(self._link.result_window - len(self._in_flight), _AHEAD - len(self._sent))
             if room <= 0:
                 return
-            room = min(room, _SLICE)
+            if self._in_backlog:
+                room = min(room, _BACKLOG_AT_ONCE)
             rows = self._outbox.pending(self._newest_sent, room)
             self._more = len(rows) == room
             with self._link.together():

@@ -49,7 +49,7 @@ LONG: dict[str, Fault] = {
     "views": lambda folder: bad_views(folder, triggers=1000),
     "swap": lambda folder: swap_killed(folder, kills=100),
     "attacks": attacks,
-    "backlog": lambda folder: backlog(folder, rows=50_000, decisions=400),
+    "backlog": lambda folder: backlog(folder, rows=50_000, decisions=1000),
     "conservation": lambda folder: conservation(folder, parts=50_000, rate_hz=400, kills=30),
 }
 DAY: dict[str, Fault] = {
@@ -70,7 +70,7 @@ SHORT: dict[str, Fault] = {
     "views": lambda folder: bad_views(folder, triggers=60),
     "swap": lambda folder: swap_killed(folder, kills=4),
     "attacks": lambda folder: attacks(folder, every=6),
-    "backlog": lambda folder: backlog(folder, rows=5000, decisions=60),
+    "backlog": lambda folder: backlog(folder, rows=5000, decisions=150),
     "conservation": lambda folder: conservation(folder, parts=1200, rate_hz=200, kills=4),
 }
 
