@@ -53,7 +53,7 @@ LONG: dict[str, Fault] = {
     "conservation": lambda folder: conservation(folder, parts=50_000, rate_hz=400, kills=30),
 }
 DAY: dict[str, Fault] = {
-    "day": lambda folder: conservation(folder, parts=500_000, rate_hz=500, kills=40),
+    "day": lambda folder: conservation(folder, parts=500_000, rate_hz=600, kills=40),
 }
 SHORT: dict[str, Fault] = {
     "killed": lambda folder: both_killed(folder, kills=2, events=600),
