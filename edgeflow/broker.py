@@ -74,8 +74,7 @@ def new_client(config: MqttConfig, client_id: str) -> paho.Client:
     )
     client.connect_timeout = _CONNECT_TIMEOUT_S
     client.on_socket_open = _tune_socket
-    # With this set, publish() only queues and wakes the network loop: two threads that write to one
-    # socket can tear a packet apart.
+    # With this set, publish() only queues: two threads that write to one socket can tear a packet apart.
     client.on_socket_register_write = _leave_writing_to_the_loop
     if config.username:
         client.username_pw_set(config.username, _password(config))
@@ -169,4 +168,4 @@ def _tune_socket(_client: paho.Client, _userdata: Any, sock: Any) -> None:
 
 
 def _leave_writing_to_the_loop(_client: paho.Client, _userdata: Any, _sock: Any) -> None:
-    """Nothing to do: the network loop writes."""
+    """Nothing to do: whoever drives the client writes."""

@@ -61,6 +61,9 @@ class Delivery:
     stays unconfirmed for 1 s (or as long as this consumer usually takes), then 2, 4 … 30 s; any confirmation
     brings that back.
 
+    What was stored while there was no connection or no subscriber goes in small groups with pauses: it has
+    waited already, and a decision must not wait behind it.
+
     What the outbox gave up for want of room is told in the same way, by a record on ``dropped``.
 
     A message is ``replayed`` when its result was stored before the present connection, or was sent
@@ -87,6 +90,7 @@ class Delivery:
         self._retry_raised_s = _NEVER
         self._held_until_s = _NEVER
         self._look_again_s = _NEVER
+        self._has_waited = False
         self._more = False
         self._trouble = ""
         self._drain_until_s: float | None = None
@@ -199,7 +203,7 @@ class Delivery:
         if now_s < self._held_until_s:
             return  # the rest of the same burst
         self._held_until_s = now_s + self._retry_s
-        self._backlog_end = self._outbox.last_id()
+        self._has_waited = True
         self._raise_retry(now_s)
         if reason_code == _NOBODY_SUBSCRIBED:
             self._report("nobody subscribes to the results; they wait in the outbox")
@@ -213,12 +217,14 @@ class Delivery:
 
     @property
     def _in_backlog(self) -> bool:
-        """Whether what is sent next was stored while nobody could take it."""
-        return self._newest_sent < self._backlog_end
+        """Whether what is sent next was stored while nobody took it, and decisions are still made."""
+        return self._newest_sent < self._backlog_end and self._drain_until_s is None
 
     def _send(self) -> None:
         if self._link.connected and time.monotonic() >= self._held_until_s and self._send_again():
             self._outbox.seal_drops()
+            if self._has_waited:
+                self._backlog_end, self._has_waited = self._outbox.last_id(), False
             room = min(self._link.result_window - len(self._in_flight), _AHEAD - len(self._sent))
             if room <= 0:
                 return

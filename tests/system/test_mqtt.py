@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -329,6 +330,29 @@ def test_messages_of_many_threads_stay_whole_when_the_broker_is_slow_to_take_the
     watcher.wait(lambda: len(watcher.messages) == len(sent))
     assert sorted(bytes(m.payload) for m in watcher.messages) == sorted(sent)
     assert link.connected
+
+
+def test_a_decision_does_not_wait_for_the_thread_that_listens(
+    client: Clients, box_config: Boxes, until: Until
+) -> None:
+    gate = client(f"{ROOT}/decision")
+    gate.wait_until_subscribed()
+    link = MqttLink(box_config(), "session-a")
+    busy, arrived = threading.Event(), threading.Event()
+
+    def handle(_incoming: Incoming) -> None:
+        busy.set()
+        arrived.wait(20)
+
+    link.subscribe(f"{ROOT}/trigger", handle, max_bytes=100)
+    link.start()
+    until(lambda: link.connected)
+    gate.publish(f"{ROOT}/trigger", b"{}")
+    until(busy.is_set)
+    assert link.publish_decision(decision(1))
+    gate.wait(lambda: bool(gate.payloads("/decision")))
+    arrived.set()
+    link.stop()
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
