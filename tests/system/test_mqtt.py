@@ -335,7 +335,7 @@ def test_messages_of_many_threads_stay_whole_when_the_broker_is_slow_to_take_the
 def test_a_decision_does_not_wait_for_the_thread_that_listens(
     client: Clients, box_config: Boxes, until: Until
 ) -> None:
-    gate = client(f"{ROOT}/decision")
+    gate = client(f"{ROOT}/+")
     gate.wait_until_subscribed()
     link = MqttLink(box_config(), "session-a")
     busy, arrived = threading.Event(), threading.Event()
@@ -346,7 +346,7 @@ def test_a_decision_does_not_wait_for_the_thread_that_listens(
 
     link.subscribe(f"{ROOT}/trigger", handle, max_bytes=100)
     link.start()
-    until(lambda: link.connected)
+    gate.wait_for("/availability", "online")  # subscribed before
     gate.publish(f"{ROOT}/trigger", b"{}")
     until(busy.is_set)
     assert link.publish_decision(decision(1))
