@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 
 __all__ = ["Wire"]
@@ -51,7 +52,7 @@ class Wire:
             yield
         self._write(cork=True)
 
-    def _write(self, *, cork: bool = False) -> paho.MQTTErrorCode:
+    def _write(self, *, cork: bool = False) -> MQTTErrorCode:
         with self._writing:
             if cork:
                 self._cork(1)
@@ -83,7 +84,7 @@ class Wire:
     def listen(self, timeout_s: float) -> bool:
         """Wait for the broker's word at most so long, and take it in; False once the connection is gone."""
         sock = self.client.socket()
-        if sock is None:
+        if not isinstance(sock, socket.socket):
             return False
         ready = self._wait(sock, timeout_s)
         # OpenSSL's connections do not bear a thread that reads beside one that writes; sockets do.
@@ -104,7 +105,7 @@ class Wire:
 
     def _cork(self, on: int) -> None:
         sock = self.client.socket()
-        if sock is not None and hasattr(socket, "TCP_CORK"):  # Linux
+        if isinstance(sock, socket.socket) and hasattr(socket, "TCP_CORK"):  # Linux
             with contextlib.suppress(OSError):  # the connection has gone; publishing says so
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
