@@ -33,6 +33,10 @@ def test_what_a_kill_cut_short_is_counted_and_the_account_closes() -> None:
     assert broken(KILLED_AFTER_4) == set()
 
 
+def test_a_box_killed_before_it_wrote_down_what_it_stored_has_lost_nothing() -> None:
+    assert broken(replace(KILLED_AFTER_4, stored=KILLED_AFTER_4.stored[:-1])) == set()
+
+
 def test_a_stored_result_that_does_not_arrive_is_a_loss() -> None:
     lost = replace(KILLED_AFTER_4, received=KILLED_AFTER_4.received[:-1])
     assert broken(lost) == {"stored and not delivered", "triggers - results delivered - misses"}

@@ -23,7 +23,7 @@ class Books:
     Attributes:
         triggers: in order, before anything else was done for them.
         decided: (trigger, result id) in order.
-        stored: result ids on the box's disk.
+        stored: result ids on the box's disk; a kill may come before the last of them are written down.
         received: result ids in the controller's file, as often as they stand there.
         told: highest number of a decision per session that a subscriber heard of.
         killed: sessions that ended by SIGKILL.
@@ -40,7 +40,8 @@ class Books:
 
     def figures(self, fault: str, parts: int) -> list[Figure]:
         """The account, with limits where something could be lost, of at least so many parts."""
-        received, stored = set(self.received), set(self.stored)
+        received = set(self.received)
+        stored = self._on_disk()
         answered = {trigger for trigger, _ in self.decided}
         undecided = [name for name in self.triggers if name not in answered]
         cut_short = [result for _, result in self.decided if result not in stored]
@@ -64,13 +65,17 @@ class Books:
             figure("triggers - results delivered - misses", abs(balance), limit=0),
         ]
 
+    def _on_disk(self) -> set[str]:
+        """Only what was on the disk is sent."""
+        return {*self.stored, *self.received}
+
     def _seen(self, results: Sequence[str]) -> int:
         return sum(_number(result) <= self.told.get(_session(result), 0) for result in results)
 
     def _unexplained(self, undecided: Sequence[str], cut_short: Sequence[str]) -> int:
         """Misses that are not among the last of a killed session."""
         last_trigger = _last(self.triggers)
-        last_stored = _last(self.stored)
+        last_stored = _last(self._on_disk())
         early = [name for name in undecided if _number(name) <= last_trigger[_session(name)] - self.in_hand]
         holes = [name for name in cut_short if _number(name) < last_stored.get(_session(name), 0)]
         alive = [name for name in (*undecided, *cut_short) if _session(name) not in self.killed]
