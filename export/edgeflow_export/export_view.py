@@ -120,7 +120,7 @@ def export(
         begun_s = time.monotonic()
         with console.status(name):
             yield
-        console.print(f"{time.monotonic() - begun_s:7.1f} s  {name}", markup=False)
+        console.print(f"{time.monotonic() - begun_s:7.1f} s  {name}", markup=False, soft_wrap=True)
 
     def say(text: str) -> None:
         console.print(f"           {text}", markup=False, soft_wrap=True)

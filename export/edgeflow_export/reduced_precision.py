@@ -16,6 +16,7 @@ from edgeflow_export.datasets import iterate_images
 from edgeflow_export.drafts import Draft, OnnxSource
 from edgeflow_export.export_job import ExportJob
 from edgeflow_export.guard import Scored, compare
+from edgeflow_export.halving import Outcome, least_within
 from edgeflow_export.quantize import Group, has_bf16
 from edgeflow_export.speed import speedup
 from edgeflow_export.stage_results import StageResults, statistics_identity
@@ -122,6 +123,7 @@ class _Search:
         self.job, self.source, self.backend, self.trial, self.fp32 = job, source, backend, trial, fp32
         self.steps: list[str] = []
         self.too_slow = False
+        self._within: Reduced | None = None
         self._calibrated: Quantizer | None = None
         self._macs = source.macs()
         self._parts = job.data.training[
@@ -131,37 +133,32 @@ class _Search:
     def int8(self) -> Reduced | None:
         """With the fewest groups in float that hold the budgets, found by halving.
 
-        That more in float decides no worse is taken for granted; what is returned was tried.
+        What is returned was tried.
         """
         if self.backend == "onnxruntime" and not self._is_worth_calibrating():
             return None
         self._say_calibration()
         groups = self.source.groups(self.backend)
-        found = self._attempt(())
-        if found is not None or self.too_slow or not self._is_searched():
-            return found
-        order = self._by_sensitivity(groups)
-        over, within = 0, len(groups)
-        while within - over > 1:
-            middle = (over + within) // 2
-            tried = self._attempt(order[:middle])
-            if tried is not None:
-                found = tried
-            # What is not faster with so many in float is slower with more.
-            over, within = (middle, within) if tried is None and not self.too_slow else (over, middle)
-        return found
+        outcome = self._attempt(())
+        self.too_slow = outcome is Outcome.SLOW
+        if outcome is Outcome.OVER and self._is_searched():
+            order = self._by_sensitivity(groups)
+            least_within(len(groups), lambda count: self._attempt(order[:count]))
+        return self._within
 
-    def _attempt(self, kept: Sequence[Group]) -> Reduced | None:
+    def _attempt(self, kept: Sequence[Group]) -> Outcome:
+        """One try; the last that is within budget is the one with the fewest groups in float."""
         what = _described(kept)
         with self.job.stage(f"quantizing {what} for {self.backend}, calibrated on {len(self._parts)} parts"):
             draft = self._quantized(kept)
         try:
-            return self._tried(draft, what)
+            self._within = self._tried(draft, what)
         except _TooSlow:
-            return None
+            return Outcome.SLOW
         except AccuracyError as cause:
             self._give_up(what, cause)
-            return None
+            return Outcome.OVER
+        return Outcome.WITHIN
 
     def _quantized(self, kept: Sequence[Group]) -> Draft:
         """The graph with some groups in float, as kept from an interrupted export or made now."""
@@ -194,6 +191,7 @@ class _Search:
         try:
             self._require_faster(draft, _described(()))
         except _TooSlow:
+            self.too_slow = True
             return False
         return True
 
@@ -261,7 +259,6 @@ class _Search:
         with self.job.stage(f"{draft.id}: {found:.2f} times as fast as fp32 here"):
             pass
         if found < required:
-            self.too_slow = True
             # Without the figure, which is another one every time: the same export gives the same bytes.
             self.steps.append(
                 f"{what or draft.precision}: not {required:g} times as fast as fp32 on the machine of the "
