@@ -55,11 +55,16 @@ def float_again(quantized: ov.Model, original: ov.Model, places: Collection[int]
     Args:
         quantized: by :func:`quantize_ir`.
         original: the graph before, whose convolutions the places count.
+
+    Raises:
+        ValueError: the quantized graph lacks one of them: it would stay in INT8 unnoticed.
     """
     before = {_place_name(place): node for place, node in enumerate(_convolutions(original))}
     wanted = {_place_name(place) for place in places}
-    for convolution in _convolutions(quantized):
-        name = convolution.get_friendly_name()
+    convolutions = {node.get_friendly_name(): node for node in _convolutions(quantized)}
+    if not wanted <= convolutions.keys():
+        raise ValueError(f"not in the quantized graph: {', '.join(sorted(wanted - convolutions.keys()))}")
+    for name, convolution in convolutions.items():
         if name in wanted:
             source = convolution.input_value(0).get_node()
             if source.get_type_name() == "FakeQuantize":

@@ -97,3 +97,12 @@ def test_what_goes_back_to_float_computes_as_before_whatever_conversion_called_i
         for model in (original, whole, quantized)
     ]
     assert relative_error(outputs[1], outputs[0]) < 1e-5 < relative_error(outputs[2], outputs[0])
+
+
+def test_a_convolution_that_is_not_found_is_not_passed_over(tmp_path: Path) -> None:
+    line = Line(CompactNet(CHANNELS)).eval()
+    path = tmp_path / "line.onnx"
+    export_onnx(line, torch.zeros((VIEWS, SIDE, SIDE, 3), dtype=torch.uint8), ("maps",), path)
+    never_quantized = convert_to_ir(path)
+    with pytest.raises(ValueError, match="not in the quantized graph"):
+        float_again(never_quantized, convert_to_ir(path), [0])
