@@ -124,7 +124,7 @@ class Capture:
             return dict(self._looked)
 
     def view_sets(self) -> Iterator[ViewSet]:
-        """View sets in order, from now on: what cameras saw earlier is of no part.
+        """View sets in order, from this call on: what cameras saw earlier is of no part.
 
         Ends when all cameras reached the end of their recordings, or after ``stop``; everything
         that was triggered comes out before.
@@ -136,9 +136,7 @@ class Capture:
                 self._source.start()
             if self._messages is not None:
                 self._messages.start(self._on_message, self._on_refused)
-        while (view_set := self._ready.take()) is not None:
-            yield view_set
-            self._steps.put(self._decided)
+        return self._taken()
 
     def stop(self) -> None:
         """No new triggers; ``view_sets`` ends when what is in flight has come out.
@@ -165,6 +163,11 @@ class Capture:
         if self._assembler.is_alive():
             self._assembler.join(_CLOSE_S)
         self._ready.finish(None)
+
+    def _taken(self) -> Iterator[ViewSet]:
+        while (view_set := self._ready.take()) is not None:
+            yield view_set
+            self._steps.put(self._decided)
 
     def _on_trigger(self, trigger: Trigger) -> None:
         if self._stopping or self._finishing:

@@ -134,6 +134,7 @@ def _inspect(
     view.ready(summary(box.config, box.bundles.now))
     state.move("prepared", "ready")
     wait_for_broker(out.link)
+    captured = capture.view_sets()  # a controller triggers as soon as it reads that the line is ready
     state.move("start", "running")
     line = Line(
         bundles=box.bundles,
@@ -144,7 +145,7 @@ def _inspect(
         lateness=LateWatch(out.alarms),
     )
     asked = box.config.trigger.source not in SELF_TRIGGERED
-    view_sets = state.inspected(capture.view_sets(), asked=asked)
+    view_sets = state.inspected(captured, asked=asked)
     return line.run(itertools.islice(view_sets, 1 if once else None))
 
 

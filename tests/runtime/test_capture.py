@@ -240,10 +240,11 @@ def test_part_ids_travel_from_the_lines_trigger_to_the_view_set(parts: Path) -> 
     with Capture(config, VIEWS, "s", messages=triggers) as capture:
         triggers.handle(line_message(trigger_id="early"))
         view_sets = capture.view_sets()
+        triggers.handle(line_message(trigger_id="t0", part_id="p0", encoder=0))  # before anybody takes one
         waiter = threading.Thread(target=lambda: sets.extend(view_sets))
         waiter.start()
-        wait_for(lambda: triggers._accepted is not None)
-        for number, expected in ((1, 1), (2, 2), (2, 2), (4, 3), (3, 4)):
+        wait_for(lambda: len(sets) == 1)
+        for number, expected in ((1, 2), (2, 3), (2, 3), (4, 4), (3, 5)):
             triggers.handle(line_message(trigger_id=f"t{number}", part_id=f"p{number}", encoder=number))
             wait_for(lambda expected=expected: len(sets) == expected)
         triggers.handle(line_message(trigger_id="t9", part_id="p1"))
@@ -252,15 +253,15 @@ def test_part_ids_travel_from_the_lines_trigger_to_the_view_set(parts: Path) -> 
         waiter.join(10)
         tally = capture.tally()
     assert [(s.trigger_id, s.part_id, s.encoder) for s in sets] == [
-        ("t1", "p1", 1), ("t2", "p2", 2), ("t4", "p4", 4), ("t3", "p3", 3),
+        ("t0", "p0", 0), ("t1", "p1", 1), ("t2", "p2", 2), ("t4", "p4", 4), ("t3", "p3", 3),
     ]  # fmt: skip
-    assert [len(s.frames) for s in sets] == [3, 3, 3, 0]
+    assert [len(s.frames) for s in sets] == [3, 3, 3, 3, 0]
     assert "encoder 3 after 4" in sets[-1].fault
     assert triggers.counts == {
-        "not_ready": 1, "accepted": 3, "duplicate": 1, "out_of_order": 1, "decided": 1, "invalid": 1,
+        "not_ready": 1, "accepted": 4, "duplicate": 1, "out_of_order": 1, "decided": 1, "invalid": 1,
     }  # fmt: skip
-    assert (tally.triggers, tally.view_sets, tally.refused) == (4, 4, 1)
-    assert tally.frames == {"top": 3, "left": 3, "right": 3}
+    assert (tally.triggers, tally.view_sets, tally.refused) == (5, 5, 1)
+    assert tally.frames == {"top": 4, "left": 4, "right": 4}
 
 
 def test_hardware_triggered_recordings_come_out_complete_and_in_order(parts: Path) -> None:
