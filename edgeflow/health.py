@@ -62,7 +62,7 @@ class HealthReporter:
     def report(self) -> None:
         """Publish every camera whose state has changed since it was last told."""
         statuses = self._capture.statuses()
-        self._degrade(tuple(view for view, health in statuses.items() if health.status != "online"))
+        self._degrade(tuple(view for view, health in statuses.items() if not health.well))
         for view, health in statuses.items():
             state = (health.status, health.serial, health.reconnects, health.detail)
             self._alarm(view, health)
@@ -84,7 +84,7 @@ class HealthReporter:
             )
 
     def _alarm(self, view: str, health: CameraHealth) -> None:
-        if health.status == "online":
+        if health.well:
             self._alarms.clear("camera_stale", subject=view)
             return
         # The status has the figure, which changes all the time.

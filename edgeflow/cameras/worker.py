@@ -33,6 +33,7 @@ class CameraHealth:
         fps: over the latest frames; None where unknown or not online.
         detail: the latest problem, or why it is not online; empty where all is well.
         serial: as the camera itself told when it was last open; None where it tells none.
+        over: it is a recording that came to its end, which is no fault.
     """
 
     view: str
@@ -42,6 +43,12 @@ class CameraHealth:
     reconnects: int
     detail: str
     serial: str | None = None
+    over: bool = False
+
+    @property
+    def well(self) -> bool:
+        """Whether nobody has to look after it."""
+        return self.status == "online" or self.over
 
 
 class CameraWorker:
@@ -130,6 +137,7 @@ class CameraWorker:
                 reconnects=max(0, self._opened - 1),
                 detail=detail,
                 serial=self._camera.serial,
+                over=self._over,
             )
 
     def stop(self) -> None:

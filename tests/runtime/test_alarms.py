@@ -80,6 +80,7 @@ class Cameras:
 
     def __init__(self) -> None:
         self.status: dict[str, CameraStatusName] = {"left": "online", "top": "online"}
+        self.over: set[str] = set()
         self.serials = {view: f"SN-{view}" for view in self.status}
 
     def statuses(self) -> Mapping[str, CameraHealth]:
@@ -87,6 +88,7 @@ class Cameras:
             view: CameraHealth(
                 view=view, status=cast("CameraStatusName", status), fps=None, last_frame_age_ms=None,
                 reconnects=0, detail="" if status == "online" else "pulled", serial=self.serials[view],
+                over=view in self.over,
             )
             for view, status in self.status.items()
         }  # fmt: skip
@@ -109,6 +111,18 @@ def test_a_camera_without_frames_is_an_alarm_until_they_come_again() -> None:
     reporter.report()
     assert alarms.standing() == ()
     assert degraded == [(), ("top",), ("top",), ()]
+
+
+def test_a_recording_that_came_to_its_end_is_no_alarm() -> None:
+    told, cameras = Told(), Cameras()
+    alarms = Alarms("s", told)
+    degraded: list[tuple[str, ...]] = []
+    reporter = HealthReporter(cameras, told, alarms, "s", degraded.append)
+    cameras.status["top"], cameras.over = "offline", {"top"}
+    reporter.report()
+    assert [status.status for status in told.statuses if status.view == "top"] == ["offline"]
+    assert alarms.standing() == ()
+    assert degraded == [()]
 
 
 def test_a_camera_s_status_is_told_when_it_changes_with_its_serial_number() -> None:
