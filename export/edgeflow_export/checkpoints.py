@@ -66,10 +66,13 @@ def build_model(
     """The module of a recipe with untrained weights, in evaluation mode."""
     extractor = build_extractor(recipe.extractor, pretrained=False, search_path=search_path)
     flow = MultiFlow(flow_shape(recipe, channels, views))
-    mask_head = MaskHead(channels) if recipe.foreground.kind in HEADED else None
+    mask_head: MaskHead | None = None
     shape: tuple[int, ...] = (channels,)
-    if recipe.training.standardise == "position":
-        shape = (views, *output_shape(extractor, recipe.image.height, recipe.image.width))
+    headed, by_position = recipe.foreground.kind in HEADED, recipe.training.standardise == "position"
+    if headed or by_position:
+        _, height, width = output_shape(extractor, recipe.image.height, recipe.image.width)
+        mask_head = MaskHead(channels, (views, height, width)) if headed else None
+        shape = (views, channels, height, width) if by_position else shape
     return InspectionModel(extractor, torch.zeros(shape), torch.ones(shape), flow, mask_head).eval()
 
 

@@ -15,7 +15,6 @@ from edgeflow_export.distillation import distil
 from edgeflow_export.export_job import ExportJob
 from edgeflow_export.extractors import extractor_identity
 from edgeflow_export.feature_cache import cache_features
-from edgeflow_export.flow_training import Standardisation
 from edgeflow_export.foreground import MaskTeacher, NetworkTeacher
 from edgeflow_export.foreground_choice import (
     Candidate,
@@ -51,9 +50,8 @@ def distilled_head(job: ExportJob, teacher: MaskTeacher) -> MaskHead:
     size = (store.shape[2], store.shape[3])
     with job.stage(f"foreground masks of {len(training)} parts"):
         masks = cache_masks(training, job.data, teacher, size, folder=default_cache_dir())
-    standardise = Standardisation(mean=module.feature_mean, std=module.feature_std)
     with job.stage("training the foreground head"):
-        return distil(store, standardise, masks, seed=job.model.recipe.training.seed)
+        return distil(store, masks, seed=job.model.recipe.training.seed)
 
 
 def export_foreground(

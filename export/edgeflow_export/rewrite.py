@@ -133,16 +133,24 @@ class InferenceModel(nn.Module):
             self.register_buffer(f"{name}_scale", scale)
             self.register_buffer(f"{name}_offset", offset)
 
-    def features(self, images: Tensor) -> Tensor:
-        """uint8 images (V, H, W, 3) to standardised features (V, C, h, w)."""
+    def raw_features(self, images: Tensor) -> Tensor:
+        """uint8 images (V, H, W, 3) to the extractor's features (V, C, h, w)."""
         x = images.permute(0, 3, 1, 2).float() * self.input_scale + self.input_offset
-        features: Tensor = self.extractor(x) * self.feature_scale + self.feature_offset
+        features: Tensor = self.extractor(x)
         return features
 
+    def standardised(self, raw: Tensor) -> Tensor:
+        """The extractor's features (V, C, h, w) as the flow reads them."""
+        return raw * self.feature_scale + self.feature_offset
+
+    def features(self, images: Tensor) -> Tensor:
+        """uint8 images (V, H, W, 3) to standardised features (V, C, h, w)."""
+        return self.standardised(self.raw_features(images))
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        features = self.features(images)
-        maps = self.flow(features)
-        return (maps,) if self.mask_head is None else (maps, self.mask_head(features))
+        raw = self.raw_features(images)
+        maps = self.flow(self.standardised(raw))
+        return (maps,) if self.mask_head is None else (maps, self.mask_head(raw))
 
 
 def rewrite(model: InspectionModel) -> InferenceModel:

@@ -195,5 +195,5 @@ class _Head(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         assert self.model.mask_head is not None  # noqa: S101 - asked before
-        logits: Tensor = self.model.mask_head(self.model.features(images))
+        logits: Tensor = self.model.mask_head(self.model.raw_features(images))
         return logits

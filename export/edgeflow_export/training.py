@@ -153,7 +153,7 @@ class _Run:
         )
         head = None
         if masks is not None and recipe.foreground.kind in HEADED:
-            head = distil(store, standardise, masks, seed=recipe.training.seed, progress=self.progress)
+            head = distil(store, masks, seed=recipe.training.seed, progress=self.progress)
         module = InspectionModel(extractor, standardise.mean, standardise.std, flow, head).eval()
         provenance = {
             _FINGERPRINT: fingerprint,

@@ -156,7 +156,7 @@ def test_every_convolution_is_in_one_group_and_the_foreground_head_in_its_own(
 ) -> None:
     module = line.job.model.module
     headed = rewrite(module)
-    headed.mask_head = MaskHead(8).eval()
+    headed.mask_head = MaskHead(8, (len(VIEWS), 8, 8)).eval()
     source = draft_onnx(headed, EXAMPLE, (MAPS, FOREGROUND), replace(line.job, folder=tmp_path))
     convolutions = sum(node.op_type == "Conv" for node in onnx.load(source.path).graph.node)
     by_name = {}

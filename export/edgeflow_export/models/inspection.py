@@ -21,7 +21,7 @@ class InspectionModel(nn.Module):
         extractor: normalised RGB (N, 3, H, W) to features (N, C, h, w).
         feature_mean, feature_std: (C,), or (V, C, h, w) where every view and pixel has its own; zeros and
             ones where features are not standardised.
-        mask_head: a distilled foreground on the standardised features.
+        mask_head: a distilled foreground on the extractor's features.
     """
 
     image_mean: Tensor
@@ -46,11 +46,19 @@ class InspectionModel(nn.Module):
         for name, values in (("feature_mean", feature_mean), ("feature_std", feature_std)):
             self.register_buffer(name, (values.view(1, -1, 1, 1) if values.ndim == 1 else values).float())
 
-    def features(self, images: Tensor) -> Tensor:
-        """uint8 images (V, H, W, 3) of one part, red first, to standardised features (V, C, h, w)."""
+    def raw_features(self, images: Tensor) -> Tensor:
+        """uint8 images (V, H, W, 3) of one part, red first, to the extractor's features (V, C, h, w)."""
         x = images.permute(0, 3, 1, 2).float() / 255
         features: Tensor = self.extractor((x - self.image_mean) / self.image_std)
-        return (features - self.feature_mean) / self.feature_std
+        return features
+
+    def standardised(self, raw: Tensor) -> Tensor:
+        """The extractor's features (V, C, h, w) as the flow reads them."""
+        return (raw - self.feature_mean) / self.feature_std
+
+    def features(self, images: Tensor) -> Tensor:
+        """uint8 images (V, H, W, 3) of one part, red first, to standardised features (V, C, h, w)."""
+        return self.standardised(self.raw_features(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 images (V, H, W, 3) of one part to anomaly maps (V, h, w)."""
@@ -58,6 +66,6 @@ class InspectionModel(nn.Module):
 
     def outputs(self, images: Tensor) -> tuple[Tensor, ...]:
         """Anomaly maps (V, h, w) and, of a model with a distilled foreground, its logits (V, h, w)."""
-        features = self.features(images)
-        maps = nll_map(self.flow(features.unsqueeze(0)))[0]
-        return (maps,) if self.mask_head is None else (maps, self.mask_head(features))
+        raw = self.raw_features(images)
+        maps = nll_map(self.flow(self.standardised(raw).unsqueeze(0)))[0]
+        return (maps,) if self.mask_head is None else (maps, self.mask_head(raw))
