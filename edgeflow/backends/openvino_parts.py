@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import openvino as ov
@@ -16,7 +17,7 @@ class IrParts:
 
     Attributes:
         extractor: images to features (N, C, h, w); views do not meet in it, so that N may be 1.
-        flow: features of all views to the graph's outputs.
+        flow: features of all views to the graph's outputs, those of a foreground head too.
     """
 
     extractor: ov.Model
@@ -26,14 +27,16 @@ class IrParts:
 def cut(model: ov.Model) -> IrParts | None:
     """Both parts of a graph for several views; None of one for a single view, or of another make.
 
-    The flow begins by laying the channels of all views side by side. The parts are the model's own nodes:
-    it is of no use afterwards.
+    The flow begins by laying the channels of all views side by side; a foreground head reads the features
+    before they are standardised. The parts are the model's own nodes: it is of no use afterwards.
     """
     views = model.input(0).shape[0]
     found = next((node for node in model.get_ordered_ops() if _is_side_by_side(node, views)), None)
     if views < 2 or found is None:
         return None
-    features = found.input_value(0)
+    features = next((value for value in _unscaled(found.input_value(0)) if _parts(model, value)), None)
+    if features is None:
+        return None
     names = [sorted(port.get_names()) for port in model.outputs]
     results = model.get_results()
     parameter = op.parameter(features.shape, features.get_element_type(), "features")
@@ -44,6 +47,40 @@ def cut(model: ov.Model) -> IrParts | None:
     for port, known in zip(flow.outputs, names, strict=True):
         port.get_tensor().set_names(set(known))
     return IrParts(extractor=extractor, flow=flow)
+
+
+def _unscaled(value: ov.Output) -> Iterator[ov.Output]:
+    """A value, and what it was before every constant that was multiplied with it or added to it."""
+    yield value
+    while value.get_node().get_type_name() in {"Add", "Multiply"}:
+        varying = [
+            source for source in value.get_node().input_values() if not _is_constant(source.get_node())
+        ]
+        if len(varying) != 1:
+            return
+        (value,) = varying
+        yield value
+
+
+def _is_constant(node: ov.Node) -> bool:
+    if node.get_type_name() == "Convert":  # of a constant that is stored in half precision
+        node = node.input_value(0).get_node()
+    return bool(node.get_type_name() == "Constant")
+
+
+def _parts(model: ov.Model, value: ov.Output) -> bool:
+    """Whether every way from the images to an output leads through a value."""
+    begun, seen = [result.input_value(0) for result in model.get_results()], set()
+    while begun:
+        port = begun.pop()
+        node = port.get_node()
+        if port == value or node.get_friendly_name() in seen:
+            continue
+        if node.get_type_name() == "Parameter":
+            return False
+        seen.add(node.get_friendly_name())
+        begun += node.input_values()
+    return True
 
 
 def _is_side_by_side(node: ov.Node, views: int) -> bool:

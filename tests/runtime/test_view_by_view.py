@@ -19,11 +19,12 @@ from edgeflow.contracts.manifest import Graph, Tensor
 VIEWS, CHANNELS = 3, 4
 
 
-def graph(side: int, *, fixed: bool = False) -> ov.Model:
+def graph(side: int, *, fixed: bool = False, headed: bool = False) -> ov.Model:
     """uint8 (3, side, side, 3) to features (3, 4, h, w) to maps (3, h, w), mixed over all views.
 
     Args:
         fixed: a shape in the extractor holds the number of views.
+        headed: features are standardised, every view and place by its own, after a foreground head read them.
     """
     rng = np.random.default_rng(0)
     images = op.parameter([VIEWS, side, side, 3], np.uint8, "images")
@@ -35,12 +36,21 @@ def graph(side: int, *, fixed: bool = False) -> ov.Model:
         features = op.multiply(
             op.reshape(features, [VIEWS, CHANNELS, size, size], special_zero=False), np.float32(2)
         )
+    raw = features
+    if headed:
+        scale, offset = (rng.normal(size=(VIEWS, CHANNELS, size, size)).astype(np.float32) for _ in range(2))
+        features = op.add(op.multiply(raw, op.constant(scale)), op.constant(offset))
     beside = op.reshape(features, [1, VIEWS * CHANNELS, size, size], special_zero=False)
     mixing = op.constant(rng.normal(size=(VIEWS, VIEWS * CHANNELS, 3, 3)).astype(np.float32))
     mixed = op.convolution(beside, mixing, [1, 1], [1, 1], [1, 1], [1, 1])
     maps = op.reshape(mixed, [VIEWS, size, size], special_zero=False)
     maps.output(0).get_tensor().set_names({"maps"})
-    return ov.Model([op.result(maps)], [images])
+    results = [op.result(maps)]
+    if headed:
+        logits = op.reduce_sum(raw, op.constant([1]))
+        logits.output(0).get_tensor().set_names({"foreground"})
+        results.append(op.result(logits))
+    return ov.Model(results, [images])
 
 
 def images(side: int, seed: int = 0) -> np.ndarray:
@@ -51,14 +61,24 @@ def compiled(model: ov.Model, more: Mapping[str, object]) -> ov.CompiledModel:
     return openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **more})
 
 
+@pytest.mark.parametrize("headed", [False, True])
 @pytest.mark.parametrize("streams", [1, 2, 5])
-def test_one_by_one_is_as_all_at_once(streams: int) -> None:
-    parts = cut(graph(64))
+def test_one_by_one_is_as_all_at_once(streams: int, headed: bool) -> None:
+    whole = graph(64, headed=headed)
+    parts = cut(whole.clone())
     assert parts is not None
-    by_view, all_views = ViewByView(parts, compiled, streams), AllViews(graph(64), compiled)
+    by_view, all_views = ViewByView(parts, compiled, streams), AllViews(whole, compiled)
     for seed in range(3):
-        expected = np.array(all_views.infer(images(64, seed))["maps"])
-        np.testing.assert_allclose(by_view.infer(images(64, seed))["maps"], expected, rtol=1e-5, atol=1e-3)
+        given = images(64, seed)
+        for name in ("maps", "foreground") if headed else ("maps",):
+            expected = np.array(all_views.infer(given)[name])
+            np.testing.assert_allclose(by_view.infer(given)[name], expected, rtol=1e-5, atol=2e-3)
+
+
+def test_a_graph_whose_head_reads_the_images_is_not_cut() -> None:
+    whole = graph(64)
+    brightness = op.reduce_sum(op.convert(whole.get_parameters()[0], "f32"), op.constant([3]))
+    assert cut(ov.Model([*whole.get_results(), op.result(brightness)], whole.get_parameters())) is None
 
 
 def test_an_extractor_that_is_fixed_to_all_views_is_not_cut_up() -> None:
