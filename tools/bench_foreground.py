@@ -132,9 +132,13 @@ def _graphs(folder: Path) -> Iterator[Graph]:
             model, weights = form["files"]
             yield Graph(
                 backend="openvino", precision=form["precision"], model=model, weights=weights,
-                input=Tensor(**form["input"]), output=Tensor(**form["outputs"][0]),
+                input=_tensor(form["input"]), output=_tensor(form["outputs"][0]),
                 measured_error=form["measured_error"], tolerance=1.0,
             )  # fmt: skip
+
+
+def _tensor(described: Mapping[str, Any]) -> Tensor:
+    return Tensor.model_validate_json(json.dumps(described))
 
 
 def _sorted(
