@@ -7,10 +7,11 @@ PARTS=runs/parts
 RUN=runs/demo
 BUNDLE=tools/demo/housing.bundle
 
-if [ ! -f "$PARTS/realiad_jsons/housing.json" ]; then
-    python tools/render_parts.py "$PARTS" --train 240 --test-normal 80 --test-defective 80 --size 256 --seed 7
+if [ ! -d "$PARTS/foreground" ]; then
+    python tools/render_parts.py "$PARTS" --train 240 --test-normal 80 --test-defective 80 --size 256 --seed 7 \
+        --foreground
 fi
-edgeflow train export/recipes/demo.yaml -o "$RUN"
+edgeflow train export/recipes/fast.yaml -o "$RUN"
 edgeflow evaluate "$RUN/checkpoint.safetensors"
 edgeflow export "$RUN/checkpoint.safetensors" -o "$BUNDLE"
 edgeflow verify "$BUNDLE"

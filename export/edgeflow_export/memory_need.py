@@ -18,7 +18,7 @@ __all__ = ["Need", "Volume", "needed", "require_memory", "volume_of"]
 
 BASE_BYTES = 1.35e9
 """Python with torch, OpenVINO, ONNX Runtime and NNCF, and what exporting the smallest model takes: 1.23 to
-1.3 GB were measured for recipes/demo.yaml and fast.yaml, with and without a search for layers of INT8."""
+1.3 GB were measured for recipes/fast.yaml, with and without a foreground and a search for layers of INT8."""
 WEIGHT_COPIES = 6
 """Torch, the exporter's graph, the file, a back end's graph and the bundle's files hold weights at once."""
 FLOAT_SHARE = 0.10
