@@ -164,5 +164,9 @@ def _load_strictly(module: InspectionModel, tensors: dict[str, Tensor], path: Pa
         if name in tensors and tensors[name].shape != expected[name].shape
     ]
     if problems:
-        raise CheckpointError(f"{path}: tensors do not fit the recipe it carries", problems=problems)
+        raise CheckpointError(
+            f"{path}: tensors do not fit the recipe it carries; where another version of this program wrote "
+            "it, train again: 'edgeflow train RECIPE --restart'",
+            problems=problems,
+        )
     module.load_state_dict(tensors)
