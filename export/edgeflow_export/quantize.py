@@ -34,6 +34,7 @@ from edgeflow_export.datasets import Images
 
 __all__ = [
     "CONVOLUTIONS",
+    "NNCF_LOGGERS",
     "Group",
     "convolutions_of_ir",
     "groups_of_ir",
@@ -46,6 +47,8 @@ __all__ = [
 
 EXTRACTOR_GROUPS = 6
 CONVOLUTIONS = {"Convolution", "GroupConvolution"}
+NNCF_LOGGERS = ("nncf", "torch.utils.cpp_extension")
+"""NNCF's own, and that of a part of torch which it asks for a GPU's compiler."""
 _FLOW_BLOCK = re.compile(r"flow\.blocks\.(\d+)\.")
 
 
@@ -113,7 +116,7 @@ def quantize_network(model: ov.Model, samples: Sequence[Images], *, products: bo
         products: matrix products too, with what NNCF quantizes around them; else convolutions alone.
     """
     kept = {op.get_type_name() for op in model.get_ordered_ops()} - CONVOLUTIONS
-    with quiet("nncf"), contextlib.redirect_stdout(sys.stderr):
+    with quiet(*NNCF_LOGGERS), contextlib.redirect_stdout(sys.stderr):
         return nncf.quantize(
             model,
             nncf.Dataset(list(samples)),
@@ -156,17 +159,18 @@ def _convolutions_of_onnx(path: Path) -> list[onnx.NodeProto]:
 
 
 @contextlib.contextmanager
-def quiet(logger_name: str | None) -> Iterator[None]:
-    """Without a library's advice to its developers, in warnings and in its logger."""
-    logger = logging.getLogger(logger_name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def quiet(*names: str | None) -> Iterator[None]:
+    """Without libraries' advice to their developers, in warnings and in the loggers of these names."""
+    levels = [(logger, logger.level) for logger in map(logging.getLogger, names)]
+    for logger, _ in levels:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels:
+            logger.setLevel(level)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

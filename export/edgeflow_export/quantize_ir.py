@@ -20,7 +20,7 @@ from openvino import opset13 as op
 from edgeflow.backends.openvino_core import openvino_core
 from edgeflow.backends.openvino_parts import IrParts, cut
 from edgeflow_export.datasets import Images
-from edgeflow_export.quantize import CONVOLUTIONS, quiet
+from edgeflow_export.quantize import CONVOLUTIONS, NNCF_LOGGERS, quiet
 
 __all__ = ["float_again", "join", "quantize_ir"]
 
@@ -109,7 +109,7 @@ def _takes_single_views(extractor: ov.Model) -> bool:
 def _quantized(model: ov.Model, samples: Sequence[object]) -> ov.Model:
     others = sorted({node.get_type_name() for node in model.get_ordered_ops()} - CONVOLUTIONS)
     # NNCF draws its progress bars on standard output, which belongs to the command's own result.
-    with quiet("nncf"), contextlib.redirect_stdout(sys.stderr):
+    with quiet(*NNCF_LOGGERS), contextlib.redirect_stdout(sys.stderr):
         return nncf.quantize(
             model,
             nncf.Dataset(samples),
