@@ -94,6 +94,7 @@ class Scorer:
     ) -> None:
         self._clock = clock
         self._manifest = manifest
+        self._view_ids = manifest.view_ids  # made anew at every call, which shows beside a small graph
         self._runner = runner
         self._statistics = statistics
         self._foreground = foreground
@@ -118,11 +119,11 @@ class Scorer:
         raw_maps, *logits = self._runner.run(inputs)
         mapped_ns = self._clock()
         masks = np.ones(raw_maps.shape, np.uint8)
-        kept = [index for index, view in enumerate(manifest.view_ids) if view in images]
+        kept = [index for index, view in enumerate(self._view_ids) if view in images]
         maps = standardise(raw_maps, self._statistics)
         settled, masks_ns = self._settled(maps, logits, images, masks, ask, kept)
         has_foreground = manifest.foreground is not None
-        ids = [manifest.view_ids[index] for index in kept]
+        ids = [self._view_ids[index] for index in kept]
         maps = maps.copy()
         maps[kept] = settled.maps
         return Scores(
@@ -162,7 +163,7 @@ class Scorer:
         manifest = self._manifest
         asked = masks_ns = 0
 
-        scale = self._scale([manifest.view_ids[index] for index in kept])
+        scale = self._scale([self._view_ids[index] for index in kept])
 
         def mask_of(place: int) -> Masks:
             nonlocal asked, masks_ns
