@@ -59,7 +59,8 @@ class _TextView:
         verdicts = ", ".join(f"{counts[name]} {name}" for name in _COLOURS)
         self._console.print(f"stopped after {total} part{'' if total == 1 else 's'}: {verdicts}")
         if waiting:
-            self._console.print(f"{waiting} results wait in the outbox and go out at the next start")
+            what = "result waits" if waiting == 1 else "results wait"
+            self._console.print(f"{waiting} {what} in the outbox until the next start")
 
 
 class _JsonView:

@@ -51,7 +51,7 @@ class MapsAlone:
         return (maps,)
 
     def close(self) -> None:
-        """The bundle's scorer closes it."""
+        """Whoever made the runner closes it."""
 
 
 class TimedNetwork:
@@ -127,7 +127,12 @@ def _scorers(bundle: Bundle, foregrounds: Sequence[Path], stack: ExitStack) -> d
 
 def _graphs(folder: Path) -> Iterator[Graph]:
     """The OpenVINO graphs that `edgeflow export --only foreground` wrote."""
-    for form in json.loads((folder / "foreground.json").read_text())["forms"]:
+    described = folder / "foreground.json"
+    if not described.is_file():
+        raise UsageError(
+            f"{described}: no such file; make it with 'edgeflow export --only foreground -o {folder}'"
+        )
+    for form in json.loads(described.read_text())["forms"]:
         if form["backend"] == "openvino":
             model, weights = form["files"]
             yield Graph(
@@ -155,6 +160,10 @@ def _sorted(
             kind.append(images)
         if len(normal) == len(rejected) == each:
             break
+    if not normal or not rejected:
+        raise UsageError(
+            f"{folder}: {len(normal)} parts under the threshold and {len(rejected)} over it; give both"
+        )
     return normal, rejected
 
 

@@ -34,7 +34,7 @@ def cut(model: ov.Model) -> IrParts | None:
     found = next((node for node in model.get_ordered_ops() if _is_side_by_side(node, views)), None)
     if views < 2 or found is None:
         return None
-    features = next((value for value in _unscaled(found.input_value(0)) if _parts(model, value)), None)
+    features = next((value for value in _unscaled(found.input_value(0)) if _separates(model, value)), None)
     if features is None:
         return None
     names = [sorted(port.get_names()) for port in model.outputs]
@@ -68,7 +68,7 @@ def _is_constant(node: ov.Node) -> bool:
     return bool(node.get_type_name() == "Constant")
 
 
-def _parts(model: ov.Model, value: ov.Output) -> bool:
+def _separates(model: ov.Model, value: ov.Output) -> bool:
     """Whether every way from the images to an output leads through a value."""
     begun, seen = [result.input_value(0) for result in model.get_results()], set()
     while begun:
