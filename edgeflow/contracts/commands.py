@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,8 +23,11 @@ Short = Annotated[str, Field(max_length=256)]
 class Command(Message):
     """What somebody wants of a box, on ``cmd/{verb}``; never retained.
 
-    All values are text, so that one canonical form can be signed in any language.
+    All values are text, so that one canonical form can be signed in any language. A box refuses a command
+    with a field that it does not know: a command is carried out whole or not at all.
     """
+
+    unknown_fields: ClassVar[Literal["forbid", "ignore"]] = "forbid"
 
     schema_: Literal["edgeflow/command/1"] = Field(default="edgeflow/command/1", alias="schema")
     command_id: Name = Field(description="never used twice; a second one with the same id is not carried out")

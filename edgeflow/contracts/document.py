@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from edgeflow.contracts.problems import EXPECTED_TEXT, MOST_PROBLEMS, KeyPath, problems_of
 from edgeflow.errors import EdgeflowError
 
-__all__ = ["Document", "Text", "parse_document"]
+__all__ = ["Document", "Growing", "Text", "parse_document"]
+
+_READING = "of a newer edgeflow, perhaps"
 
 
 class Document(BaseModel):
@@ -41,6 +44,35 @@ class Text:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Growing:
+    """Annotation of a ``Literal`` of codes that later versions add to.
+
+    Only known codes can be written. A reader takes any code of this form, as it ignores unknown keys.
+    """
+
+    pattern: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The known codes; a reader's unknown ones are let through as they are."""
+
+        def let_through(
+            value: Any, known: core_schema.ValidatorFunctionWrapHandler, info: core_schema.ValidationInfo
+        ) -> Any:
+            reading = bool(info.context and info.context.get(_READING))
+            if reading and isinstance(value, str) and re.fullmatch(self.pattern, value):
+                return value
+            return known(value)
+
+        return core_schema.with_info_wrap_validator_function(let_through, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The known codes, and any other of this form."""
+        return {"anyOf": [handler(schema), {"type": "string", "pattern": f"^{self.pattern}$"}]}
+
+
 D = TypeVar("D", bound=Document)
 
 
@@ -51,6 +83,7 @@ def parse_document(
     what: str,
     error: type[EdgeflowError],
     lines: Mapping[KeyPath, int] | None = None,
+    unknown: Literal["forbid", "ignore"] = "forbid",
 ) -> D:
     """Validate plain data (as read from YAML or JSON) against a model.
 
@@ -59,6 +92,7 @@ def parse_document(
         what: the document's name for the report, for instance ``box.yaml``.
         error: the error class to raise.
         lines: line number of each path, where the source has lines.
+        unknown: ``ignore`` for a document that a newer edgeflow may have written with more keys.
 
     Raises:
         EdgeflowError: of class ``error``, carrying every problem with its path.
@@ -76,7 +110,7 @@ def parse_document(
         raise error(f"{what}: nested too deep for any document of edgeflow") from cause
     try:
         # JSON mode is strict about types, yet reads lists into tuples and strings into paths.
-        return model.model_validate_json(text)
+        return model.model_validate_json(text, extra=unknown, context={_READING: unknown == "ignore"})
     except ValidationError as cause:
         problems = problems_of(cause, model, lines or {})
         raise error(f"{what}: {_count(problems)}", problems=problems) from cause

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
@@ -44,6 +44,7 @@ RECORDED = "recorded/"
 REPORT_NAME = "report.html"
 """The export's report for people, where a bundle has one: a file like any other, listed with its hash."""
 SCHEMA_VERSION = "1.3"
+"""The second number rises with every field that is added: tests/golden/manifest_fields has those of each."""
 
 # Relative, forward slashes, no dot-segments: the only names a bundle may hold.
 EntryName = Annotated[
@@ -337,23 +338,42 @@ class Manifest(Document):
 
 
 def parse_manifest(text: bytes, *, what: str) -> Manifest:
-    """Read a manifest; another major version is refused before any other field is looked at.
+    """Read a manifest; a version that cannot be read is refused before any other field is looked at.
 
     Raises:
-        IntegrityError: not JSON, another major version, or any field missing, unknown or wrong.
+        IntegrityError: not JSON, another major version, a newer minor one, or any field wrong.
     """
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as cause:
         raise IntegrityError(f"{what}: {MANIFEST_NAME} is not JSON: {cause}") from cause
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    match = re.match(r"0*([0-9]+)(\.|$)", str(version))
-    known = SCHEMA_VERSION.partition(".")[0]
-    if match and match[1] != known:
-        newer = (len(match[1]), match[1]) > (len(known), known)  # not as int: Python limits the digits
+    _require_version(data if isinstance(data, dict) else {}, what)
+    return parse_document(Manifest, data, what=f"{what}: {MANIFEST_NAME}", error=IntegrityError)
+
+
+def _require_version(data: Mapping[str, object], what: str) -> None:
+    """Refuse another major version, and a newer minor one: it may have a field that changes verdicts."""
+    text = str(data.get("schema_version"))
+    match = re.match(r"0*([0-9]+)(?:\.0*([0-9]+))?(\.|$)", text)
+    if match is None:
+        return
+    given, known = (match[1], match[2] or "0"), SCHEMA_VERSION.split(".")
+    major, minor = (_compared(a, b) for a, b in zip(given, known, strict=True))
+    if major < 0:
         raise IntegrityError(
-            f"{what}: manifest version {str(version)[:20]} is {'newer' if newer else 'older'} than this "
-            f"edgeflow reads ({SCHEMA_VERSION}); {'update edgeflow on this box, or ' if newer else ''}"
+            f"{what}: manifest version {text[:20]} is older than this edgeflow reads ({SCHEMA_VERSION}); "
             "export the bundle with the box's version"
         )
-    return parse_document(Manifest, data, what=f"{what}: {MANIFEST_NAME}", error=IntegrityError)
+    if major > 0 or minor > 0:
+        maker = data.get("created_by")
+        maker = maker[:40] if isinstance(maker, str) and maker.isprintable() else "the version that made it"
+        raise IntegrityError(
+            f"{what}: manifest version {text[:20]} is newer than this edgeflow reads ({SCHEMA_VERSION}): newer "
+            f"bundle: update the box to {maker} or later, or export the bundle with the box's version"
+        )
+
+
+def _compared(one: str, other: str) -> int:
+    """Order of two numbers without leading zeros; not as int: Python limits the digits."""
+    left, right = (len(one), one), (len(other), other)
+    return (left > right) - (left < right)

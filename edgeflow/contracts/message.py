@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -16,6 +16,13 @@ Timestamp = Annotated[
 
 
 class Message(Document):
-    """Base of all payloads; ``schema`` names message and major version."""
+    """Base of all payloads; ``schema`` names message and major version.
+
+    Later versions only add optional fields under the same name, so that readers ignore what they do not
+    know; to take a field away, or to change what one means, takes the next number.
+    """
+
+    unknown_fields: ClassVar[Literal["forbid", "ignore"]] = "ignore"
+    """What a reader does with fields that it does not know. Written are only known ones."""
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from edgeflow.contracts.commands import Command, Reply
-from edgeflow.contracts.document import Text, parse_document
+from edgeflow.contracts.context import Context
+from edgeflow.contracts.document import Growing, Text, parse_document
 from edgeflow.contracts.message import Message, Timestamp
+from edgeflow.contracts.reason_codes import ReasonCode
 from edgeflow.errors import DataError
 
 __all__ = [
@@ -62,6 +64,7 @@ AlarmCode = Literal[
     "golden_parts",
 ]
 Severity = Literal["warning", "error"]
+_CODE = r"[a-z][a-z0-9_]{0,63}"
 LineName = Annotated[
     str,
     Text(
@@ -79,12 +82,16 @@ class Decision(Message):
     part_id: str
     verdict: VerdictName
     reason: str = Field(description="why, in one sentence; empty for OK with all views")
+    reason_code: Annotated[ReasonCode, Growing(pattern=_CODE)] | None = Field(
+        default=None, description="the same for programs"
+    )
     seq: int
     session: str
     triggered_at: Timestamp | None = None
     acquired_at: Timestamp
     deadline_ms: float | None = Field(default=None, description="for the decision, counted from the trigger")
     valid_until: Timestamp
+    context: Context | None = None
     signature: str | None = Field(
         default=None, description="hmac-sha256:… or ed25519:…, base64, over all other fields, where wanted"
     )
@@ -106,6 +113,7 @@ class ViewResult(Message):
     id: str
     score: float | None = Field(description="1.0 is the threshold; not clamped")
     score_raw: float | None
+    threshold: float | None = Field(default=None, description="of score_raw; where score is 1.0")
     frame_id: int | None = Field(description="the camera's own frame counter; absent where no frame came")
     skew_ms: float | None = Field(description="behind the earliest frame of the part")
     regions: tuple[Region, ...] = ()
@@ -151,10 +159,20 @@ class Result(Message):
     part_id: str
     verdict: VerdictName
     reason: str
+    reason_code: Annotated[ReasonCode, Growing(pattern=_CODE)] | None = Field(
+        default=None, description="the reason for programs"
+    )
     seq: int
     session: str
+    site: str | None = Field(default=None, description="where the part was inspected")
+    line: str | None = None
+    station: str | None = None
+    box: str | None = Field(default=None, description="the box's name among all boxes")
     score: float | None
     score_raw: float | None
+    threshold: float | None = Field(
+        default=None, description="of score_raw; where score is 1.0; of the views that were present"
+    )
     views: tuple[ViewResult, ...]
     sync: SyncInfo
     bundle: BundleInfo
@@ -164,6 +182,10 @@ class Result(Message):
     decided_at: Timestamp
     durations_ms: dict[str, float]
     deadline: Deadline
+    context: Context | None = None
+    gate_told: bool | None = Field(
+        default=None, description="whether the broker took the decision before it was worthless, where known"
+    )
     evidence: str | None = Field(default=None, description="folder of images and maps, where kept")
     replayed: bool = False
     attempt: int = Field(default=1, ge=1)
@@ -257,7 +279,7 @@ class Alarm(Message):
 
     schema_: Literal["edgeflow/alarm/1"] = Field(default="edgeflow/alarm/1", alias="schema")
     session: str
-    code: AlarmCode
+    code: Annotated[AlarmCode, Growing(pattern=_CODE)]
     subject: str = Field(default="", description="which one, where there are several: a view, for instance")
     severity: Severity = Field(description="error: parts or records are affected")
     text: str = Field(description="what is wrong, where, what to do next")
@@ -283,6 +305,7 @@ MESSAGES: dict[str, type[Message]] = {
     "reply": Reply,
 }
 
+OPEN = "Ignore properties that are not listed here: later versions of edgeflow add some under the same name."
 M = TypeVar("M", bound=Message)
 
 
@@ -294,6 +317,9 @@ def to_json(message: Message) -> bytes:
 def from_json(model: type[M], payload: bytes) -> M:
     """Read a payload.
 
+    Fields that this version does not know are ignored, since a newer one may have added them; only a
+    command is refused whole, because it must not be carried out in part.
+
     Raises:
         DataError: not JSON, or not this message; carries every problem.
     """
@@ -301,13 +327,27 @@ def from_json(model: type[M], payload: bytes) -> M:
         data = json.loads(payload)
     except (ValueError, RecursionError) as cause:
         raise DataError(f"{model.__name__.lower()} message is not JSON: {cause}") from cause
-    return parse_document(model, data, what=f"{model.__name__.lower()} message", error=DataError)
+    what = f"{model.__name__.lower()} message"
+    return parse_document(model, data, what=what, error=DataError, unknown=model.unknown_fields)
 
 
 def json_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema of one message as the model defines it now."""
-    schema = MESSAGES[name].model_json_schema(by_alias=True, mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    """The JSON Schema of one message as the model defines it, open for what later versions add."""
+    schema = _opened(MESSAGES[name].model_json_schema(by_alias=True, mode="serialization"))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$comment": OPEN, **schema}
+
+
+def _opened(schema: Any) -> Any:
+    """A schema whose objects may have more properties than it knows, at every level."""
+    if isinstance(schema, list):
+        return [_opened(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _opened(value)
+        for key, value in schema.items()
+        if not (key == "additionalProperties" and value is False)
+    }
 
 
 def shipped_schema(name: str) -> dict[str, Any]:

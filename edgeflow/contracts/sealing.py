@@ -6,12 +6,13 @@ import base64
 import hmac
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-__all__ = ["Secret", "canonical", "is_sealed", "seal"]
+__all__ = ["Secret", "canonical", "is_sealed", "number_text", "seal"]
 
 _FIELD = "signature"
 _HMAC = "hmac-sha256:"
@@ -24,14 +25,29 @@ Secret = bytes | Ed25519PrivateKey
 def canonical(document: Mapping[str, Any]) -> bytes:
     """What is sealed: the document without ``signature`` and what is null; keys sorted, no spaces, UTF-8.
 
-    Numbers are as JavaScript writes them (250, never 250.0), so that any language can do it.
+    Numbers are as JavaScript writes them (250, never 250.0; 1e-7, never 1e-07): any language can do it.
     """
-    kept = {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in document.items()
-        if name != _FIELD and value is not None
-    }
-    return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    kept = {name: value for name, value in document.items() if name != _FIELD}
+    return _text(kept).encode()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        entries = (f"{_text(name)}:{_text(value[name])}" for name in sorted(value) if value[name] is not None)
+        return f"{{{','.join(entries)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(_text(item) for item in value)}]"
+    return number_text(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def number_text(value: float) -> str:
+    """A finite number as JavaScript writes it (ECMA-262, Number::toString)."""
+    if value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    digits, _, exponent = repr(value).partition("e")
+    if exponent and 1e-6 <= abs(value) < 1:
+        return f"{Decimal(repr(value)):f}"
+    return f"{digits}e{int(exponent):+d}" if exponent else digits
 
 
 def seal(document: Mapping[str, Any], secret: Secret) -> str:

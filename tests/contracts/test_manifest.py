@@ -83,11 +83,32 @@ def test_a_good_manifest_is_read() -> None:
 
 @pytest.mark.parametrize("version", ["2.0", "2", "10.1", "99999999999999999999999.0", "9" * 5000, 2, 2.5])
 def test_a_newer_version_says_to_update_before_anything_else_is_looked_at(version: object) -> None:
-    text = refusal({"schema_version": version, "unknown": 1})
+    text = refusal({"schema_version": version, "created_by": "edgeflow 9.1", "unknown": 1})
     assert "is newer than this edgeflow reads" in text
-    assert "update edgeflow on this box, or export the bundle with the box's version" in text
+    assert "newer bundle: update the box to edgeflow 9.1 or later" in text
     assert "unknown" not in text
-    assert len(text) < 250
+    assert len(text) < 300
+
+
+@pytest.mark.parametrize("minor", ["4", "10", "04", "9" * 5000])
+def test_a_newer_minor_version_may_have_fields_that_change_verdicts(minor: str) -> None:
+    known = int(SCHEMA_VERSION.partition(".")[2])
+    version = f"1.{minor if minor != '4' else known + 1}"
+    text = refusal({**GOOD, "schema_version": version})
+    assert f"manifest version {version[:20]} is newer than this edgeflow reads" in text
+    assert "newer bundle: update the box to edgeflow 0.1.0 or later" in text
+
+
+@pytest.mark.parametrize("maker", [None, 7, "\x1b[2J"])
+def test_a_newer_bundle_that_does_not_say_who_made_it(maker: object) -> None:
+    text = refusal({"schema_version": "1.99999", "created_by": maker})
+    assert "newer bundle: update the box to the version that made it or later" in text
+
+
+def test_a_bundle_of_every_earlier_minor_version_is_read() -> None:
+    for minor in range(int(SCHEMA_VERSION.partition(".")[2]) + 1):
+        text = json.dumps({**GOOD, "schema_version": f"1.{minor}"}).encode()
+        assert parse_manifest(text, what="a.bundle").schema_version == f"1.{minor}"
 
 
 def test_an_older_major_version_is_refused() -> None:

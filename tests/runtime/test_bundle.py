@@ -102,7 +102,7 @@ def test_manifest_with_a_dangerous_name_is_refused(tiny: TinyProduct, tmp_path: 
 def test_newer_manifest_says_to_update(tiny: TinyProduct, tmp_path: Path) -> None:
     document = manifest_of(tiny.bundle) | {"schema_version": "2.0", "something_new": 1}
     altered = rewritten(tiny.bundle, tmp_path / "b", {"manifest.json": json.dumps(document).encode()}, {})
-    with pytest.raises(IntegrityError, match=r"2\.0 is newer .* update edgeflow"):
+    with pytest.raises(IntegrityError, match=r"2\.0 is newer .* newer bundle: update the box to edgeflow "):
         Bundle.open(altered)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +34,7 @@ runtime: {{backend: onnxruntime}}
 mqtt: {{host: 127.0.0.1, port: {port}}}
 outbox: {{path: outbox.db, confirm: broker}}
 """
+GOLDEN = Path(__file__).parents[1] / "golden" / "2026-11-28"
 Results = Callable[..., Result]
 
 
@@ -101,3 +106,24 @@ def test_flush_says_what_hinders(folder: Path, broker: Broker) -> None:
     running = Outbox(folder / "outbox.db", Limits(rows=4))
     assert "check the broker" in edgeflow(folder, "flush", "box.yaml", "--timeout", "0.5", rc=6)
     running.close()
+
+
+def test_results_that_waited_since_before_an_update_go_out_as_they_are(
+    folder: Path, client: Callable[[str], Client]
+) -> None:
+    (folder / "outbox.db").unlink()
+    shutil.copy(GOLDEN / "outbox.db", folder / "outbox.db")
+    with contextlib.closing(sqlite3.connect(folder / "outbox.db")) as database:
+        before = [json.loads(payload) for (payload,) in database.execute("SELECT payload FROM results")]
+        database.execute("UPDATE results SET stored_s = ?", (time.time() - 60,))
+        database.commit()
+    consumer = client("edgeflow/v1/#")
+    assert json.loads(edgeflow(folder, "flush", "box.yaml", "--json"))["waiting"] == 0
+    consumer.wait(lambda: len(consumer.payloads("/result")) == 4 and bool(consumer.payloads("/dropped")))
+    came = {(record := json.loads(payload))["result_id"]: record for payload in consumer.payloads("/result")}
+    for record in before:
+        if "record_id" not in record:
+            delivered = {"replayed", "attempt"}
+            assert {key: came[record["result_id"]][key] for key in record if key not in delivered} == {
+                key: value for key, value in record.items() if key not in delivered
+            }
