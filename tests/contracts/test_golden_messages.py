@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import typing
@@ -184,7 +185,7 @@ def test_every_field_of_the_manifest_came_with_a_version() -> None:
 def test_each_version_of_the_manifest_has_the_fields_of_the_one_before() -> None:
     versions = sorted((GOLDEN / "manifest_fields").iterdir(), key=lambda file: int(file.stem.split(".")[1]))
     assert versions[-1].stem == SCHEMA_VERSION
-    for earlier, later in zip(versions, versions[1:], strict=False):
+    for earlier, later in itertools.pairwise(versions):
         assert set(earlier.read_text().split()) < set(later.read_text().split())
 
 

@@ -102,7 +102,7 @@ def test_a_newer_minor_version_may_have_fields_that_change_verdicts(minor: str) 
 @pytest.mark.parametrize("maker", [None, 7, "\x1b[2J"])
 def test_a_newer_bundle_that_does_not_say_who_made_it(maker: object) -> None:
     text = refusal({"schema_version": "1.99999", "created_by": maker})
-    assert "newer bundle: update the box to the version that made it or later" in text
+    assert "newer bundle: update the box to the maker's version or later" in text
 
 
 def test_a_bundle_of_every_earlier_minor_version_is_read() -> None:
