@@ -368,8 +368,8 @@ def _require_version(data: Mapping[str, object], what: str) -> None:
         maker = data.get("created_by")
         maker = maker[:40] if isinstance(maker, str) and maker.isprintable() else "the maker's version"
         raise IntegrityError(
-            f"{what}: manifest version {text[:20]} is newer than this edgeflow reads ({SCHEMA_VERSION}): newer "
-            f"bundle: update the box to {maker} or later, or export the bundle with the box's version"
+            f"{what}: manifest version {text[:20]} is newer than this edgeflow reads ({SCHEMA_VERSION}): "
+            f"newer bundle: update the box to {maker} or later, or export the bundle with the box's version"
         )
 
 
