@@ -21,6 +21,7 @@ from edgeflow.ready_sets import OVERRUN, ReadySets
 from edgeflow.reconciliation import Tally
 from edgeflow.sync_watch import SyncWatch
 from edgeflow.synchronizer import ViewSet
+from edgeflow.thread_activity import waiting, working
 from edgeflow.triggers import IntervalSource, Trigger
 
 __all__ = ["OVERRUN", "CameraHealth", "Capture", "check_views"]
@@ -29,6 +30,8 @@ _WAITING_SETS = 2  # with images
 _WAITING_FREE = 1  # the same of cameras that run by themselves: the first image of a set is old by then
 _WAITING_EVENTS = 64  # frames beyond are not taken in: the synchronizer is far faster than cameras
 _CLOSE_S = 3.0
+_TURN_S = 1.0  # of the part loop, where no part comes
+_SILENT_S = 10.0  # without a sign of life the synchronizer hangs
 
 logger = logging.getLogger(__name__)
 
@@ -123,11 +126,14 @@ class Capture:
                 self._seen.wait((deadline_ns - monotonic_ns()) / 1e9)
             return dict(self._looked)
 
-    def view_sets(self) -> Iterator[ViewSet]:
+    def view_sets(self, turn: Callable[[], None] = lambda: None) -> Iterator[ViewSet]:
         """View sets in order, from this call on: what cameras saw earlier is of no part.
 
         Ends when all cameras reached the end of their recordings, or after ``stop``; everything
         that was triggered comes out before.
+
+        Args:
+            turn: called by whoever takes view sets before each one, and every second while none comes.
         """
         if not self._started:
             self._started = True
@@ -136,7 +142,7 @@ class Capture:
                 self._source.start()
             if self._messages is not None:
                 self._messages.start(self._on_message, self._on_refused)
-        return self._taken()
+        return self._taken(turn)
 
     def stop(self) -> None:
         """No new triggers; ``view_sets`` ends when what is in flight has come out.
@@ -164,8 +170,13 @@ class Capture:
             self._assembler.join(_CLOSE_S)
         self._ready.finish(None)
 
-    def _taken(self) -> Iterator[ViewSet]:
-        while (view_set := self._ready.take()) is not None:
+    def _taken(self, turn: Callable[[], None]) -> Iterator[ViewSet]:
+        while True:
+            turn()
+            if not self._ready.wait(_TURN_S):
+                continue
+            if (view_set := self._ready.take()) is None:
+                return
             yield view_set
             self._steps.put(self._decided)
 
@@ -252,9 +263,11 @@ class Capture:
         expiry_ns = self._sync.next_expiry_ns()
         timeout_s = None if expiry_ns is None else max(0, expiry_ns - monotonic_ns()) / 1e9
         try:
+            waiting()
             step = self._steps.get(timeout=timeout_s)
         except queue.Empty:
             return self._sync.expire(monotonic_ns())
+        working(_SILENT_S)
         now_ns = monotonic_ns()
         return [*step(now_ns), *self._sync.expire(now_ns)]
 

@@ -17,6 +17,7 @@ from edgeflow.command_rules import Judged, Rules, judge
 from edgeflow.contracts.commands import Command, Outcome, Reply
 from edgeflow.errors import EdgeflowError, StorageError, UsageError
 from edgeflow.subscriptions import Incoming
+from edgeflow.thread_activity import waiting, working
 
 __all__ = ["Answer", "CommandDesk", "LocalCommand", "Operation"]
 
@@ -28,6 +29,7 @@ Operation = Callable[[Mapping[str, str]], str]
 _WAITING = 16  # commands; more at once are an attack or a mistake, and are dropped and counted
 _REMEMBERED = 10_000
 _STOP_S = 2.0
+_SILENT_S = 600.0  # the proof of a new bundle is the longest; what takes more hangs
 
 
 class _Replies(Protocol):
@@ -120,7 +122,8 @@ class CommandDesk:
         return answer.result(timeout_s)
 
     def _run(self) -> None:
-        while (item := self._inbox.get()) is not None:
+        while (item := self._next()) is not None:
+            working(_SILENT_S)
             try:
                 if isinstance(item, LocalCommand):
                     item.answer.set_result(self._from_here(item))
@@ -131,6 +134,10 @@ class CommandDesk:
                 if isinstance(item, LocalCommand) and not item.answer.done():
                     text = "failed unexpectedly; see the box's log"
                     item.answer.set_result(self._answer(item.verb, None, "failed", text, 1))
+
+    def _next(self) -> Incoming | LocalCommand | None:
+        waiting()
+        return self._inbox.get()
 
     def _from_here(self, command: LocalCommand) -> Answer:
         record = {"source": command.who, "verb": command.verb, "arguments": dict(command.arguments)}

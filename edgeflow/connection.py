@@ -18,6 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edgeflow.broker import Settings, connect_failure, new_client, refusal
 from edgeflow.config import MqttConfig
 from edgeflow.errors import EdgeflowError
+from edgeflow.thread_activity import working
 from edgeflow.wire import Wire
 
 __all__ = ["Connection", "Live"]
@@ -35,6 +36,7 @@ _BACKOFF_S = (0.5, 5.0)
 _ANSWER_TIMEOUT_S = 5.0
 _JOIN_S = 1.0
 _LOOP_S = 0.5
+_SILENT_S = 60.0  # without a sign of life the network thread hangs; looking up a name may take half of it
 _SHORT_S = 2.0
 _SHORT_IN_A_ROW = 3
 _LARGEST_PACKET = 1024 * 1024  # a broker that speaks MQTT 5 delivers none that is larger
@@ -122,6 +124,7 @@ class Connection:
     def _run(self) -> None:
         backoff_s = _BACKOFF_S[0]
         while not self._stopping.is_set():
+            working(_SILENT_S)
             if self._one_connection():
                 backoff_s = _BACKOFF_S[0]
             if self._stopping.wait(backoff_s):
@@ -167,6 +170,7 @@ class Connection:
         answer_by = time.monotonic() + _ANSWER_TIMEOUT_S
         accepted = False
         while not self._abandoned.is_set() and wire.listen(_LOOP_S):
+            working(_SILENT_S)
             accepted = accepted or self._live is not None
             if not accepted and time.monotonic() > answer_by:
                 self._report(f"accepts connections but does not speak MQTT; check {_SETTINGS.address}")

@@ -19,6 +19,7 @@ from edgeflow.link_events import Acked, Confirmed, Connected, LinkEvent, Receipt
 from edgeflow.mqtt import MqttLink
 from edgeflow.outbox import Outbox
 from edgeflow.outbox_rows import DROPPED, Row
+from edgeflow.thread_activity import working
 
 __all__ = ["Delivery"]
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _RETRY_S = (1.0, 30.0)
 _TICK_S = 0.25
+_SILENT_S = 15.0  # without a sign of life the sender hangs
 _STORAGE_PAUSE_S = 0.5
 _LOOK_AGAIN_S = 0.05  # between looks for what is to be sent again
 _EVENTS_AT_ONCE = 1000
@@ -120,6 +122,7 @@ class Delivery:
 
     def _run(self) -> None:
         while not self._finished():
+            working(_SILENT_S)
             try:
                 self._digest(self._events())
                 self._more = False

@@ -26,6 +26,7 @@ from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import StorageError
 from edgeflow.evidence_store import EvidenceStore
 from edgeflow.heatmap import heat_overlay
+from edgeflow.thread_activity import working
 
 __all__ = ["QUEUE_SIZE", "Evidence", "EvidenceJob", "evidence_path", "write_evidence"]
 
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 QUEUE_SIZE = 16
 _DISK_LOOK_S = 2.0
+_SILENT_S = 15.0  # without a sign of life the writer hangs
 _DROPPED_AT_ONCE = 100
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 _STOP = None
@@ -187,6 +189,7 @@ class Evidence:
 
     def _run(self) -> None:
         while True:
+            working(_SILENT_S)
             try:
                 job = self._jobs.get(timeout=_DISK_LOOK_S)
             except queue.Empty:

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -79,6 +80,12 @@ class MqttLink:
         return self._connection.live is not None
 
     @property
+    def connection_number(self) -> int | None:
+        """Number of the connection that stands, among all attempts; None where none stands."""
+        live = self._connection.live
+        return live.number if live is not None else None
+
+    @property
     def problem(self) -> str:
         """Why there is no connection; empty while there is one."""
         return self._connection.problem
@@ -115,10 +122,10 @@ class MqttLink:
         check_files(self._config)
         self._connection.start()
 
-    def stop(self) -> None:
-        """Say ``stopped`` and disconnect; takes a few seconds at most, whatever the network does."""
+    def stop(self, word: Availability = "stopped") -> None:
+        """Say ``word`` and disconnect; takes a few seconds at most, whatever the network does."""
         self._stopping = True
-        self._connection.stop(self._farewell)
+        self._connection.stop(partial(self._farewell, word))
 
     def publish_decision(self, decision: Decision) -> bool:
         """Send a decision now or never: False (and counted) without a connection; never blocks."""
@@ -216,11 +223,11 @@ class MqttLink:
             if self._retained[topic] is latest:
                 return
 
-    def _farewell(self, wire: Wire) -> None:
+    def _farewell(self, word: Availability, wire: Wire) -> None:
         try:
-            self._say(wire, "stopped").wait_for_publish(_STOP_TIMEOUT_S)
+            self._say(wire, word).wait_for_publish(_STOP_TIMEOUT_S)
         except (ValueError, RuntimeError):
-            logger.debug("the connection went before 'stopped' was confirmed")
+            logger.debug("the connection went before '%s' was confirmed", word)
 
     def _say(self, wire: Wire, word: Availability) -> paho.MQTTMessageInfo:
         properties = self._session_only()

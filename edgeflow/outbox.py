@@ -22,12 +22,14 @@ from edgeflow.outbox_file import check_file, claim, is_damage, is_full, mapped, 
 from edgeflow.outbox_rows import Drop, Entry, Limits, Row, entry_of
 from edgeflow.outbox_store import Store
 from edgeflow.settings.delivery import OutboxConfig
+from edgeflow.thread_activity import working
 
 __all__ = ["Outbox", "open_outbox"]
 
 logger = logging.getLogger(__name__)
 
 _TICK_S = 1.0
+_SILENT_S = 15.0  # without a sign of life the writer hangs
 _RETRY_S = 0.5
 _CHECK_S = 600.0
 _DELETE_S = 0.05  # deletions alone wait for more of them
@@ -165,6 +167,7 @@ class Outbox:
 
     def _run(self) -> None:
         while True:
+            working(_SILENT_S)
             self._take_in()
             try:
                 self._work()

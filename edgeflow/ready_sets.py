@@ -52,6 +52,14 @@ class ReadySets:
             oldest = self._loaded.popleft()
             oldest[0] = replace(oldest[0], frames={}, fault=OVERRUN)
 
+    def wait(self, timeout_s: float) -> bool:
+        """Whether ``take`` would return at once; waits for that, but not for longer than this."""
+        with self._changed:
+            if not self._waiting and not self._finished:
+                self._idle = True
+                self._changed.wait_for(lambda: self._waiting or self._finished, timeout_s)
+            return bool(self._waiting) or self._finished
+
     def take(self) -> ViewSet | None:
         """The next set; waits for it; None when no more will come."""
         with self._changed:

@@ -21,11 +21,13 @@ from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import CameraError, DataError
 from edgeflow.settings.views import ViewsConfig
+from edgeflow.thread_activity import waiting, working
 
 __all__ = ["ViewWatch", "bundle_baseline", "check_identity", "swap_text", "view_problem"]
 
 logger = logging.getLogger(__name__)
 
+_SILENT_S = 30.0  # without a sign of life the watch hangs
 _PERIOD_S = 1.0  # between two looks; cameras do not move faster, and the line needs the processor
 _LOOKS = 9  # single parts lie oddly; their middle does not
 _ENOUGH = 5
@@ -173,9 +175,11 @@ class ViewWatch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            waiting()
             images = self._offered.get()
             if images is None:
                 return
+            working(_SILENT_S)
             try:
                 self.look(images)
             except Exception:  # one odd part must not end the watch over all others

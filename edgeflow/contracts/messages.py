@@ -62,6 +62,16 @@ AlarmCode = Literal[
     "evidence_stopped",
     "bundle_expires",
     "golden_parts",
+    "connection_flapping",
+    "ng_series",
+    "no_part",
+    "overrun",
+    "product_unpinned",
+    "scoring_failed",
+    "scoring_hangs",
+    "thread_died",
+    "thread_hangs",
+    "undecided_rate",
 ]
 Severity = Literal["warning", "error"]
 _CODE = r"[a-z][a-z0-9_]{0,63}"

@@ -332,3 +332,15 @@ def test_a_view_that_never_answers_expires_although_no_frame_comes(parts: Path) 
         view_set = next(capture.view_sets())
     assert (view_set.trigger_id, view_set.missing) == ("s-000001", ("left",))
     assert list(view_set.frames) == ["top", "right"]
+
+
+def test_whoever_takes_parts_has_a_turn_with_each_and_every_second_without_any(parts: Path) -> None:
+    turns: list[int] = []
+    config = box(parts, period_ms=2500.0)
+    with Capture(config, VIEWS, "s") as capture:
+        sets = capture.view_sets(lambda: turns.append(len(turns)))
+        next(sets)
+        assert turns, "a turn comes before the first part"
+        before = len(turns)
+        next(sets)  # 2.5 s later
+        assert len(turns) - before >= 2

@@ -58,3 +58,23 @@ def test_what_comes_at_once_to_a_consumer_that_waits_is_kept() -> None:
             ready.put(a_set(number))
     consumer.join(10)
     assert found == [(f"t{number}", "") for number in range(5)]
+
+
+def test_waiting_for_a_set_ends_in_time_with_the_set_or_with_the_end() -> None:
+    ready = ReadySets(2)
+    assert not ready.wait(0.01)
+    ready.put(a_set(0))
+    assert ready.wait(0.0)
+    assert taken(ready, 1) == [("t0", "")]
+    assert not ready.wait(0.0)
+    ready.finish(None)
+    assert ready.wait(0.0)
+    assert ready.take() is None
+
+
+def test_who_waits_in_turns_is_not_too_slow_for_what_comes_at_once() -> None:
+    ready = ReadySets(2)
+    assert not ready.wait(0.01)
+    for number in range(4):
+        ready.put(a_set(number))
+    assert taken(ready, 4) == [(f"t{number}", "") for number in range(4)]

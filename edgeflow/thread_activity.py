@@ -1,0 +1,27 @@
+"""Signs of life from the threads of this process, so that one that hangs is found out."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+__all__ = ["overdue_threads", "waiting", "working"]
+
+_due_s: dict[threading.Thread, float] = {}  # by when a thread has to be heard of again, monotonic
+
+
+def working(limit_s: float) -> None:
+    """The calling thread lives, and will say so again within ``limit_s``; for the top of its loop."""
+    _due_s[threading.current_thread()] = time.monotonic() + limit_s
+
+
+def waiting() -> None:
+    """The calling thread waits for work, for any time."""
+    _due_s.pop(threading.current_thread(), None)
+
+
+def overdue_threads(now_s: float) -> tuple[str, ...]:
+    """Names of the living threads that have not been heard of in time."""
+    for thread in [thread for thread in list(_due_s) if not thread.is_alive()]:
+        _due_s.pop(thread, None)
+    return tuple(thread.name for thread, due_s in list(_due_s.items()) if due_s < now_s)
