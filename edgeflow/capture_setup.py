@@ -8,7 +8,7 @@ from edgeflow.config import BoxConfig, ReplayConfig
 from edgeflow.errors import ConfigError
 from edgeflow.synchronizer import Synchronizer, SyncMode
 
-__all__ = ["check_views", "is_named", "make_synchronizer", "open_limit_s"]
+__all__ = ["check_views", "is_named", "late_message_ms", "make_synchronizer", "open_limit_s"]
 
 _DRIVER_OPEN_S = 10.0
 
@@ -49,6 +49,13 @@ def make_synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> 
         frame_delay_ms=sync.frame_delay_ms,
         announce_ms=trigger.part_id_window_ms,
     )
+
+
+def late_message_ms(config: BoxConfig) -> float:
+    """How long a trigger message may be held up: half of what tells one part from the next."""
+    least_ms = config.trigger.min_period_ms
+    window_ms = config.sync.window_ms or config.trigger.timeout_ms
+    return min(window_ms, least_ms or window_ms) / 2
 
 
 def open_limit_s(config: BoxConfig) -> float:

@@ -25,10 +25,14 @@ class MqttTriggers:
 
     Args:
         alarms: told of every kind of refusal but mere repetition.
+        late_ms, names_only: as of :class:`~edgeflow.trigger_intake.TriggerIntake`.
     """
 
-    def __init__(self, alarms: Alarms | None = None) -> None:
-        self._intake = TriggerIntake()
+    def __init__(
+        self, alarms: Alarms | None = None, *, late_ms: float | None = None, names_only: bool = False
+    ) -> None:
+        late_ns = None if late_ms is None else round(late_ms * 1e6)
+        self._intake = TriggerIntake(late_ns=late_ns, names_only=names_only)
         self._alarms = alarms
         self._accepted: Callable[[Trigger], None] | None = None
         self._refused: Callable[[Trigger, str], None] | None = None
@@ -68,6 +72,7 @@ class MqttTriggers:
         except DataError as problem:
             return self._intake.refuse("invalid", "; ".join([problem.message, *problem.problems[:3]]))
         if not ready and not incoming.retained:
+            self._intake.hear(message, incoming.received_ns)
             text = f"trigger '{message.trigger_id}': the line does not run; wait for the state to be ready"
             return self._intake.refuse("not_ready", text)
         return self._intake.offer(message, retained=incoming.retained, received_ns=incoming.received_ns)

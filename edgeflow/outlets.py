@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from edgeflow.alarms import Alarms
+from edgeflow.capture_setup import late_message_ms
 from edgeflow.commanding import Antechamber, hear_commands
 from edgeflow.config import BoxConfig
 from edgeflow.contracts.topics import Topics
@@ -68,7 +69,8 @@ def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTri
     """The ``trigger`` topic, heard from the first connection on, where the box file asks for it."""
     if not config.trigger.by_mqtt:
         return None
-    triggers = MqttTriggers(alarms)
+    names_only = config.trigger.source == "hardware"
+    triggers = MqttTriggers(alarms, late_ms=late_message_ms(config), names_only=names_only)
     link.subscribe(Topics(root=config.topic_root).trigger, triggers.handle, max_bytes=MAX_TRIGGER_BYTES)
     return triggers
 

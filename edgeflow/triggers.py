@@ -20,14 +20,18 @@ class Trigger:
     Attributes:
         trigger_id: unique in the session.
         part_id: the line's own name of the part, where it gave one.
-        at_ns: monotonic; a frame from before it never belongs to the part.
+        at_ns: monotonic, when it came here; a frame of a software trigger from before it never belongs to
+            the part.
         encoder: the line's position, where it gave one.
+        given_ns: monotonic, when it would have come if nothing had held it up, as the sender's clock tells;
+            None where this is not known, so that it may have been given at any time before ``at_ns``.
     """
 
     trigger_id: str
     part_id: str | None
     at_ns: int
     encoder: int | None = None
+    given_ns: int | None = None
 
 
 def trigger_name(session: str, number: int) -> str:

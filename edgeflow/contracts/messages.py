@@ -231,7 +231,8 @@ class TriggerMessage(Message):
     part_id: LineName | None = Field(default=None, description="the part's own name; default: the trigger's")
     encoder: int | None = Field(default=None, description="the line's position; grows from part to part")
     at: Timestamp | None = Field(
-        default=None, description="by the sender's clock, of which only the order counts"
+        default=None,
+        description="when it was sent, by the sender's clock, with milliseconds: only differences count; without it, a message that was held up cannot be recognised",
     )
 
 

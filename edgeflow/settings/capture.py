@@ -35,6 +35,13 @@ class TriggerConfig(Document):
         description="how far a message may be from its frames; less than half the time between two parts",
     )
 
+    min_period_ms: Milliseconds | None = Field(
+        default=None,
+        description="the shortest time between two parts, where the line says when they come: messages held "
+        "up for half of it are refused, and names are given only where they can be of no neighbour "
+        "(default: twice part_id_window_ms)",
+    )
+
     @model_validator(mode="after")
     def _period_belongs_to_interval(self) -> TriggerConfig:
         if (self.source == "interval") != (self.period_ms is not None):

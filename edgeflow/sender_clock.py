@@ -1,0 +1,106 @@
+"""The clock of whoever sends triggers, on this computer's: how long a message was held up on its way."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+__all__ = ["DRIFT_PPM", "Heard", "SenderClock", "utc_ns"]
+
+DRIFT_PPM = 100  # two quartz clocks part by less
+_SETTLED = 3  # messages: the first ones after a start may all have been held up together
+_NEW_EPOCH = 20  # messages in a row that are late by one and the same time: the sender's clock was set back
+_NEW_EPOCH_NS = 5 * 10**9  # and for so long: a held-up connection empties its queue far sooner
+_NEW_EPOCH_SPREAD_NS = 50_000_000
+_SECOND_NS = 10**9
+_COARSE = 8  # messages at whole seconds that come at any moment within a second: a clock without fractions
+_COARSE_NS = 100_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """When a message would have come if nothing had held it up.
+
+    Attributes:
+        moment_ns: monotonic, never after the arrival.
+        held_ns: by how much it came later than that; 0 where nothing is known.
+        known: whether other messages tell it. Without them, it may have been sent at any time before.
+    """
+
+    moment_ns: int
+    held_ns: int
+    known: bool
+
+
+class SenderClock:
+    """Keeps the smallest ``arrival − at``; pure.
+
+    A message is only ever delayed, so the least delayed one is nearest to the offset of both clocks. The
+    bound loosens with age by the drift of clocks. Only differences of ``at`` count: the sender's clock may
+    be wrong by years. One that is set forward makes a new smallest value at once. One that is set back looks
+    like messages that are held up, and is taken for that until 20 messages over 5 s are late by the same.
+    A clock that tells whole seconds only tells nothing here.
+    """
+
+    def __init__(self) -> None:
+        self._bound_ns = 0  # smallest arrival − at, as of _bound_at_ns
+        self._bound_at_ns = 0
+        self._heard = 0
+        self._late: deque[tuple[int, int]] = deque(maxlen=_NEW_EPOCH)  # arrival, offset
+        self._recent: deque[tuple[int, int]] = deque(maxlen=_COARSE)  # at, offset
+
+    def hear(self, at_ns: int | None, arrived_ns: int) -> Heard:
+        """A message came.
+
+        Args:
+            at_ns: when it was sent, by the sender's clock; None where the message does not tell.
+            arrived_ns: monotonic.
+        """
+        if at_ns is None:
+            return Heard(moment_ns=arrived_ns, held_ns=0, known=False)
+        offset_ns = arrived_ns - at_ns
+        aged_ns = self._bound_ns + (arrived_ns - self._bound_at_ns) * DRIFT_PPM // 10**6
+        if self._heard == 0 or offset_ns <= aged_ns or self._is_new_epoch(arrived_ns, offset_ns, aged_ns):
+            self._bound_ns, self._bound_at_ns = offset_ns, arrived_ns
+            self._late.clear()
+            aged_ns = offset_ns
+        self._heard += 1
+        self._recent.append((at_ns, offset_ns))
+        if self._is_coarse():
+            return Heard(moment_ns=arrived_ns, held_ns=0, known=False)
+        return Heard(
+            moment_ns=min(arrived_ns, at_ns + aged_ns),
+            held_ns=max(0, offset_ns - aged_ns),
+            known=self._heard >= _SETTLED,
+        )
+
+    def _is_new_epoch(self, arrived_ns: int, offset_ns: int, aged_ns: int) -> bool:
+        """Whether many messages are late by the same: no network does that, but a clock set back does."""
+        if offset_ns - aged_ns < _NEW_EPOCH_SPREAD_NS:
+            self._late.clear()
+            return False
+        self._late.append((arrived_ns, offset_ns))
+        offsets = [offset for _, offset in self._late]
+        return (
+            len(self._late) == _NEW_EPOCH
+            and arrived_ns - self._late[0][0] >= _NEW_EPOCH_NS
+            and max(offsets) - min(offsets) < _NEW_EPOCH_SPREAD_NS
+        )
+
+    def _is_coarse(self) -> bool:
+        whole = all(at_ns % _SECOND_NS == 0 for at_ns, _ in self._recent)
+        if len(self._recent) < _COARSE or not whole:
+            return False
+        least_ns = min(offset for _, offset in self._recent)
+        return 2 * sum(offset - least_ns > _COARSE_NS for _, offset in self._recent) >= _COARSE
+
+
+def utc_ns(text: str) -> int | None:
+    """Nanoseconds since 1970 of ``2026-11-28T12:00:00.25Z``; None where there is no such moment."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    try:
+        moment = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    return int(moment.timestamp()) * 10**9 + int(fraction[:9].ljust(9, "0") or 0)
