@@ -232,7 +232,8 @@ class TriggerMessage(Message):
     encoder: int | None = Field(default=None, description="the line's position; grows from part to part")
     at: Timestamp | None = Field(
         default=None,
-        description="when it was sent, by the sender's clock, with milliseconds: only differences count; without it, a message that was held up cannot be recognised",
+        description="when it was sent, by the sender's clock, with milliseconds: only differences count; "
+        "without it, a message that was held up cannot be recognised",
     )
 
 
