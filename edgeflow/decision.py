@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeflow.contracts.manifest import Scale, Thresholds
 from edgeflow.contracts.messages import VerdictName
+from edgeflow.contracts.reason_codes import ReasonCode
 from edgeflow.contracts.scoring import scaled, subset_scale
 from edgeflow.errors import ConfigError
 from edgeflow.scorer import Scores
@@ -46,11 +47,13 @@ class Policy:
 class Verdict:
     """What the line is told of one part, and how it came about.
 
-    ``score`` and ``views`` are scaled (1.0 is the threshold); None and empty where not scored.
+    ``code`` is the first cause of the verdict; ``reason`` names all. ``score`` and ``views`` are scaled (1.0
+    is the threshold); None and empty where not scored.
     """
 
     verdict: VerdictName
     reason: str
+    code: ReasonCode
     score: float | None
     views: Mapping[str, float]
     decided_ns: int
@@ -107,18 +110,20 @@ def decide(
         given_up: why there was no time to score it, see :func:`no_time_left`.
     """
     late_ms = (now_ns - view_set.triggered_ns) / 1e6 - policy.decision.deadline_ms
-    verdict, reason = _judge(view_set, scores, failure or given_up, policy)
+    verdict, reason, code = _judge(view_set, scores, failure, given_up, policy)
     if given_up:
         verdict = _mapped(policy.decision.on_late)
     elif late_ms > 0 and verdict != "NG":
         verdict = _mapped(policy.decision.on_late)
         late = f"late: decided {late_ms:.1f} ms after the deadline of {policy.decision.deadline_ms:g} ms"
         reason = f"{reason}; {late}" if reason else late
+        code = "late" if code in ("ok", "degraded") else code
     thresholds, scale = policy.thresholds, policy.scale(view_set)
     finite = scores if scores is not None and _all_finite(scores) else None
     return Verdict(
         verdict=verdict,
         reason=reason,
+        code=code,
         score=scaled(finite.part, scale) if finite and scale else None,
         views={v: scaled(s, thresholds.views[v]) for v, s in finite.views.items()} if finite else {},
         decided_ns=now_ns,
@@ -126,19 +131,28 @@ def decide(
     )
 
 
-def _judge(view_set: ViewSet, scores: Scores | None, failure: str, policy: Policy) -> tuple[VerdictName, str]:
+_Judgement = tuple[VerdictName, str, ReasonCode]
+
+
+def _judge(
+    view_set: ViewSet, scores: Scores | None, failure: str, given_up: str, policy: Policy
+) -> _Judgement:
     missing = f"missing views: {', '.join(view_set.missing)}" if view_set.missing else ""
     scale = policy.scale(view_set)
     if missing and scale is None:
-        return _mapped(policy.sync.on_missing), "; ".join(filter(None, [missing, view_set.fault]))
+        reason = "; ".join(filter(None, [missing, view_set.fault]))
+        return _mapped(policy.sync.on_missing), reason, "missing_views"
     if view_set.fault:
-        return "UNDECIDED", view_set.fault
-    if failure or scores is None:
-        return "UNDECIDED", failure or "not scored"
-    verdict, reason = judge_scores(scores, policy.thresholds)
+        return "UNDECIDED", view_set.fault, view_set.fault_code or "fault"
+    if failure:
+        return "UNDECIDED", failure, "scoring_failed"
+    if scores is None:
+        return "UNDECIDED", given_up or "not scored", "late" if given_up else "not_scored"
+    verdict, reason, code = _judge_scores(scores, policy.thresholds)
     if missing:
         reason = "; ".join(filter(None, [reason, f"degraded, {missing}"]))
-    return verdict, reason
+        code = "degraded" if code == "ok" else code
+    return verdict, reason, code
 
 
 def judge_scores(scores: Scores, thresholds: Thresholds) -> tuple[VerdictName, str]:
@@ -146,6 +160,11 @@ def judge_scores(scores: Scores, thresholds: Thresholds) -> tuple[VerdictName, s
 
     Scores of some views alone are judged by the threshold that was calibrated for these.
     """
+    verdict, reason, _ = _judge_scores(scores, thresholds)
+    return verdict, reason
+
+
+def _judge_scores(scores: Scores, thresholds: Thresholds) -> _Judgement:
     if not _all_finite(scores):
         finite = [bool(np.isfinite(heat).all()) for heat in scores.raw_maps]
         if len(finite) != len(scores.views):  # of some views alone: which map is whose is not known here
@@ -155,18 +174,20 @@ def judge_scores(scores: Scores, thresholds: Thresholds) -> tuple[VerdictName, s
             for (view, score), good in zip(scores.views.items(), finite, strict=True)
             if not (good and math.isfinite(score))
         ]
-        return "UNDECIDED", f"score is not finite in: {', '.join(bad) or 'the part score'}"
+        reason = f"score is not finite in: {', '.join(bad) or 'the part score'}"
+        return "UNDECIDED", reason, "score_not_finite"
     scale = subset_scale(thresholds, scores.views)
     if scale is None:
-        return "UNDECIDED", f"no threshold was calibrated for {', '.join(scores.views)} alone"
+        reason = f"no threshold was calibrated for {', '.join(scores.views)} alone"
+        return "UNDECIDED", reason, "no_threshold"
     score = scaled(scores.part, scale)
     if score <= 1.0 and scaled(scores.highest, scale) <= 1.0:
-        return "OK", ""
+        return "OK", "", "ok"
     if score <= 1.0:
         # Masking all of a view away would let any defect in it pass.
-        return "UNDECIDED", f"no foreground found in: {', '.join(scores.empty)}"
+        return "UNDECIDED", f"no foreground found in: {', '.join(scores.empty)}", "no_foreground"
     worst = max(scores.views, key=lambda view: scaled(scores.views[view], thresholds.views[view]))
-    return "NG", f"score {score:.2f} is over the threshold; highest in view '{worst}'"
+    return "NG", f"score {score:.2f} is over the threshold; highest in view '{worst}'", "defect"
 
 
 def _all_finite(scores: Scores) -> bool:

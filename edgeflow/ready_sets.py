@@ -50,7 +50,7 @@ class ReadySets:
     def _shed(self, most: int) -> None:
         while len(self._loaded) > most and not self._idle:
             oldest = self._loaded.popleft()
-            oldest[0] = replace(oldest[0], frames={}, fault=OVERRUN)
+            oldest[0] = replace(oldest[0], frames={}, fault=OVERRUN, fault_code="overrun")
 
     def wait(self, timeout_s: float) -> bool:
         """Whether ``take`` would return at once; waits for that, but not for longer than this."""

@@ -62,12 +62,14 @@ class ResultMaker:
             part_id=view_set.part_id,
             verdict=verdict.verdict,
             reason=verdict.reason,
+            reason_code=verdict.code,
             seq=seq,
             session=self._session,
             triggered_at=utc_text(view_set.triggered_ns),
             acquired_at=utc_text(_acquired_ns(view_set)),
             deadline_ms=self._policy.decision.deadline_ms,
             valid_until=utc_text(valid_until_ns),
+            context=None if view_set.context is None else dict(view_set.context),
         )
 
     def result(
@@ -75,6 +77,7 @@ class ResultMaker:
     ) -> Result:
         """The full record that belongs to a decision."""
         acquired_ns = _acquired_ns(view_set)
+        scale = self._policy.scale(view_set) or self._policy.thresholds.part
         decided_after_ms = _ms(verdict.decided_ns - view_set.triggered_ns)
         return Result(
             result_id=decision.result_id,
@@ -82,10 +85,12 @@ class ResultMaker:
             part_id=decision.part_id,
             verdict=decision.verdict,
             reason=decision.reason,
+            reason_code=decision.reason_code,
             seq=decision.seq,
             session=decision.session,
             score=verdict.score,
             score_raw=scores.part if scores is not None and verdict.score is not None else None,
+            threshold=scale.threshold,
             views=tuple(self._view(v, view_set, scores, verdict) for v in range(len(self._manifest.views))),
             sync=SyncInfo(
                 complete=not view_set.missing,
@@ -98,6 +103,7 @@ class ResultMaker:
             encoder=view_set.encoder,
             acquired_at=decision.acquired_at,
             decided_at=utc_text(verdict.decided_ns),
+            context=decision.context,
             durations_ms={
                 "acquire": _ms(acquired_ns - view_set.triggered_ns),
                 "wait": _ms(timing.taken_ns - acquired_ns),
@@ -123,6 +129,7 @@ class ResultMaker:
             id=view,
             score=verdict.views.get(view),
             score_raw=scored.views[view] if scored else None,
+            threshold=self._policy.thresholds.views[view].threshold,
             frame_id=frame.frame_id if frame else None,
             skew_ms=_ms(frame.captured_ns - first_ns) if frame else None,
             regions=find_regions(

@@ -99,4 +99,4 @@ class StationState:
             if self.running:
                 yield view_set
             elif asked:
-                yield replace(view_set, fault=STOPPED)
+                yield replace(view_set, fault=STOPPED, fault_code="stopped")

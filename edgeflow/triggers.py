@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edgeflow.clock import monotonic_ns
+from edgeflow.contracts.context import Scalar
 
 __all__ = ["IntervalPacer", "IntervalSource", "Trigger", "trigger_name"]
 
@@ -25,6 +26,7 @@ class Trigger:
         encoder: the line's position, where it gave one.
         given_ns: monotonic, when it would have come if nothing had held it up, as the sender's clock tells;
             None where this is not known, so that it may have been given at any time before ``at_ns``.
+        context: what else the line said of the part, in its own words.
     """
 
     trigger_id: str
@@ -32,6 +34,7 @@ class Trigger:
     at_ns: int
     encoder: int | None = None
     given_ns: int | None = None
+    context: Mapping[str, Scalar] | None = None
 
 
 def trigger_name(session: str, number: int) -> str:

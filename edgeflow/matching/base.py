@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edgeflow.cameras.base import Frame
+from edgeflow.contracts.context import Scalar
+from edgeflow.contracts.reason_codes import ReasonCode
 from edgeflow.triggers import Trigger, trigger_name
 
 __all__ = ["Matcher", "Rules", "ViewSet"]
@@ -25,6 +27,8 @@ class ViewSet:
         fault: why the set must not be scored although frames came (skew, frames of different
             parts, overrun, a trigger that was refused); empty where nothing is wrong.
         encoder: the line's position at the trigger, where the line gave one.
+        fault_code: the first fault, for programs.
+        context: what the trigger carried of the line's own.
     """
 
     trigger_id: str
@@ -35,6 +39,8 @@ class ViewSet:
     skew_ms: float | None
     fault: str = ""
     encoder: int | None = None
+    fault_code: ReasonCode | None = None
+    context: Mapping[str, Scalar] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +82,13 @@ class Rules:
             skew_ns = max(stamps) - min(stamps)
         recorded = {view: f.part_id for view in self.views if (f := frames.get(view)) and f.part_id}
         agreed = next(iter(recorded.values())) if len(set(recorded.values())) == 1 else None
-        faults = []
+        faults: dict[ReasonCode, str] = {}
         if len(set(recorded.values())) > 1:
-            faults.append(f"frames of different parts: {', '.join(f'{v} {p}' for v, p in recorded.items())}")
+            different = ", ".join(f"{v} {p}" for v, p in recorded.items())
+            faults["mixed_parts"] = f"frames of different parts: {different}"
         if skew_ns is not None and skew_ns > self.max_skew_ns:
-            faults.append(f"skew of {skew_ns / 1e6:.1f} ms is over max_skew_ms {self.max_skew_ns / 1e6:g}")
+            limit_ms = self.max_skew_ns / 1e6
+            faults["skew"] = f"skew of {skew_ns / 1e6:.1f} ms is over max_skew_ms {limit_ms:g}"
         return ViewSet(
             trigger_id=trigger.trigger_id,
             part_id=trigger.part_id or agreed or trigger.trigger_id,
@@ -88,8 +96,10 @@ class Rules:
             frames={view: frames[view] for view in self.views if view in frames},
             missing=tuple(view for view in self.views if view not in frames),
             skew_ms=None if skew_ns is None else skew_ns / 1e6,
-            fault="; ".join(faults),
+            fault="; ".join(faults.values()),
+            fault_code=next(iter(faults), None),
             encoder=trigger.encoder,
+            context=trigger.context,
         )
 
     def refused(self, trigger: Trigger, fault: str) -> ViewSet:
@@ -102,7 +112,9 @@ class Rules:
             missing=(),
             skew_ms=None,
             fault=fault,
+            fault_code="trigger_refused",
             encoder=trigger.encoder,
+            context=trigger.context,
         )
 
 

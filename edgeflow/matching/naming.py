@@ -75,11 +75,16 @@ class Naming:
             trigger_id=trigger.trigger_id,
             part_id=trigger.part_id or trigger.trigger_id,
             encoder=trigger.encoder,
+            context=trigger.context,
         )
 
     def _unnamed(self, view_set: ViewSet) -> ViewSet:
         fault = f"no trigger message within {self._window_ns / 1e6:g} ms: which part this is, is unknown"
-        return replace(view_set, fault="; ".join(filter(None, [view_set.fault, fault])))
+        return replace(
+            view_set,
+            fault="; ".join(filter(None, [view_set.fault, fault])),
+            fault_code=view_set.fault_code or "unnamed_part",
+        )
 
     def _empty(self, trigger: Trigger) -> ViewSet:
         return self._rules.view_set(trigger, {})

@@ -114,6 +114,7 @@ def test_a_whole_part_under_the_threshold_and_in_time_is_ok() -> None:
     assert verdict == Verdict(
         verdict="OK",
         reason="",
+        code="ok",
         score=0.5,
         views={"top": 0.25, "left": 0.25},
         decided_ns=IN_TIME_NS,
@@ -241,3 +242,44 @@ def test_pixel_of_minus_infinity_is_never_ok() -> None:
     broken.raw_maps[1, 0, 0] = -math.inf
     verdict = decide(view_set(), broken, "", policy(), IN_TIME_NS)
     assert (verdict.verdict, verdict.reason) == ("UNDECIDED", "score is not finite in: left")
+
+
+NAN, EMPTY = scores(math.nan), scores(2.0, highest=9.0)
+FAULT = replace(view_set(fault="skew of 9 ms"), fault_code="skew")
+LEFT_OUT = view_set(missing=("left",))
+TOP = replace(scores(1.5), views={"top": 1.5}, raw_maps=np.zeros((1, 2, 2), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("code", "part", "scored", "texts", "rules", "now_ns"),
+    [
+        ("ok", view_set(), GOOD, {}, policy(), IN_TIME_NS),
+        ("degraded", LEFT_OUT, TOP, {}, DEGRADED, IN_TIME_NS),
+        ("defect", view_set(), BAD, {}, policy(), IN_TIME_NS),
+        ("defect", LEFT_OUT, replace(TOP, part=2.5, highest=2.5), {}, DEGRADED, IN_TIME_NS),
+        ("defect", view_set(), BAD, {}, policy(), LATE_NS),
+        ("missing_views", LEFT_OUT, None, {}, policy(), IN_TIME_NS),
+        ("missing_views", LEFT_OUT, None, {}, policy("ng"), LATE_NS),
+        ("missing_views", replace(FAULT, missing=("left",)), None, {}, policy(), IN_TIME_NS),
+        ("skew", FAULT, GOOD, {}, policy(), IN_TIME_NS),
+        ("skew", FAULT, GOOD, {}, policy(), LATE_NS),
+        ("fault", view_set(fault="no code was given"), GOOD, {}, policy(), IN_TIME_NS),
+        ("scoring_failed", view_set(), None, {"failure": "the graph fails"}, policy(), IN_TIME_NS),
+        ("not_scored", view_set(), None, {}, policy(), IN_TIME_NS),
+        ("score_not_finite", view_set(), NAN, {}, policy(), IN_TIME_NS),
+        ("no_threshold", view_set(), TOP, {}, policy(), IN_TIME_NS),
+        ("no_foreground", view_set(), EMPTY, {}, policy(), IN_TIME_NS),
+        ("late", view_set(), GOOD, {}, policy(), LATE_NS),
+        ("late", LEFT_OUT, TOP, {}, DEGRADED, LATE_NS),
+        ("late", view_set(), None, {"given_up": "late: no time left"}, policy(), IN_TIME_NS),
+        ("late", view_set(), None, {"given_up": "late: no time left"}, policy(on_late="ng"), LATE_NS),
+    ],
+)
+def test_every_verdict_has_a_code_for_its_first_cause(
+    code: str, part: ViewSet, scored: Scores | None, texts: dict[str, str], rules: Policy, now_ns: int
+) -> None:
+    failure = texts.get("failure", "")
+    verdict = decide(part, scored, failure, rules, now_ns, given_up=texts.get("given_up", ""))
+    assert verdict.code == code
+    assert (verdict.verdict == "OK") == (code in ("ok", "degraded"))
+    assert (verdict.reason == "") == (code == "ok")
