@@ -36,12 +36,16 @@ class Ballast:
             return False
         return True
 
-    def drop(self) -> None:
-        """Give the room back."""
+    def drop(self) -> bool:
+        """Give the room back; whether there was any to give."""
         try:
-            self._path.unlink(missing_ok=True)
+            self._path.unlink()
+        except FileNotFoundError:
+            return False
         except OSError as cause:
             logger.debug("the ballast stays: %s", cause)
+            return False
+        return True
 
     def room(self) -> bool:
         """Whether the disk has room for the ballast, and as much again."""

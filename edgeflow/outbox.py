@@ -18,8 +18,10 @@ from edgeflow.ballast import Ballast
 from edgeflow.contracts.messages import Result
 from edgeflow.errors import StorageError
 from edgeflow.outbox_backlog import Backlog
-from edgeflow.outbox_file import check_file, claim, is_damage, is_full, mapped, salvage, set_aside
-from edgeflow.outbox_rows import Drop, Entry, Limits, Row, entry_of
+from edgeflow.outbox_drops import Victim
+from edgeflow.outbox_file import check_file, claim, is_damage, is_full, mapped
+from edgeflow.outbox_repair import Repaired, complete, repair
+from edgeflow.outbox_rows import Aside, Drop, Entry, Limits, Row, entry_of, fault_of
 from edgeflow.outbox_store import Store
 from edgeflow.settings.delivery import OutboxConfig
 from edgeflow.thread_activity import working
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 _TICK_S = 1.0
 _SILENT_S = 15.0  # without a sign of life the writer hangs
 _RETRY_S = 0.5
+_REPAIR_RETRY_S = 5.0
 _CHECK_S = 600.0
 _DELETE_S = 0.05  # deletions alone wait for more of them
 _AT_ONCE = 1000  # puts, deliveries and marks in one transaction
@@ -38,9 +41,34 @@ _SQUEEZE_BYTES = 1_000_000  # given up at once on a full disk: their deletion ha
 _CLOSE_S = 10.0
 
 
+# A value that cannot be stored, as opposed to a disk that cannot be written.
+_ITEM_FAULTS = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Gone:
     result_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SetAside:
+    row_ids: tuple[int, ...]
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Restored:
+    row_ids: tuple[int, ...]
+
+
+_Item = Entry | Victim | _Gone | _SetAside | _Restored | threading.Event | None
 
 
 class Outbox:
@@ -53,39 +81,47 @@ class Outbox:
     up for room, and older results of lower worth make room for new ones. A damaged file is set aside under
     another name, also while running; what can still be read of it goes into a new one.
 
+    A row that can never be delivered (it is unreadable, or the sender says so) is set aside: kept and
+    counted, but not sent until it is restored. One bad row never holds up the others.
+
     Args:
         path: database file; its folder is made if needed.
+        root: topics of the station whose results are put.
 
     Raises:
         StorageError: the file cannot be written, is used by another process, or belongs to a newer edgeflow.
     """
 
-    def __init__(self, path: Path, limits: Limits, alarms: Alarms | None = None) -> None:
+    def __init__(self, path: Path, limits: Limits, alarms: Alarms | None = None, *, root: str = "") -> None:
         self._path = path
         self._limits = limits
+        self._root = root
         self._alarms = alarms
         self._backlog = Backlog()
-        self._inbox: queue.SimpleQueue[Entry | _Gone | threading.Event | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._counting = threading.Lock()  # for one number; never held over anything else
         self._unstored: int = 0
         self._listeners: list[Callable[[Sequence[str]], None]] = []
         self._squeezed: int | None = None  # bytes that a full disk allows
         self._damage: sqlite3.Error | None = None
+        self._repaired: Repaired | None = None
+        self._quarantined: set[int] = set()
+        self._aside_told = (0, "")
         self._sealing = False
         self._closing = False
         self._trouble = ""
         self._deleted_s = 0.0
         self._retry_at_s = 0.0
         self._check_at_s = time.monotonic() + _CHECK_S
+        self._ballast = Ballast(path)
         with mapped(path, "opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = claim(path)
             try:
-                self._store = _open(path)
+                self._store = self._opened()
             except BaseException:
                 os.close(self._lock)
                 raise
-        self._ballast = Ballast(path)
         self._ballast.take()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
@@ -101,13 +137,40 @@ class Outbox:
 
     def put(self, result: Result) -> None:
         """Have a result stored; never blocks. The same result id is stored once."""
-        with self._counting:
-            self._unstored += 1
-        self._inbox.put(entry_of(result))
+        try:
+            item: _Item = entry_of(result, self._root)
+        except ValueError as cause:  # text that UTF-8 does not have: one result, not the line
+            logger.exception("outbox: a result could not be written as JSON")
+            item = self._unstorable(result.result_id, cause, self._root)
+        else:
+            with self._counting:
+                self._unstored += 1
+        self._inbox.put(item)
 
     def delete(self, result_ids: Iterable[str]) -> None:
         """Let delivered results go; unknown ids are ignored. Never blocks."""
         self._inbox.put(_Gone(result_ids=tuple(result_ids)))
+
+    def set_aside(self, row_ids: Iterable[int], why: str) -> None:
+        """Keep rows that can never be delivered without sending them. Never blocks.
+
+        Args:
+            why: what is wrong with them and what to do, for whoever lists them.
+        """
+        self._inbox.put(_SetAside(row_ids=tuple(row_ids), why=why))
+
+    def aside(self) -> list[Aside]:
+        """What is set aside, oldest first.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        with mapped(self._path, "read"):
+            return self._store.aside()
+
+    def restore(self, row_ids: Iterable[int]) -> None:
+        """Have rows sent that were set aside; each gets a new id. Unknown ids are ignored. Never blocks."""
+        self._inbox.put(_Restored(row_ids=tuple(row_ids)))
 
     def flush(self, timeout_s: float = _CLOSE_S) -> bool:
         """Wait until all that was put or deleted before is on the disk; False when it is not by then."""
@@ -116,11 +179,23 @@ class Outbox:
         return mark.wait(timeout_s)
 
     def pending(self, after_id: int, limit: int) -> list[Row]:
-        """Stored results with an id over ``after_id``, oldest first.
+        """Stored results with an id over ``after_id`` that can be sent, oldest first.
+
+        Rows that cannot be read are set aside on the way.
 
         Raises:
             StorageError: the file cannot be read.
         """
+        rows: list[Row] = []
+        while (wanted := limit - len(rows)) > 0:
+            found = self._read_rows(after_id, wanted)
+            rows += [row for row in found if not self._is_faulty(row)]
+            if len(found) < wanted:
+                break
+            after_id = found[-1].id
+        return rows
+
+    def _read_rows(self, after_id: int, limit: int) -> list[Row]:
         with mapped(self._path, "read"):
             try:
                 return self._store.pending(after_id, limit)
@@ -130,9 +205,16 @@ class Outbox:
                     self._inbox.put(None)
                 raise
 
+    def _is_faulty(self, row: Row) -> bool:
+        fault = fault_of(row)
+        if fault and row.id not in self._quarantined:
+            self._quarantined.add(row.id)
+            self.set_aside([row.id], fault)
+        return bool(fault)
+
     def read(self, row_id: int) -> Row | None:
-        """One stored result, or None when it has been delivered or dropped."""
-        rows = self.pending(row_id - 1, 1)
+        """One stored result, or None when it has been delivered, dropped or set aside."""
+        rows = [row for row in self._read_rows(row_id - 1, 1) if not self._is_faulty(row)]
         return rows[0] if rows and rows[0].id == row_id else None
 
     def last_id(self) -> int:
@@ -150,8 +232,11 @@ class Outbox:
             return self._store.drops()
 
     def seal_drops(self) -> None:
-        """Have the consumer told of what was given up so far. Never blocks."""
-        if self._store.open_drops and not self._sealing:
+        """Have the consumer told of what was given up so far; what it was told before comes first.
+
+        Never blocks.
+        """
+        if self._store.may_seal and not self._sealing:
             self._sealing = True
             self._inbox.put(None)
 
@@ -168,10 +253,12 @@ class Outbox:
     def _run(self) -> None:
         while True:
             working(_SILENT_S)
-            self._take_in()
             try:
+                self._take_in()
                 self._work()
-            except (sqlite3.Error, OSError, StorageError) as cause:
+            except Exception as cause:  # whatever it is, the next result is written by this thread, too
+                if not isinstance(cause, (sqlite3.Error, OSError, StorageError)):
+                    logger.exception("outbox %s: the writer goes on after an error", self._path)
                 self._failed(cause)
                 if self._closing:
                     break
@@ -190,32 +277,41 @@ class Outbox:
             for _ in range(_AT_ONCE - 1):
                 self._sort_in(self._inbox.get_nowait())
 
-    def _sort_in(self, item: Entry | _Gone | threading.Event | None) -> None:
+    def _sort_in(self, item: _Item) -> None:
+        log = self._backlog
         if isinstance(item, Entry):
-            self._backlog.entries.append(item)
+            log.entries.append(item)
+        elif isinstance(item, Victim):
+            log.given_up.append(item)
         elif isinstance(item, _Gone):
-            self._backlog.gone += item.result_ids
+            log.gone += item.result_ids
+        elif isinstance(item, _SetAside):
+            log.aside.append((item.row_ids, item.why))
+        elif isinstance(item, _Restored):
+            log.restored += item.row_ids
         elif item is not None:
-            self._backlog.marks.append(item)
+            log.marks.append(item)
 
     def _work(self) -> None:
         now_s = time.monotonic()
-        if self._damage is not None:
-            self._begin_anew(self._damage)
         if now_s >= self._retry_at_s or self._closing:
+            if self._damage is not None:
+                self._begin_anew(self._damage)
             self._write()
         self._look_after(now_s)
 
     def _write(self) -> None:
         log = self._backlog
-        if log.entries or log.given_up or self._delete_now():
-            dropped = self._store.write(log.entries, log.gone, log.given_up, self._allowed(), time.time())
-            stored = [entry.result_id for entry in log.entries]
+        if log.is_pressing or self._delete_now() or self._store.clock_is_due:
+            try:
+                dropped, stored = self._store_together()
+            except _ITEM_FAULTS:
+                dropped, stored = self._store_singly()
             with self._counting:
                 self._unstored -= len(stored)
             log.clear()
             self._deleted_s = time.monotonic()
-            if dropped or self._store.open_drops:
+            if dropped or self._store.tally.open_drops:
                 self._alarm_drops()
             self._recovered()
             self._tell(stored)
@@ -226,6 +322,42 @@ class Outbox:
         for mark in log.marks:
             mark.set()
         log.marks.clear()
+
+    def _store_together(self) -> tuple[int, list[str]]:
+        """Write all that waits; how many results were given up for it, and what was stored."""
+        log = self._backlog
+        dropped = self._store.write(
+            log.entries,
+            log.gone,
+            log.given_up,
+            self._allowed(),
+            time.time(),
+            aside=log.aside,
+            restored=log.restored,
+        )
+        return dropped, [entry.result_id for entry in log.entries]
+
+    def _store_singly(self) -> tuple[int, list[str]]:
+        """Write one after the other, so that an entry which cannot be stored costs nothing but itself."""
+        log = self._backlog
+        entries, log.entries = log.entries, []
+        dropped, stored = 0, []
+        for entry in entries:
+            try:
+                dropped += self._store.write([entry], [], [], self._allowed(), time.time())
+                stored.append(entry.result_id)
+            except _ITEM_FAULTS as cause:
+                logger.exception("outbox %s: a result cannot be stored", self._path)
+                log.given_up.append(self._unstorable(entry.result_id, cause, entry.root))
+                with self._counting:
+                    self._unstored -= 1
+        more, _ = self._store_together()
+        return dropped + more, stored
+
+    @staticmethod
+    def _unstorable(result_id: str, cause: Exception, root: str) -> Victim:
+        readable = result_id.encode("utf-8", "replace").decode()
+        return Victim(result_id=readable, why=f"could not be stored ({type(cause).__name__})", root=root)
 
     def _delete_now(self) -> bool:
         """Deletions go with what is stored next; alone, they wait for more of them."""
@@ -240,7 +372,7 @@ class Outbox:
     def _allowed(self) -> Limits:
         if self._squeezed is None:
             return self._limits
-        return replace(self._limits, bytes=min(self._limits.bytes, self._squeezed))
+        return replace(self._limits, bytes=min(self._limits.bytes, self._squeezed), disk_full=True)
 
     def _failed(self, cause: Exception) -> None:
         """Keep in memory what could not be written, find room, and try again."""
@@ -248,7 +380,8 @@ class Outbox:
             self._damage = cause if isinstance(cause, sqlite3.Error) else None
         elif is_full(cause):
             self._squeeze()
-        self._retry_at_s = time.monotonic() + (0.0 if self._squeezed and not self._trouble else _RETRY_S)
+        pause_s = 0.0 if self._squeezed and not self._trouble else _RETRY_S
+        self._retry_at_s = time.monotonic() + (pause_s if self._damage is None else _REPAIR_RETRY_S)
         lost = self._backlog.shrink("the outbox could not be written, and memory is bounded")
         with self._counting:
             self._unstored -= lost
@@ -258,7 +391,7 @@ class Outbox:
 
     def _squeeze(self) -> None:
         self._ballast.drop()
-        before = self._squeezed if self._squeezed is not None else self._store.bytes
+        before = self._squeezed if self._squeezed is not None else self._store.tally.bytes
         if before > _SQUEEZE_BYTES:  # what is less has room where the ballast was
             self._squeezed = before - _SQUEEZE_BYTES
         with contextlib.suppress(sqlite3.Error):
@@ -272,12 +405,15 @@ class Outbox:
                 self._alarms.clear("outbox")
 
     def _look_after(self, now_s: float) -> None:
-        """Ballast, the end of a full disk, the regular check of the file."""
+        """Ballast, the end of a full disk, what other processes did, the regular check of the file."""
         if self._ballast.take() and self._squeezed is not None:
             self._squeezed = None
             self._recovered()
-        if self._alarms and not self._store.records and not self._store.open_drops:
+        if self._damage is None and self._store.look():
+            self._tell([])
+        if self._alarms and not self._store.tally.records and not self._store.tally.open_drops:
             self._alarms.clear("results_dropped")
+        self._alarm_aside()
         if now_s >= self._check_at_s:
             self._check_at_s = now_s + _CHECK_S
             threading.Thread(target=self._check, name="outbox-check", daemon=True).start()
@@ -290,25 +426,58 @@ class Outbox:
                 self._damage = cause
                 self._inbox.put(None)
 
+    def _opened(self) -> Store:
+        """The database: repaired where it is damaged, and with the ballast's room where the disk is full."""
+        try:
+            return self._repaired_store()
+        except (sqlite3.OperationalError, OSError) as cause:
+            if not self._ballast.drop():
+                raise
+            logger.warning("outbox %s: %s; the ballast's room is used", self._path, cause)
+            return self._repaired_store()
+
+    def _repaired_store(self) -> Store:
+        complete(self._path)
+        try:
+            return Store(self._path)
+        except sqlite3.Error as cause:
+            if not is_damage(cause):
+                raise
+            self._alarm_damage(cause, repair(self._path, cause))
+            return Store(self._path)
+
     def _begin_anew(self, cause: sqlite3.Error) -> None:
+        """Repair the file while running; each step that fails is done again later."""
         last_id = self._store.last_known_id
-        known = self._store.count
-        saved = salvage(self._store.reader)
-        self._store.close()
-        kept = set_aside(self._path, cause)
+        if self._repaired is None:
+            self._store.close()
+            self._repaired = repair(self._path, cause, last_id)
         self._store = Store(self._path)
-        self._store.go_on_after(last_id)
-        self._damage = None
-        with self._counting:
-            self._unstored += len(saved)
-        self._backlog.entries[:0] = saved
+        self._alarm_damage(cause, self._repaired)
+        self._damage = self._repaired = None
+        self._quarantined.clear()
+        self._tell([])
+
+    def _alarm_damage(self, cause: Exception, repaired: Repaired) -> None:
         text = (
-            f"outbox {self._path}: was damaged ({cause}); {len(saved)} of {known} results saved into a "
-            f"new one, the old one is {kept.name}"
+            f"outbox {self._path}: was damaged ({cause}); {repaired.saved} results saved into a new one, the "
+            f"old one is {repaired.kept.name}"
         )
         logger.error("%s", text)
         if self._alarms:  # stands until somebody has seen it
             self._alarms.raise_("outbox", "error", text, subject="damaged")
+
+    def _alarm_aside(self) -> None:
+        count = self._store.tally.aside
+        if self._alarms is None:
+            return
+        if not count:
+            self._aside_told = (0, "")
+            self._alarms.clear("results_set_aside")
+            return
+        if count != self._aside_told[0]:
+            self._aside_told = (count, _aside_text(self._path, self._store.aside()))
+        self._alarms.raise_("results_set_aside", "error", self._aside_told[1])
 
     def _report(self, trouble: str) -> None:
         """Log trouble once, and again when it changes."""
@@ -324,21 +493,26 @@ class Outbox:
             self._alarms.raise_("results_dropped", "error", text)
 
 
-def open_outbox(config: OutboxConfig, alarms: Alarms | None = None) -> Outbox:
+def open_outbox(config: OutboxConfig, alarms: Alarms | None = None, *, root: str = "") -> Outbox:
     """The outbox that a box file describes.
+
+    Args:
+        root: topics of the station whose results are put.
 
     Raises:
         StorageError: see :class:`Outbox`.
     """
     limits = Limits(rows=config.max_rows, bytes=int(config.max_mb * 1e6), age_s=config.max_age_h * 3600)
-    return Outbox(config.path, limits, alarms)
+    return Outbox(config.path, limits, alarms, root=root)
 
 
-def _open(path: Path) -> Store:
-    try:
-        return Store(path)
-    except sqlite3.Error as cause:
-        if not is_damage(cause):
-            raise
-        set_aside(path, cause)
-        return Store(path)
+def _aside_text(path: Path, found: Sequence[Aside]) -> str:
+    """What an alarm says of rows that were set aside; they are not sent, so it changes rarely."""
+    largest = max(found, key=lambda each: each.size, default=None)
+    if largest is None:
+        return ""
+    return (
+        f"outbox {path}: {len(found)} result(s) cannot be delivered and are set aside, the largest of "
+        f"{largest.size} bytes; the latest: {found[-1].why}; 'edgeflow outbox aside' lists them, 'edgeflow "
+        "outbox restore' sends them again"
+    )

@@ -48,7 +48,26 @@ def flush(box: Path, timeout_s: float, json_output: bool) -> None:
 @outbox.command()
 @click.argument("box", type=FILE)
 @click.option("-o", "--output", type=FILE, help="Write here; default: standard output.")
+@click.option("--aside", is_flag=True, help="Those that are set aside instead, as they are stored.")
 @_as_json
-def export(box: Path, output: Path | None, json_output: bool) -> None:
+def export(box: Path, output: Path | None, aside: bool, json_output: bool) -> None:
     """Write the waiting results as JSON lines; they stay in the outbox."""
-    _view().export(box, output=output, json_output=json_output)
+    _view().export(box, output=output, aside=aside, json_output=json_output)
+
+
+@outbox.command()
+@click.argument("box", type=FILE)
+@_as_json
+def aside(box: Path, json_output: bool) -> None:
+    """List the results that BOX keeps but does not send, because they cannot be delivered."""
+    _view().list_aside(box, json_output=json_output)
+
+
+@outbox.command()
+@click.argument("box", type=FILE)
+@click.argument("ids", type=int, nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that are set aside.")
+@_as_json
+def restore(box: Path, ids: tuple[int, ...], everything: bool, json_output: bool) -> None:
+    """Have results sent again that were set aside; IDS are those that 'aside' lists."""
+    _view().restore(box, ids=ids, everything=everything, json_output=json_output)

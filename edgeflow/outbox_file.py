@@ -13,24 +13,23 @@ from pathlib import Path
 
 from edgeflow.clock import utc_text
 from edgeflow.errors import StorageError
-from edgeflow.outbox_rows import Entry
 
 __all__ = [
     "check_file",
     "claim",
     "is_damage",
     "is_full",
+    "is_up_to_date",
     "mapped",
     "open_file",
     "read_only",
-    "salvage",
     "set_aside",
 ]
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 2
-_SCHEMA = """
+_FORMAT = 3
+_TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS results (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -38,9 +37,12 @@ CREATE TABLE IF NOT EXISTS results (
     verdict TEXT NOT NULL,
     worth INTEGER NOT NULL,
     payload BLOB NOT NULL,
-    stored_s REAL NOT NULL DEFAULT 0
+    stored_s REAL NOT NULL DEFAULT 0, -- seconds since 1970 by the wall clock, for display only
+    run_s REAL NOT NULL DEFAULT 0, -- the box's running time, for its age
+    root TEXT NOT NULL DEFAULT '',
+    aside TEXT, -- why it is not sent
+    aside_at TEXT
 );
-CREATE INDEX IF NOT EXISTS results_by_worth ON results (worth, id);
 CREATE TABLE IF NOT EXISTS drops (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     first TEXT NOT NULL,
@@ -49,16 +51,26 @@ CREATE TABLE IF NOT EXISTS drops (
     why TEXT NOT NULL,
     at TEXT NOT NULL,
     result_ids TEXT NOT NULL DEFAULT '[]',
-    open INTEGER NOT NULL DEFAULT 0
+    open INTEGER NOT NULL DEFAULT 0,
+    root TEXT NOT NULL DEFAULT ''
 );
 """
-_TO_FORMAT_2 = (
-    "ALTER TABLE results ADD COLUMN stored_s REAL NOT NULL DEFAULT 0",
-    "ALTER TABLE drops ADD COLUMN result_ids TEXT NOT NULL DEFAULT '[]'",
-    "ALTER TABLE drops ADD COLUMN open INTEGER NOT NULL DEFAULT 0",
+_ADDED = (  # to what earlier formats had
+    ("results", "stored_s", "REAL NOT NULL DEFAULT 0"),
+    ("results", "run_s", "REAL NOT NULL DEFAULT 0"),
+    ("results", "root", "TEXT NOT NULL DEFAULT ''"),
+    ("results", "aside", "TEXT"),
+    ("results", "aside_at", "TEXT"),
+    ("drops", "result_ids", "TEXT NOT NULL DEFAULT '[]'"),
+    ("drops", "open", "INTEGER NOT NULL DEFAULT 0"),
+    ("drops", "root", "TEXT NOT NULL DEFAULT ''"),
+)
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS results_by_worth ON results (worth, id)",
+    "CREATE INDEX IF NOT EXISTS results_by_age ON results (run_s)",
+    "CREATE INDEX IF NOT EXISTS results_aside ON results (id) WHERE aside IS NOT NULL",
 )
 _CHECKPOINT_PAGES = 250  # 1 MB: the log stays within the room that the ballast gives back
-_SALVAGE_BYTES = 64_000_000
 
 
 def claim(path: Path) -> int:
@@ -82,6 +94,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         sqlite3.DatabaseError: damaged, see :func:`is_damage`, or not to be opened.
     """
     connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False, isolation_level=None)
+    connection.text_factory = readable_text
     try:
         _prepare(connection, path)
     except BaseException:
@@ -95,8 +108,20 @@ def read_only(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, check_same_thread=False
     )
+    connection.text_factory = readable_text
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def readable_text(raw: bytes) -> str:
+    """Text of a column; what damage left of it must not hinder reading the other rows."""
+    return raw.decode("utf-8", "replace")
+
+
+def is_up_to_date(path: Path) -> bool:
+    """Whether the file has the present format."""
+    with contextlib.closing(read_only(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0]) == _FORMAT
 
 
 def check_file(path: Path) -> None:
@@ -120,36 +145,17 @@ def is_full(cause: BaseException) -> bool:
 
 
 def set_aside(path: Path, cause: BaseException) -> Path:
-    """Rename a file that is damaged, with its companions; nothing of it is deleted."""
+    """Rename a file that is damaged, with its log; nothing that was stored is deleted."""
     stamp = utc_text().replace(":", "").replace("-", "")
     kept = path.with_name(f"{path.name}.damaged-{stamp}")
     logger.warning("outbox %s is damaged (%s): kept as %s, a new one is begun", path, cause, kept.name)
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", "-wal"):
         companion = path.with_name(path.name + suffix)
-        if companion.exists():
+        if companion.exists() and (not suffix or companion.stat().st_size):
             companion.rename(kept.with_name(kept.name + suffix))
+    for suffix in ("-wal", "-shm"):  # an empty log, and what is only for running processes
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
     return kept
-
-
-def salvage(connection: sqlite3.Connection) -> list[Entry]:
-    """The results that a damaged file still gives, from both ends towards the damage."""
-    found: dict[str, Entry] = {}
-    size = 0
-    for order in ("ASC", "DESC"):
-        # The order is one of two words of ours.
-        query = f"SELECT result_id, verdict, worth, payload FROM results ORDER BY id {order}"  # noqa: S608
-        with contextlib.suppress(sqlite3.Error):
-            for result_id, verdict, worth, payload in connection.execute(query):
-                if result_id in found or size > _SALVAGE_BYTES:
-                    break
-                whole = isinstance(payload, bytes) and payload.startswith(b"{") and payload.endswith(b"}")
-                if isinstance(result_id, str) and isinstance(verdict, str) and whole:
-                    entry = Entry(
-                        result_id=result_id, verdict=verdict, worth=int(worth), payload=bytes(payload)
-                    )
-                    found[result_id] = entry
-                    size += entry.size
-    return list(found.values())
 
 
 @contextlib.contextmanager
@@ -174,11 +180,20 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             f"outbox {path}: written by a newer edgeflow (format {version}, this one knows {_FORMAT}); "
             "update edgeflow, or move the file away"
         )
-    connection.executescript(_SCHEMA)
+    if version < _FORMAT:  # a full disk could not be written for nothing
+        _bring_up_to_date(connection)
+
+
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Make the tables, or give those of an earlier format what they lack; all of it or nothing."""
     connection.execute("BEGIN IMMEDIATE")
-    if version == 1:
-        for statement in _TO_FORMAT_2:
-            connection.execute(statement)
+    for statement in _TABLES.split(";\n"):
+        connection.execute(statement)
+    for table, column, definition in _ADDED:
+        if column not in {found[1] for found in connection.execute(f"PRAGMA table_info({table})")}:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
+    for statement in _INDEXES:
+        connection.execute(statement)
     connection.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (str(uuid.uuid4()),))
     connection.execute(f"PRAGMA user_version = {_FORMAT}")
     connection.execute("COMMIT")

@@ -1,7 +1,8 @@
-"""What the outbox holds: results, what was given up, and how much there may be."""
+"""What the outbox holds: results, what was given up, what is set aside, and how much there may be."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from edgeflow.contracts.messages import Result, VerdictName, to_json
@@ -10,11 +11,13 @@ __all__ = [
     "DROPPED",
     "RECORD_WORTH",
     "ROW_OVERHEAD",
+    "Aside",
     "Drop",
     "Entry",
     "Limits",
     "Row",
     "entry_of",
+    "fault_of",
     "record_entry",
 ]
 
@@ -22,7 +25,7 @@ DROPPED = "DROPPED"
 """In place of a verdict: the row tells the consumer of results that were given up."""
 
 ROW_OVERHEAD = 300  # bytes of a row beside its payload, indexes included
-RECORD_WORTH = 9  # no result is worth as much: a record of drops is never dropped
+RECORD_WORTH = 9  # no result is worth as much: a record of drops does not make room for a result
 # What is dropped first when the outbox is full: the lowest worth.
 _WORTH: dict[VerdictName, int] = {"OK": 0, "UNDECIDED": 1, "NG": 2}
 
@@ -33,22 +36,31 @@ class Limits:
 
     Attributes:
         bytes: payloads and their rows; the file may be a little larger.
-        age_s: results older than this go, whatever their verdict.
+        age_s: results go when the box ran for so long since, whatever their verdict.
+        disk_full: ``bytes`` is what a full disk allows.
     """
 
     rows: int
     bytes: int = 256_000_000
     age_s: float = 72 * 3600.0
+    disk_full: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One result (or record of drops) ready to be stored."""
+    """One result (or record of drops) ready to be stored.
+
+    Attributes:
+        root: topics of the station that made it; empty where that is not known.
+        aside: why it is not sent; empty for a result that waits to be sent.
+    """
 
     result_id: str
     verdict: str
     worth: int
     payload: bytes
+    root: str = ""
+    aside: str = ""
 
     @property
     def size(self) -> int:
@@ -57,12 +69,33 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One stored result; ``id`` grows with every put and is never used twice in one database."""
+    """One stored result; ``id`` grows with every put and is never used twice in one database.
+
+    Attributes:
+        root: topics of the station that made it; empty where an earlier edgeflow stored it.
+    """
 
     id: int
     result_id: str
     verdict: str
     payload: bytes
+    root: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aside:
+    """A result that is kept but not sent.
+
+    Attributes:
+        size: bytes of its payload.
+        since: UTC text, for display.
+    """
+
+    id: int
+    result_id: str
+    size: int
+    why: str
+    since: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +109,36 @@ class Drop:
     at: str
 
 
-def entry_of(result: Result) -> Entry:
+def entry_of(result: Result, root: str = "") -> Entry:
     """A result as it is stored."""
     return Entry(
         result_id=result.result_id,
         verdict=result.verdict,
         worth=_WORTH[result.verdict],
         payload=to_json(result),
+        root=root,
     )
 
 
-def record_entry(record_id: str, payload: bytes) -> Entry:
+def record_entry(record_id: str, payload: bytes, root: str = "") -> Entry:
     """A record of drops as it is stored."""
-    return Entry(result_id=record_id, verdict=DROPPED, worth=RECORD_WORTH, payload=payload)
+    return Entry(result_id=record_id, verdict=DROPPED, worth=RECORD_WORTH, payload=payload, root=root)
+
+
+def fault_of(row: Row) -> str:
+    """Why a stored row can never be delivered and confirmed; empty where it can."""
+    try:
+        record = json.loads(row.payload)
+    except (ValueError, RecursionError):
+        return "unreadable: it is not JSON; the file was damaged there"
+    if not isinstance(record, dict):
+        return "unreadable: it is no message; the file was damaged there"
+    names = ("schema", "record_id") if row.verdict == DROPPED else ("schema", "result_id", "session")
+    lacking = [name for name in names if not isinstance(record.get(name), str)]
+    if row.verdict != DROPPED and type(record.get("seq")) is not int:
+        lacking.append("seq")
+    if lacking:
+        return f"unreadable: it has no {', '.join(lacking)}; the file was damaged there"
+    if record[names[1]] != row.result_id:
+        return f"unreadable: it names another {names[1]} than its row; nobody could confirm it"
+    return ""

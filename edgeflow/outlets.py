@@ -47,7 +47,7 @@ def open_outlets(config: BoxConfig, session: str, stack: ExitStack) -> Outlets:
     """Made and, but for the connection, ready; the stack closes what holds files."""
     link = MqttLink(config, session)
     alarms = Alarms(session, link)
-    outbox = open_outbox(config.outbox, alarms)
+    outbox = open_outbox(config.outbox, alarms, root=config.topic_root)
     stack.callback(outbox.close)
     evidence = None
     if config.evidence is not None:

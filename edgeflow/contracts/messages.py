@@ -52,6 +52,7 @@ StateName = Literal["PreOperational", "Initialized", "Ready", "ContinuousExecuti
 AlarmCode = Literal[
     "outbox",
     "results_dropped",
+    "results_set_aside",
     "late_decisions",
     "camera_stale",
     "sync_mismatch",

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.alarms import Alarms
-from edgeflow.contracts.messages import Alarm, Dropped, Result, VerdictName, from_json
+from edgeflow.contracts.messages import Alarm, Dropped, Result, VerdictName, from_json, to_json
 from edgeflow.errors import StorageError
 from edgeflow.outbox import Outbox
 from edgeflow.outbox_rows import DROPPED, Limits
@@ -184,21 +184,6 @@ def test_a_limit_in_bytes_holds_too(tmp_path: Path) -> None:
     outbox.close()
 
 
-def test_what_is_too_old_goes_whatever_it_is_but_a_stamp_without_a_clock_says_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "outbox.db"
-    outbox = Outbox(path, Limits(rows=1000, age_s=3600))
-    put(outbox, result(1, "NG"), result(2), result(3))
-    stamps = {"r-1": time.time() - 7200, "r-2": 1000.0, "r-3": time.time() - 600}
-    with sqlite3.connect(path) as other:
-        for result_id, stored_s in stamps.items():
-            other.execute("UPDATE results SET stored_s = ? WHERE result_id = ?", (stored_s, result_id))
-    other.close()
-    put(outbox, result(4))
-    assert ids(outbox) == ["r-2", "r-3", "r-4"]
-    assert [record.why for record in told_drops(outbox)] == ["older than 1 h; given up"]
-    outbox.close()
-
-
 def test_the_consumer_is_told_exactly_what_was_given_up(tmp_path: Path) -> None:
     panel = Panel()
     outbox = Outbox(tmp_path / "outbox.db", Limits(rows=2), Alarms("s", panel))
@@ -358,9 +343,10 @@ def test_a_file_of_an_older_edgeflow_is_taken_over(tmp_path: Path) -> None:
         "CREATE TABLE drops (id INTEGER PRIMARY KEY AUTOINCREMENT, first TEXT NOT NULL, last TEXT NOT NULL,"
         " count INTEGER NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL);"
         "INSERT INTO meta VALUES ('epoch', 'an-epoch');"
-        "INSERT INTO results VALUES (7, 'r-7', 'OK', 0, x'7b7d');"
         "PRAGMA user_version = 1;"
     )
+    old.execute("INSERT INTO results VALUES (7, 'r-7', 'OK', 0, ?)", (to_json(result(7)),))
+    old.commit()
     old.close()
     outbox = Outbox(path, Limits(rows=10))
     put(outbox, result(8))
@@ -382,6 +368,122 @@ def test_on_a_full_disk_old_ok_results_make_room_and_the_record_says_which(tmp_p
     dropped = [i for record in records for i in record.result_ids]
     assert sorted(dropped + kept) == sorted(f"r-{n}" for n in range(2100))
     assert dropped
+    outbox.close()
+
+
+def damage_row(path: Path, result_id: str, payload: object) -> None:
+    """Change a payload behind the outbox's back: SQLite's own check finds nothing wrong."""
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE results SET payload = ? WHERE result_id = ?", (payload, result_id))
+    other.close()
+
+
+BAD_PAYLOADS = {
+    "no UTF-8": b'{"schema":"edgef\xff\x00lt',
+    "cut off": b'{"schema":"edgeflow/result/1","result_id":"r-2","session":"s"',
+    "empty": b"",
+    "a number": b"7",
+    "text, not bytes": "{}",
+    "an integer": 12,
+    "without session": b'{"schema":"edgeflow/result/1","result_id":"r-2","seq":1}',
+    "without number": b'{"schema":"edgeflow/result/1","result_id":"r-2","session":"s"}',
+    "another result": b'{"schema":"edgeflow/result/1","result_id":"r-9","session":"s","seq":1}',
+    "nested without end": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("payload", BAD_PAYLOADS.values(), ids=BAD_PAYLOADS.keys())
+def test_a_row_that_cannot_be_read_is_set_aside_and_the_others_go_out(
+    payload: object, tmp_path: Path
+) -> None:
+    path = tmp_path / "outbox.db"
+    outbox = Outbox(path, Limits(rows=100))
+    put(outbox, *(result(number) for number in range(5)))
+    outbox.close()
+    damage_row(path, "r-2", payload)
+    panel = Panel()
+    again = Outbox(path, Limits(rows=100), Alarms("s", panel))
+    assert [row.result_id for row in again.pending(0, 3)] == ["r-0", "r-1", "r-3"]
+    assert again.flush()
+    assert ids(again) == ["r-0", "r-1", "r-3", "r-4"]
+    assert again.count() == 4
+    (found,) = again.aside()
+    assert found.result_id == "r-2"
+    assert "unreadable" in found.why
+    until(lambda: "results_set_aside" in panel.standing)
+    assert again.read(found.id) is None
+    delete(again, *ids(again))
+    assert again.count() == 0
+    assert [each.id for each in again.aside()] == [found.id]
+    again.close()
+
+
+def test_a_result_id_that_is_no_text_does_not_hinder_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    outbox = Outbox(path, Limits(rows=100))
+    put(outbox, *(result(number) for number in range(3)))
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE results SET result_id = CAST(x'ff80' AS TEXT) WHERE result_id = 'r-1'")
+    other.close()
+    assert ids(outbox) == ["r-0", "r-2"]
+    assert outbox.flush()
+    assert len(outbox.aside()) == 1
+    outbox.close()
+
+
+def test_what_the_sender_sets_aside_waits_until_it_is_restored_and_then_goes_last(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    panel = Panel()
+    outbox = Outbox(path, Limits(rows=100), Alarms("s", panel))
+    put(outbox, *(result(number) for number in range(4)))
+    rows = outbox.pending(0, 10)
+    outbox.set_aside([rows[1].id, rows[2].id, 4711], "larger than the broker takes")
+    assert outbox.flush()
+    assert (ids(outbox), outbox.count()) == (["r-0", "r-3"], 2)
+    found = outbox.aside()
+    assert [(each.id, each.result_id, each.why) for each in found] == [
+        (rows[1].id, "r-1", "larger than the broker takes"),
+        (rows[2].id, "r-2", "larger than the broker takes"),
+    ]
+    assert found[0].size == len(rows[1].payload)
+    assert found[0].since.endswith("Z")
+    until(lambda: "results_set_aside" in panel.standing)
+    text = panel.standing["results_set_aside"].text
+    assert f"{found[0].size} bytes" in text
+    assert "edgeflow outbox restore" in text
+    outbox.close()
+    again = Outbox(path, Limits(rows=100), Alarms("s", panel))
+    assert again.count() == 2
+    again.restore([found[0].id, rows[0].id])
+    assert again.flush()
+    assert ids(again) == ["r-0", "r-3", "r-1"]
+    assert again.pending(0, 10)[-1].id > rows[-1].id
+    assert [each.result_id for each in again.aside()] == ["r-2"]
+    again.restore([found[1].id])
+    assert again.flush()
+    until(lambda: "results_set_aside" not in panel.standing)
+    assert ids(again) == ["r-0", "r-3", "r-1", "r-2"]
+    assert {row.payload for row in again.pending(0, 9)} == {row.payload for row in rows}
+    again.close()
+
+
+def test_a_consumer_may_confirm_what_was_set_aside_after_all(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", Limits(rows=100))
+    put(outbox, result(1))
+    outbox.set_aside([outbox.pending(0, 1)[0].id], "why")
+    assert outbox.flush()
+    delete(outbox, "r-1")
+    assert outbox.aside() == []
+    outbox.close()
+
+
+def test_what_is_set_aside_counts_against_the_limits(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", Limits(rows=3))
+    put(outbox, result(1), result(2, "NG"))
+    outbox.set_aside([row.id for row in outbox.pending(0, 9)], "why")
+    put(outbox, result(3), result(4), result(5))
+    assert [each.result_id for each in outbox.aside()] == ["r-2"]
+    assert ids(outbox) == ["r-4", "r-5"]
     outbox.close()
 
 

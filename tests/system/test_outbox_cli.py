@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -127,3 +128,55 @@ def test_results_that_waited_since_before_an_update_go_out_as_they_are(
             assert {key: came[record["result_id"]][key] for key in record if key not in delivered} == {
                 key: value for key, value in record.items() if key not in delivered
             }
+
+
+def test_results_set_aside_are_listed_exported_and_sent_again(
+    folder: Path, client: Callable[[str], Client]
+) -> None:
+    running = Outbox(folder / "outbox.db", Limits(rows=4))
+    rows = running.pending(0, 2)
+    running.set_aside([row.id for row in rows], "too large for the broker")
+    assert running.flush()
+    first, _ = json.loads(edgeflow(folder, "aside", "box.yaml", "--json"))
+    assert (first["result_id"], first["size"]) == ("r-0", len(rows[0].payload))
+    assert "r-3, " in edgeflow(folder, "aside", "box.yaml")
+    status = json.loads(edgeflow(folder, "status", "box.yaml", "--json"))
+    assert (status["waiting"], status["aside"]) == ({"OK": 2}, 2)
+    assert len(edgeflow(folder, "export", "box.yaml").splitlines()) == 2
+    (line, _) = edgeflow(folder, "export", "box.yaml", "--aside").splitlines()
+    assert json.loads(line)["result_id"] == "r-0"
+    heard = threading.Event()
+    running.on_stored(lambda _: heard.set())
+    assert json.loads(edgeflow(folder, "restore", "box.yaml", str(first["id"]), "--json")) == {"restored": 1}
+    assert heard.wait(10)  # the box's own process notices
+    assert running.count() == 3
+    assert [row.result_id for row in running.pending(0, 9)] == ["r-4", "r-5", "r-0"]
+    assert "not set aside" in edgeflow(folder, "restore", "box.yaml", str(first["id"]), rc=2)
+    assert "--all" in edgeflow(folder, "restore", "box.yaml", rc=2)
+    running.close()
+    assert "1 results are sent again" in edgeflow(folder, "restore", "box.yaml", "--all")
+    assert "nothing is set aside" in edgeflow(folder, "aside", "box.yaml")
+    consumer = client("edgeflow/v1/#")
+    assert json.loads(edgeflow(folder, "flush", "box.yaml", "--json"))["waiting"] == 0
+    consumer.wait(lambda: len(consumer.payloads("/result")) == 4)
+
+
+def test_a_file_of_an_earlier_edgeflow_is_read_where_no_box_runs(folder: Path) -> None:
+    (folder / "outbox.db").unlink()
+    old = sqlite3.connect(folder / "outbox.db")
+    old.executescript(
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+        "CREATE TABLE results (id INTEGER PRIMARY KEY AUTOINCREMENT, result_id TEXT NOT NULL UNIQUE,"
+        " verdict TEXT NOT NULL, worth INTEGER NOT NULL, payload BLOB NOT NULL,"
+        " stored_s REAL NOT NULL DEFAULT 0);"
+        "CREATE TABLE drops (id INTEGER PRIMARY KEY AUTOINCREMENT, first TEXT NOT NULL, last TEXT NOT NULL,"
+        " count INTEGER NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL,"
+        " result_ids TEXT NOT NULL DEFAULT '[]', open INTEGER NOT NULL DEFAULT 0);"
+        "INSERT INTO meta VALUES ('epoch', 'an-epoch');"
+        "INSERT INTO results VALUES (7, 'r-7', 'OK', 0, x'7b7d', 1700000000.0);"
+        "PRAGMA user_version = 2;"
+    )
+    old.close()
+    assert json.loads(edgeflow(folder, "status", "box.yaml", "--json"))["waiting"] == {"OK": 1}
+    assert edgeflow(folder, "export", "box.yaml") == "{}\n"
+    assert "nothing is set aside" in edgeflow(folder, "aside", "box.yaml")

@@ -1,0 +1,69 @@
+"""Running time: seconds that a box has run, counted on over restarts, whatever its wall clock says.
+
+A wall clock steps: a box without a battery starts in 1970, a time server corrects it by days. What is kept
+for a limited time (results, evidence) is therefore as old as the box ran since. How long the computer was
+switched off is not known for sure and does not count: nothing is removed too early.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Boot", "RunTime", "parse_run_time", "read_boot", "run_time_text"]
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """A moment by the computer's own count: which start it is, and how long ago that was.
+
+    Attributes:
+        up_s: seconds since the computer started, time in standby included.
+    """
+
+    id: str
+    up_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTime:
+    """Seconds that a box had run at a moment; never goes back.
+
+    Attributes:
+        boot: the moment.
+        run_s: seconds of running time until then.
+    """
+
+    boot: Boot
+    run_s: float = 0.0
+
+    def at(self, boot: Boot) -> RunTime:
+        """The running time at a later moment, perhaps after the computer was started anew."""
+        same = boot.id == self.boot.id
+        passed_s = boot.up_s - self.boot.up_s if same else boot.up_s
+        return RunTime(boot=boot, run_s=self.run_s + max(0.0, passed_s))
+
+
+def read_boot() -> Boot:
+    """The present moment (Linux)."""
+    boot_id = _BOOT_ID.read_text("ascii").strip()
+    return Boot(id=boot_id, up_s=time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+def run_time_text(moment: RunTime) -> str:
+    """As it is kept on the disk; see :func:`parse_run_time`."""
+    return json.dumps({"boot_id": moment.boot.id, "up_s": moment.boot.up_s, "run_s": moment.run_s})
+
+
+def parse_run_time(text: str | None, now: Boot) -> RunTime:
+    """The running time now, from what was kept; begins with 0 where nothing readable was kept."""
+    try:
+        kept = json.loads(text or "")
+        boot = Boot(id=str(kept["boot_id"]), up_s=float(kept["up_s"]))
+        return RunTime(boot=boot, run_s=max(0.0, float(kept["run_s"]))).at(now)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return RunTime(boot=now)
