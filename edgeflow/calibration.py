@@ -11,17 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.contracts.manifest import Interval, OperatingPoint, Scale, Thresholds, subset_key
+from edgeflow.contracts.scoring import FP32_TOLERANCE
 from edgeflow.errors import ConfigError, DataError
 from edgeflow.tail import LEAST_SCORES, tail_threshold
 
 __all__ = ["LEVEL", "Method", "calibrate", "operating_curve", "threshold_of", "view_subsets"]
 
 FloatArray = npt.NDArray[np.float32]
+Ordered = npt.NDArray[np.float64]
 Method = Literal["auto", "quantile", "tail"]
 
 LEVEL = 0.95
 """Of the confidence intervals."""
 _CURVE_POINTS = 32
+_FARTHEST = 0.5
+"""A threshold lies at most this far above its score, in units of that score's distance from the median: one
+outlier among the normal parts must not carry it away."""
+_ABOVE_HIGHEST = 0.01
+"""The same unit: how far above the highest normal score a threshold lies at least."""
 
 
 def calibrate(
@@ -33,6 +40,7 @@ def calibrate(
     method: Method = "auto",
     subsets: Mapping[tuple[str, ...], FloatArray] | None = None,
     defective: FloatArray | None = None,
+    tolerance: float = FP32_TOLERANCE,
 ) -> Thresholds:
     """Thresholds for parts, views and part scores without some of the views.
 
@@ -45,6 +53,7 @@ def calibrate(
             ``auto``: the quantile where there are enough parts for the rate, else the tail.
         subsets: present views → (n,) part scores from these alone.
         defective: (m,) raw part scores of defective parts, for the operating curve.
+        tolerance: relative error that the graphs may have; no threshold lies that near to a score.
 
     Raises:
         DataError: too few parts, non-finite scores, or scores that are all equal.
@@ -52,30 +61,30 @@ def calibrate(
     others = [scores for scores in (*(subsets or {}).values(), defective) if scores is not None]
     if not all(np.isfinite(scores).all() for scores in (parts, views, *others)):
         raise DataError("a part has a score that is not finite; check the images and the training")
-    scale = _scale("part", parts, rate, method)
+    scale = _scale("part", parts, rate, method, tolerance)
     return Thresholds(
         part=scale,
-        views={view: _scale(view, views[:, v], rate, method) for v, view in enumerate(ids)},
+        views={view: _scale(view, views[:, v], rate, method, tolerance) for v, view in enumerate(ids)},
         subsets={
-            subset_key(present): _scale(f"part from {', '.join(present)}", scores, rate, method)
+            subset_key(present): _scale(f"part from {', '.join(present)}", scores, rate, method, tolerance)
             for present, scores in (subsets or {}).items()
         },
         false_reject_rate=rate,
         normal_parts=len(parts),
-        operating_curve=operating_curve(parts, defective) if defective is not None else (),
+        operating_curve=operating_curve(parts, defective, tolerance) if defective is not None else (),
         note=_note(scale, len(parts), rate),
     )
 
 
-def threshold_of(scores: FloatArray, rate: float) -> float:
-    """The score that a new normal part exceeds with a probability of at most ``rate``.
+def threshold_of(scores: FloatArray, rate: float, tolerance: float = FP32_TOLERANCE) -> float:
+    """A threshold that a new normal part exceeds with a probability of at most ``rate``.
 
-    The rank ceil((n + 1)(1 - rate)) holds that promise for any distribution (split conformal
-    prediction); the highest score where the sample is too small for it.
+    The score of rank ceil((n + 1)(1 - rate)) holds that promise for any distribution (split conformal
+    prediction); the highest score where the sample is too small for it. The threshold lies above that score
+    and clear of all others, so that no verdict depends on how a processor rounds.
     """
     ordered = np.sort(scores.astype(np.float64))
-    rank = min(math.ceil((len(ordered) + 1) * (1 - rate)), len(ordered))
-    return float(ordered[rank - 1])
+    return _clear_of(ordered, _quantile(ordered, rate), tolerance)
 
 
 def view_subsets(ids: Sequence[str], missing: int) -> list[tuple[str, ...]]:
@@ -95,24 +104,54 @@ def view_subsets(ids: Sequence[str], missing: int) -> list[tuple[str, ...]]:
     ]
 
 
-def operating_curve(normal: FloatArray, defective: FloatArray) -> tuple[OperatingPoint, ...]:
+def operating_curve(
+    normal: FloatArray, defective: FloatArray, tolerance: float = FP32_TOLERANCE
+) -> tuple[OperatingPoint, ...]:
     """What thresholds would reject of normal parts (n,) and of defective ones (m,): at most 32 of them.
 
-    Each is the score of a normal part, from the highest down; so no defective part is rejected for free.
+    Each lies just above the score of a normal part, from the highest down.
     """
-    ordered = np.sort(normal.astype(np.float64))[::-1]
-    ranks = np.unique(np.linspace(0, len(ordered) - 1, min(_CURVE_POINTS, len(ordered))).round().astype(int))
+    ordered = np.sort(normal.astype(np.float64))
+    ranks = np.linspace(len(ordered) - 1, 0, min(_CURVE_POINTS, len(ordered))).round().astype(int)
+    thresholds = {_clear_of(ordered, float(ordered[rank]), tolerance) for rank in ranks}
     return tuple(
         OperatingPoint(
-            threshold=float(ordered[rank]),
-            false_reject_rate=round(float((normal > ordered[rank]).mean()), 6),
-            recall=round(float((defective > ordered[rank]).mean()), 6),
+            threshold=threshold,
+            false_reject_rate=round(float((normal > threshold).mean()), 6),
+            recall=round(float((defective > threshold).mean()), 6),
         )
-        for rank in ranks
+        for threshold in sorted(thresholds, reverse=True)
     )
 
 
-def _scale(name: str, scores: FloatArray, rate: float, method: Method) -> Scale:
+def _quantile(ordered: Ordered, rate: float) -> float:
+    rank = min(math.ceil((len(ordered) + 1) * (1 - rate)), len(ordered))
+    return float(ordered[rank - 1])
+
+
+def _clear_of(ordered: Ordered, wanted: float, tolerance: float) -> float:
+    """The lowest threshold from ``wanted`` on that no device can confuse with a score.
+
+    It stays where no score is within the tolerance. Otherwise it lies midway between the first two
+    neighbouring scores from there on that are far enough apart, or above the highest.
+    """
+    median = float(np.median(ordered))
+    nearest = tolerance * max(abs(wanted), abs(median))
+    touching = ordered[np.abs(ordered - wanted) <= nearest]
+    if not len(touching):
+        return wanted
+    spread = float(touching[-1]) - median
+    farthest = _FARTHEST * spread if spread > 0 else math.inf
+    lower = np.unique(ordered[ordered >= touching[-1]])
+    gaps = np.append(np.diff(lower), 2 * max(2 * nearest, _ABOVE_HIGHEST * max(spread, 0.0)))
+    reachable = lower <= lower[0] + farthest
+    lower, gaps = lower[reachable], gaps[reachable]
+    wide = np.flatnonzero(gaps > 2 * nearest)
+    chosen = wide[0] if len(wide) else np.argmax(gaps)
+    return max(wanted, float(lower[chosen] + min(gaps[chosen] / 2, farthest)))
+
+
+def _scale(name: str, scores: FloatArray, rate: float, method: Method, tolerance: float) -> Scale:
     ordered = np.sort(scores.astype(np.float64))
     centre = float(np.median(scores))
     if not ordered[-1] > centre:
@@ -122,28 +161,27 @@ def _scale(name: str, scores: FloatArray, rate: float, method: Method) -> Scale:
         )
     supported = rate >= 1 / (len(ordered) + 1)
     if method == "tail" or (method == "auto" and not supported and len(ordered) >= LEAST_SCORES):
-        scale = _tail_scale(name, ordered, centre, rate)
+        scale = _tail_scale(name, ordered, centre, rate, tolerance)
         if scale is not None:
             return scale
         if method == "tail":
             raise DataError(
                 f"{name}: too many of the highest scores are equal for thresholds.method: tail; use auto"
             )
-    threshold = threshold_of(scores, rate)
-    if not threshold > centre:
+    if not _quantile(ordered, rate) > centre:
         raise DataError(
             f"{name}: the threshold for a false-reject rate of {rate:g} is the median score ({centre:g}); "
             "lower the rate, or use more, and different, normal parts"
         )
     return Scale(
         centre=centre,
-        threshold=threshold,
+        threshold=threshold_of(scores, rate, tolerance),
         method="quantile" if supported else "highest",
         interval=_quantile_interval(ordered, rate),
     )
 
 
-def _tail_scale(name: str, ordered: npt.NDArray[np.float64], centre: float, rate: float) -> Scale | None:
+def _tail_scale(name: str, ordered: Ordered, centre: float, rate: float, tolerance: float) -> Scale | None:
     if len(ordered) < LEAST_SCORES or rate > 0.1:
         raise DataError(
             f"{name}: thresholds.method: tail needs at least {LEAST_SCORES} normal parts and a "
@@ -154,13 +192,13 @@ def _tail_scale(name: str, ordered: npt.NDArray[np.float64], centre: float, rate
         return None
     return Scale(
         centre=centre,
-        threshold=found.threshold,
+        threshold=_clear_of(ordered, found.threshold, tolerance),
         method="tail",
         interval=Interval(low=found.low, high=found.high, level=LEVEL),
     )
 
 
-def _quantile_interval(ordered: npt.NDArray[np.float64], rate: float) -> Interval | None:
+def _quantile_interval(ordered: Ordered, rate: float) -> Interval | None:
     """Two of the scores that hold the 1 - rate quantile between them, for any distribution.
 
     The count of scores below that quantile is binomial. Without an upper end where the sample has none.
@@ -190,8 +228,9 @@ def _note(scale: Scale, count: int, rate: float) -> str | None:
     supported = 1 / (count + 1)
     if scale.method == "highest":
         return (
-            f"{count} normal parts support no rate below {supported:.3g}: the threshold is the highest "
-            f"normal score, and about {supported:.1%} of normal parts may be rejected; use more parts"
+            f"{count} normal parts support no rate below {supported:.3g}: the threshold lies just above "
+            f"the highest normal score, and about {supported:.1%} of normal parts may be rejected; use "
+            "more parts"
         )
     if scale.method == "tail" and rate < supported:
         return (

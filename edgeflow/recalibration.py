@@ -189,6 +189,7 @@ class _Scores:
             method=method,
             subsets=subsets,
             defective=_array(self._defective) if self._defective else None,
+            tolerance=min(graph.tolerance for graph in self._manifest.graphs),
         )
 
 

@@ -13,7 +13,15 @@ import numpy.typing as npt
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Manifest, Scale, ViewSpec
 from edgeflow.contracts.preprocess import blank_image, prepare
-from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics, scaled, standardise, subset_scale
+from edgeflow.contracts.scoring import (
+    CLEAR,
+    FloatArray,
+    Masks,
+    PixelStatistics,
+    scaled,
+    standardise,
+    subset_scale,
+)
 from edgeflow.foreground_source import ForegroundSource
 from edgeflow.graph_runner import GraphRunner, Placement
 from edgeflow.settling import Settled, settle
@@ -211,4 +219,6 @@ class Scorer:
 
 
 def _is_settled(lowest: float, highest: float, scale: Scale | None) -> bool:
-    return scale is not None and (scaled(highest, scale) <= 1.0 or scaled(lowest, scale) > 1.0)
+    return scale is not None and (
+        scaled(highest, scale) <= 1.0 - CLEAR or scaled(lowest, scale) > 1.0 + CLEAR
+    )

@@ -8,10 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from edgeflow.backends.table import make_scorer
-from edgeflow.bundle import Bundle
+from edgeflow.bundle import Bundle, GoldenExpectation
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.parity import relative_error
-from edgeflow.contracts.scoring import Masks, scaled, standardise
+from edgeflow.contracts.scoring import (
+    FloatArray,
+    Masks,
+    masked,
+    part_score,
+    scaled,
+    standardise,
+    view_scores,
+)
 from edgeflow.errors import ParityError
 from edgeflow.scorer import Ask, Scorer, Scores
 
@@ -19,6 +27,7 @@ __all__ = ["GoldenCheck", "verify_graph", "verify_scorer"]
 
 # A logit near 0 may round to either side from one processor to the next; a few pixels of a map are allowed.
 MASK_TOLERANCE = {"fp32": 0.01, "bf16": 0.05, "int8": 0.05}
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +39,7 @@ class GoldenCheck:
         error: largest relative error of the maps against those expected.
         mask_difference: share of the map's pixels whose foreground differs from the expected one.
         score, expected_score: scaled part scores.
+        score_tolerance: how far they may lie apart; nearer to 1.0 than this, verdicts are not compared.
     """
 
     graph: str
@@ -40,6 +50,7 @@ class GoldenCheck:
     mask_difference: float
     score: float
     expected_score: float
+    score_tolerance: float
 
 
 def verify_graph(
@@ -54,7 +65,8 @@ def verify_graph(
     """Compile one graph and replay all golden parts.
 
     Raises:
-        ParityError: a map is out of tolerance, or a verdict differs.
+        ParityError: a map or a score is out of tolerance, or a verdict differs that the tolerance leaves no
+            doubt of.
         DeviceError: the device is not there or fails.
     """
     scorer = make_scorer(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
@@ -77,19 +89,20 @@ def verify_scorer(bundle: Bundle, graph: Graph, scorer: Scorer, *, ask: Ask = "a
     for part in bundle.manifest.golden:
         expected = bundle.golden_expectation(part)
         scores = scorer.score(bundle.golden_images(part), ask=ask)
+        maps = standardise(expected.maps_for(graph), statistics)
         check = GoldenCheck(
             graph=graph.id,
             device=scorer.placement.device,
             part_id=part.part_id,
-            error=relative_error(
-                standardise(scores.raw_maps, statistics), standardise(expected.maps_for(graph), statistics)
-            ),
+            error=relative_error(standardise(scores.raw_maps, statistics), maps),
             mask_difference=_mask_difference(bundle.manifest, scores, expected.masks),
             tolerance=graph.tolerance,
             score=scaled(scores.part, scale),
             expected_score=scaled(expected.part, scale),
+            score_tolerance=_score_tolerance(bundle.manifest, graph, maps, expected),
         )
         checks.append(check)
+        whole = len(scores.masked) == (len(scores.views) if expected.masks is not None else 0)
         if not check.error <= check.tolerance:
             problems.append(
                 f"part {part.part_id}: map error {check.error:.2g}, allowed {check.tolerance:.2g}"
@@ -99,7 +112,12 @@ def verify_scorer(bundle: Bundle, graph: Graph, scorer: Scorer, *, ask: Ask = "a
                 f"part {part.part_id}: {check.mask_difference:.1%} of the foreground differs, allowed "
                 f"{mask_tolerance:.1%}"
             )
-        elif (check.score <= 1.0) != (check.expected_score <= 1.0):
+        elif whole and check.mask_difference == 0 and not _agrees(check):
+            problems.append(
+                f"part {part.part_id}: score {check.score:.4f} differs from {check.expected_score:.4f} by "
+                f"more than {check.score_tolerance:.2g}"
+            )
+        elif _contradicts(check):
             problems.append(
                 f"part {part.part_id}: score {check.score:.3f} gives another verdict than the trained "
                 f"model's {check.expected_score:.3f}"
@@ -111,6 +129,33 @@ def verify_scorer(bundle: Bundle, graph: Graph, scorer: Scorer, *, ask: Ask = "a
             problems=problems,
         )
     return checks
+
+
+def _score_tolerance(
+    manifest: Manifest, graph: Graph, maps: FloatArray, expected: GoldenExpectation
+) -> float:
+    """How far a graph's scaled score may lie from the trained model's.
+
+    A map within tolerance moves no pooled score by more than that, here or where the score was recorded. A
+    quantized graph's own score was another one already at export.
+    """
+    scale = manifest.thresholds.part
+    allowed = 2 * graph.tolerance * float(np.abs(maps).max()) / (scale.threshold - scale.centre)
+    if graph.precision == "fp32":
+        return allowed
+    views = view_scores(masked(maps, expected.masks), manifest.scoring)
+    own = float(part_score(views, manifest.scoring))
+    return allowed + abs(scaled(own, scale) - scaled(expected.part, scale))
+
+
+def _agrees(check: GoldenCheck) -> bool:
+    return abs(check.score - check.expected_score) <= check.score_tolerance + _ROUNDING
+
+
+def _contradicts(check: GoldenCheck) -> bool:
+    """Whether the verdict is another one though the expected score is clear of the threshold."""
+    clear = abs(check.expected_score - 1.0) > check.score_tolerance
+    return clear and (check.score <= 1.0) != (check.expected_score <= 1.0)
 
 
 def _mask_tolerance(manifest: Manifest, graph: Graph) -> float:

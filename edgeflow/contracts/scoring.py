@@ -11,10 +11,13 @@ import numpy.typing as npt
 from edgeflow.contracts.manifest import Scale, Scoring, Thresholds, subset_key
 
 __all__ = [
+    "CLEAR",
+    "FP32_TOLERANCE",
     "FloatArray",
     "Masks",
     "PixelStatistics",
     "masked",
+    "near_threshold",
     "part_score",
     "scaled",
     "standardise",
@@ -24,6 +27,11 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float32]
+FP32_TOLERANCE = 1e-4
+"""Relative error that a float graph may have, unless a recipe says otherwise."""
+CLEAR = 1e-4
+"""A bound nearer to the threshold than this, on the scale where the threshold is 1.0, decides nothing."""
+
 Masks = npt.NDArray[np.uint8]
 """Foreground masks at map size, uint8 (..., V, h, w) of 0 (background) and 1."""
 
@@ -86,6 +94,15 @@ def part_score(views: FloatArray, scoring: Scoring) -> FloatArray:
     if scoring.part == "max":
         return np.asarray(views.max(-1))
     return np.asarray(views.mean(-1, dtype=np.float64), np.float32)
+
+
+def near_threshold(scale: Scale, tolerance: float) -> float:
+    """How near to the threshold, in raw score, a float graph's rounding may change the verdict.
+
+    Args:
+        tolerance: relative error that the graph may have.
+    """
+    return tolerance * max(abs(scale.centre), abs(scale.threshold))
 
 
 def scaled(raw: float, scale: Scale) -> float:

@@ -26,7 +26,7 @@ from edgeflow.contracts.manifest import (
     Thresholds,
 )
 from edgeflow.contracts.parity import relative_error
-from edgeflow.contracts.scoring import FloatArray, PixelStatistics
+from edgeflow.contracts.scoring import FloatArray, PixelStatistics, standardise
 from edgeflow.errors import AccuracyError, DataError, ParityError
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import (
@@ -301,6 +301,7 @@ class _Build:
             method=spec.method,
             subsets=subsets,
             defective=reference.parts[labels] if labels is not None and labels.any() else None,
+            tolerance=self.spec.tolerance_fp32,
         )
 
     def _golden(
@@ -310,7 +311,12 @@ class _Build:
         reference = next(iter(scored.values()))
         entries: list[GoldenPart] = []
         files: dict[str, bytes] = {}
-        chosen = choose_golden(reference.parts, thresholds.part, self.spec.golden_parts)
+        chosen = choose_golden(
+            [got.parts for got in scored.values()],
+            [self._score_tolerance(name, got.maps) for name, got in scored.items()],
+            thresholds.part,
+            self.spec.golden_parts,
+        )
         for number, index in enumerate(chosen):
             expected = Expected(
                 maps=self._maps_by_torch(index),
@@ -322,6 +328,12 @@ class _Build:
             entries.append(entry)
             files |= content
         return tuple(entries), files
+
+    def _score_tolerance(self, name: str, maps: FloatArray) -> FloatArray:
+        """How far another processor's raw part scores (n,) may lie from those of a graph."""
+        draft = next(draft for draft in self.drafts if draft.id == name)
+        pooled = standardise(maps, self.job.statistics)
+        return np.asarray(2 * self._replay_tolerance(draft) * np.abs(pooled).max((1, 2, 3)), np.float32)
 
     def _maps_by_torch(self, index: int) -> FloatArray:
         """Maps (V, h, w) of one part by the trained model."""

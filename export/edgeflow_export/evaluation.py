@@ -188,7 +188,14 @@ def _thresholds(
         return None, "no held-out normal parts"
     spec = model.recipe.thresholds
     try:
-        found = calibrate(held_out.parts, held_out.views, views, spec.false_reject_rate, method=spec.method)
+        found = calibrate(
+            held_out.parts,
+            held_out.views,
+            views,
+            spec.false_reject_rate,
+            method=spec.method,
+            tolerance=model.recipe.export.tolerance_fp32,
+        )
     except DataError as cause:
         return None, cause.message
     return found, None

@@ -10,9 +10,10 @@ import numpy as np
 
 from edgeflow.calibration import threshold_of
 from edgeflow.contracts.manifest import Scoring
-from edgeflow.contracts.scoring import FloatArray, Masks, masked, part_score, view_scores
+from edgeflow.contracts.scoring import FP32_TOLERANCE, FloatArray, Masks, masked, part_score, view_scores
 from edgeflow.errors import AccuracyError
 from edgeflow_export.distillation import intersection_over_union
+from edgeflow_export.guard import changed_verdicts
 
 __all__ = ["Candidate", "Chosen", "Evidence", "Verdict", "choose_foreground", "fixed_from", "judge", "judged"]
 
@@ -126,8 +127,10 @@ def judge(name: str, masks: Masks, evidence: Evidence) -> Verdict:
         name: of what gave the masks (n, V, h, w).
     """
     true_scores = evidence.scores(evidence.truth)
-    threshold = threshold_of(true_scores[: evidence.normal], evidence.rate)
-    flips = int(((evidence.scores(masks) > threshold) != (true_scores > threshold)).sum())
+    normal = true_scores[: evidence.normal]
+    threshold = threshold_of(normal, evidence.rate)
+    near = FP32_TOLERANCE * abs(threshold)
+    flips = int(changed_verdicts(evidence.scores(masks), true_scores, threshold, near).sum())
     iou = float(intersection_over_union(masks, evidence.truth).mean())
     allowed = max(1, evidence.max_flip_rate * len(evidence.truth))
     return Verdict(

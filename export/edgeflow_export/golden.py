@@ -17,6 +17,9 @@ from edgeflow.errors import DataError
 
 __all__ = ["Expected", "choose_golden", "golden_files"]
 
+_DISTANCE = 0.05
+"""From the threshold, on the scale where it is 1.0: nearer parts are poor witnesses of a verdict."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
@@ -35,15 +38,26 @@ class Expected:
     masks: Masks | None
 
 
-def choose_golden(scores: FloatArray, scale: Scale, count: int) -> list[int]:
-    """Indices of parts to carry: a typical one of either verdict in turn, the farthest from the threshold.
+def choose_golden(
+    scores: Sequence[FloatArray], tolerances: Sequence[FloatArray], scale: Scale, count: int
+) -> list[int]:
+    """Indices of parts to carry: of either verdict in turn, the farthest from the threshold.
+
+    Only parts that every graph judges alike, farther from the threshold than its tolerance reaches: no box
+    may refuse to start for a rounding. Where there is no such part, the one that comes nearest to it.
 
     Args:
-        scores: raw part scores (n,).
+        scores: raw part scores (n,) of each graph, those of the reference first.
+        tolerances: what each part's score may deviate with each graph (n,).
     """
-    relative = (scores - scale.centre) / (scale.threshold - scale.centre)
-    order = [int(i) for i in np.argsort(-np.abs(relative - 1.0))]
-    kinds = ([i for i in order if relative[i] <= 1.0], [i for i in order if relative[i] > 1.0])
+    beyond = np.stack(scores) - scale.threshold
+    over, under = np.all(beyond > 0, axis=0), np.all(beyond <= 0, axis=0)
+    clear = np.where(over | under, np.min(np.abs(beyond) - np.stack(tolerances), axis=0), -np.inf)
+    order: list[int] = np.argsort(-np.abs(beyond[0]), kind="stable").tolist()
+    eligible = [i for i in order if clear[i] > _DISTANCE * (scale.threshold - scale.centre)]
+    if not eligible:
+        return [int(np.argmax(clear))]
+    kinds = ([i for i in eligible if not over[i]], [i for i in eligible if over[i]])
     chosen: list[int] = []
     for rank in range(count):
         for kind in kinds:

@@ -10,11 +10,11 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from edgeflow.contracts.manifest import AccuracyReport, Scale
-from edgeflow.contracts.scoring import FloatArray, Masks
+from edgeflow.contracts.scoring import FloatArray, Masks, near_threshold
 from edgeflow.errors import AccuracyError
 from edgeflow_export.recipe import ExportSpec
 
-__all__ = ["Scored", "compare", "part_auroc"]
+__all__ = ["Scored", "changed_verdicts", "compare", "part_auroc"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,8 @@ def compare(
     Raises:
         AccuracyError: more verdicts change, or scores rank more differently, than the recipe allows.
     """
-    flips = int(((scored.parts > scale.threshold) != (reference.parts > scale.threshold)).sum())
+    near = near_threshold(scale, budget.tolerance_fp32)
+    flips = int(changed_verdicts(scored.parts, reference.parts, scale.threshold, near).sum())
     correlation = float(spearmanr(scored.parts, reference.parts).statistic)
     report = AccuracyReport(
         graph=graph,
@@ -69,7 +70,7 @@ def compare(
         part_auroc_reference=part_auroc(reference),
     )
     problems = []
-    # One is always allowed: with few normal parts the threshold is the score of the highest of them.
+    # One is always allowed: of few parts, the share that the budget allows is less than one part.
     if flips > max(1, budget.max_flip_rate * len(scored.parts)):
         problems.append(
             f"{flips} of {len(scored.parts)} verdicts change; "
@@ -93,6 +94,19 @@ def compare(
             problems=problems,
         )
     return report
+
+
+def changed_verdicts(
+    scores: FloatArray, reference: FloatArray, threshold: float, near: float
+) -> npt.NDArray[np.bool_]:
+    """Which of the parts (n,) are judged otherwise than by the reference.
+
+    Args:
+        near: a part whose reference score is no farther from the threshold has no verdict to compare with:
+            another processor may give the other one. See ``near_threshold``.
+    """
+    clear = np.abs(reference - threshold) > near
+    return np.asarray(clear & ((scores > threshold) != (reference > threshold)))
 
 
 def _auroc_drop(report: AccuracyReport) -> float:

@@ -12,8 +12,8 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from edgeflow.contracts.manifest import Graph, Manifest
-from edgeflow.contracts.scoring import FloatArray, scaled
-from edgeflow_export.guard import Scored, part_auroc
+from edgeflow.contracts.scoring import FloatArray, near_threshold, scaled
+from edgeflow_export.guard import Scored, changed_verdicts, part_auroc
 from edgeflow_export.report_pictures import (
     DIFFERENCE_RANGE,
     PartPictures,
@@ -198,7 +198,11 @@ def _telling(content: ReportContent, reduced: list[str]) -> dict[int, str]:
     scores = content.relative(content.reference)
     chosen: dict[int, str] = {}
     for name in reduced:
-        flipped = np.flatnonzero((content.relative(content.scored[name]) > 1.0) != (scores > 1.0))
+        scale = content.manifest.thresholds.part
+        near = near_threshold(scale, min(graph.tolerance for graph in content.manifest.graphs))
+        found, reference = content.scored[name].parts, content.reference.parts
+        changed = changed_verdicts(found, reference, scale.threshold, near)
+        flipped = np.flatnonzero(changed)
         for index in flipped[:_FLIPS]:
             chosen.setdefault(int(index), f"verdict changed by {name}")
     ids = [part.part_id for part in content.trial.parts]

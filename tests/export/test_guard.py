@@ -76,8 +76,36 @@ def test_auroc_needs_both_kinds_of_parts() -> None:
     assert part_auroc(scored([1, 2], [True, True])) is None
 
 
+def test_part_that_rounding_can_judge_either_way_is_no_flip() -> None:
+    reference = scored([0.1, 0.2, 0.5, 0.99995, 1.00005, 2.0])
+    moved = scored([0.1, 0.2, 0.5, 1.01, 0.98, 2.1])
+    loose = ExportSpec(min_rank_correlation=0.5)
+    assert compare("g", moved, reference, SCALE, loose).verdict_flips == 0
+    strict = loose.model_copy(update={"tolerance_fp32": 1e-6, "max_flip_rate": 0.5})
+    assert compare("g", moved, reference, SCALE, strict).verdict_flips == 2
+
+
+def golden(*graphs: list[float], count: int, tolerance: float = 0.001) -> list[int]:
+    scores = [np.array(parts, np.float32) for parts in graphs]
+    return choose_golden(scores, [np.full(len(s), tolerance, np.float32) for s in scores], SCALE, count)
+
+
 def test_golden_parts_are_clear_cases_of_both_verdicts() -> None:
-    scores = np.array([0.2, 0.9, 1.1, 5.0, 0.3], np.float32)
-    assert choose_golden(scores, SCALE, 2) == [0, 3]
-    assert sorted(choose_golden(scores, SCALE, 10)) == [0, 1, 2, 3, 4]
-    assert choose_golden(np.array([0.1, 0.2], np.float32), SCALE, 2) == [0, 1]
+    scores = [0.2, 0.9, 1.1, 5.0, 0.3]
+    assert golden(scores, count=2) == [0, 3]
+    assert sorted(golden(scores, count=10)) == [0, 1, 2, 3, 4]
+    assert golden([0.1, 0.2], count=2) == [0, 1]
+
+
+def test_golden_parts_keep_a_distance_from_the_threshold() -> None:
+    assert golden([0.5, 1.0], count=2) == [0]
+    assert golden([0.5, 0.96, 1.04, 1.06], count=4) == [0, 3]
+    assert golden([0.5, 0.7], count=2, tolerance=0.3) == [0]
+
+
+def test_part_that_one_graph_judges_otherwise_is_no_golden_part() -> None:
+    assert golden([0.1, 0.8, 3.0], [0.1, 1.2, 0.5], count=3) == [0]
+
+
+def test_bundle_without_a_clear_part_carries_the_clearest() -> None:
+    assert golden([0.98, 0.99, 1.2], [0.98, 0.97, 0.4], count=2) == [0]

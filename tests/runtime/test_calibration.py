@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from edgeflow.calibration import calibrate, operating_curve, threshold_of, view_subsets
-from edgeflow.contracts.scoring import subset_scale
+from edgeflow.contracts.scoring import FloatArray, near_threshold, subset_scale
 from edgeflow.errors import ConfigError, DataError
 
 
@@ -19,13 +23,14 @@ def test_new_normal_parts_are_rejected_at_most_at_the_rate() -> None:
         scores = rng.gamma(2.0, size=199).astype(np.float32)
         threshold = threshold_of(scores, 0.05)
         rates.append(float((rng.gamma(2.0, size=2000) > threshold).mean()))
-    assert np.mean(rates) == pytest.approx(0.05, abs=0.003)  # exact in expectation, for any distribution
+    # The rank alone is exact in expectation; the threshold lies above it, half-way to the next score.
+    assert np.mean(rates) == pytest.approx(0.0475, abs=0.002)
 
 
-def test_small_sample_takes_the_highest_score_and_says_so() -> None:
+def test_small_sample_stays_just_above_the_highest_score_and_says_so() -> None:
     scores = np.arange(10, dtype=np.float32)
     found = calibrate(scores, scores[:, None], ("C1",), 0.01)
-    assert found.part.threshold == 9
+    assert found.part.threshold == pytest.approx(9 + 0.01 * 4.5)
     assert found.note is not None
     assert "10 normal parts" in found.note
 
@@ -33,6 +38,66 @@ def test_small_sample_takes_the_highest_score_and_says_so() -> None:
 def test_large_sample_needs_no_note() -> None:
     scores = np.arange(200, dtype=np.float32)
     assert calibrate(scores, scores[:, None], ("C1",), 0.01).note is None
+
+
+samples = st.integers(3, 60).flatmap(
+    lambda count: arrays(np.float32, count, elements=st.floats(-1000, 1000, width=32))
+)
+rates = st.sampled_from([0.001, 0.01, 0.05, 0.1, 0.3])
+
+
+@given(scores=samples, rate=rates)
+def test_threshold_rejects_no_more_than_its_rank_and_stays_near_it(scores: FloatArray, rate: float) -> None:
+    ordered = np.sort(scores.astype(np.float64))
+    wanted = ordered[min(math.ceil((len(scores) + 1) * (1 - rate)), len(scores)) - 1]
+    threshold = threshold_of(scores, rate)
+    assert threshold >= wanted
+    spread = wanted - np.median(ordered)
+    if spread > 1:
+        assert threshold <= wanted + 1.01 * spread
+
+
+@given(
+    gaps=arrays(np.float32, st.integers(3, 60), elements=st.floats(0.25, 2, width=32)),
+    rate=rates,
+    level=st.sampled_from([-300.0, 0.0, 300.0]),
+)
+def test_no_device_s_rounding_reaches_the_threshold(gaps: FloatArray, rate: float, level: float) -> None:
+    scores = (level + np.cumsum(gaps)).astype(np.float32)
+    scale = calibrate(scores, scores[:, None], ("C1",), rate).part
+    assert np.abs(scores - scale.threshold).min() > near_threshold(scale, 1e-4)
+
+
+def test_threshold_lies_midway_to_the_next_higher_score() -> None:
+    scores = np.arange(100, dtype=np.float32)
+    assert threshold_of(scores, 0.05) == 95.5  # of rank 96
+
+
+def test_scores_that_only_rounding_tells_apart_are_passed_together() -> None:
+    scores = np.array([1, 2, 3, 4, 5, 6, 7, 8, 8.0001, 8.0002, 9, 10], np.float32)
+    assert threshold_of(scores, 0.4) == pytest.approx(8.5, abs=1e-3)  # its rank is the first 8
+
+
+def test_one_outlier_does_not_carry_the_threshold_away() -> None:
+    scores = np.append(np.linspace(0, 2, 199), 1000).astype(np.float32)
+    assert threshold_of(scores, 0.01) == pytest.approx(2 + 0.5, abs=0.01)  # its rank is the last below
+
+
+def test_tail_that_ends_on_a_score_moves_off_it() -> None:
+    scores = np.random.default_rng(2).normal(size=80).astype(np.float32)
+    free = calibrate(scores, scores[:, None], ("C1",), 0.01, method="tail").part.threshold
+    hit = np.append(scores, np.float32(free))
+    found = calibrate(hit, hit[:, None], ("C1",), 0.01, method="tail", tolerance=0.05).part
+    assert np.abs(hit - found.threshold).min() > near_threshold(found, 0.005)
+
+
+def test_operating_points_lie_between_scores_too() -> None:
+    normal, defective = np.arange(10, dtype=np.float32), np.array([4, 9.001, 20], np.float32)
+    points = calibrate(normal, normal[:, None], ("C1",), 0.2, defective=defective).operating_curve
+    thresholds = np.array([point.threshold for point in points])
+    assert np.abs(thresholds[:, None] - normal).min() > 0.01
+    assert (points[0].false_reject_rate, points[-1].false_reject_rate) == (0.0, 0.9)
+    assert points[0].recall == pytest.approx(1 / 3, abs=1e-6)
 
 
 def test_negative_scores_keep_their_order() -> None:
@@ -91,7 +156,8 @@ def test_rate_beyond_the_sample_takes_the_tail_and_says_so() -> None:
 def test_recipe_chooses_quantile_or_tail() -> None:
     scores = np.random.default_rng(3).normal(size=80).astype(np.float32)
     beyond = calibrate(scores, scores[:, None], ("C1",), 0.001, method="quantile").part
-    assert (beyond.method, beyond.threshold) == ("highest", scores.max())
+    assert beyond.method == "highest"
+    assert scores.max() < beyond.threshold < scores.max() + 0.1
     within = calibrate(scores, scores[:, None], ("C1",), 0.05, method="tail")
     assert within.part.method == "tail"
     assert within.note is None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
@@ -14,6 +15,8 @@ from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import ConfigError, DeviceError, ParityError
 from edgeflow.verification import verify_graph
 from support.bundles import manifest_of, rewritten
+from support.small import VIEWS as SMALL_VIEWS
+from support.small import colour_mean, small_bundle
 from support.tiny import TinyProduct
 
 
@@ -56,6 +59,48 @@ def test_device_that_is_not_there_is_named_with_those_that_are(tiny: TinyProduct
 def test_graph_that_the_bundle_lacks_is_a_config_error(tiny: TinyProduct) -> None:
     with Bundle.open(tiny.bundle) as bundle, pytest.raises(ConfigError, match="openvino-int8"):
         choose_graph(bundle, backend="openvino", precision="bf16")
+
+
+def small_verdict(path: Path, *, threshold: float, part: float | None = None) -> Path:
+    """The small bundle with a graph that computes everything larger by a millionth, as a processor may."""
+    slightly = helper.make_node("Mul", ["exact", "factor"], ["maps"])
+    model = colour_mean()
+    model.graph.node[-1].output[0] = "exact"
+    model.graph.node.append(slightly)
+    model.graph.initializer.append(helper.make_tensor("factor", TensorProto.FLOAT, [], [1 + 1e-6]))
+    scale = {"centre": 0.0, "threshold": threshold}
+    thresholds = {
+        "part": scale,
+        "views": dict.fromkeys(SMALL_VIEWS, scale),
+        "false_reject_rate": 0.01,
+        "normal_parts": 9,
+    }
+    return small_bundle(path, model=model.SerializeToString(), thresholds=thresholds, part=part)
+
+
+def recorded_score(path: Path) -> float:
+    with Bundle.open(path) as bundle:
+        return bundle.golden_expectation(bundle.manifest.golden[0]).part
+
+
+def test_golden_part_on_the_threshold_is_no_reason_to_refuse_a_processor_that_rounds_up(
+    tmp_path: Path,
+) -> None:
+    """As bundles of older versions have it: the threshold was the score of one of their parts."""
+    exact = recorded_score(small_bundle(tmp_path / "any"))
+    with Bundle.open(small_verdict(tmp_path / "on", threshold=exact)) as bundle:
+        (check,) = verify_graph(bundle, bundle.manifest.graphs[0])
+    assert check.expected_score == 1.0
+    assert check.score > 1.0
+
+
+def test_score_out_of_tolerance_is_refused_though_the_verdict_is_the_same(tmp_path: Path) -> None:
+    exact = recorded_score(small_bundle(tmp_path / "any"))
+    path = small_verdict(tmp_path / "off", threshold=1000.0, part=exact * 1.01)
+    with Bundle.open(path) as bundle, pytest.raises(ParityError, match="does not compute") as caught:
+        verify_graph(bundle, bundle.manifest.graphs[0])
+    assert "score" in caught.value.problems[0]
+    assert "differs from" in caught.value.problems[0]
 
 
 def test_maps_that_are_not_finite_are_infinitely_wrong() -> None:

@@ -38,13 +38,18 @@ def colour_mean(*extra: onnx.NodeProto) -> onnx.ModelProto:
 
 
 def small_bundle(
-    path: Path, *, model: bytes | None = None, signer: Ed25519PrivateKey | None = None, **fields: Any
+    path: Path,
+    *,
+    model: bytes | None = None,
+    signer: Ed25519PrivateKey | None = None,
+    part: float | None = None,
+    **fields: Any,
 ) -> Path:
-    """Write the bundle; ``fields`` replace those of the manifest."""
+    """Write the bundle; ``fields`` replace those of the manifest, ``part`` the golden score."""
     rng = np.random.default_rng(1)
     images = {view: rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8) for view in VIEWS}
     maps = np.stack([image.astype(np.float32).mean(axis=-1) for image in images.values()])
-    files = {"mean.onnx": model or colour_mean().SerializeToString(), "golden/maps.npz": _npz(maps)}
+    files = {"mean.onnx": model or colour_mean().SerializeToString(), "golden/maps.npz": _npz(maps, part)}
     files |= {f"golden/{view}.png": _png(image) for view, image in images.items()}
     scale = {"centre": 0.0, "threshold": 1000.0}
     shape = [len(VIEWS), SIDE, SIDE]
@@ -94,7 +99,7 @@ def _png(image: np.ndarray[Any, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _npz(maps: np.ndarray[Any, Any]) -> bytes:
+def _npz(maps: np.ndarray[Any, Any], part: float | None) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, maps=maps, part=np.float32(maps.max(axis=(1, 2)).mean()))
+    np.savez(buffer, maps=maps, part=np.float32(maps.max(axis=(1, 2)).mean() if part is None else part))
     return buffer.getvalue()
