@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import signal
 import socket
 import subprocess
@@ -47,6 +48,7 @@ class ProcessCamera:
         self._ring: RingReader | None = None
         self._serial: str | None = None
         self._heard_ns = self._looked_ns = 0
+        self._missed: deque[str] = deque(maxlen=64)  # triggers that found no room
         self._first_id = self._next_id = 0  # frame ids go on where the child before left off
         self.trigger_delays_ns: deque[int] = deque(maxlen=1024)  # from trigger() until the camera has it
 
@@ -80,6 +82,7 @@ class ProcessCamera:
         ours.setblocking(False)
         self._link = ours
         self._first_id = self._next_id
+        self._missed.clear()
         order = {"view": self._view, "config": self._config.model_dump(mode="json"), "epoch_ns": epoch_ns}
         ours.send(json.dumps(order).encode())
         limit_ms = getattr(self._config, "open_timeout_ms", 0.0) + _START_MS
@@ -93,9 +96,15 @@ class ProcessCamera:
     def trigger(self, trigger_id: str) -> None:
         """Pass a software trigger on; returns at once, also where the child hangs."""
         order = json.dumps({"trigger": trigger_id, "at_ns": monotonic_ns()}).encode()
-        with self._lock, suppress(OSError):  # read() finds out that nobody listens
-            if self._link is not None:
+        with self._lock:
+            if self._link is None:
+                return
+            try:
                 self._link.send(order)
+            except BlockingIOError:  # full of triggers that nobody took
+                self._missed.append(trigger_id)
+            except OSError:
+                pass  # read() finds out that nobody listens
 
     def read(self, timeout_s: float) -> Frame | None:
         """The next frame, or None when none came within the timeout.
@@ -108,13 +117,18 @@ class ProcessCamera:
             raise CameraError(f"camera '{self._view}': read before it was opened")
         until_ns = monotonic_ns() + round(timeout_s * 1e9)
         while True:
-            message = self._receive(max(0, until_ns - monotonic_ns()) / 1e9)
+            left_ns = 0 if self._missed else max(0, until_ns - monotonic_ns())
+            message = self._receive(left_ns / 1e9)
             if message is not None:
                 self._heard_ns = monotonic_ns()
                 frame = self._understand(message)
                 if frame is not None:
                     return frame
             self._watch()
+            if self._missed:
+                raise FrameLost(
+                    f"camera '{self._view}': its driver takes no triggers", trigger_id=self._missed.popleft()
+                )
             if monotonic_ns() >= until_ns:
                 return None
 
@@ -136,10 +150,12 @@ class ProcessCamera:
     def _receive(self, timeout_s: float) -> dict[str, Any] | None:
         """The next message; None when none came in time."""
         assert self._link is not None  # noqa: S101 - both callers made sure
-        self._link.settimeout(max(timeout_s, 1e-4))
         try:
+            # The link itself never waits, since a trigger from another thread would then wait too.
+            if not _is_readable(self._link, timeout_s):
+                return None
             data, fds, _, _ = socket.recv_fds(self._link, _MESSAGE_BYTES, 1)
-        except TimeoutError:
+        except BlockingIOError:
             return None
         except OSError as cause:
             raise self._died() from cause
@@ -211,6 +227,13 @@ class ProcessCamera:
         if code is not None and code < 0:
             how = signal.Signals(-code).name
         return CameraError(f"camera '{self._view}': its driver crashed ({how}); it is started again")
+
+
+def _is_readable(link: socket.socket, timeout_s: float) -> bool:
+    """Whether something came, or the other side closed, within a time."""
+    waiting = select.poll()
+    waiting.register(link, select.POLLIN)
+    return bool(waiting.poll(1000 * timeout_s))
 
 
 def _own_memory_mb(pid: int | None) -> float:

@@ -122,6 +122,37 @@ def test_a_driver_that_hangs_is_killed(camera: ProcessCamera) -> None:
     assert is_gone(pid)
 
 
+def test_triggers_for_a_driver_that_hangs_are_told_as_missed_and_never_wait(camera: ProcessCamera) -> None:
+    """While the reader waits for its next message, hundreds of triggers find no room any more."""
+    assert camera.pid is not None
+    next_frame(camera)
+    os.kill(camera.pid, signal.SIGSTOP)
+    missed: list[FrameLost] = []
+    ends: list[CameraError] = []
+
+    def read() -> None:
+        while not ends:
+            try:
+                camera.read(0.2)
+            except FrameLost as lost:
+                missed.append(lost)
+            except CameraError as end:
+                ends.append(end)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    begun = time.monotonic()
+    for number in range(1000):
+        camera.trigger(f"t{number}")
+    waited_s = time.monotonic() - begun
+    reader.join(SOON_S)
+    assert not reader.is_alive()
+    assert missed[-1].trigger_id == "t999"
+    assert "takes no triggers" in str(missed[-1])
+    assert "its driver hangs" in str(ends[0])
+    assert waited_s < 5, "each one that waited for the reader would have cost 0.2 s"
+
+
 def test_a_hanging_driver_does_not_hold_up_the_end(camera: ProcessCamera) -> None:
     pid = camera.pid
     assert pid is not None
