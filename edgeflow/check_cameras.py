@@ -13,6 +13,7 @@ from edgeflow.camera_load import Load, box_loads
 from edgeflow.cameras.aravis import load_aravis
 from edgeflow.cameras.features import read_features
 from edgeflow.cameras.source import public_source, public_url
+from edgeflow.cameras.tls import STREAM_PORTS, certificate_problem
 from edgeflow.cameras.usb import usb_twins
 from edgeflow.config import (
     BoxConfig,
@@ -30,7 +31,6 @@ from edgeflow.findings import Finding, failed, failures, ok, warning
 __all__ = ["camera_findings", "load_findings", "source_findings"]
 
 _REACH_S = 5.0
-_STREAM_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 
 def camera_findings(view: str, camera: CameraConfig) -> list[Finding]:
@@ -39,7 +39,7 @@ def camera_findings(view: str, camera: CameraConfig) -> list[Finding]:
         case ReplayConfig():
             return _recording(name, camera.parts, camera.view or view)
         case RtspConfig():
-            return [_stream(name, view, camera.url)]
+            return _stream(name, view, camera)
         case FileConfig():
             return [_file(name, view, camera.path)]
         case GenicamConfig():
@@ -91,16 +91,31 @@ def _file(name: str, view: str, path: Path) -> Finding:
     return ok(name, f"{path}: is there")
 
 
-def _stream(name: str, view: str, url: str) -> Finding:
+def _stream(name: str, view: str, camera: RtspConfig) -> list[Finding]:
+    found = _reached(name, view, camera.url)
+    if camera.encrypted and camera.tls.insecure_skip_verify:
+        return [
+            found,
+            warning(
+                name,
+                "its certificate is not verified (tls.insecure_skip_verify): whoever answers at its address "
+                "gets the password and decides what is seen; give tls.ca instead",
+            ),
+        ]
+    problem = certificate_problem(camera, _REACH_S) if found.state == "ok" else ""
+    return [failed(name, f"{public_url(camera.url)}: {problem}")] if problem else [found]
+
+
+def _reached(name: str, view: str, url: str) -> Finding:
     shown = public_url(url)
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or _STREAM_PORTS.get(parts.scheme)
+        host, port = parts.hostname, parts.port or STREAM_PORTS.get(parts.scheme)
     except ValueError:
         host, port = None, None
     if not host:
         return failed(name, f"{shown}: not an address; check cameras.{view}.url")
-    if parts.scheme not in _STREAM_PORTS or port is None:
+    if parts.scheme not in STREAM_PORTS or port is None:
         return warning(name, f"{shown}: can only be tried by running")
     try:
         socket.create_connection((host, port), timeout=_REACH_S).close()

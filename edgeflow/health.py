@@ -78,6 +78,7 @@ class HealthReporter:
                     fps=health.fps,
                     last_frame_age_ms=health.last_frame_age_ms,
                     reconnects=health.reconnects,
+                    frames_lost=health.frames_lost,
                     detail=health.detail,
                     at=utc_text(),
                 )
@@ -89,6 +90,8 @@ class HealthReporter:
             return
         # The status has the figure, which changes all the time.
         overdue = f"camera '{view}': connected, but a frame is overdue; check its cable and trigger"
+        if health.unusable:
+            overdue = f"camera '{view}': connected, but its frames cannot be used: {health.unusable}"
         text = overdue if health.status == "stale" else f"camera '{view}' is offline: {health.detail}"
         self._alarms.raise_("camera_stale", "error", text, subject=view)
 

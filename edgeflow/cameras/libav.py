@@ -8,13 +8,14 @@ from typing import Any
 import av
 import av.logging
 import numpy as np
+from av.format import Flags
 
 from edgeflow.cameras.continuity import Continuity
 from edgeflow.clock import monotonic_ns
 from edgeflow.contracts.images import MAX_PIXELS, RgbImage
 from edgeflow.errors import CameraError
 
-__all__ = ["DamagedFrame", "Video", "rgb_of"]
+__all__ = ["DamagedFrame", "Video", "rgb_of", "time_ns"]
 
 # The libraries print what goes wrong, with the credentials in a URL; our errors say it without them.
 av.logging.set_level(None)
@@ -63,11 +64,18 @@ class Video:
         self._continuity = Continuity(intra=self._track.codec_context.codec.intra_only)
         self._inside = 0  # packets whose frames the decoder still holds
         self._lost: deque[str] = deque()  # why, of every frame that is still to be reported
+        self.waited_ns = 0
+        """How long the reader waited for what came last."""
 
     @property
     def rate_hz(self) -> float:
         """Frames per second as the file says; 0 where it does not."""
         return float(self._track.average_rate or 0)
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the frames' times come from the sender; without, they are only counted."""
+        return not self._container.format.flags & Flags.no_timestamps.value
 
     def next(self) -> Any | None:
         """The next decoded frame (``av.VideoFrame``), or None at the end.
@@ -132,13 +140,21 @@ class Video:
         self._continuity.broken()
 
     def _packet(self) -> Any | None:
+        begun_ns = monotonic_ns()
         try:
-            return next(self._packets, None)
+            packet = next(self._packets, None)
         except EOFError:
             return None
         except (av.FFmpegError, OSError) as cause:
             why = _reason(cause, self._read_s)
             raise CameraError(f"{self._name}: {why}; check cable, power and network load") from None
+        self.waited_ns = monotonic_ns() - begun_ns
+        return packet
+
+
+def time_ns(frame: Any) -> int | None:
+    """A decoded frame's own time; None where it has none."""
+    return None if frame.pts is None else round(frame.pts * frame.time_base * 1_000_000_000)
 
 
 def rgb_of(frame: Any) -> RgbImage:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from edgeflow.cameras.base import Frame, FrameLost
-from edgeflow.cameras.libav import DamagedFrame, Video, rgb_of
+from edgeflow.cameras.libav import DamagedFrame, Video, rgb_of, time_ns
 from edgeflow.cameras.source import public_url
+from edgeflow.cameras.stream_clock import Moment, PaceClock, StreamClock
+from edgeflow.cameras.tls import certificate_problem, tls_options
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import RtspConfig
 from edgeflow.errors import CameraError
 
 __all__ = ["RtspCamera"]
+
+_SETTLING_NS = 10**9  # from the first picture; nobody needs to be told that it is measured meanwhile
 
 
 class RtspCamera:
@@ -24,6 +29,8 @@ class RtspCamera:
         self._video: Video | None = None
         self._size: tuple[int, int] | None = None
         self._count = 0
+        self._clock: StreamClock | PaceClock = PaceClock()
+        self._first_ns = 0  # when the first picture came
 
     @property
     def view(self) -> str:
@@ -41,17 +48,20 @@ class RtspCamera:
         """
         self.close()
         self._size = None
-        options = {}
+        self._first_ns = 0
+        options = tls_options(self._config, self._name)
         if self._config.url.startswith("rtsp"):
-            options = {"rtsp_transport": self._config.transport, "fflags": "nobuffer"}
-        self._video = Video(
-            self._address(),
-            name=self._name,
-            open_s=self._config.open_timeout_ms / 1000,
-            read_s=self._config.read_timeout_ms / 1000,
-            options=options,
-            advice="check address, user, password, stream path and network",
-        )
+            options |= {"rtsp_transport": self._config.transport, "fflags": "nobuffer"}
+        try:
+            self._video = self._opened(options)
+        except CameraError as cause:
+            why = certificate_problem(self._config, self._config.open_timeout_ms / 1000)
+            if why:
+                raise CameraError(f"{self._name}: {why}") from cause
+            raise
+        self._clock = PaceClock()
+        if self._video.has_time and self._config.stamps == "stream":
+            self._clock = StreamClock(max_late_ns=round(self._config.max_late_ms * 1e6))
 
     def trigger(self, trigger_id: str) -> None:
         """Ignored: the camera runs by itself."""
@@ -59,10 +69,30 @@ class RtspCamera:
     def read(self, timeout_s: float) -> Frame:  # noqa: ARG002 - limited by read_timeout_ms
         """The next frame; it may take as long as ``read_timeout_ms``.
 
+        What comes before the stream's time is known, within a second after it was opened, is passed over.
+
         Raises:
-            FrameLost: a frame came damaged.
+            FrameLost: a frame came damaged, or late.
             CameraError: no frame in time, the connection is lost, or the stream changed its size.
         """
+        while True:
+            frame, moment = self._next()
+            self._count += 1
+            if moment.usable:
+                return Frame(
+                    view=self._view,
+                    image=rgb_of(frame),
+                    captured_ns=moment.captured_ns,
+                    frame_id=self._count - 1,
+                )
+            if monotonic_ns() - self._first_ns > _SETTLING_NS:
+                raise FrameLost(
+                    f"{self._name}: pictures come late, or the stream's time began anew; not used until this "
+                    "is over; check the network's load and the camera's rate"
+                )
+
+    def _next(self) -> tuple[Any, Moment]:
+        """The next picture, and when it was taken."""
         if self._video is None:
             raise CameraError(f"{self._name}: read before it was opened")
         try:
@@ -70,7 +100,8 @@ class RtspCamera:
         except DamagedFrame as cause:
             self._count += 1
             raise FrameLost(f"{self._name}: frame {self._count - 1} is damaged: {cause}") from None
-        captured_ns = monotonic_ns()
+        arrived_ns = monotonic_ns()
+        self._first_ns = self._first_ns or arrived_ns
         if frame is None:
             raise CameraError(f"{self._name}: the camera ended the stream; check its settings")
         size = frame.width, frame.height
@@ -80,14 +111,27 @@ class RtspCamera:
                 "set one resolution in the camera"
             )
         self._size = size
-        self._count += 1
-        image = rgb_of(frame)
-        return Frame(view=self._view, image=image, captured_ns=captured_ns, frame_id=self._count - 1)
+        stream_ns = time_ns(frame)
+        if stream_ns is None and isinstance(self._clock, StreamClock):
+            self._clock = PaceClock()
+        if isinstance(self._clock, StreamClock):
+            return frame, self._clock.moment(stream_ns or 0, arrived_ns)
+        return frame, self._clock.moment(arrived_ns, waited_ns=self._video.waited_ns)
 
     def close(self) -> None:
         video, self._video = self._video, None
         if video is not None:
             video.close()
+
+    def _opened(self, options: dict[str, str]) -> Video:
+        return Video(
+            self._address(),
+            name=self._name,
+            open_s=self._config.open_timeout_ms / 1000,
+            read_s=self._config.read_timeout_ms / 1000,
+            options=options,
+            advice="check address, user, password, stream path and network",
+        )
 
     def _address(self) -> str:
         """The URL with its credentials, for FFmpeg alone."""

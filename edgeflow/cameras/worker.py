@@ -32,6 +32,8 @@ class CameraHealth:
         status: ``stale`` where it is connected but a frame is overdue.
         fps: over the latest frames; None where unknown or not online.
         detail: the latest problem, or why it is not online; empty where all is well.
+        frames_lost: that came damaged or late and were not used, since the box started.
+        unusable: why the latest frame could not be used; empty where it could.
         serial: as the camera itself told when it was last open; None where it tells none.
         over: it is a recording that came to its end, which is no fault.
     """
@@ -43,6 +45,8 @@ class CameraHealth:
     reconnects: int
     detail: str
     serial: str | None = None
+    frames_lost: int = 0
+    unusable: str = ""
     over: bool = False
 
     @property
@@ -87,7 +91,8 @@ class CameraWorker:
         self._online = False
         self._over = False
         self._detail = "not open yet"
-        self._opened = 0
+        self._unusable = ""
+        self._opened = self._lost = 0
         self._arrivals_ns: deque[int] = deque(maxlen=16)
         self._waiting_since_ns: int | None = None
 
@@ -126,7 +131,8 @@ class CameraWorker:
             detail = self._detail
             if stale:
                 limit = f"(limit {self._overdue_ms:g})"
-                detail = f"no frame for {overdue_ms:.0f} ms {limit}; check the camera's cable and trigger"
+                advice = self._unusable or "check the camera's cable and trigger"
+                detail = f"no usable frame for {overdue_ms:.0f} ms {limit}; {advice}"
             return CameraHealth(
                 view=self.view,
                 status="stale" if stale else "online" if self._online else "offline",
@@ -137,6 +143,8 @@ class CameraWorker:
                 reconnects=max(0, self._opened - 1),
                 detail=detail,
                 serial=self._camera.serial,
+                frames_lost=self._lost,
+                unusable=self._unusable,
                 over=self._over,
             )
 
@@ -184,20 +192,28 @@ class CameraWorker:
             except FrameLost as cause:
                 if str(cause) != self._detail:  # not again and again while nothing changes
                     logger.warning("%s", cause)
-                self._frame_came(str(cause))
+                self._frame_lost(str(cause), of_trigger=cause.trigger_id is not None)
                 self._on_lost(self.view, cause.trigger_id)
                 continue
             if frame is not None:
-                self._frame_came("")
+                self._frame_came()
                 return frame
         return None
 
-    def _frame_came(self, detail: str) -> None:
+    def _frame_came(self) -> None:
         with self._lock:
             now_ns = monotonic_ns()
             self._arrivals_ns.append(now_ns)
             self._waiting_since_ns = now_ns if self._free_running else None
-            self._detail = detail
+            self._detail = self._unusable = ""
+
+    def _frame_lost(self, detail: str, *, of_trigger: bool) -> None:
+        """A frame that cannot be used; of a camera that runs by itself, one that can be is still due."""
+        with self._lock:
+            self._lost += 1
+            self._detail = self._unusable = detail
+            if of_trigger:
+                self._waiting_since_ns = None
 
     def _went_online(self) -> None:
         with self._lock:

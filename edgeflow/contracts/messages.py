@@ -283,6 +283,7 @@ class CameraStatus(Message):
     fps: float | None = None
     last_frame_age_ms: float | None = None
     reconnects: int = 0
+    frames_lost: int = Field(default=0, description="came damaged or late and were not used")
     detail: str = ""
     at: Timestamp
 

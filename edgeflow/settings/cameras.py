@@ -17,6 +17,7 @@ __all__ = [
     "GenicamConfig",
     "ReplayConfig",
     "RtspConfig",
+    "StreamTls",
     "V4l2Config",
 ]
 
@@ -87,14 +88,50 @@ class V4l2Config(_Timeouts):
     white_balance_k: float | None = Field(default=None, gt=0, description="turns automatic balance off")
 
 
+class StreamTls(Document):
+    """How the certificate of an encrypted stream is verified."""
+
+    ca: Path | None = Field(
+        default=None, description="certificates of the authorities that are trusted (default: the system's)"
+    )
+    insecure_skip_verify: bool = Field(
+        default=False, description="talk, password included, to whoever answers at the address"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> StreamTls:
+        if self.insecure_skip_verify and self.ca is not None:
+            raise ValueError("ca and insecure_skip_verify exclude each other")
+        return self
+
+
 class RtspConfig(_Timeouts):
-    """A network stream: RTSP, or MJPEG over HTTP."""
+    """A network stream: RTSP, or MJPEG over HTTP; of ``rtsps`` and ``https`` the certificate is verified."""
 
     kind: Literal["rtsp"]
     url: StreamUrl
     transport: Literal["tcp", "udp"] = "tcp"
     username: str | None = Field(default=None, min_length=1)
     password_file: Path | None = None
+    tls: StreamTls = Field(default_factory=StreamTls, description="with rtsps and https")
+    stamps: Literal["stream", "arrival"] = Field(
+        default="stream",
+        description="arrival: the camera's own time is not to be used, since it does not keep step",
+    )
+    max_late_ms: Milliseconds = Field(
+        default=500, description="pictures whose way took longer than usual by this are not used"
+    )
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the camera has to show a certificate."""
+        return self.url.startswith(("rtsps:", "https:"))
+
+    @model_validator(mode="after")
+    def _certificates_belong_to_encryption(self) -> RtspConfig:
+        if self.tls != StreamTls() and not self.encrypted:
+            raise ValueError("tls goes with a url that begins with rtsps or https")
+        return self
 
     @model_validator(mode="after")
     def _user_and_password(self) -> RtspConfig:

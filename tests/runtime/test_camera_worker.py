@@ -142,6 +142,35 @@ def test_a_lost_frame_is_reported_and_the_camera_stays_open(camera: StagedCamera
     ended(bench)
 
 
+def test_lost_frames_are_counted_and_a_camera_that_gives_nothing_else_is_stale(camera: StagedCamera) -> None:
+    bench = Bench(camera, overdue_ms=50)
+    for _ in range(3):
+        camera.acts.put(FrameLost("camera 'top': pictures come late; check the network"))
+        assert bench.lost.get(timeout=SOON_S) == ("top", None)
+    while bench.worker.health().status == "online":
+        camera.acts.put(FrameLost("camera 'top': pictures come late; check the network"))
+        camera.closed.wait(0.01)
+    health = bench.worker.health()
+    assert health.frames_lost >= 3
+    assert health.detail.startswith("no usable frame for")
+    assert health.detail.endswith("pictures come late; check the network")
+    assert health.unusable == "camera 'top': pictures come late; check the network"
+    camera.give(0)
+    bench.frames.get(timeout=SOON_S)
+    assert bench.worker.health().unusable == ""
+    ended(bench)
+
+
+def test_a_lost_frame_of_a_trigger_is_its_answer(camera: StagedCamera) -> None:
+    bench = Bench(camera, overdue_ms=0.001, free_running=False)
+    assert bench.wait_open() is None
+    assert bench.worker.trigger("t0")
+    camera.acts.put(FrameLost("camera 'top': frame 0 is incomplete", trigger_id="t0"))
+    bench.lost.get(timeout=SOON_S)
+    assert bench.worker.health().status == "online"
+    ended(bench)
+
+
 def test_the_end_of_a_recording_ends_the_thread(camera: StagedCamera) -> None:
     bench = Bench(camera)
     camera.acts.put(EndOfStream())
