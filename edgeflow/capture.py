@@ -86,6 +86,7 @@ class Capture:
         self._ended: set[str] = set()
         self._seen = threading.Condition()
         self._looked: dict[str, Frame] = {}  # what came before anybody waited for view sets
+        self._under_way: dict[str, None] = {}  # the line's triggers that have no decision yet
         self._started = False  # somebody waits for view sets
         self._stopping = False  # no new triggers
         self._finishing = False  # the assembler ends when nothing is in flight
@@ -141,7 +142,7 @@ class Capture:
             if self._source is not None:
                 self._source.start()
             if self._messages is not None:
-                self._messages.start(self._on_message, self._on_refused)
+                self._messages.start(self._on_message, self._on_refused, lambda: len(self._under_way))
         return self._taken(turn)
 
     def stop(self) -> None:
@@ -178,6 +179,7 @@ class Capture:
             if (view_set := self._ready.take()) is None:
                 return
             yield view_set
+            self._under_way.pop(view_set.trigger_id, None)
             self._steps.put(self._decided)
 
     def _on_trigger(self, trigger: Trigger) -> None:
@@ -189,6 +191,7 @@ class Capture:
 
     def _on_message(self, trigger: Trigger) -> None:
         """A trigger of the line: for the cameras, unless these have a line of their own."""
+        self._under_way[trigger.trigger_id] = None
         if self._config.trigger.source == "mqtt":
             self._on_trigger(trigger)
         elif not (self._stopping or self._finishing):
@@ -200,6 +203,7 @@ class Capture:
             return self._sync.refuse(trigger, why)
 
         if not (self._stopping or self._finishing):
+            self._under_way[trigger.trigger_id] = None
             self._steps.put(refuse)
 
     def _announce(self, trigger: Trigger) -> None:

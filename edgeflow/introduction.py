@@ -17,6 +17,7 @@ from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo
 from edgeflow.home_assistant import discovery
 from edgeflow.loaded_bundle import BundleSlot, LoadedBundle
 from edgeflow.mqtt import MqttLink
+from edgeflow.mqtt_triggers import MqttTriggers
 from edgeflow.outbox import Outbox
 from edgeflow.result import bundle_info
 from edgeflow.station_state import StationState
@@ -90,6 +91,7 @@ class StatusReport:
     alarms: Alarms
     link: MqttLink
     outbox: Outbox
+    triggers: MqttTriggers | None = None
 
     def __call__(self) -> dict[str, Any]:
         manifest = self.bundles.newest.manifest
@@ -104,5 +106,6 @@ class StatusReport:
             "broker": "connected" if self.link.connected else self.link.problem,
             "results_waiting": self.outbox.count(),
             "decisions_unsent": self.link.decisions_unsent,
+            "triggers": self.triggers.status() if self.triggers is not None else {},
             "alarms": [alarm.model_dump(mode="json", by_alias=True) for alarm in self.alarms.standing()],
         }

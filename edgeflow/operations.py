@@ -28,6 +28,7 @@ class Operations:
 
     Attributes:
         numbers: of the session's parts, shared by all its bundles.
+        reset_triggers: forgets what the line's triggers are compared with.
         announce: tells the line which bundle inspects from the next part on.
     """
 
@@ -39,6 +40,7 @@ class Operations:
     alarms: Alarms
     evidence: Evidence | None
     announce: Callable[[Bundle, Graph], None]
+    reset_triggers: Callable[[], None] = lambda: None
 
     def verbs(self) -> dict[str, Operation]:
         """Verb → what carries it out."""
@@ -63,6 +65,7 @@ class Operations:
     def reset(self, arguments: Mapping[str, str]) -> str:
         _only(arguments)
         cleared = self.alarms.clear_all()
+        self.reset_triggers()
         state = self.state.move("reset", "running" if self.state.running else "reset")
         return f"{state}: {cleared} alarms cleared; what is still wrong is told again"
 

@@ -20,6 +20,7 @@ from edgeflow.mqtt import MqttLink
 from edgeflow.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
 from edgeflow.outbox import Outbox, open_outbox
 from edgeflow.station_state import StationState
+from edgeflow.trigger_memory import Windows
 
 __all__ = ["Outlets", "announced", "open_outlets", "wait_for_broker"]
 
@@ -70,9 +71,18 @@ def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTri
     if not config.trigger.by_mqtt:
         return None
     names_only = config.trigger.source == "hardware"
-    triggers = MqttTriggers(alarms, late_ms=late_message_ms(config), names_only=names_only)
+    triggers = MqttTriggers(
+        alarms, late_ms=late_message_ms(config), names_only=names_only, windows=_windows(config)
+    )
     link.subscribe(Topics(root=config.topic_root).trigger, triggers.handle, max_bytes=MAX_TRIGGER_BYTES)
     return triggers
+
+
+def _windows(config: BoxConfig) -> Windows:
+    """A part is under way until its deadline, or until its frames are given up."""
+    under_way_ms = max(config.decision.deadline_ms, config.trigger.timeout_ms)
+    part_ms = under_way_ms + config.decision.valid_ms
+    return Windows(under_way_ns=round(under_way_ms * 1e6), part_ns=round(part_ms * 1e6))
 
 
 @contextmanager

@@ -114,6 +114,7 @@ def _commanded(
         alarms=out.alarms,
         evidence=out.evidence,
         announce=introduction.tell,
+        reset_triggers=out.triggers.reset if out.triggers else lambda: None,
     )
     status = StatusReport(
         session=box.session,
@@ -122,6 +123,7 @@ def _commanded(
         alarms=out.alarms,
         link=out.link,
         outbox=out.outbox,
+        triggers=out.triggers,
     )
     return commanded(box.config, rules, operations, out.link, out.early, status)
 
@@ -132,9 +134,9 @@ def _inspect(
     """The line, from ready to its last part; how many got which verdict."""
     out, state = box.out, box.state
     view.ready(summary(box.config, box.bundles.now))
-    state.move("prepared", "ready")
     wait_for_broker(out.link)
     captured = capture.view_sets()  # a controller triggers as soon as it reads that the line is ready
+    state.move("prepared", "ready")
     state.move("start", "running")
     line = Line(
         bundles=box.bundles,

@@ -78,7 +78,7 @@ class StationState:
                     state=now,
                     detail=detail,
                     recipe=self._recipe(),
-                    ready=now == "ContinuousExecution",
+                    ready=now in ("Ready", "ContinuousExecution"),
                     degraded_views=degraded,
                     at=utc_text(),
                 )

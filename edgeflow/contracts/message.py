@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from edgeflow.contracts.document import Document
+from edgeflow.contracts.document import Document, Text
 
 __all__ = ["Message", "Timestamp"]
 
 Timestamp = Annotated[
-    str, Field(description="UTC, RFC 3339", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$")
+    str,
+    Text(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$",
+        words="a time in UTC with a fraction (RFC 3339), such as 2026-11-28T13:00:00.5Z",
+    ),
+    Field(description="UTC, RFC 3339"),
 ]
 
 
@@ -26,3 +31,8 @@ class Message(Document):
     """What a reader does with fields that it does not know. Written are only known ones."""
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    @classmethod
+    def tidied(cls, data: Any) -> Any:
+        """Plain data as a sender may write it, in the form of the model."""
+        return data

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from edgeflow.contracts.commands import Command, Reply
 from edgeflow.contracts.context import Context
-from edgeflow.contracts.document import Growing, Text, parse_document
+from edgeflow.contracts.document import Growing, parse_document
 from edgeflow.contracts.message import Message, Timestamp
 from edgeflow.contracts.reason_codes import ReasonCode
+from edgeflow.contracts.trigger_message import TriggerMessage
 from edgeflow.errors import DataError
 
 __all__ = [
@@ -40,6 +41,8 @@ __all__ = [
     "ViewResult",
     "from_json",
     "json_schema",
+    "parse_message",
+    "plain_data",
     "shipped_schema",
     "to_json",
 ]
@@ -57,7 +60,10 @@ AlarmCode = Literal[
     "camera_stale",
     "sync_mismatch",
     "sync_ambiguous",
+    "trigger_flood",
+    "trigger_message",
     "trigger_refused",
+    "trigger_repeated",
     "camera_swapped",
     "camera_view",
     "evidence_stopped",
@@ -76,12 +82,6 @@ AlarmCode = Literal[
 ]
 Severity = Literal["warning", "error"]
 _CODE = r"[a-z][a-z0-9_]{0,63}"
-LineName = Annotated[
-    str,
-    Text(
-        pattern=r"^[^\x00-\x1f\x7f]{1,128}$", words="a name of 1 to 128 characters without control characters"
-    ),
-]
 
 
 class Decision(Message):
@@ -224,20 +224,6 @@ class Ack(Message):
     result_ids: tuple[str, ...] = Field(min_length=1, max_length=1000)
 
 
-class TriggerMessage(Message):
-    """From the line to the box: a part is in front of the cameras, or its cameras were triggered."""
-
-    schema_: Literal["edgeflow/trigger/1"] = Field(default="edgeflow/trigger/1", alias="schema")
-    trigger_id: LineName = Field(description="unique; a message that comes again is the same trigger")
-    part_id: LineName | None = Field(default=None, description="the part's own name; default: the trigger's")
-    encoder: int | None = Field(default=None, description="the line's position; grows from part to part")
-    at: Timestamp | None = Field(
-        default=None,
-        description="when it was sent, by the sender's clock, with milliseconds: only differences count; "
-        "without it, a message that was held up cannot be recognised",
-    )
-
-
 class CameraInfo(Message):
     """One camera in the birth message."""
 
@@ -267,7 +253,10 @@ class State(Message):
     state: StateName
     detail: str = Field(description="starting, running, stopped, or what is wrong")
     recipe: str
-    ready: bool
+    ready: bool = Field(
+        description="a part that is triggered gets its decision: UNDECIDED while the state is Ready, since "
+        "parts are inspected in ContinuousExecution only"
+    )
     degraded_views: tuple[str, ...] = ()
     at: Timestamp
 
@@ -337,12 +326,37 @@ def from_json(model: type[M], payload: bytes) -> M:
     Raises:
         DataError: not JSON, or not this message; carries every problem.
     """
+    return parse_message(model, model.tidied(plain_data(model, payload)))
+
+
+def plain_data(model: type[Message], payload: bytes) -> Any:
+    """A payload as plain data; NULs at its end, as from a buffer of fixed length, are no part of it.
+
+    Raises:
+        DataError: not JSON.
+    """
     try:
-        data = json.loads(payload)
+        try:
+            return json.loads(payload)
+        except ValueError:
+            if not payload.endswith(b"\0"):
+                raise
+            return json.loads(payload.rstrip(b"\0"))
     except (ValueError, RecursionError) as cause:
-        raise DataError(f"{model.__name__.lower()} message is not JSON: {cause}") from cause
-    what = f"{model.__name__.lower()} message"
-    return parse_document(model, data, what=what, error=DataError, unknown=model.unknown_fields)
+        raise DataError(f"{_what(model)} is not JSON: {cause}") from cause
+
+
+def parse_message(model: type[M], data: object) -> M:
+    """Plain data as a message.
+
+    Raises:
+        DataError: not this message; carries every problem.
+    """
+    return parse_document(model, data, what=_what(model), error=DataError, unknown=model.unknown_fields)
+
+
+def _what(model: type[Message]) -> str:
+    return "trigger message" if model is TriggerMessage else f"{model.__name__.lower()} message"
 
 
 def json_schema(name: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_a_box_starts_and_ends_through_all_its_states() -> None:
     assert [state.state for state in told.states] == [
         "PreOperational", "Initialized", "Ready", "ContinuousExecution", "Halted",
     ]  # fmt: skip
-    assert [state.ready for state in told.states] == [False, False, False, True, False]
+    assert [state.ready for state in told.states] == [False, False, True, True, False]
     assert {state.recipe for state in told.states} == {"bracket"}
 
 
