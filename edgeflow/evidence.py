@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import logging
 import queue
-import re
 import shutil
 import threading
 import time
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from edgeflow.alarms import Alarms
+from edgeflow.clock import utc_now
 from edgeflow.config import EvidenceConfig
-from edgeflow.contracts.images import RgbImage
-from edgeflow.contracts.manifest import Scale
-from edgeflow.contracts.messages import Result, VerdictName, to_json
-from edgeflow.contracts.scoring import FloatArray
+from edgeflow.contracts.messages import VerdictName
 from edgeflow.errors import StorageError
+from edgeflow.evidence_files import EvidenceJob, evidence_path, write_evidence
 from edgeflow.evidence_store import EvidenceStore
-from edgeflow.heatmap import heat_overlay
+from edgeflow.run_time import Boot, read_boot
 from edgeflow.thread_activity import working
 
 __all__ = ["QUEUE_SIZE", "Evidence", "EvidenceJob", "evidence_path", "write_evidence"]
@@ -35,85 +28,45 @@ logger = logging.getLogger(__name__)
 QUEUE_SIZE = 16
 _DISK_LOOK_S = 2.0
 _SILENT_S = 15.0  # without a sign of life the writer hangs
+_ANSWER_S = 3.0  # a disk that does not answer for longer is the cause of what is lost
+_START_S = 2.0  # how long the start waits for the disk
+_LOOK_AT_ONCE = 200  # folders that are looked through between two parts
 _DROPPED_AT_ONCE = 100
-_FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 _STOP = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvidenceJob:
-    """What is kept of one part; ``result.evidence`` names the folder (see :meth:`Evidence.reserve`).
-
-    Attributes:
-        originals: view → uint8 (H, W, 3), red first, as the camera gave it.
-        images: view → the same after crop, mirror and resize; the image that the view's map belongs to.
-        maps: view → float32 (h, w), raw; a view that was not scored is absent.
-        scales: view → its scale, for every view in ``maps``.
-    """
-
-    result: Result
-    originals: Mapping[str, RgbImage]
-    images: Mapping[str, RgbImage]
-    maps: Mapping[str, FloatArray]
-    scales: Mapping[str, Scale]
-
-
-def evidence_path(config: EvidenceConfig, result_id: str, now: datetime) -> Path:
-    """Folder of a part: ``<dir>/<UTC date>/<result id>``; what a file name cannot hold becomes ``_``.
-
-    Args:
-        now: aware moment of the part.
-    """
-    name = re.sub(r"[^A-Za-z0-9_.-]|^\.+", "_", result_id)
-    return config.dir / now.astimezone(timezone.utc).strftime("%Y-%m-%d") / name
-
-
-def write_evidence(folder: Path, job: EvidenceJob) -> None:
-    """Write ``<view>.png``, ``<view>_heat.png``, ``<view>_map.npy`` and ``result.json``.
-
-    The folder appears whole or not at all. Maps are float32 (h, w), raw; heat lies on the model image.
-
-    Raises:
-        StorageError: the disk is full or failed, or the folder exists.
-    """
-    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        unfinished.mkdir(parents=True)
-        for view, image in job.originals.items():
-            _write_png(unfinished / f"{view}.png", image)
-        for view, anomaly_map in job.maps.items():
-            np.save(unfinished / f"{view}_map.npy", anomaly_map)
-            heat = heat_overlay(job.images[view], anomaly_map, job.scales[view])
-            _write_png(unfinished / f"{view}_heat.png", heat)
-        (unfinished / "result.json").write_bytes(to_json(job.result))
-        unfinished.rename(folder)
-    except OSError as cause:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise StorageError(
-            f"evidence {folder}: cannot be written: {cause.strerror}; check that the disk has room and that "
-            "this user may write there, or change evidence.dir"
-        ) from cause
+_PAUSE_S = 0.5  # after an error that nobody foresaw
 
 
 class Evidence:
     """Writes evidence in a thread of its own; the line never waits for it.
 
-    When the disk has less than ``min_free_gb`` left nothing is written, and the line goes on.
+    What waits to be written is a copy: a disk that is slow, full, frozen or gone costs evidence, and neither
+    time nor the cameras' shared memory. When the disk has less than ``min_free_gb`` left nothing is written,
+    and the line goes on.
+
+    Args:
+        boot: the present moment, for the age of parts.
     """
 
-    def __init__(self, config: EvidenceConfig, alarms: Alarms | None = None) -> None:
+    def __init__(
+        self, config: EvidenceConfig, alarms: Alarms | None = None, boot: Callable[[], Boot] = read_boot
+    ) -> None:
         self._config = config
         self._alarms = alarms
         self._jobs: queue.Queue[EvidenceJob | None] = queue.Queue(QUEUE_SIZE)
-        self._refused = 0  # counted on the line's thread
-        self._failed = 0  # counted on the writer's
-        self._losing = False
+        self._taken_bytes = 0  # counted on the line's thread, as are the next three
+        self._refused = 0
         self._snapshot = False
         self._sampled = 0.0  # so much of the next OK part is due
-        max_bytes = None if config.max_gb is None else round(config.max_gb * 1e9)
-        self._store = EvidenceStore(config.dir, max_bytes=max_bytes, max_days=config.max_days)
+        self._done_bytes = 0  # counted on the writer's, as are the next three
+        self._failed = 0
         self._trouble = ""
         self._room = True
+        self._refusal = ""  # why parts were refused, until the writer has caught up
+        self._busy_since_s: float | None = None  # the disk was asked then, and has not answered
+        max_bytes = None if config.max_gb is None else round(config.max_gb * 1e9)
+        self._store = EvidenceStore(config.dir, max_bytes=max_bytes, max_days=config.max_days, boot=boot)
+        self._begun = threading.Event()
+        self._start_error: StorageError | None = None
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
 
     @property
@@ -122,21 +75,16 @@ class Evidence:
         return self._refused + self._failed
 
     def start(self) -> None:
-        """Begin writing; returns at once.
+        """Begin writing; returns at once, or after a moment where the disk does not answer.
 
         Raises:
             StorageError: the folder cannot be made.
         """
-        try:
-            self._config.dir.mkdir(parents=True, exist_ok=True)
-        except OSError as cause:
-            raise StorageError(
-                f"evidence.dir {self._config.dir}: cannot be made: {cause.strerror}; change it, or give this "
-                "user the right to write there"
-            ) from cause
-        self._store.look()
-        self._look_for_room()
         self._thread.start()
+        if not self._begun.wait(_START_S):
+            self._refuse(self._frozen_text())
+        if self._start_error is not None:
+            raise self._start_error
 
     def reserve(self, result_id: str, verdict: VerdictName) -> str | None:
         """The folder that a part's evidence will be in, for its result; None where none is kept."""
@@ -144,7 +92,7 @@ class Evidence:
         wanted = wanted or verdict in self._config.save or (verdict == "OK" and self._is_sample())
         if not self._room or not wanted:
             return None
-        return str(evidence_path(self._config, result_id, datetime.now(timezone.utc)))
+        return str(evidence_path(self._config, result_id, utc_now()))
 
     def _is_sample(self) -> bool:
         """Whether this OK part is one of the share that is kept: evenly spread, every 100th for 0.01."""
@@ -162,17 +110,13 @@ class Evidence:
         """Hand a part over for writing; False where it is not kept. Never blocks."""
         if job.result.evidence is None:
             return False
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
+        size, held = job.size, self._taken_bytes - self._done_bytes
+        if self._jobs.full() or (held and held + size > self._config.queue_mb * 1e6):
             self._refused += 1
-            if not self._losing:
-                logger.warning("evidence: the disk is too slow; %s is not kept", job.result.result_id)
-            self._losing = True
+            self._refuse(self._frozen_text() if self._disk_is_silent() else self._slow_text())
             return False
-        if self._losing:
-            logger.warning("evidence: kept again; %d parts were lost so far", self.lost)
-        self._losing = False
+        self._taken_bytes += size
+        self._jobs.put_nowait(job.owned())  # nobody else puts while the line runs
         return True
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -188,40 +132,79 @@ class Evidence:
         self._thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _run(self) -> None:
+        try:
+            self._make_folder()
+        except StorageError as error:
+            self._start_error = error
+            return
+        finally:
+            self._begun.set()
         while True:
             working(_SILENT_S)
             try:
-                job = self._jobs.get(timeout=_DISK_LOOK_S)
-            except queue.Empty:
-                self._look_for_room()
-                self._tell()
-                continue
-            if job is _STOP:
-                return
-            self._look_for_room()
-            self._keep(job)
+                if not self._turn():
+                    return
+            except Exception:  # one odd part, or a folder tidied by hand, must not end the evidence of others
+                logger.exception("evidence: the writer goes on after an error")
+                time.sleep(_PAUSE_S)
+
+    def _make_folder(self) -> None:
+        try:
+            self._config.dir.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise StorageError(
+                f"evidence.dir {self._config.dir}: cannot be made: {cause.strerror}; change it, or give this "
+                "user the right to write there"
+            ) from cause
+
+    def _turn(self) -> bool:
+        """Write the next part, or look after the disk; False at the end."""
+        self._busy_since_s = time.monotonic()
+        looked = self._store.look_on(_LOOK_AT_ONCE)
+        self._look_for_room()
+        self._busy_since_s = None
+        try:
+            job = self._jobs.get(timeout=_DISK_LOOK_S if looked else 0.001)
+        except queue.Empty:
+            self._refusal = ""  # what was refused is lost, but nothing more will be
             self._tell()
+            return True
+        if job is _STOP:
+            with suppress(OSError):
+                self._store.keep_clock(at_once=True)
+            return False
+        self._busy_since_s = time.monotonic()
+        try:
+            self._keep(job)
+        finally:
+            self._done_bytes += job.size
+            self._busy_since_s = None
+        self._tell()
+        return True
 
     def _keep(self, job: EvidenceJob) -> None:
         if not self._room or job.result.evidence is None:
             self._failed += 1
             return
+        folder = Path(job.result.evidence)
         try:
-            write_evidence(Path(job.result.evidence), job)
+            size = write_evidence(folder, job, self._store.run_s)
         except StorageError as cause:
             self._failed += 1
             self._report(str(cause))
         except Exception:  # one odd part must not end the evidence of all others
             self._failed += 1
-            logger.exception("evidence %s: not written", job.result.evidence)
+            logger.exception("evidence %s: not written", folder)
         else:
-            self._store.add(Path(job.result.evidence))
+            self._store.add(folder, size)
             self._report("")
 
     def _look_for_room(self) -> None:
         limit_gb = self._config.min_free_gb
         try:
-            self._store.tidy(datetime.now(timezone.utc))
+            self._config.dir.mkdir(exist_ok=True)  # where somebody removed it
+            self._store.keep_clock()
+            self._store.tidy()
             free_gb = self._free_gb()
             for _ in range(_DROPPED_AT_ONCE):
                 if free_gb >= limit_gb or not self._store.drop_oldest():
@@ -240,29 +223,48 @@ class Evidence:
     def _free_gb(self) -> float:
         return shutil.disk_usage(self._config.dir).free / 1e9
 
+    def _disk_is_silent(self) -> bool:
+        since_s = self._busy_since_s
+        return since_s is not None and time.monotonic() - since_s > _ANSWER_S
+
+    def _frozen_text(self) -> str:
+        return (
+            f"the disk of evidence.dir {self._config.dir} does not answer; check the disk, its cable or the "
+            "file server"
+        )
+
+    def _slow_text(self) -> str:
+        return (
+            f"the disk of evidence.dir {self._config.dir} is slower than parts come; keep fewer "
+            "(evidence.save, evidence.ok_sample), or use a faster disk"
+        )
+
+    def _refuse(self, why: str) -> None:
+        """A part is not kept; told at once, since the writer may hang."""
+        if why != self._refusal:
+            logger.warning("evidence: parts are not kept: %s", why)
+        self._refusal = why
+        self._raise(why)
+
     def _tell(self) -> None:
         """An alarm while evidence that is wanted cannot be kept."""
-        if self._alarms is None:
-            return
-        if not self._room:
+        if not self._room and not self._trouble:
             text = f"less than {self._config.min_free_gb:g} GB free in {self._config.dir}; make room there"
         else:
-            text = self._trouble
+            text = self._trouble or self._refusal
         if text:
+            self._raise(text)
+        elif self._alarms is not None:
+            self._alarms.clear("evidence_stopped")
+
+    def _raise(self, text: str) -> None:
+        if self._alarms is not None:
             self._alarms.raise_(
                 "evidence_stopped", "warning", f"parts are inspected without evidence: {text}"
             )
-        else:
-            self._alarms.clear("evidence_stopped")
 
     def _report(self, trouble: str) -> None:
         """Log trouble once, and again when it changes."""
         if trouble and trouble != self._trouble:
             logger.warning("evidence: %s", trouble)
         self._trouble = trouble
-
-
-def _write_png(path: Path, image: RgbImage) -> None:
-    # Encoded in memory: cv2.imwrite says only False when the disk is full.
-    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _FAST_PNG)
-    path.write_bytes(data.tobytes())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -35,7 +37,7 @@ def list_parts(box: Path, *, verdict: str | None, count: int, json_output: bool)
     Raises:
         ConfigError: the box file, or it keeps no evidence.
     """
-    found = [one for one in _evidence(box) if verdict in (None, one.result.verdict)][:count]
+    found = list(islice((one for one in _evidence(box) if verdict in (None, one.result.verdict)), count))
     for one in found:
         result = one.result
         if json_output:
@@ -76,19 +78,17 @@ def show(part: str, box: Path, *, output: Path | None, json_output: bool) -> Non
     click.echo(f"{found.folder}: {', '.join(file.name for file in files)}")
 
 
-def _evidence(box: Path) -> list[_Evidence]:
+def _evidence(box: Path) -> Iterator[_Evidence]:
     """Everything kept, newest first; a folder that goes meanwhile, or is none of ours, is left out."""
     config = load_config(box).evidence
     if config is None:
         raise ConfigError(f"{box}: keeps no evidence; give it a section 'evidence'")
-    found = []
-    for kept in reversed(list(kept_parts(config.dir))):
+    for kept in reversed(kept_parts(config.dir)):
         try:
             result = from_json(Result, (kept.folder / "result.json").read_bytes())
         except (OSError, DataError):
             continue
-        found.append(_Evidence(folder=kept.folder, size=kept.size, result=result))
-    return found
+        yield _Evidence(folder=kept.folder, size=kept.size, result=result)
 
 
 def _brief(result: Result) -> dict[str, object]:

@@ -33,8 +33,9 @@ class Keeper:
         """Keep one part; returns the result with the place of its evidence."""
         if self.evidence is not None:
             folder = self.evidence.reserve(result.result_id, result.verdict)
-            result = result.model_copy(update={"evidence": folder})
-            self.evidence.offer(self._job(result, view_set, scores))
+            kept = result.model_copy(update={"evidence": folder})
+            if self.evidence.offer(self._job(kept, view_set, scores)):
+                result = kept
         self.outbox.put(result)
         if self.watch is not None and scores is not None:
             bundle = self.bundles.now.bundle

@@ -170,6 +170,8 @@ class ViewWatch:
             self._alarms.clear("camera_swapped")
 
     def _offer(self, images: Mapping[str, RgbImage] | None) -> None:
+        if images is not None and not self._offered.full():  # a copy: it must not hold a camera's memory
+            images = {view: image.copy() for view, image in images.items()}
         with contextlib.suppress(queue.Full):
             self._offered.put_nowait(images)
 

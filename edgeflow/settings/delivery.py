@@ -108,7 +108,9 @@ class OutboxConfig(Document):
         default=1_000_000, gt=0, description="beyond it, the oldest OK results are dropped first, NG last"
     )
     max_mb: float = Field(default=256, ge=1, description="the same, by size")
-    max_age_h: float = Field(default=72, gt=0, description="older results are dropped")
+    max_age_h: float = Field(
+        default=72, gt=0, description="results are dropped after so many hours of the box's running time"
+    )
 
 
 class EvidenceConfig(Document):
@@ -118,7 +120,14 @@ class EvidenceConfig(Document):
     save: tuple[Literal["OK", "NG", "UNDECIDED"], ...] = ("NG", "UNDECIDED")
     ok_sample: float = Field(default=0.0, ge=0, le=1, description="share of OK parts that are kept, too")
     max_gb: float | None = Field(default=None, gt=0, description="beyond it, the oldest parts are removed")
-    max_days: float | None = Field(default=None, gt=0, description="older parts are removed")
+    max_days: float | None = Field(
+        default=None, gt=0, description="parts are removed after so many days of the box's running time"
+    )
+    queue_mb: float = Field(
+        default=256,
+        gt=0,
+        description="images that may wait in memory for a slow disk; one part may always wait",
+    )
     min_free_gb: float = Field(
         default=1.0,
         ge=0,

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from edgeflow.alarms import Alarms
+from edgeflow.cameras.ring import RingReader, RingWriter
 from edgeflow.config import EvidenceConfig
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.messages import Alarm, Result, from_json
 from edgeflow.errors import StorageError
 from edgeflow.evidence import QUEUE_SIZE, Evidence, EvidenceJob, evidence_path, write_evidence
-from edgeflow.evidence_store import EvidenceStore
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
 
@@ -47,6 +47,19 @@ def wait_until(condition: Callable[[], bool]) -> None:
     pytest.fail("did not happen within 10 s")
 
 
+class Told:
+    """What stands."""
+
+    def __init__(self) -> None:
+        self.standing: dict[str, str] = {}
+
+    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
+        if alarm is None:
+            self.standing.pop(name, None)
+        else:
+            self.standing[name] = alarm.text
+
+
 def test_a_part_is_one_folder_with_pictures_heat_and_record(tmp_path: Path) -> None:
     evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0))
     evidence.start()
@@ -56,7 +69,7 @@ def test_a_part_is_one_folder_with_pictures_heat_and_record(tmp_path: Path) -> N
     assert evidence.offer(wanted)
     evidence.close()
     names = sorted(path.name for path in Path(folder).iterdir())
-    assert names == ["left.png", "result.json", "top.png", "top_heat.png", "top_map.npy"]
+    assert names == ["evidence.json", "left.png", "result.json", "top.png", "top_heat.png", "top_map.npy"]
     assert (read_image(Path(folder) / "top.png") == wanted.originals["top"]).all()
     assert (np.load(Path(folder) / "top_map.npy") == wanted.maps["top"]).all()
     assert read_image(Path(folder) / "top_heat.png").shape == (24, 32, 3)
@@ -87,10 +100,106 @@ def test_a_full_queue_costs_evidence_not_time(tmp_path: Path, caplog: pytest.Log
     kept = [evidence.offer(job(str(tmp_path / f"r-{n}"), n)) for n in range(QUEUE_SIZE + 3)]
     assert kept == [True] * QUEUE_SIZE + [False] * 3
     assert evidence.lost == 3
-    assert sum("too slow" in record.message for record in caplog.records) == 1
+    assert sum("slower than parts come" in record.message for record in caplog.records) == 1
     evidence.start()
     evidence.close()
-    assert len(list(tmp_path.iterdir())) == QUEUE_SIZE
+    assert len(list(tmp_path.glob("r-*"))) == QUEUE_SIZE
+
+
+def test_images_wait_in_bounded_memory_but_one_part_always_may(tmp_path: Path) -> None:
+    size = job("").size
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0, queue_mb=2.5 * size / 1e6))
+    assert [evidence.offer(job(str(tmp_path / f"r-{n}"), n)) for n in range(4)] == [True, True, False, False]
+    small = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0, queue_mb=0.5 * size / 1e6))
+    assert [small.offer(job(str(tmp_path / f"s-{n}"), n)) for n in range(2)] == [True, False]
+    evidence.start()
+    wait_until((tmp_path / "r-1").is_dir)
+    wait_until(lambda: evidence.offer(job(str(tmp_path / "r-9"), 9)))  # what is written takes no room
+    evidence.close()
+
+
+class FrozenDisk:
+    """A folder in which the writer's next call does not return, as on a disk or file server that is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._pipe = folder / ".edgeflow-run-time.json.tmp"
+        os.mkfifo(self._pipe)
+
+    def thaw(self) -> None:
+        """The call returns; nothing hangs any more."""
+        reader = os.open(self._pipe, os.O_RDONLY)
+        wait_until(lambda: not self._pipe.exists())
+        os.close(reader)
+
+
+def test_a_disk_that_does_not_answer_keeps_no_image_of_a_camera_in_use(tmp_path: Path) -> None:
+    slots = 4
+    image = np.zeros((24, 32, 3), np.uint8)
+    writer = RingWriter(slots=slots, image_bytes=image.nbytes)
+    reader = RingReader(os.dup(writer.fd), slot_bytes=writer.slot_bytes)
+    disk = FrozenDisk(tmp_path)
+    told = Told()
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0), Alarms("s", told))
+    evidence.start()
+
+    def capture(number: int) -> bool:
+        slot = writer.place(image)
+        assert slot is not None, f"frame {number}: all images are in use"
+        frame = reader.take(slot, 24, 32)
+        folder = str(tmp_path / f"r-{number}")
+        part = dataclasses.replace(job(folder, number), originals={"top": frame}, images={"top": frame})
+        return evidence.offer(part)
+
+    kept = [capture(number) for number in range(3 * QUEUE_SIZE)]
+    assert kept[0]
+    assert not kept[-1]
+    wait_until(lambda: not capture(99) and "does not answer" in told.standing["evidence_stopped"])
+    assert str(tmp_path) in told.standing["evidence_stopped"]
+    disk.thaw()
+    wait_until(lambda: "evidence_stopped" not in told.standing)
+    assert (tmp_path / "r-0").is_dir()
+    evidence.close()
+    writer.close()
+
+
+def test_folders_that_go_while_they_are_written_do_not_end_the_writer(tmp_path: Path) -> None:
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0))
+    evidence.start()
+    ended = threading.Event()
+
+    def tidy() -> None:
+        while not ended.is_set():
+            for found in (*tmp_path.glob("*/r-*"), *tmp_path.glob("*/.r-*")):
+                shutil.rmtree(found, ignore_errors=True)
+
+    tidier = threading.Thread(target=tidy)
+    tidier.start()
+    for number in range(100):
+        folder = evidence.reserve(f"r-{number}", "NG")
+        assert folder is not None
+        wait_until(lambda number=number, folder=folder: evidence.offer(job(folder, number)))  # type: ignore[misc]
+    ended.set()
+    tidier.join()
+    folder = evidence.reserve("r-last", "NG")
+    assert folder is not None
+    assert evidence.offer(job(folder, 4711))
+    wait_until(Path(folder).is_dir)
+    evidence.close()
+
+
+def test_a_folder_that_somebody_removed_comes_back(tmp_path: Path) -> None:
+    told = Told()
+    root = tmp_path / "evidence"
+    evidence = Evidence(EvidenceConfig(dir=root, min_free_gb=0), Alarms("s", told))
+    evidence.start()
+    shutil.rmtree(root)
+    wait_until(root.is_dir)
+    folder = evidence.reserve("r-1", "NG")
+    assert folder is not None
+    assert evidence.offer(job(folder))
+    wait_until(Path(folder).is_dir)
+    evidence.close()
+    assert "evidence_stopped" not in told.standing
 
 
 def test_nothing_is_written_while_the_disk_is_nearly_full(
@@ -104,7 +213,7 @@ def test_nothing_is_written_while_the_disk_is_nearly_full(
         for number in (1, 2, 3):
             assert evidence.offer(job(str(tmp_path / f"r-{number}"), number))
         evidence.close()
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
     assert evidence.lost == 3
     assert sum("min_free_gb" in record.message for record in caplog.records) == 1
 
@@ -153,30 +262,6 @@ def test_a_snapshot_keeps_the_next_part_and_only_that(tmp_path: Path) -> None:
     assert [evidence.reserve(f"r-{n}", "OK") is not None for n in range(3)] == [True, False, False]
 
 
-def filled(root: Path, days: dict[str, int]) -> None:
-    """So many parts of 1000 bytes per day."""
-    for day, count in days.items():
-        for number in range(count):
-            folder = root / day / f"r-{number}"
-            folder.mkdir(parents=True)
-            (folder / "top.png").write_bytes(b"x" * 1000)
-            os.utime(folder, (1000 + number, 1000 + number))
-
-
-def test_old_parts_and_those_beyond_the_size_go_oldest_first(tmp_path: Path) -> None:
-    filled(tmp_path, {"2026-03-01": 2, "2026-03-09": 3, "2026-03-10": 3})
-    (tmp_path / "2026-03-10" / ".r-9.abc.tmp").mkdir()
-    (tmp_path / "notes").mkdir()
-    store = EvidenceStore(tmp_path, max_bytes=4000, max_days=5)
-    store.look()
-    assert (len(store), store.size) == (8, 8000)
-    assert store.tidy(datetime(2026, 3, 10, 12, tzinfo=timezone.utc)) == 4
-    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*"))
-    assert left == ["2026-03-09/r-2", "2026-03-10/r-0", "2026-03-10/r-1", "2026-03-10/r-2"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-03-09", "2026-03-10", "notes"]
-    assert store.tidy(datetime(2026, 3, 10, 12, tzinfo=timezone.utc)) == 0
-
-
 def test_the_size_holds_while_parts_are_written(tmp_path: Path) -> None:
     one = job(str(tmp_path / "probe"))
     write_evidence(tmp_path / "probe", one)
@@ -194,26 +279,15 @@ def test_the_size_holds_while_parts_are_written(tmp_path: Path) -> None:
     assert 3 <= len(kept) <= 4  # what was just written is counted at the next look
 
 
-class Told:
-    """What stands."""
-
-    def __init__(self) -> None:
-        self.standing: dict[str, str] = {}
-
-    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
-        if alarm is None:
-            self.standing.pop(name, None)
-        else:
-            self.standing[name] = alarm.text
-
-
 def test_a_full_disk_is_an_alarm_and_oldest_parts_make_room_first(tmp_path: Path) -> None:
     more_than_there_is_gb = shutil.disk_usage(tmp_path).total / 1e9 + 1
-    filled(tmp_path, {"2026-03-09": 3})
+    for number in range(3):
+        folder = tmp_path / "2026-03-09" / f"r-{number}"
+        write_evidence(folder, job(str(folder), number))
     told = Told()
     evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=more_than_there_is_gb), Alarms("s", told))
     evidence.start()
     wait_until(lambda: "evidence_stopped" in told.standing)
     assert "without evidence" in told.standing["evidence_stopped"]
-    assert list(tmp_path.iterdir()) == []
+    wait_until(lambda: list(tmp_path.glob("[!.]*")) == [])
     evidence.close()
