@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from edgeflow.alarms import Alarms
@@ -134,6 +135,7 @@ class Evidence:
     def _run(self) -> None:
         try:
             self._make_folder()
+            self._look_at_disk()
         except StorageError as error:
             self._start_error = error
             return
@@ -159,14 +161,12 @@ class Evidence:
 
     def _turn(self) -> bool:
         """Write the next part, or look after the disk; False at the end."""
-        self._busy_since_s = time.monotonic()
-        looked = self._store.look_on(_LOOK_AT_ONCE)
-        self._look_for_room()
-        self._busy_since_s = None
+        looked = self._look_at_disk()
         try:
             job = self._jobs.get(timeout=_DISK_LOOK_S if looked else 0.001)
         except queue.Empty:
-            self._refusal = ""  # what was refused is lost, but nothing more will be
+            if looked:  # nothing came for a while: the disk has caught up
+                self._refusal = ""
             self._tell()
             return True
         if job is _STOP:
@@ -188,7 +188,7 @@ class Evidence:
             return
         folder = Path(job.result.evidence)
         try:
-            size = write_evidence(folder, job, self._store.run_s)
+            write_evidence(folder, replace(job, run_s=self._store.run_s))
         except StorageError as cause:
             self._failed += 1
             self._report(str(cause))
@@ -196,8 +196,18 @@ class Evidence:
             self._failed += 1
             logger.exception("evidence %s: not written", folder)
         else:
-            self._store.add(folder, size)
+            self._store.add(folder)
             self._report("")
+
+    def _look_at_disk(self) -> bool:
+        """Take stock of what is kept, and make room; whether all that is kept is known."""
+        self._busy_since_s = time.monotonic()
+        try:
+            looked = self._store.look_on(_LOOK_AT_ONCE)
+            self._look_for_room()
+        finally:
+            self._busy_since_s = None
+        return looked
 
     def _look_for_room(self) -> None:
         limit_gb = self._config.min_free_gb

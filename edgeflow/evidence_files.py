@@ -39,6 +39,7 @@ class EvidenceJob:
         images: view → the same after crop, mirror and resize; the image that the view's map belongs to.
         maps: view → float32 (h, w), raw; a view that was not scored is absent.
         scales: view → its scale, for every view in ``maps``.
+        run_s: the box's running time, for the age of the part.
     """
 
     result: Result
@@ -46,6 +47,7 @@ class EvidenceJob:
     images: Mapping[str, RgbImage]
     maps: Mapping[str, FloatArray]
     scales: Mapping[str, Scale]
+    run_s: float = 0.0
 
     @property
     def size(self) -> int:
@@ -72,16 +74,10 @@ def evidence_path(config: EvidenceConfig, result_id: str, now: datetime) -> Path
     return config.dir / now.astimezone(timezone.utc).strftime("%Y-%m-%d") / folder_name(result_id)
 
 
-def write_evidence(folder: Path, job: EvidenceJob, run_s: float = 0.0) -> int:
+def write_evidence(folder: Path, job: EvidenceJob) -> None:
     """Write ``<view>.png``, ``<view>_heat.png``, ``<view>_map.npy``, ``result.json`` and ``evidence.json``.
 
     The folder appears whole or not at all. Maps are float32 (h, w), raw; heat lies on the model image.
-
-    Args:
-        run_s: the box's running time, for the age of the part.
-
-    Returns:
-        Bytes written.
 
     Raises:
         StorageError: the disk is full or failed, or the folder exists.
@@ -90,9 +86,9 @@ def write_evidence(folder: Path, job: EvidenceJob, run_s: float = 0.0) -> int:
     try:
         unfinished.mkdir(parents=True)
         # First of all, so that what a crash leaves is known to be ours.
-        (unfinished / RECORD_FILE).write_text(record_text(job.result, {}, run_s), "utf-8")
+        (unfinished / RECORD_FILE).write_text(record_text(job.result, {}, job.run_s), "utf-8")
         files = _write_files(unfinished, job)
-        (unfinished / RECORD_FILE).write_text(record_text(job.result, files, run_s), "utf-8")
+        (unfinished / RECORD_FILE).write_text(record_text(job.result, files, job.run_s), "utf-8")
         unfinished.rename(folder)
     except BaseException as cause:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -102,7 +98,6 @@ def write_evidence(folder: Path, job: EvidenceJob, run_s: float = 0.0) -> int:
             f"evidence {folder}: cannot be written: {cause.strerror}; check that the disk has room and that "
             "this user may write there, or change evidence.dir"
         ) from cause
-    return sum(files.values())
 
 
 def _write_files(folder: Path, job: EvidenceJob) -> dict[str, int]:

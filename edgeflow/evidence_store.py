@@ -119,10 +119,13 @@ class EvidenceStore:
         newest_s = before[-1].run_s if before else 0.0
         self._run_time = replace(now, run_s=max(now.run_s, newest_s))  # where the clock's file was lost
 
-    def add(self, folder: Path, size: int) -> None:
-        """A part was written."""
-        self._kept.append(Kept(folder=folder, size=size, run_s=self.run_s))
-        self._size += size
+    def add(self, folder: Path) -> None:
+        """A part was written; one that somebody has removed already is none."""
+        record = read_record(folder)
+        if record is not None:
+            size = sum(record.files.values())
+            self._kept.append(Kept(folder=folder, size=size, run_s=record.run_s or 0.0))
+            self._size += size
 
     def tidy(self) -> int:
         """Remove what is too old or too much; returns how many parts went."""
@@ -153,12 +156,14 @@ class EvidenceStore:
         return True
 
     def keep_clock(self, *, at_once: bool = False) -> None:
-        """Write the running time down, now and then.
+        """Write the running time down, now and then; not before the earlier one was read.
 
         Raises:
             OSError: the folder cannot be written.
         """
         now = self._run_time.at(self._boot())
+        if self._looking is None and not self._looked:
+            return
         if not at_once and now.run_s - self._clock_kept_s < _CLOCK_S:
             return
         fresh = self._root / f"{_CLOCK_FILE}.tmp"

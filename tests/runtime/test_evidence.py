@@ -182,7 +182,7 @@ def test_folders_that_go_while_they_are_written_do_not_end_the_writer(tmp_path: 
     tidier.join()
     folder = evidence.reserve("r-last", "NG")
     assert folder is not None
-    assert evidence.offer(job(folder, 4711))
+    wait_until(lambda: evidence.offer(job(folder, 4711)))
     wait_until(Path(folder).is_dir)
     evidence.close()
 

@@ -34,7 +34,7 @@ class Computer:
         self.up_s = 0.0
 
 
-def job(result_id: str) -> EvidenceJob:
+def job(result_id: str, run_s: float = 0.0) -> EvidenceJob:
     image = np.zeros((8, 8, 3), np.uint8)
     return EvidenceJob(
         result=SAMPLE.model_copy(update={"result_id": result_id, "site": "s", "line": "l", "box": "b"}),
@@ -42,6 +42,7 @@ def job(result_id: str) -> EvidenceJob:
         images={"top": image},
         maps={"top": np.zeros((2, 2), np.float32)},
         scales={"top": Scale(centre=0.0, threshold=4.0)},
+        run_s=run_s,
     )
 
 
@@ -53,7 +54,8 @@ def store_of(
 
 def keep(store: EvidenceStore, root: Path, name: str, day: str = "2026-03-10") -> Path:
     folder = root / day / name
-    store.add(folder, write_evidence(folder, job(name), store.run_s))
+    write_evidence(folder, job(name, store.run_s))
+    store.add(folder)
     return folder
 
 
@@ -122,6 +124,32 @@ def test_a_restart_of_the_program_alone_goes_on_counting(tmp_path: Path) -> None
     again = store_of(tmp_path, computer, max_days=5)
     again.look()
     assert again.tidy() == 1
+
+
+def test_the_running_time_is_not_begun_anew_before_the_earlier_one_was_read(tmp_path: Path) -> None:
+    computer = Computer()
+    store = store_of(tmp_path, computer)
+    store.look()
+    computer.up_s = 100.0
+    store.keep_clock()
+    computer.restart()
+    again = store_of(tmp_path, computer)
+    again.keep_clock(at_once=True)
+    again.look()
+    assert again.run_s == 100.0
+
+
+def test_the_running_time_is_written_down_once_a_minute(tmp_path: Path) -> None:
+    computer = Computer()
+    store = store_of(tmp_path, computer)
+    store.look()
+    file = tmp_path / ".edgeflow-run-time.json"
+    written = []
+    for up_s in (0.0, 59.0, 60.0, 61.0, 121.0):
+        computer.up_s = up_s
+        store.keep_clock()
+        written.append(json.loads(file.read_text())["run_s"])
+    assert written == [0.0, 0.0, 60.0, 60.0, 121.0]
 
 
 def test_without_the_clocks_file_nothing_is_older_than_the_newest_part(tmp_path: Path) -> None:
@@ -340,11 +368,13 @@ def test_a_list_of_parts_is_oldest_first_and_leaves_foreign_ones_out(tmp_path: P
 
 def test_the_record_names_the_station_and_every_file(tmp_path: Path) -> None:
     folder = tmp_path / "2026-03-10" / "r-1"
-    size = write_evidence(folder, job("r-1"), 12.5)
+    write_evidence(folder, job("r-1", 12.5))
     record = json.loads((folder / "evidence.json").read_text())
     assert {key: record[key] for key in ("site", "line", "box", "run_s")} == {
         "site": "s", "line": "l", "box": "b", "run_s": 12.5,
     }  # fmt: skip
     on_disk = {file.name: file.stat().st_size for file in folder.iterdir() if file.name != "evidence.json"}
     assert record["files"] == on_disk
-    assert size == sum(on_disk.values())
+    store = store_of(tmp_path, Computer())
+    store.look()
+    assert store.size == sum(on_disk.values())
