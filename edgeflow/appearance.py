@@ -13,7 +13,17 @@ import numpy.typing as npt
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.scoring import FloatArray
 
-__all__ = ["Baseline", "Look", "likenesses", "look_at", "make_baseline", "swapped_views"]
+__all__ = [
+    "Baseline",
+    "Glance",
+    "Look",
+    "blindness",
+    "glance",
+    "likenesses",
+    "look_at",
+    "make_baseline",
+    "swapped_views",
+]
 
 Grey = npt.NDArray[np.float32]
 
@@ -22,6 +32,10 @@ _MARGIN = 12  # how far a view may have moved and still be compared: 9 % of the 
 _CERTAIN = 0.3  # share of the golden images' own difference that tells two views apart
 _ALIKE = 0.03  # views whose golden images differ less are not told apart
 _RECOGNISED = 0.5  # what is less like any golden image shows no part
+_LINES = 16  # rows and columns of an image that tell in a moment whether there is anything to see
+_GONE = 0.25  # share of the golden images' brightness or contrast below which nothing is left of it
+_UNFOCUSED = 0.15  # share of their sharpness
+_LEVELS = 10  # grey levels; golden images with less of something do not tell what is too little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,19 +58,35 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Glance:
+    """One image, measured on some rows and columns alone: cheap enough for every part.
+
+    Attributes:
+        brightness: mean grey level, 0 to 255.
+        contrast: standard deviation of the grey levels.
+        sharpness: strength of the finest edges against the contrast.
+    """
+
+    brightness: float
+    contrast: float
+    sharpness: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Baseline:
     """The golden images of all views.
 
     Attributes:
         details: view → details of each golden image, (128, 128).
         likeness: (V, V), of a view's golden images with other parts' golden images of a view.
-        looks: view → measures of its golden images.
+        looks, glances: view → measures of its golden images.
     """
 
     views: tuple[str, ...]
     details: Mapping[str, tuple[Grey, ...]]
     likeness: FloatArray
     looks: Mapping[str, tuple[Look, ...]]
+    glances: Mapping[str, tuple[Glance, ...]]
 
 
 def make_baseline(golden: Sequence[Mapping[str, RgbImage]]) -> Baseline:
@@ -68,7 +98,44 @@ def make_baseline(golden: Sequence[Mapping[str, RgbImage]]) -> Baseline:
         details=details,
         likeness=_golden_likeness(views, details),
         looks={view: tuple(_measured(part[view], 1.0, 0.0) for part in golden) for view in views},
+        glances={view: tuple(glance(part[view]) for part in golden) for view in views},
     )
+
+
+def glance(image: RgbImage) -> Glance:
+    """Measure a few rows and columns of a model image, uint8 (H, W, 3)."""
+    height, width = image.shape[:2]
+    rows = np.ascontiguousarray(image[height // (2 * _LINES) :: max(1, height // _LINES), :, 1])
+    columns = np.ascontiguousarray(image[:, width // (2 * _LINES) :: max(1, width // _LINES), 1])
+    mean, deviation = cv2.meanStdDev(rows)
+    contrast = float(deviation[0, 0])
+    across = cv2.Sobel(rows, cv2.CV_16S, 2, 0, ksize=1)  # second differences: 1, -2, 1
+    along = cv2.Sobel(columns, cv2.CV_16S, 0, 2, ksize=1)
+    edges = cv2.norm(across, cv2.NORM_L2SQR) / across.size + cv2.norm(along, cv2.NORM_L2SQR) / along.size
+    return Glance(
+        brightness=float(mean[0, 0]), contrast=contrast, sharpness=float(edges / (contrast**2 + 1.0))
+    )
+
+
+def blindness(seen: Glance, golden: Sequence[Glance]) -> str:
+    """Why a view shows nothing that its golden images show; empty where it does.
+
+    What the golden images do not show either, such as light in a dark view, is not asked for.
+    """
+    least_bright = min(each.brightness for each in golden)
+    least_dark = min(255 - each.brightness for each in golden)
+    least_contrast = min(each.contrast for each in golden)
+    if least_bright >= _LEVELS and seen.brightness < _GONE * least_bright:
+        return "is black; check its light, its exposure and whether something covers it"
+    if least_dark >= _LEVELS and 255 - seen.brightness < _GONE * least_dark:
+        return "is white; check its light, its exposure and its gain"
+    if least_contrast < _LEVELS:
+        return ""
+    if seen.contrast < _GONE * least_contrast:
+        return "shows no detail; check whether something covers it"
+    if seen.sharpness < _UNFOCUSED * min(each.sharpness for each in golden):
+        return "is out of focus; check its focus, its glass and the exposure time"
+    return ""
 
 
 def look_at(image: RgbImage, view: str, baseline: Baseline) -> Look:
@@ -79,31 +146,41 @@ def look_at(image: RgbImage, view: str, baseline: Baseline) -> Look:
 
 
 def likenesses(images: Mapping[str, RgbImage], baseline: Baseline) -> FloatArray:
-    """(V, V): how much the image of each view is like the golden images of every view."""
+    """(V, V): how much the image of each view is like the golden images of every view.
+
+    Of some views alone where there are images of no others.
+    """
+    views = [view for view in baseline.views if view in images]
     rows = []
-    for view in baseline.views:
+    for view in views:
         seen = _details(images[view])
-        rows.append([max(_compared(seen, g)[0] for g in baseline.details[other]) for other in baseline.views])
+        rows.append([max(_compared(seen, g)[0] for g in baseline.details[other]) for other in views])
     return np.array(rows, np.float32)
 
 
-def swapped_views(likeness: FloatArray, baseline: Baseline) -> dict[str, str] | None:
+def swapped_views(
+    likeness: FloatArray, baseline: Baseline, views: Sequence[str] | None = None
+) -> dict[str, str] | None:
     """Views whose image is that of another view: view → the view that it shows; empty where all are right.
 
     None where this cannot be told: no part is to be seen. Views that look alike are not told apart.
 
     Args:
         likeness: (V, V) of :func:`likenesses`, of one part or the mean of several.
+        views: that these are of, in order; None: all.
     """
+    views = baseline.views if views is None else tuple(views)
+    places = [baseline.views.index(view) for view in views]
+    golden = baseline.likeness[np.ix_(places, places)]
     shown = _best_assignment(likeness)
     if min(likeness[place, other] for place, other in enumerate(shown)) < _RECOGNISED:
         return None
     moved = [place for place, other in enumerate(shown) if place != other]
     gain = sum(float(likeness[p, shown[p]] - likeness[p, p]) for p in moved)
-    between = sum(float(baseline.likeness[p, p] - baseline.likeness[p, shown[p]]) for p in moved)
+    between = sum(float(golden[p, p] - golden[p, shown[p]]) for p in moved)
     if between < _ALIKE or gain < _CERTAIN * between:
         return {}
-    return {baseline.views[place]: baseline.views[shown[place]] for place in moved}
+    return {views[place]: views[shown[place]] for place in moved}
 
 
 def _details(image: RgbImage) -> Grey:

@@ -38,9 +38,9 @@ class Keeper:
                 result = kept
         self.outbox.put(result)
         if self.watch is not None and scores is not None:
-            bundle = self.bundles.now.bundle
-            inputs = dict(zip(bundle.manifest.view_ids, scores.inputs, strict=True))
-            self.watch.offer({view: inputs[view] for view in scores.views}, bundle)
+            loaded = self.bundles.now
+            inputs = dict(zip(loaded.manifest.view_ids, scores.inputs, strict=True))
+            self.watch.offer({view: inputs[view] for view in scores.views}, loaded.baseline)
         return result
 
     def _job(self, result: Result, view_set: ViewSet, scores: Scores | None) -> EvidenceJob:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeflow.appearance import Baseline
 from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.capture import check_views
@@ -20,19 +21,25 @@ from edgeflow.result import ResultMaker
 from edgeflow.scorer import Scorer
 from edgeflow.trust import is_new_here, open_admitted
 from edgeflow.verification import verify_scorer
+from edgeflow.view_watch import bundle_baseline
 
 __all__ = ["BundleSlot", "LoadedBundle", "open_for_box", "prove"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedBundle:
-    """A bundle that has reproduced its golden parts on this device, with all that decides by it."""
+    """A bundle that has reproduced its golden parts on this device, with all that decides by it.
+
+    Attributes:
+        baseline: what its golden parts look like, for whatever watches the cameras.
+    """
 
     bundle: Bundle
     graph: Graph
     scorer: Scorer
     policy: Policy
     make: ResultMaker
+    baseline: Baseline
 
     @property
     def manifest(self) -> Manifest:
@@ -76,7 +83,10 @@ def prove(
     scorer = _proven(config, bundle, graph)
     policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
     make = ResultMaker(session=session, bundle=bundle, graph=graph, policy=policy, numbers=numbers)
-    return LoadedBundle(bundle=bundle, graph=graph, scorer=scorer, policy=policy, make=make)
+    baseline = bundle_baseline(bundle)  # here, since it takes longer than the line may wait
+    return LoadedBundle(
+        bundle=bundle, graph=graph, scorer=scorer, policy=policy, make=make, baseline=baseline
+    )
 
 
 def _proven(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:

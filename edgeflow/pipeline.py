@@ -17,6 +17,7 @@ from edgeflow.result import Timing
 from edgeflow.scorer import Scores
 from edgeflow.scoring_time import ScoringTime
 from edgeflow.synchronizer import ViewSet
+from edgeflow.view_check import ViewCheck
 
 __all__ = ["Gate", "Line", "ResultSink"]
 
@@ -43,6 +44,7 @@ class Line:
     Attributes:
         keep: evidence and outbox, in this order.
         show: called with every finished result.
+        views: whether the part's views show anything, and this part.
         pace: how long scoring takes, for parts that have no time left.
     """
 
@@ -51,6 +53,7 @@ class Line:
     keep: ResultSink
     show: Callable[[Result], None]
     clock: Callable[[], int]
+    views: ViewCheck = field(default_factory=ViewCheck)
     lateness: LateWatch = field(default_factory=LateWatch)
     pace: ScoringTime = field(default_factory=ScoringTime)
 
@@ -62,14 +65,15 @@ class Line:
             loaded = self.bundles.take()
             given_up = no_time_left(view_set, loaded.policy, self.pace.p99_ns(), taken_ns)
             scores, failure = (None, "") if given_up else _score(loaded, view_set)
+            part = self.views.checked(view_set, scores, loaded.baseline)
             scored_ns = self.clock()
-            verdict = decide(view_set, scores, failure, loaded.policy, scored_ns, given_up=given_up)
-            decision = loaded.make.decision(view_set, verdict)
+            verdict = decide(part, scores, failure, loaded.policy, scored_ns, given_up=given_up)
+            decision = loaded.make.decision(part, verdict)
             self.gate.publish_decision(decision)  # the gate comes first, always
             timing = Timing(taken_ns=taken_ns, scored_ns=scored_ns, published_ns=self.clock())
             self._learn(timing, loaded.policy, scored=scores is not None, late=verdict.late or bool(given_up))
-            result = loaded.make.result(decision, view_set, scores, verdict, timing)
-            self.show(self.keep(result, view_set, scores))
+            result = loaded.make.result(decision, part, scores, verdict, timing)
+            self.show(self.keep(result, part, scores))
             counts[verdict.verdict] += 1
         return counts
 

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow.alarms import Alarms
 from edgeflow.bundle import Bundle
 from edgeflow.capture import Capture
 from edgeflow.clock import monotonic_ns
@@ -33,7 +32,8 @@ from edgeflow.run_view import RunView
 from edgeflow.station_state import StationState
 from edgeflow.trust import note_as_run
 from edgeflow.turns import take_short_turns
-from edgeflow.view_watch import ViewWatch, bundle_baseline, check_identity
+from edgeflow.view_check import ViewCheck
+from edgeflow.view_watch import ViewWatch, check_identity
 
 __all__ = ["run_box"]
 
@@ -93,7 +93,7 @@ def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewW
     capture = stack.enter_context(
         Capture(box.config, bundle.manifest.view_ids, box.session, messages=box.out.triggers, alarms=alarms)
     )
-    watch = _watched(box.config, bundle, capture, alarms, stack)
+    watch = _watched(box, bundle, capture, stack)
     box.state.move("opened", "golden parts reproduced, cameras open")
     stack.enter_context(HealthReporter(capture, box.out.link, alarms, box.session, box.state.degrade))
     stack.enter_context(_stopped_by_signals(capture.stop))
@@ -144,6 +144,7 @@ def _inspect(
         keep=Keeper(outbox=out.outbox, evidence=out.evidence, bundles=box.bundles, watch=watch),
         show=view.show,
         clock=monotonic_ns,
+        views=ViewCheck(box.config, out.alarms),
         lateness=LateWatch(out.alarms),
     )
     asked = box.config.trigger.source not in SELF_TRIGGERED
@@ -151,19 +152,17 @@ def _inspect(
     return line.run(itertools.islice(view_sets, 1 if once else None))
 
 
-def _watched(
-    config: BoxConfig, bundle: Bundle, capture: Capture, alarms: Alarms, stack: ExitStack
-) -> ViewWatch | None:
+def _watched(box: _Box, bundle: Bundle, capture: Capture, stack: ExitStack) -> ViewWatch | None:
     """Every camera at its view, before the line is ready; then the watch over it."""
-    views = config.views
+    views, alarms = box.config.views, box.out.alarms
     if views.at_start == "off" and not views.watch:
         return None
-    baseline = bundle_baseline(bundle)
+    baseline = box.bundles.now.baseline
     if views.at_start != "off":
         check_identity(capture.look(LOOK_S), bundle, baseline, views, alarms)
     if not views.watch:
         return None
-    watch = ViewWatch(bundle, baseline, views, alarms)
+    watch = ViewWatch(baseline, views, alarms)
     watch.start()
     stack.callback(watch.close)
     return watch

@@ -13,7 +13,16 @@ from statistics import median
 import numpy as np
 
 from edgeflow.alarms import Alarms
-from edgeflow.appearance import Baseline, Look, likenesses, look_at, make_baseline, swapped_views
+from edgeflow.appearance import (
+    Baseline,
+    Look,
+    blindness,
+    glance,
+    likenesses,
+    look_at,
+    make_baseline,
+    swapped_views,
+)
 from edgeflow.bundle import Bundle
 from edgeflow.cameras.base import Frame
 from edgeflow.contracts.images import RgbImage
@@ -63,13 +72,25 @@ def check_identity(
         missing = ", ".join(view for view in baseline.views if view not in images)
         logger.info("cameras cannot be recognised yet: no image of %s", missing)
         return
-    swapped = swapped_views(likenesses(images, baseline), baseline)
+    blind = _blind_views(images, baseline)
+    for view, problem in blind.items():
+        alarms.raise_("camera_blind", "error", f"view '{view}' {problem}", subject=view)
+    views = [view for view in baseline.views if view not in blind]
+    if not views:
+        return
+    swapped = swapped_views(likenesses({v: images[v] for v in views}, baseline), baseline, views)
     if swapped is None:
         logger.info("cameras cannot be recognised yet: no part is to be seen")
     elif swapped:
         if config.at_start == "refuse":
             raise CameraError(swap_text(swapped))
         alarms.raise_("camera_swapped", "error", swap_text(swapped))
+
+
+def _blind_views(images: Mapping[str, RgbImage], baseline: Baseline) -> dict[str, str]:
+    """Views that show nothing, and why; their neighbours are not to be blamed for them."""
+    found = {view: blindness(glance(image), baseline.glances[view]) for view, image in images.items()}
+    return {view: problem for view, problem in found.items() if problem}
 
 
 def swap_text(swapped: Mapping[str, str]) -> str:
@@ -107,14 +128,14 @@ def view_problem(looks: Sequence[Look], view: str, baseline: Baseline, config: V
 class ViewWatch:
     """Looks at one part a second in a thread of its own; the line never waits for it."""
 
-    def __init__(self, bundle: Bundle, baseline: Baseline, config: ViewsConfig, alarms: Alarms) -> None:
-        self._bundle = bundle
+    def __init__(self, baseline: Baseline, config: ViewsConfig, alarms: Alarms) -> None:
         self._baseline = self._next_baseline = baseline
         self._config = config
         self._alarms = alarms
         self._offered: queue.Queue[Mapping[str, RgbImage] | None] = queue.Queue(1)
         self._looks: dict[str, deque[Look]] = {view: deque(maxlen=_LOOKS) for view in baseline.views}
         self._likeness: deque[FloatArray] = deque(maxlen=_LIKENESSES)
+        self._compared: list[str] = []  # views that these are of
         self._count = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="views", daemon=True)
@@ -130,14 +151,13 @@ class ViewWatch:
             self._offer(None)
             self._thread.join(2.0)
 
-    def offer(self, images: Mapping[str, RgbImage], bundle: Bundle) -> None:
+    def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
         """A part's model images, view → uint8 (H, W, 3); most are not looked at. Does not wait.
 
         Args:
-            bundle: that inspects; after another one took over, parts look different.
+            baseline: of the bundle that inspects; after another one took over, parts look different.
         """
-        if bundle is not self._bundle:
-            self._bundle, self._next_baseline = bundle, bundle_baseline(bundle)
+        self._next_baseline = baseline
         self._offer(images)
 
     def look(self, images: Mapping[str, RgbImage]) -> None:
@@ -151,9 +171,19 @@ class ViewWatch:
             if len(self._looks[view]) >= _ENOUGH:
                 self._tell(view)
         if self._count % _LIKENESS_EVERY == 0 and len(images) == len(self._baseline.views):
-            self._likeness.append(likenesses(images, self._baseline))
-            self._tell_swapped()
+            self._compare(images)
         self._count += 1
+
+    def _compare(self, images: Mapping[str, RgbImage]) -> None:
+        """Which views the cameras show; one that shows nothing is no other's view."""
+        blind = _blind_views(images, self._baseline)
+        views = [view for view in self._baseline.views if view not in blind]
+        if views != self._compared:
+            self._likeness.clear()
+            self._compared = views
+        if views:
+            self._likeness.append(likenesses({view: images[view] for view in views}, self._baseline))
+            self._tell_swapped()
 
     def _tell(self, view: str) -> None:
         problem = view_problem(self._looks[view], view, self._baseline, self._config)
@@ -163,7 +193,7 @@ class ViewWatch:
             self._alarms.clear("camera_view", subject=view)
 
     def _tell_swapped(self) -> None:
-        swapped = swapped_views(np.mean(self._likeness, axis=0), self._baseline)
+        swapped = swapped_views(np.mean(self._likeness, axis=0), self._baseline, self._compared)
         if swapped:
             self._alarms.raise_("camera_swapped", "error", swap_text(swapped))
         elif swapped == {}:

@@ -57,6 +57,8 @@ AlarmCode = Literal[
     "results_dropped",
     "results_set_aside",
     "late_decisions",
+    "camera_blind",
+    "camera_frozen",
     "camera_stale",
     "sync_mismatch",
     "sync_ambiguous",

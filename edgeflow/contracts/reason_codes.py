@@ -18,6 +18,8 @@ ReasonCode = Literal[
     "overrun",
     "stopped",
     "trigger_refused",
+    "view_frozen",
+    "view_blind",
     "not_scored",
     "scoring_failed",
     "score_not_finite",

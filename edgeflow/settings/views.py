@@ -1,4 +1,4 @@
-"""Whether cameras are watched: the right one for every view, sharp, well exposed and where it was."""
+"""Whether cameras are watched: the right one for every view, alive, sharp, well exposed, where it was."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ class ViewsConfig(Document):
 
     at_start: Literal["refuse", "alarm", "off"] = Field(
         default="refuse", description="what cameras that seem swapped do before the line is ready"
+    )
+    unusable: Literal["undecided", "alarm", "off"] = Field(
+        default="undecided",
+        description="what a view that is frozen, black, white, covered or out of focus does to its part",
+    )
+    frozen_after: int = Field(
+        default=3,
+        ge=2,
+        description="parts in a row with one and the same picture that make a view frozen, of a camera that "
+        "compresses its pictures; raw ones are never the same twice",
     )
     watch: bool = Field(default=True, description="look at parts now and then, beside the line")
     max_shift: Annotated[float, Field(gt=0, le=0.09)] = Field(
