@@ -6,6 +6,7 @@ import functools
 import importlib
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.evidence_cli import evidence
 from edgeflow.keys_cli import keys
 from edgeflow.outbox_cli import outbox
+from edgeflow.process_end import leave
 from edgeflow.replay_cli import replay
 
 __all__ = ["cli", "main"]
@@ -34,19 +36,23 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        leave(130)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        leave(error.exit_code)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        leave(130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone; nothing is left to say
-        sys.exit(141)
+        leave(141)
     except EdgeflowError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        leave(error.exit_code)
+    except Exception:  # noqa: BLE001 - a mistake in the program: shown with its place, as Python would
+        traceback.print_exc()
+        leave(1)
+    leave(0)
 
 
 def as_json(command: F) -> F:

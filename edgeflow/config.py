@@ -12,6 +12,7 @@ from edgeflow.contracts.manifest import ViewId
 from edgeflow.contracts.problems import ON_COMMAND_LINE
 from edgeflow.contracts.strict_yaml import Lines, read_yaml, read_yaml_text
 from edgeflow.errors import ConfigError
+from edgeflow.settings.alarms import AlarmsConfig
 from edgeflow.settings.cameras import (
     CameraConfig,
     FileConfig,
@@ -34,6 +35,7 @@ from edgeflow.settings.scoring import DecisionConfig, RuntimeConfig, TrustConfig
 from edgeflow.settings.views import ViewsConfig
 
 __all__ = [
+    "AlarmsConfig",
     "BoxConfig",
     "CameraConfig",
     "CommandsConfig",
@@ -75,6 +77,7 @@ class BoxConfig(Document):
     trust: TrustConfig | None = None
     commands: CommandsConfig = CommandsConfig()
     views: ViewsConfig = ViewsConfig()
+    alarms: AlarmsConfig = AlarmsConfig()
 
     @property
     def audit_path(self) -> Path:

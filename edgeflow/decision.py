@@ -18,7 +18,10 @@ from edgeflow.settings.capture import SyncConfig
 from edgeflow.settings.scoring import DecisionConfig
 from edgeflow.synchronizer import ViewSet
 
-__all__ = ["Policy", "Verdict", "check_degraded", "decide", "judge_scores", "no_time_left"]
+__all__ = ["Policy", "Verdict", "answer_by_ns", "check_degraded", "decide", "judge_scores", "no_time_left"]
+
+_TO_DECIDE_NS = 5e6  # from the scores, or the want of them, to the gate
+_SHARE_TO_DECIDE = 0.02  # of a short deadline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +87,18 @@ def no_time_left(view_set: ViewSet, policy: Policy, scoring_ns: int | None, now_
         scoring_ns: how long scoring may take; None where that is not known yet.
     """
     left_ms = policy.decision.deadline_ms - (now_ns - view_set.triggered_ns) / 1e6
-    if scoring_ns is None or left_ms >= scoring_ns / 1e6:
-        return ""
+    if scoring_ns is None or left_ms >= scoring_ns / 1e6 or policy.scale(view_set) is None:
+        return ""  # what is not to be scored needs no time for it
     return (
         f"late: {max(0.0, left_ms):.1f} of {policy.decision.deadline_ms:g} ms were left, "
         f"scoring may take {scoring_ns / 1e6:.1f} ms; not scored"
     )
+
+
+def answer_by_ns(view_set: ViewSet, policy: Policy) -> int:
+    """Until when scores are of use: a little before the deadline, so that the decision still keeps it."""
+    deadline_ns = policy.decision.deadline_ms * 1e6
+    return view_set.triggered_ns + round(deadline_ns - min(_TO_DECIDE_NS, _SHARE_TO_DECIDE * deadline_ns))
 
 
 def decide(
@@ -101,22 +110,22 @@ def decide(
     *,
     given_up: str = "",
 ) -> Verdict:
-    """The verdict on one part.
+    """The verdict on one part: NG where its scores say so, or the policy for anything that went wrong.
+
+    Where several things went wrong, one that the policy maps to NG is enough.
 
     Args:
         scores: None where the set was not scored.
         failure: why scoring failed; empty otherwise.
         now_ns: monotonic.
-        given_up: why there was no time to score it, see :func:`no_time_left`.
+        given_up: why it was not scored in time, see :func:`no_time_left`.
     """
     late_ms = (now_ns - view_set.triggered_ns) / 1e6 - policy.decision.deadline_ms
     verdict, reason, code = _judge(view_set, scores, failure, given_up, policy)
-    if given_up:
-        verdict = _mapped(policy.decision.on_late)
-    elif late_ms > 0 and verdict != "NG":
+    if (given_up or late_ms > 0) and verdict != "NG":
         verdict = _mapped(policy.decision.on_late)
         late = f"late: decided {late_ms:.1f} ms after the deadline of {policy.decision.deadline_ms:g} ms"
-        reason = f"{reason}; {late}" if reason else late
+        reason = "; ".join(dict.fromkeys(filter(None, [reason, given_up or late])))
         code = "late" if code in ("ok", "degraded") else code
     thresholds, scale = policy.thresholds, policy.scale(view_set)
     finite = scores if scores is not None and _all_finite(scores) else None

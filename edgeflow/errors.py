@@ -3,6 +3,7 @@
 ::
 
     EdgeflowError              what, where, what to do next
+    ├── ThreadError         1  a part of a running box died
     ├── UsageError          2  something that the user gave cannot be used
     │   ├── ConfigError        a box file or a recipe; carries every problem found
     │   ├── DataError          images, parts, data sets
@@ -32,7 +33,9 @@ __all__ = [
     "IntegrityError",
     "ParityError",
     "StorageError",
+    "ThreadError",
     "UsageError",
+    "failure_text",
 ]
 
 
@@ -53,6 +56,10 @@ class EdgeflowError(Exception):
 
     def __str__(self) -> str:
         return "\n".join([self.message, *(f"  - {problem}" for problem in self.problems)])
+
+
+class ThreadError(EdgeflowError):
+    """A thread of a running box died, so that the box cannot go on."""
 
 
 class UsageError(EdgeflowError):
@@ -107,3 +114,8 @@ class DeviceError(HardwareError):
 
 class StorageError(HardwareError):
     """A disk or database cannot be read or written."""
+
+
+def failure_text(error: BaseException) -> str:
+    """One sentence for people: an error's own, or the name and text of a foreign one."""
+    return error.message if isinstance(error, EdgeflowError) else f"{type(error).__name__}: {error}"

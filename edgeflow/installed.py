@@ -1,4 +1,4 @@
-"""The record of the highest bundle version that this box has run, per product; it only ever grows."""
+"""The record of what this box has run: its product, and the highest version of each bundle name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgeflow.contracts.document import Document
 from edgeflow.contracts.manifest import Manifest
 from edgeflow.errors import StorageError
 
-__all__ = ["Installed", "permit_older", "read_installed", "remember"]
+__all__ = ["Installed", "Record", "permit_older", "read_installed", "read_record", "remember"]
 
 _MAX_BYTES = 1024 * 1024
 
@@ -33,22 +33,37 @@ class Installed(Document):
     back_to: Sha256 | None = None
 
 
-class _Record(Document):
+class Record(Document):
+    """All products; ``product`` is the one that this box inspects, where that is known."""
+
     schema_: Literal["edgeflow/installed/1"] = Field(default="edgeflow/installed/1", alias="schema")
+    product: str | None = None
     bundles: dict[str, Installed] = Field(default_factory=dict)
+
+    @property
+    def known_product(self) -> str | None:
+        """Records of before products were noted have one where only that ever ran."""
+        if self.product is None and len(self.bundles) == 1:
+            return next(iter(self.bundles))
+        return self.product
 
 
 def read_installed(path: Path) -> Mapping[str, Installed]:
-    """Manifest name → what ran. A box that has run nothing yet has no file.
+    """Manifest name → what ran; see :func:`read_record`."""
+    return read_record(path).bundles
+
+
+def read_record(path: Path) -> Record:
+    """What ran. A box that has run nothing yet has no file.
 
     Raises:
         StorageError: unreadable or damaged; it is not taken for empty, which would allow any version.
     """
     try:
         with path.open("rb") as file:
-            return _Record.model_validate_json(file.read(_MAX_BYTES)).bundles
+            return Record.model_validate_json(file.read(_MAX_BYTES))
     except FileNotFoundError:
-        return {}
+        return Record()
     except (OSError, ValidationError) as cause:
         raise StorageError(
             f"{path}: the record of bundles that ran here cannot be read; restore it, or remove it if any "
@@ -56,17 +71,21 @@ def read_installed(path: Path) -> Mapping[str, Installed]:
         ) from cause
 
 
-def remember(path: Path, manifest: Manifest, sha256: str) -> None:
-    """Note that a bundle has been proven on this box and now runs.
+def remember(path: Path, manifest: Manifest, sha256: str, *, max_version: int) -> None:
+    """Note that a bundle has been proven on this box and now runs: from now on, it inspects this product.
+
+    Args:
+        max_version: a higher one that was noted earlier was a mistake, and is forgotten.
 
     Raises:
         StorageError: the file cannot be read or written.
     """
-    known = dict(read_installed(path))
-    before = known.get(manifest.name)
-    version = max(manifest.version, before.version if before else 0)
+    record = read_record(path)
+    before = record.bundles.get(manifest.name)
+    highest = before.version if before and before.version <= max_version else 0
     back_to = sha256 if before and before.back_to == sha256 else None
-    _put(path, known, manifest.name, Installed(version=version, sha256=sha256, back_to=back_to))
+    entry = Installed(version=max(manifest.version, highest), sha256=sha256, back_to=back_to)
+    _put(path, record, manifest.name, entry, product=manifest.name)
 
 
 def permit_older(path: Path, manifest: Manifest, sha256: str) -> None:
@@ -75,19 +94,18 @@ def permit_older(path: Path, manifest: Manifest, sha256: str) -> None:
     Raises:
         StorageError: the file cannot be read or written.
     """
-    known = dict(read_installed(path))
-    before = known.get(manifest.name)
+    record = read_record(path)
+    before = record.bundles.get(manifest.name)
     if before is not None and manifest.version < before.version:
-        _put(path, known, manifest.name, before.model_copy(update={"back_to": sha256}))
+        entry = before.model_copy(update={"back_to": sha256})
+        _put(path, record, manifest.name, entry, product=record.product)
 
 
-def _put(path: Path, known: dict[str, Installed], name: str, entry: Installed) -> None:
-    before = known.get(name)
-    if entry == before:
+def _put(path: Path, before: Record, name: str, entry: Installed, *, product: str | None) -> None:
+    record = Record(product=product, bundles={**before.bundles, name: entry})
+    if record == before:
         return  # a restart writes nothing
-    known[name] = entry
-    record = _Record(bundles=known).model_dump_json(by_alias=True, indent=1, exclude_none=True)
-    _replace(path, record.encode())
+    _replace(path, record.model_dump_json(by_alias=True, indent=1, exclude_none=True).encode())
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,9 +109,16 @@ def _proven(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
 
 
 class BundleSlot:
-    """Which bundle inspects: one thread may offer another, the line takes it over between two parts."""
+    """Which bundle inspects: one thread may offer another, the line takes it over between two parts.
 
-    def __init__(self, first: LoadedBundle) -> None:
+    Args:
+        release: closes what inspects no more; it must not wait for a call that may hang.
+    """
+
+    def __init__(
+        self, first: LoadedBundle, release: Callable[[LoadedBundle], None] = LoadedBundle.close
+    ) -> None:
+        self._release = release
         self._lock = threading.Lock()
         self._now = first
         self._next: LoadedBundle | None = None
@@ -132,7 +139,7 @@ class BundleSlot:
         with self._lock:
             unused, self._next = self._next, loaded
         if unused is not None:
-            unused.close()
+            self._release(unused)
 
     def take(self) -> LoadedBundle:
         """The bundle for the part that begins now; for the line's thread."""
@@ -140,7 +147,7 @@ class BundleSlot:
             if self._next is None:
                 return self._now
             before, self._now, self._next = self._now, self._next, None
-        before.close()
+        self._release(before)
         return self._now
 
     def close(self) -> None:
@@ -148,4 +155,4 @@ class BundleSlot:
         with self._lock:
             for loaded in (self._now, self._next):
                 if loaded is not None:
-                    loaded.close()
+                    self._release(loaded)

@@ -11,11 +11,12 @@ from edgeflow.alarms import Alarms
 from edgeflow.bundle import Bundle
 from edgeflow.command_desk import Operation
 from edgeflow.config import BoxConfig
-from edgeflow.contracts.manifest import Graph
+from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.evidence import Evidence
 from edgeflow.installed import permit_older
 from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
+from edgeflow.service_manager import PROOF_S, ServiceManager
 from edgeflow.station_state import StationState
 from edgeflow.trust import note_as_run
 
@@ -40,6 +41,7 @@ class Operations:
     alarms: Alarms
     evidence: Evidence | None
     announce: Callable[[Bundle, Graph], None]
+    manager: ServiceManager
     reset_triggers: Callable[[], None] = lambda: None
 
     def verbs(self) -> dict[str, Operation]:
@@ -60,7 +62,8 @@ class Operations:
 
     def stop(self, arguments: Mapping[str, str]) -> str:
         _only(arguments)
-        return f"{self.state.move('stop', 'stopped by command')}: no part is inspected until 'start'"
+        state = self.state.move("stop", "stopped by command")
+        return f"{state}: no part is inspected until 'start'; a restart of the box starts it, too"
 
     def reset(self, arguments: Mapping[str, str]) -> str:
         _only(arguments)
@@ -108,8 +111,9 @@ class Operations:
         """
         bundle, graph = open_for_box(config, path)
         try:
-            self._check_views(bundle.manifest.view_ids)
-            loaded = prove(config, bundle, graph, session=self.session, numbers=self.numbers)
+            self._check_fits(bundle.manifest)
+            with self.manager.patience(PROOF_S, f"verifying {path.name}"):
+                loaded = prove(config, bundle, graph, session=self.session, numbers=self.numbers)
         except EdgeflowError as cause:
             bundle.close()
             self.alarms.raise_("golden_parts", "error", f"{path.name} not taken: {cause.message}")
@@ -134,11 +138,18 @@ class Operations:
             "parts and inspects from the next part on"
         )
 
-    def _check_views(self, views: tuple[str, ...]) -> None:
-        running = self.bundles.newest.manifest.view_ids
-        if views != running:
+    def _check_fits(self, manifest: Manifest) -> None:
+        """Another product, or other views, take a restart: who reads results may expect neither."""
+        running = self.bundles.newest.manifest
+        if manifest.view_ids != running.view_ids:
             raise UsageError(
-                f"its views are {', '.join(views)}, the cameras run for {', '.join(running)}; restart the box"
+                f"its views are {', '.join(manifest.view_ids)}, the cameras run for "
+                f"{', '.join(running.view_ids)}; restart the box"
+            )
+        if manifest.name != running.name:
+            raise UsageError(
+                f"it is of product '{manifest.name}', the box inspects '{running.name}'; to change "
+                "that on purpose, restart the box with that bundle"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,9 +12,10 @@ from edgeflow.alarms import Alarms
 from edgeflow.capture_setup import late_message_ms
 from edgeflow.commanding import Antechamber, hear_commands
 from edgeflow.config import BoxConfig
+from edgeflow.contracts.messages import Availability
 from edgeflow.contracts.topics import Topics
 from edgeflow.delivery import Delivery
-from edgeflow.errors import EdgeflowError, ParityError
+from edgeflow.errors import EdgeflowError, ParityError, failure_text
 from edgeflow.evidence import Evidence
 from edgeflow.lifecycle import Event
 from edgeflow.mqtt import MqttLink
@@ -22,9 +24,10 @@ from edgeflow.outbox import Outbox, open_outbox
 from edgeflow.station_state import StationState
 from edgeflow.trigger_memory import Windows
 
-__all__ = ["Outlets", "announced", "open_outlets", "wait_for_broker"]
+__all__ = ["Outlets", "announced", "open_outlets", "say_last_words", "wait_for_broker"]
 
 BROKER_PATIENCE_S = 2.0
+_FLUSH_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,15 +92,21 @@ def _windows(config: BoxConfig) -> Windows:
 def announced(out: Outlets, state: StationState) -> Iterator[None]:
     """Over MQTT from start to end: starting, whatever the line says, then stopped or the error.
 
-    Alarms of a box that stopped as it was told to are over; those of one that failed stand on.
+    A box that stopped as it was told to says ``stopped``, and its alarms are over. One that failed, of
+    whatever, is ``offline``: nobody stopped it, and its alarms stand on.
     """
     out.link.start()
     out.delivery.start()
     final: tuple[Event, str] = ("halt", "stopped")
+    word: Availability = "stopped"
     try:
         yield
-    except EdgeflowError as error:
-        final = ("fail", error.message)
+    except KeyboardInterrupt:  # somebody stopped it before it ran
+        raise
+    except BaseException as error:
+        word, final = "offline", ("fail", failure_text(error))
+        if not isinstance(error, EdgeflowError):
+            out.alarms.raise_("thread_died", "error", f"the line failed: {final[1]}; see the box's log")
         if isinstance(error, ParityError):
             out.alarms.raise_("golden_parts", "error", error.message)
         wait_for_broker(out.link)
@@ -107,7 +116,15 @@ def announced(out: Outlets, state: StationState) -> Iterator[None]:
     finally:
         out.delivery.close(0.0)
         state.move(*final)
-        out.link.stop()
+        out.link.stop(word)
+
+
+def say_last_words(out: Outlets, state: StationState, text: str) -> None:
+    """Before a process is ended by force: the state, the results in memory, the availability."""
+    with contextlib.suppress(EdgeflowError):  # it has ended already
+        state.move("fail", text)
+    out.outbox.flush(_FLUSH_S)
+    out.link.stop("offline")
 
 
 def wait_for_broker(link: MqttLink) -> None:

@@ -21,6 +21,7 @@ from edgeflow.offline import find_bundle_parts
 from edgeflow.pipeline import Line
 from edgeflow.run_view import RunView
 from edgeflow.scorer import Scores
+from edgeflow.scoring_thread import ScoringThread
 from edgeflow.synchronizer import ViewSet
 
 __all__ = ["difference", "read_results", "replay_box"]
@@ -28,6 +29,7 @@ __all__ = ["difference", "read_results", "replay_box"]
 _NO_DEADLINE_MS = 3_600_000.0
 _MOST_BYTES = 1024 * 1024 * 1024
 _MOST_TOLD = 20
+_END_S = 5.0
 
 
 class _NoGate:
@@ -66,13 +68,18 @@ def replay_box(
         parts = find_bundle_parts(bundle, folder)
         comparison.require_counterparts(parts)
         numbers = itertools.count(1)
-        slot = BundleSlot(prove(config, bundle, graph, session=uuid.uuid4().hex[:12], numbers=numbers))
+        scoring = ScoringThread()
+        loaded = prove(config, bundle, graph, session=uuid.uuid4().hex[:12], numbers=numbers)
+        slot = BundleSlot(loaded, release=scoring.release)
         try:
-            line = Line(bundles=slot, gate=_NoGate(), keep=_unkept, show=show, clock=monotonic_ns)
+            line = Line(
+                bundles=slot, gate=_NoGate(), keep=_unkept, show=show, clock=monotonic_ns, scoring=scoring
+            )
             view.ready(f"{len(parts)} recorded parts, {graph.id} on {config.runtime.device}; nobody is told")
             counts = line.run(_view_sets(parts, bundle.manifest.view_ids, _timing(folder)))
         finally:
             slot.close()
+            scoring.close(_END_S)
     view.finished(counts, 0)
     comparison.require_same()
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import signal
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edgeflow.bundle import Bundle
@@ -20,16 +22,23 @@ from edgeflow.command_rules import Rules
 from edgeflow.commanding import commanded
 from edgeflow.config import BoxConfig, load_config
 from edgeflow.contracts.messages import VerdictName
+from edgeflow.errors import DeviceError, ThreadError
 from edgeflow.health import HealthReporter
 from edgeflow.introduction import Introduction, StatusReport, summary
 from edgeflow.keeper import Keeper
 from edgeflow.lateness import LateWatch
-from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
+from edgeflow.line_turns import LineTurns
+from edgeflow.line_watch import LineWatch
+from edgeflow.loaded_bundle import BundleSlot, LoadedBundle, open_for_box, prove
 from edgeflow.operations import Operations
-from edgeflow.outlets import Outlets, announced, open_outlets, wait_for_broker
+from edgeflow.outlets import Outlets, announced, open_outlets, say_last_words, wait_for_broker
 from edgeflow.pipeline import Line
+from edgeflow.process_end import TimedEnd
 from edgeflow.run_view import RunView
+from edgeflow.scoring_thread import ScoringThread
+from edgeflow.service_manager import PROOF_S, ServiceManager
 from edgeflow.station_state import StationState
+from edgeflow.supervision import Deaths, Supervisor
 from edgeflow.trust import note_as_run
 from edgeflow.turns import take_short_turns
 from edgeflow.view_check import ViewCheck
@@ -40,22 +49,39 @@ __all__ = ["run_box"]
 logger = logging.getLogger(__name__)
 
 DRAIN_S = 5.0
+_OPENING_S = 120.0
+_CAMERAS_S = 60.0
+_SCORING_END_S = 2.0
 LOOK_S = 1.5
 SELF_TRIGGERED = ("interval", "free")  # nobody waits for an answer
 
 
-def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView) -> None:
+def run_box(
+    path: Path,
+    *,
+    overrides: tuple[str, ...],
+    once: bool,
+    view: RunView,
+    load: Callable[..., LoadedBundle] = prove,
+) -> None:
     """Run a box until SIGTERM, SIGINT or the end of its recorded parts.
+
+    Args:
+        load: how an opened bundle becomes one that inspects; see :func:`~edgeflow.loaded_bundle.prove`.
 
     Raises:
         ConfigError, IntegrityError, ParityError, CameraError, DeviceError, StorageError: the box
-            cannot start. Once it runs, failures become verdicts, states and log lines.
+            cannot start. Once it runs, failures become verdicts, states and log lines, but for these two.
+        DeviceError: scoring hung when the box was to end.
+        ThreadError: a thread of the box died.
     """
+    manager = ServiceManager.from_environment(os.environ)
     config = load_config(path, overrides)
     session = uuid.uuid4().hex[:12]
     take_short_turns()
     rules = read_rules(config, session)
     with ExitStack() as stack:
+        manager.extend(_OPENING_S, "opening the bundle, the outbox and the evidence")
         bundle, graph = open_for_box(config, config.bundle)
         stack.callback(bundle.close)
         out = open_outlets(config, session, stack)
@@ -63,16 +89,35 @@ def run_box(path: Path, *, overrides: tuple[str, ...], once: bool, view: RunView
         introduction.tell(bundle, graph)
         state = StationState(out.link, session, lambda: introduction.recipe)
         stack.enter_context(announced(out, state))
+        deaths = Deaths()
+        stack.enter_context(Supervisor(out.alarms, deaths))
         numbers = itertools.count(1)
-        bundles = BundleSlot(prove(config, bundle, graph, session=session, numbers=numbers))
+        manager.extend(PROOF_S, f"verifying bundle {bundle.manifest.name} on this device")
+        scoring = ScoringThread()
+        stack.callback(scoring.close, _SCORING_END_S)
+        bundles = BundleSlot(
+            load(config, bundle, graph, session=session, numbers=numbers), release=scoring.release
+        )
         stack.callback(bundles.close)
-        note_as_run(bundle, config.trust)
-        box = _Box(config=config, session=session, out=out, state=state, bundles=bundles)
+        note_as_run(bundle, config.trust, out.alarms)
+        box = _Box(
+            config=config,
+            session=session,
+            out=out,
+            state=state,
+            bundles=bundles,
+            scoring=scoring,
+            manager=manager,
+            deaths=deaths,
+        )
         capture, watch = _opened(box, bundle, stack)
         stack.enter_context(_commanded(box, rules, numbers, introduction))
         counts = _inspect(box, capture, watch, once=once, view=view)
+        manager.stopping()
         out.delivery.close(DRAIN_S)
         waiting = out.outbox.count()
+        _end_scoring(box)
+        deaths.raise_first()
     view.finished(counts, waiting)
 
 
@@ -85,11 +130,26 @@ class _Box:
     out: Outlets
     state: StationState
     bundles: BundleSlot
+    scoring: ScoringThread
+    manager: ServiceManager
+    deaths: Deaths
+
+
+def _end_scoring(box: _Box) -> None:
+    """Release bundle and device, unless scoring hangs: then the process has to end without that."""
+    box.bundles.close()
+    if not box.scoring.close(_SCORING_END_S):
+        device = box.config.runtime.device
+        raise DeviceError(
+            f"scoring on device {device} hangs, and the process ends without its answer; if that "
+            "happens again, restart the computer, and update the device's driver"
+        )
 
 
 def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewWatch | None]:
     """Cameras open, at their views and watched over; signals end what they capture."""
     alarms = box.out.alarms
+    box.manager.extend(_CAMERAS_S, "opening the cameras")
     capture = stack.enter_context(
         Capture(box.config, bundle.manifest.view_ids, box.session, messages=box.out.triggers, alarms=alarms)
     )
@@ -97,6 +157,8 @@ def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewW
     box.state.move("opened", "golden parts reproduced, cameras open")
     stack.enter_context(HealthReporter(capture, box.out.link, alarms, box.session, box.state.degrade))
     stack.enter_context(_stopped_by_signals(capture.stop))
+    end = stack.enter_context(TimedEnd(partial(say_last_words, box.out, box.state)))
+    box.deaths.end_by(capture.stop, partial(end.begin, ThreadError.exit_code))
     return capture, watch
 
 
@@ -115,6 +177,7 @@ def _commanded(
         evidence=out.evidence,
         announce=introduction.tell,
         reset_triggers=out.triggers.reset if out.triggers else lambda: None,
+        manager=box.manager,
     )
     status = StatusReport(
         session=box.session,
@@ -135,9 +198,21 @@ def _inspect(
     out, state = box.out, box.state
     view.ready(summary(box.config, box.bundles.now))
     wait_for_broker(out.link)
-    captured = capture.view_sets()  # a controller triggers as soon as it reads that the line is ready
+    line_watch = LineWatch(
+        box.config.alarms, out.alarms, period_ms=box.config.trigger.period_ms, now_ns=monotonic_ns()
+    )
+    turn = LineTurns(
+        scoring=box.scoring,
+        watch=line_watch,
+        manager=box.manager,
+        link=out.link,
+        alarms=out.alarms,
+        clock=monotonic_ns,
+    )
+    captured = capture.view_sets(turn)  # a controller triggers as soon as it reads that the line is ready
     state.move("prepared", "ready")
     state.move("start", "running")
+    box.manager.ready()
     line = Line(
         bundles=box.bundles,
         gate=out.link,
@@ -145,6 +220,10 @@ def _inspect(
         show=view.show,
         clock=monotonic_ns,
         views=ViewCheck(box.config, out.alarms),
+        scoring=box.scoring,
+        hang_ns=round(box.config.alarms.scoring_hangs_s * 1e9),
+        watch=line_watch,
+        turn=turn,
         lateness=LateWatch(out.alarms),
     )
     asked = box.config.trigger.source not in SELF_TRIGGERED

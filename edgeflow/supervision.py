@@ -9,14 +9,41 @@ from collections.abc import Callable
 from types import TracebackType
 
 from edgeflow.alarms import Alarms
+from edgeflow.errors import ThreadError
 from edgeflow.thread_activity import overdue_threads
 
-__all__ = ["Supervisor"]
+__all__ = ["Deaths", "Supervisor"]
 
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
 _STOP_S = 2.0
+
+
+class Deaths:
+    """The threads that died, and what ends the box then."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._end: tuple[Callable[[], None], ...] = ()
+
+    def __call__(self, text: str) -> None:
+        """A thread died; on that thread."""
+        self._texts.append(text)
+        for step in self._end:
+            step()
+
+    def end_by(self, *steps: Callable[[], None]) -> None:
+        """What to do when a thread dies, from now on; at once where one is dead already."""
+        self._end = steps
+        if self._texts:
+            for step in steps:
+                step()
+
+    def raise_first(self) -> None:
+        """Raise ThreadError where a thread died."""
+        if self._texts:
+            raise ThreadError(self._texts[0])
 
 
 class Supervisor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-__all__ = ["overdue_threads", "waiting", "working"]
+__all__ = ["busy_threads", "overdue_threads", "waiting", "working"]
 
 _due_s: dict[threading.Thread, float] = {}  # by when a thread has to be heard of again, monotonic
 
@@ -22,6 +22,15 @@ def waiting() -> None:
 
 def overdue_threads(now_s: float) -> tuple[str, ...]:
     """Names of the living threads that have not been heard of in time."""
+    return tuple(thread.name for thread, due_s in _living() if due_s < now_s)
+
+
+def busy_threads() -> tuple[str, ...]:
+    """Names of the living threads that do not wait for work."""
+    return tuple(thread.name for thread, _ in _living())
+
+
+def _living() -> list[tuple[threading.Thread, float]]:
     for thread in [thread for thread in list(_due_s) if not thread.is_alive()]:
         _due_s.pop(thread, None)
-    return tuple(thread.name for thread, due_s in list(_due_s.items()) if due_s < now_s)
+    return list(_due_s.items())

@@ -1,17 +1,21 @@
-"""Whether this box may run a bundle: signed by a trusted key, for this device, in time, not older."""
+"""Whether this box may run a bundle: trusted, of its product, for its device, in time, not older."""
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from pathlib import Path
 
+from edgeflow.alarms import Alarms
 from edgeflow.bundle import Bundle
 from edgeflow.config import TrustConfig
 from edgeflow.errors import IntegrityError
-from edgeflow.installed import read_installed, remember
+from edgeflow.installed import Record, read_installed, read_record, remember
 from edgeflow.keys import trusted_keys
 
 __all__ = ["admit", "check_expiry", "is_new_here", "note_as_run", "open_admitted"]
+
+logger = logging.getLogger(__name__)
 
 
 def open_admitted(path: Path, trust: TrustConfig | None, now: datetime) -> Bundle:
@@ -37,7 +41,7 @@ def open_admitted(path: Path, trust: TrustConfig | None, now: datetime) -> Bundl
 
 
 def admit(bundle: Bundle, trust: TrustConfig | None, now: datetime) -> None:
-    """Refuse an opened bundle that is not for this box, expired, or older than what ran here before.
+    """Refuse an opened bundle that is not for this box or product, expired, or older than what ran before.
 
     Raises:
         IntegrityError: with everything that stands against it.
@@ -45,7 +49,9 @@ def admit(bundle: Bundle, trust: TrustConfig | None, now: datetime) -> None:
     """
     problems = _expired(bundle, now)
     if trust is not None:
-        problems += _other_device(bundle, trust) + _older(bundle, trust)
+        record = read_record(trust.installed) if trust.installed is not None else Record()
+        problems += _other_product(bundle, trust, record)
+        problems += _other_device(bundle, trust) + _mistaken(bundle, trust) + _older(bundle, trust, record)
     if problems:
         raise IntegrityError(f"{bundle.path}: this box does not run it", problems=problems)
 
@@ -69,14 +75,28 @@ def is_new_here(bundle: Bundle, trust: TrustConfig | None) -> bool:
     return last is None or last.sha256 != bundle.sha256
 
 
-def note_as_run(bundle: Bundle, trust: TrustConfig | None) -> None:
-    """Record that a bundle has been proven on this box: from now on, none that is older.
+def note_as_run(bundle: Bundle, trust: TrustConfig | None, alarms: Alarms | None = None) -> None:
+    """Record that a bundle has been proven on this box: from now on, none older or of another product.
+
+    Args:
+        alarms: told once where nobody but this first bundle says which product the box inspects.
 
     Raises:
         StorageError: the record cannot be written.
     """
-    if trust is not None and trust.installed is not None:
-        remember(trust.installed, bundle.manifest, bundle.sha256)
+    if trust is None or trust.installed is None:
+        return
+    name = bundle.manifest.name
+    if trust.product is None and read_record(trust.installed).known_product is None:
+        text = (
+            f"the first bundle that ran here is of product '{name}'; those of other products are refused "
+            f"from now on. Write 'product: {name}' below 'trust' in the box file"
+        )
+        if alarms is not None:
+            alarms.raise_("product_unpinned", "warning", text)
+        else:
+            logger.warning("%s", text)
+    remember(trust.installed, bundle.manifest, bundle.sha256, max_version=trust.max_version)
 
 
 def _expired(bundle: Bundle, now: datetime) -> list[str]:
@@ -86,6 +106,27 @@ def _expired(bundle: Bundle, now: datetime) -> list[str]:
     return [
         f"expired at {expires.isoformat()}, and it is {now.isoformat(timespec='seconds')}; check this "
         "computer's clock, else export the bundle again"
+    ]
+
+
+def _other_product(bundle: Bundle, trust: TrustConfig, record: Record) -> list[str]:
+    name, pinned = bundle.manifest.name, trust.product or record.known_product
+    if pinned in (None, name):
+        return []
+    why = "trust.product" if trust.product else f"the product of the bundles that ran here, {trust.installed}"
+    return [
+        f"of product '{name}', this box inspects '{pinned}' ({why}); if it is to inspect the other one from "
+        f"now on, set trust.product: {name} and restart it"
+    ]
+
+
+def _mistaken(bundle: Bundle, trust: TrustConfig) -> list[str]:
+    version = bundle.manifest.version
+    if version <= trust.max_version:
+        return []
+    return [
+        f"version {version} is over trust.max_version {trust.max_version}, and would lock out all that come "
+        "later; export it with a smaller --bundle-version, or raise trust.max_version"
     ]
 
 
@@ -99,16 +140,17 @@ def _other_device(bundle: Bundle, trust: TrustConfig) -> list[str]:
     ]
 
 
-def _older(bundle: Bundle, trust: TrustConfig) -> list[str]:
+def _older(bundle: Bundle, trust: TrustConfig, record: Record) -> list[str]:
     """A product is known by the manifest's name: the box keeps one highest version for each."""
-    if trust.installed is None or trust.allow_older:
-        return []
     manifest = bundle.manifest
-    highest = read_installed(trust.installed).get(manifest.name)
-    if highest is None or manifest.version >= highest.version or highest.back_to == bundle.sha256:
+    highest = record.bundles.get(manifest.name)
+    if highest is None or trust.allow_older or highest.version > trust.max_version:
+        return []
+    if manifest.version >= highest.version or highest.back_to == bundle.sha256:
         return []
     return [
         f"{manifest.name} version {manifest.version} is older than version {highest.version}, which this "
         "box has run; install that or a newer one, or go back on purpose: 'edgeflow ctl BOX rollback' on a "
-        "running box, else trust.allow_older: true"
+        f"running box, else trust.allow_older: true; if {highest.version} was a mistake, set "
+        f"trust.max_version below it, and it is forgotten"
     ]

@@ -16,6 +16,7 @@ from edgeflow.config import load_config
 from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
 from edgeflow.mqtt import MqttLink
 from edgeflow.operations import Operations
+from edgeflow.service_manager import ServiceManager
 from edgeflow.station_state import StationState
 from edgeflow.trust import note_as_run
 
@@ -54,6 +55,7 @@ def swap(box: Path, verb: str, step: int) -> None:
         alarms=alarms,
         evidence=None,
         announce=lambda _bundle, _graph: None,
+        manager=ServiceManager(""),
     )
     _kill_before(step, config.bundle.parent, config.outbox.path.parent)
     operations.verbs()[verb]({"bundle": "two.bundle"} if verb == "reload" else {})

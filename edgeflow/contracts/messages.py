@@ -76,6 +76,7 @@ AlarmCode = Literal[
     "no_part",
     "overrun",
     "product_unpinned",
+    "record_failed",
     "scoring_failed",
     "scoring_hangs",
     "thread_died",

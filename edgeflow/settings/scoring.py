@@ -52,6 +52,15 @@ class TrustConfig(Document):
     keys: tuple[Path, ...] | None = Field(
         default=None, min_length=1, description="public keys; a bundle must be signed by one of them"
     )
+    product: str | None = Field(
+        default=None,
+        min_length=1,
+        description="name of the bundles that this box runs; default: that of the first one that ran here",
+    )
+    max_version: Annotated[int, Field(ge=0, le=2**53)] = Field(
+        default=10**14,
+        description="higher ones are refused as mistaken, and do not count where one ran nevertheless",
+    )
     device_class: DeviceClass | None = Field(default=None, description="refuse bundles for another class")
     installed: Path | None = Field(
         default=None, description="record of the versions that ran; default installed.json beside the outbox"

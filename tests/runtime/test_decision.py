@@ -12,7 +12,15 @@ import pytest
 
 from edgeflow.cameras.base import Frame
 from edgeflow.contracts.manifest import Scale, Thresholds
-from edgeflow.decision import Policy, Verdict, check_degraded, decide, judge_scores, no_time_left
+from edgeflow.decision import (
+    Policy,
+    Verdict,
+    answer_by_ns,
+    check_degraded,
+    decide,
+    judge_scores,
+    no_time_left,
+)
 from edgeflow.errors import ConfigError
 from edgeflow.scorer import Scores
 from edgeflow.settings.capture import SyncConfig
@@ -204,6 +212,41 @@ def test_a_late_ng_stays_ng_with_its_own_reason() -> None:
 def test_a_late_part_with_a_missing_view_says_both() -> None:
     verdict = decide(view_set(missing=("left",)), None, "", policy(), LATE_NS)
     assert verdict.reason == "missing views: left; late: decided 12.3 ms after the deadline of 100 ms"
+
+
+@pytest.mark.parametrize("after_ms", [0, 60, 90, 100, 101, 5000])
+def test_a_missing_view_stays_ng_however_little_time_is_left(after_ms: int) -> None:
+    now_ns = TRIGGERED_NS + after_ms * 1_000_000
+    part, rules = view_set(missing=("left",)), policy(on_missing="ng")
+    given_up = no_time_left(part, rules, 50_000_000, now_ns)
+    assert given_up == "", "what is not to be scored needs no time for it"
+    verdict = decide(part, None, "", rules, now_ns, given_up=given_up)
+    assert verdict.verdict == "NG"
+    assert verdict.reason.startswith("missing views: left")
+
+
+def test_of_several_causes_one_that_the_policy_maps_to_ng_is_enough() -> None:
+    why = "late: not scored"
+    for lost, late, on_missing, on_late in itertools.product(
+        ((), ("left",)), (False, True), ("undecided", "ng"), ("undecided", "ng")
+    ):
+        if not lost and not late:
+            continue
+        rules = policy(on_missing, on_late)
+        verdict = decide(view_set(missing=lost), None, "", rules, IN_TIME_NS, given_up=why if late else "")
+        ng = (bool(lost) and on_missing == "ng") or (late and on_late == "ng")
+        assert verdict.verdict == ("NG" if ng else "UNDECIDED"), (lost, late, on_missing, on_late)
+        assert not lost or "missing views: left" in verdict.reason
+
+
+def test_answers_are_awaited_until_a_little_before_the_deadline() -> None:
+    def margin_ms(deadline_ms: float) -> float:
+        rules = replace(policy(), decision=DecisionConfig(deadline_ms=deadline_ms))
+        return deadline_ms - (answer_by_ns(view_set(), rules) - TRIGGERED_NS) / 1e6
+
+    assert margin_ms(100) == pytest.approx(2)
+    assert margin_ms(250) == pytest.approx(5)
+    assert margin_ms(10_000) == pytest.approx(5)
 
 
 def test_only_a_good_whole_punctual_part_is_ever_ok() -> None:

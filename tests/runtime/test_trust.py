@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edgeflow.alarms import Alarms
 from edgeflow.bundle import Bundle
 from edgeflow.config import TrustConfig
+from edgeflow.contracts.messages import Alarm
 from edgeflow.errors import IntegrityError, StorageError, UsageError
 from edgeflow.installed import read_installed
 from edgeflow.keys import new_key
@@ -18,6 +21,16 @@ from support.small import small_bundle
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 OURS = Ed25519PrivateKey.from_private_bytes(b"1" * 32)
+
+
+class Told:
+    """Names of the alarms that were published."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:  # noqa: ARG002 - an AlarmSink
+        self.names.append(name)
 
 
 def refusal(path: Path, trust: TrustConfig | None, now: datetime = NOW) -> str:
@@ -101,7 +114,67 @@ def test_a_box_goes_forward_only_unless_told_otherwise(tmp_path: Path) -> None:
 def test_products_have_versions_of_their_own(tmp_path: Path) -> None:
     trust = TrustConfig(installed=tmp_path / "installed.json")
     ran(small_bundle(tmp_path / "a", version=7), trust)
-    admitted(small_bundle(tmp_path / "b", name="another", version=1), trust)
+    other = trust.model_copy(update={"product": "another"})
+    ran(small_bundle(tmp_path / "b", name="another", version=1), other)
+    back = trust.model_copy(update={"product": "bracket"})
+    assert "older than version 7" in refusal(small_bundle(tmp_path / "c", version=6), back)
+    admitted(tmp_path / "a", back)
+
+
+def test_the_first_product_that_ran_is_the_only_one_and_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trust = TrustConfig(installed=tmp_path / "installed.json")
+    told = Told()
+    alarms = Alarms("s", told)
+    ours = small_bundle(tmp_path / "a", version=7)
+    for _ in range(2):
+        with open_admitted(ours, trust, NOW) as bundle:
+            note_as_run(bundle, trust, alarms)
+    assert told.names == ["product_unpinned"]
+    assert caplog.text.count("the first bundle that ran here is of product 'bracket'; those") == 1
+    text = refusal(small_bundle(tmp_path / "b", name="gasket", version=9), trust)
+    assert "of product 'gasket', this box inspects 'bracket'" in text
+    assert "set trust.product: gasket" in text
+
+
+def test_the_product_of_the_box_file_stands_over_what_ran(tmp_path: Path) -> None:
+    trust = TrustConfig(installed=tmp_path / "installed.json", product="bracket")
+    other = small_bundle(tmp_path / "b", name="gasket")
+    assert "inspects 'bracket' (trust.product)" in refusal(other, trust)
+    told = Told()
+    with open_admitted(small_bundle(tmp_path / "a"), trust, NOW) as bundle:
+        note_as_run(bundle, trust, Alarms("s", told))
+    assert told.names == []
+    admitted(other, trust.model_copy(update={"product": "gasket"}))
+
+
+def test_a_record_of_before_products_were_noted_names_the_one_that_ran(tmp_path: Path) -> None:
+    entry = {"version": 3, "sha256": "0" * 64}
+    record = tmp_path / "installed.json"
+    trust = TrustConfig(installed=record)
+    record.write_text(json.dumps({"schema": "edgeflow/installed/1", "bundles": {"bracket": entry}}))
+    assert "inspects 'bracket'" in refusal(small_bundle(tmp_path / "b", name="gasket"), trust)
+    both = {"bracket": entry, "gasket": entry}
+    record.write_text(json.dumps({"schema": "edgeflow/installed/1", "bundles": both}))
+    ran(small_bundle(tmp_path / "c", name="gasket", version=3), trust)  # of several, nobody knows
+    assert "inspects 'gasket'" in refusal(small_bundle(tmp_path / "d", version=3), trust)
+
+
+def test_a_mistaken_version_is_refused_and_an_admitted_one_can_be_forgotten(tmp_path: Path) -> None:
+    trust = TrustConfig(installed=tmp_path / "installed.json")
+    ran(small_bundle(tmp_path / "v5", version=5), trust)
+    assert "over trust.max_version 100000000000000" in refusal(
+        small_bundle(tmp_path / "vmax", version=2**53), trust
+    )
+    highest = trust.max_version
+    ran(small_bundle(tmp_path / "high", version=highest), trust)
+    six = small_bundle(tmp_path / "v6", version=6)
+    assert "set trust.max_version below it" in refusal(six, trust)
+    lower = trust.model_copy(update={"max_version": highest - 1})
+    ran(six, lower)
+    admitted(six, trust)  # forgotten for good
+    assert "older than version 6" in refusal(tmp_path / "v5", trust)
 
 
 def test_everything_that_stands_against_a_bundle_is_said_at_once(tmp_path: Path) -> None:

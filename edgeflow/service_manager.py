@@ -1,0 +1,89 @@
+"""What systemd is told of a box and expects from it: readiness, time for a start, signs of life."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator, MutableMapping
+
+__all__ = ["PROOF_S", "ServiceManager"]
+
+PROOF_S = 600.0
+"""For the verification of a bundle: that of one which is new here may take 300 s apart, and comes again."""
+
+logger = logging.getLogger(__name__)
+
+_FEEDS = 4  # within the watchdog's time
+_PATIENCE = 4  # times the watchdog's time, while a bundle is verified beside the line
+
+
+class ServiceManager:
+    """The notification protocol of ``sd_notify(3)``; without a service manager nothing is sent.
+
+    Args:
+        address: of the manager's socket; empty: there is none. ``@`` begins an abstract one.
+        watchdog_us: how often the manager wants a sign of life; None: not at all.
+    """
+
+    def __init__(self, address: str, watchdog_us: int | None = None) -> None:
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._watchdog_us = watchdog_us
+        self._next_ns = 0
+        self._socket: socket.socket | None = None
+        if address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+
+    @classmethod
+    def from_environment(cls, environment: MutableMapping[str, str]) -> ServiceManager:
+        """The manager that started this process; its variables are taken out: children are not the box."""
+        address = environment.pop("NOTIFY_SOCKET", "")
+        watchdog = environment.pop("WATCHDOG_USEC", "")
+        meant = environment.pop("WATCHDOG_PID", "") in ("", str(os.getpid()))
+        wanted = meant and watchdog.isdecimal() and int(watchdog) > 0
+        return cls(address, int(watchdog) if wanted else None)
+
+    def ready(self) -> None:
+        """The start is over."""
+        self._send("READY=1", "STATUS=running")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self._send("STOPPING=1")
+
+    def extend(self, seconds: float, doing: str) -> None:
+        """The step that begins now may take so long; the start would fail without a word."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}", f"STATUS={doing}")
+
+    @contextlib.contextmanager
+    def patience(self, seconds: float, doing: str) -> Iterator[None]:
+        """A long step beside the line takes the processor from it: the watchdog waits longer meanwhile."""
+        self.extend(seconds, doing)
+        if self._watchdog_us is not None:
+            self._send(f"WATCHDOG_USEC={_PATIENCE * self._watchdog_us}")
+        try:
+            yield
+        finally:
+            if self._watchdog_us is not None:
+                self._send("WATCHDOG=1", f"WATCHDOG_USEC={self._watchdog_us}")
+            self._send("STATUS=running")
+
+    def feed(self, now_ns: int) -> None:
+        """A sign of life for the watchdog; as often as one likes.
+
+        Args:
+            now_ns: monotonic.
+        """
+        if self._watchdog_us is not None and now_ns >= self._next_ns:
+            self._next_ns = now_ns + self._watchdog_us * 1000 // _FEEDS
+            self._send("WATCHDOG=1")
+
+    def _send(self, *lines: str) -> None:
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendto("\n".join(lines).encode(), self._address)
+        except OSError as cause:
+            logger.warning("the service manager was not told %s: %s", lines[0], cause)
