@@ -28,6 +28,9 @@ class Frame:
             after ``counter_bits`` bits and starts anew when the camera does.
         counter_bits: 16 for GigE Vision, 64 for USB3 Vision; 0 where there is no such counter.
         device_ns: the camera's own clock at the exposure; its zero is the camera's affair.
+        unsure_ns: how far the exposure may be from ``captured_ns``, before or after it. None with
+            ``device_ns``: nothing compares the camera's clock with the computer's, so that it may have been
+            any time before ``captured_ns``.
     """
 
     view: str
@@ -39,6 +42,7 @@ class Frame:
     counter: int | None = None
     counter_bits: int = 0
     device_ns: int | None = None
+    unsure_ns: int | None = None
 
 
 class EndOfStream(Exception):  # noqa: N818 - an event, not an error

@@ -80,6 +80,7 @@ class _Parent:
             counter=frame.counter,
             counter_bits=frame.counter_bits,
             device_ns=frame.device_ns,
+            unsure_ns=frame.unsure_ns,
         )
 
 

@@ -1,34 +1,113 @@
-"""The camera's clock on the computer's: when a frame was exposed, whenever it arrived."""
+"""The camera's clock on the computer's: between which moments a frame was exposed, whenever it arrived."""
 
 from __future__ import annotations
 
-from collections import deque
+from dataclasses import dataclass
 
-__all__ = ["DeviceClock"]
+__all__ = ["DRIFT_PPM", "DeviceClock"]
 
-_WINDOW_NS = 10_000_000_000  # clocks that differ by 50 ppm part by 0.5 ms in this time
+DRIFT_PPM = 100  # two quartz clocks part by less
+_STEP_NS = 10**9  # frames may overtake each other, but not by this much: the camera's clock was set back
+_LONGEST_TRANSFER_NS = 10 * 10**9  # a clock reading that makes transfer longer is of another clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bound:
+    """A bound of the offset, as it was at one moment of the camera's clock."""
+
+    device_ns: int
+    offset_ns: int
+
+    def slack_ns(self, device_ns: int) -> int:
+        """How much the clocks may have drifted apart since."""
+        return abs(device_ns - self.device_ns) * DRIFT_PPM // 10**6
 
 
 class DeviceClock:
-    """The offset of both clocks is the smallest that any frame of the last seconds had.
+    """Keeps an interval for the offset of both clocks (monotonic time = offset + camera's time); pure.
 
-    Transfer only ever delays a frame, so the least delayed one is nearest to the truth; what a busy
-    network or computer adds to single frames does not show in their stamps.
+    Transfer only ever delays a frame: no offset is above ``arrival − stamp``. A frame is exposed after the
+    trigger that caused it: none is below ``trigger sent − stamp``. A reading of the camera's clock between
+    two looks at the computer's bounds it from both sides. Bounds loosen with age by the drift of clocks;
+    what contradicts them is a clock that was set, and the interval begins anew.
     """
 
     def __init__(self) -> None:
-        self._recent: deque[tuple[int, int]] = deque()  # device stamp, offset
+        self._upper: _Bound | None = None
+        self._lower: _Bound | None = None
+        self._newest_ns = 0
+
+    def arrived(self, device_ns: int, arrived_ns: int) -> None:
+        """A frame stamped ``device_ns`` was here at ``arrived_ns`` (monotonic)."""
+        if self._upper is not None and device_ns < self._newest_ns - _STEP_NS:
+            self._upper = self._lower = None
+        self._newest_ns = max(device_ns, self._newest_ns) if self._upper is not None else device_ns
+        offset_ns = arrived_ns - device_ns
+        lowest_ns = self._lowest_ns(device_ns)
+        if lowest_ns is not None and offset_ns < lowest_ns:
+            self._lower = None  # it would have arrived before it was exposed
+        if self._upper is None or offset_ns <= self._highest_ns(device_ns):
+            self._upper = _Bound(device_ns=device_ns, offset_ns=offset_ns)
+
+    def triggered(self, device_ns: int, sent_ns: int) -> None:
+        """The frame stamped ``device_ns`` was exposed after ``sent_ns`` (monotonic), which must be sure."""
+        offset_ns = sent_ns - device_ns
+        lowest_ns = self._lowest_ns(device_ns)
+        if lowest_ns is None or offset_ns >= lowest_ns:
+            self._lower = _Bound(device_ns=device_ns, offset_ns=offset_ns)
+        if self._upper is not None and offset_ns > self._highest_ns(device_ns):
+            self._upper = None
+
+    def read(self, device_ns: int, before_ns: int, after_ns: int) -> bool:
+        """The camera's clock showed ``device_ns`` at some moment between two looks at the computer's.
+
+        Returns:
+            Whether that can be the clock of the frames.
+        """
+        if self._upper is not None:
+            transfer_ns = self._upper.offset_ns - (after_ns - device_ns)
+            if abs(transfer_ns) > _LONGEST_TRANSFER_NS:
+                return False
+        low_ns, high_ns = before_ns - device_ns, after_ns - device_ns
+        lowest_ns = self._lowest_ns(device_ns)
+        highest_ns = self._highest_ns(device_ns) if self._upper is not None else high_ns
+        if low_ns > highest_ns or (lowest_ns is not None and high_ns < lowest_ns):  # it was set
+            self._upper = self._lower = None
+            lowest_ns, highest_ns = None, high_ns
+        if lowest_ns is None or low_ns >= lowest_ns:
+            self._lower = _Bound(device_ns=device_ns, offset_ns=low_ns)
+        if self._upper is None or high_ns <= highest_ns:
+            self._upper = _Bound(device_ns=device_ns, offset_ns=high_ns)
+        self._newest_ns = device_ns
+        return True
+
+    def exposed_ns(self, device_ns: int) -> tuple[int | None, int | None]:
+        """The earliest and the latest moment (monotonic) that the stamp may mean; None where not known."""
+        lowest_ns = self._lowest_ns(device_ns)
+        latest_ns = None if self._upper is None else device_ns + self._highest_ns(device_ns)
+        return (None if lowest_ns is None else device_ns + lowest_ns), latest_ns
 
     def captured_ns(self, device_ns: int, arrived_ns: int) -> int:
-        """The monotonic stamp of a frame; never after its arrival.
+        """The stamp of a frame that arrived: the earliest moment it may mean, else the latest.
 
-        Args:
-            device_ns: the camera's stamp. One far from its predecessor is a clock set anew.
-            arrived_ns: monotonic.
+        Never after its arrival.
         """
-        if self._recent and not 0 <= device_ns - self._recent[-1][0] < _WINDOW_NS:
-            self._recent.clear()
-        while self._recent and device_ns - self._recent[0][0] > _WINDOW_NS:
-            self._recent.popleft()
-        self._recent.append((device_ns, arrived_ns - device_ns))
-        return device_ns + min(offset for _, offset in self._recent)
+        self.arrived(device_ns, arrived_ns)
+        earliest_ns, latest_ns = self.exposed_ns(device_ns)
+        return min(arrived_ns, next(ns for ns in (earliest_ns, latest_ns) if ns is not None))
+
+    def unsure_ns(self, device_ns: int) -> int | None:
+        """How far the exposure may be from ``captured_ns``; None where nothing bounds it from below."""
+        earliest_ns, latest_ns = self.exposed_ns(device_ns)
+        return None if earliest_ns is None or latest_ns is None else max(0, latest_ns - earliest_ns)
+
+    def slack_ns(self, device_ns: int) -> int:
+        """How far the clocks may have drifted apart since the earliest moment was last bounded."""
+        return 0 if self._lower is None else self._lower.slack_ns(device_ns)
+
+    def _lowest_ns(self, device_ns: int) -> int | None:
+        return None if self._lower is None else self._lower.offset_ns - self._lower.slack_ns(device_ns)
+
+    def _highest_ns(self, device_ns: int) -> int:
+        assert self._upper is not None  # noqa: S101 - callers made sure
+        return self._upper.offset_ns + self._upper.slack_ns(device_ns)

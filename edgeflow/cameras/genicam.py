@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
+import threading
+import time
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from edgeflow.cameras.aravis import load_aravis
 from edgeflow.cameras.base import Frame, FrameLost
+from edgeflow.cameras.clock_latch import ClockLatch
+from edgeflow.cameras.counter_unwrapping import Unwrapped
 from edgeflow.cameras.device_clock import DeviceClock
 from edgeflow.cameras.features import apply_features, read_features
 from edgeflow.cameras.pixels import to_rgb
+from edgeflow.cameras.trigger_pairing import TriggerPairing
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import GenicamConfig
 from edgeflow.errors import CameraError, ConfigError
@@ -19,8 +23,10 @@ __all__ = ["GenicamCamera"]
 
 _BUFFERS = 8
 _GIGE_BITS = 16
-_WARM_UP = 3
-_WARM_UP_WAIT_US = 300_000
+_WARM_UP = 4
+_WARM_UP_PAUSE_S = 0.010  # more before each: a camera that answers at ticks of its own answers one at once
+_WARM_UP_WAIT_US = 1_000_000
+_WARM_UP_MOST = 12  # images that came damaged
 _LONG_BITS = 64  # USB3 Vision, and GigE Vision cameras with extended ids
 
 
@@ -28,7 +34,8 @@ class GenicamCamera:
     """Takes an image per software trigger, per edge on a line, or by itself.
 
     An image with missing packets is never delivered, but reported as lost. Stamps are those of the
-    camera's clock, moved to the computer's (see ``DeviceClock``).
+    camera's clock, moved to the computer's (see ``DeviceClock``). An image that a software trigger caused
+    names it (see ``TriggerPairing``); one of which this is not sure is reported as lost.
     """
 
     def __init__(self, view: str, config: GenicamConfig) -> None:
@@ -44,9 +51,12 @@ class GenicamCamera:
         self._serial: str | None = None
         self._stream: Any = None
         self._clock = DeviceClock()
+        self._latch: ClockLatch | None = None
+        self._pairing = TriggerPairing(self._clock)
+        self._pairing_lock = threading.Lock()
+        self._positions = Unwrapped()
         self._delivered = 0
         self._counter_bits = _GIGE_BITS
-        self._waiting: deque[tuple[str, int]] = deque(maxlen=64)  # software triggers without image
         self._arrived_ns = 0
         self._failure = ""
 
@@ -96,7 +106,8 @@ class GenicamCamera:
         """Software trigger, where the camera waits for such."""
         if not self._software or self._device is None:
             return
-        self._waiting.append((trigger_id, monotonic_ns()))
+        with self._pairing_lock:
+            self._pairing.sent(trigger_id, monotonic_ns())
         try:
             self._device.software_trigger()
         except self._error as cause:
@@ -106,8 +117,10 @@ class GenicamCamera:
         """The next image.
 
         Raises:
-            FrameLost: an image came with missing packets, or in a format that cannot be used.
-            CameraError: the connection is lost, or no image that is due came for ``read_timeout_ms``.
+            FrameLost: an image came with missing packets, in a format that cannot be used, or of a trigger
+                that is not sure.
+            CameraError: the connection is lost, no image that is due came for ``read_timeout_ms``, or
+                triggers and images could not be paired for long.
         """
         if self._stream is None:
             raise CameraError(f"{self._name}: read before it was opened")
@@ -115,6 +128,8 @@ class GenicamCamera:
             raise CameraError(f"{self._name}: {self._failure}; check its power and cable")
         buffer = self._stream.timeout_pop_buffer(round(timeout_s * 1e6))
         now_ns = monotonic_ns()
+        if self._latch is not None and self._owed_since_ns() is None:
+            self._latch.compare(now_ns)
         if buffer is None:
             self._look_for_overdue(now_ns)
             return None
@@ -126,7 +141,6 @@ class GenicamCamera:
 
     def close(self) -> None:
         device, self._device, self._stream = self._device, None, None
-        self._waiting.clear()
         self._failure = ""
         if device is not None:
             with suppress(self._error):  # it may be gone
@@ -200,41 +214,79 @@ class GenicamCamera:
         for _ in range(_BUFFERS):
             self._stream.push_buffer(self._aravis.Buffer.new_allocate(payload))
         self._clock = DeviceClock()
+        self._pairing = TriggerPairing(self._clock)
+        self._positions = Unwrapped()
         self._arrived_ns = monotonic_ns()
         self._device.start_acquisition()
+        self._latch = ClockLatch(self._device, self._error, self._clock)
+        self._latch.start()
 
     def _warm_up(self) -> None:
-        """A few images for nobody: the first one is slow, and the clocks are compared on what follows.
+        """A few images for nobody: the first one is slow, and the clocks are compared on them.
 
         A camera on a trigger line cannot be asked; its frames are paired by their counters.
         """
         if self._config.trigger_line is not None:
             return
-        limit_ms = self._config.read_timeout_ms
-        until_ns = monotonic_ns() + round(limit_ms * 1e6)
-        got = 0
-        while got < _WARM_UP:
-            if monotonic_ns() > until_ns:
-                raise CameraError(f"{self._name}: is open, but gave {got} images within {limit_ms:g} ms")
+        got = whole = 0
+        since_ns: int | None = None  # the first trigger that was not answered yet
+        unanswered = False
+        while got < _WARM_UP or (not whole and got < _WARM_UP_MOST):
             if self._software:  # one that comes before the camera is ready for it is without effect
+                time.sleep(got * _WARM_UP_PAUSE_S)
+                sent_ns = monotonic_ns()
+                self._pairing.sent("", sent_ns)
+                since_ns = sent_ns if since_ns is None else since_ns
                 self._device.software_trigger()
             buffer = self._stream.timeout_pop_buffer(_WARM_UP_WAIT_US)
             if buffer is None:
+                unanswered = True
+                self._check_warm_up(got)
                 continue
-            got += 1
-            if buffer.get_status() == self._aravis.BufferStatus.SUCCESS:
-                self._clock.captured_ns(int(buffer.get_timestamp()), monotonic_ns())
-            self._stream.push_buffer(buffer)
+            got, self._arrived_ns = got + 1, monotonic_ns()
+            whole += self._compare(buffer, since_ns)
+            since_ns = None
+        while unanswered and self._software:  # it may have been answered after all
+            buffer = self._stream.timeout_pop_buffer(_WARM_UP_WAIT_US)
+            unanswered = buffer is not None
+            if buffer is not None:
+                self._compare(buffer, None)
+
+    def _check_warm_up(self, got: int) -> None:
+        limit_ms = self._config.read_timeout_ms
+        if monotonic_ns() - self._arrived_ns > limit_ms * 1e6:
+            raise CameraError(f"{self._name}: is open, but gave {got} images within {limit_ms:g} ms each")
+
+    def _compare(self, buffer: Any, since_ns: int | None) -> bool:
+        """Take an image for nobody; whether it came whole.
+
+        Args:
+            since_ns: when the first trigger was sent that can have caused it; None where that is not known.
+        """
+        whole: bool = buffer.get_status() == self._aravis.BufferStatus.SUCCESS
+        position = self._positions.position_of(int(buffer.get_frame_id()), self._counter_bits)
+        device_ns, now_ns = int(buffer.get_timestamp()), monotonic_ns()
+        self._stream.push_buffer(buffer)
+        if whole and since_ns is not None:
+            self._pairing.answered(position, device_ns, now_ns, since_ns=since_ns)
+        else:
+            if whole:
+                self._clock.arrived(device_ns, now_ns)
+            self._pairing.count_from(position)
+        return whole
 
     def _frame(self, buffer: Any, now_ns: int) -> Frame:
         status = buffer.get_status()
         device_ns = int(buffer.get_timestamp())
         counter = int(buffer.get_frame_id())
+        position = self._positions.position_of(counter, self._counter_bits)
         if status != self._aravis.BufferStatus.SUCCESS:
-            self._lose(f"frame {counter} is incomplete ({status.value_nick}); check packet size and network")
+            why = f"frame {counter} is incomplete ({status.value_nick}); check packet size and network"
+            with self._pairing_lock:
+                trigger_id = self._pairing.lost(position) if self._software else None
+            self._lose(why, trigger_id)
+        trigger_id = self._paired(counter, position, device_ns, now_ns)
         captured_ns = self._clock.captured_ns(device_ns, now_ns)
-        while self._waiting and self._waiting[0][1] <= captured_ns:
-            self._waiting.popleft()
         try:
             image = to_rgb(
                 buffer.get_image_data(),
@@ -243,27 +295,45 @@ class GenicamCamera:
                 buffer.get_image_pixel_format(),
             )
         except ValueError as cause:
-            self._lose(f"frame {counter}: {cause}")
+            self._lose(f"frame {counter}: {cause}", trigger_id)
         self._delivered += 1
         return Frame(
             view=self._view,
             image=image,
             captured_ns=captured_ns,
             frame_id=self._delivered - 1,
+            trigger_id=trigger_id,
             counter=counter,
             counter_bits=self._counter_bits,
             device_ns=device_ns,
+            unsure_ns=self._clock.unsure_ns(device_ns),
         )
 
-    def _lose(self, why: str) -> NoReturn:
-        trigger_id = self._waiting.popleft()[0] if self._waiting else None
+    def _paired(self, counter: int, position: int, device_ns: int, now_ns: int) -> str | None:
+        """The software trigger that caused an image; None where the camera is not triggered that way."""
+        if not self._software:
+            return None
+        with self._pairing_lock:
+            paired = self._pairing.arrived(position, device_ns, now_ns)
+        if paired.hopeless:
+            raise CameraError(f"{self._name}: {paired.why}; it is set up anew")
+        if paired.why:
+            self._lose(f"frame {counter}: {paired.why}", paired.trigger_id)
+        return paired.trigger_id
+
+    def _lose(self, why: str, trigger_id: str | None) -> NoReturn:
         raise FrameLost(f"{self._name}: {why}", trigger_id=trigger_id)
+
+    def _owed_since_ns(self) -> int | None:
+        with self._pairing_lock:
+            return self._pairing.owed_since_ns
 
     def _look_for_overdue(self, now_ns: int) -> None:
         """A camera that owes an image for too long is reopened; on a line, nobody knows whether it does."""
         since_ns = self._arrived_ns if self._config.free_running else now_ns
-        if self._waiting:
-            since_ns = max(self._waiting[0][1], self._arrived_ns)
+        owed_since_ns = self._owed_since_ns()
+        if owed_since_ns is not None:
+            since_ns = max(owed_since_ns, self._arrived_ns)
         if now_ns - since_ns > self._config.read_timeout_ms * 1e6:
             limit_ms = self._config.read_timeout_ms
             raise CameraError(f"{self._name}: no image within {limit_ms:g} ms; check its power and cable")

@@ -194,6 +194,7 @@ class ProcessCamera:
             counter=message["counter"],
             counter_bits=message["counter_bits"],
             device_ns=message["device_ns"],
+            unsure_ns=message["unsure_ns"],
         )
 
     def _watch(self) -> None:

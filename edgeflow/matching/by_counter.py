@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgeflow.cameras.base import Frame
+from edgeflow.cameras.counter_unwrapping import Unwrapped
 from edgeflow.matching.base import Rules, ViewSet
 from edgeflow.matching.by_time import ByTime
-from edgeflow.matching.counters import Unwrapped
 from edgeflow.triggers import Trigger
 
 __all__ = ["ByCounter"]

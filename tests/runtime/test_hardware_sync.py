@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeflow.cameras.base import Frame
-from edgeflow.matching.counters import Unwrapped
+from edgeflow.cameras.counter_unwrapping import Unwrapped
 from edgeflow.synchronizer import Synchronizer, ViewSet
 from edgeflow.triggers import Trigger
 

@@ -22,9 +22,12 @@ class Unwrapped:
 
     def position(self, frame: Frame) -> int:
         """The frame's position; it lies before that of a frame that it overtook."""
-        counter, bits = frame.frame_id, 64
-        if frame.counter is not None:
-            counter, bits = frame.counter, frame.counter_bits or 64
+        if frame.counter is None:
+            return self.position_of(frame.frame_id, 64)
+        return self.position_of(frame.counter, frame.counter_bits or 64)
+
+    def position_of(self, counter: int, bits: int) -> int:
+        """The position of the frame with this number of so many bits."""
         if counter == 0:
             self._skips_zero = False
         if self._last is None:
