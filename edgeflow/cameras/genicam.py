@@ -264,9 +264,12 @@ class GenicamCamera:
             since_ns: when the first trigger was sent that can have caused it; None where that is not known.
         """
         whole: bool = buffer.get_status() == self._aravis.BufferStatus.SUCCESS
-        position = self._positions.position_of(int(buffer.get_frame_id()), self._counter_bits)
+        position = self._position(buffer)
         device_ns, now_ns = int(buffer.get_timestamp()), monotonic_ns()
         self._stream.push_buffer(buffer)
+        if position is None:
+            self._pairing.lost(None)
+            return False
         if whole and since_ns is not None:
             self._pairing.answered(position, device_ns, now_ns, since_ns=since_ns)
         else:
@@ -275,15 +278,22 @@ class GenicamCamera:
             self._pairing.count_from(position)
         return whole
 
+    def _position(self, buffer: Any) -> int | None:
+        """Where the camera's count puts an image; None for one that came without its first packet."""
+        counter = int(buffer.get_frame_id())
+        if counter == 0 and int(buffer.get_timestamp()) == 0:
+            return None
+        return self._positions.position_of(counter, self._counter_bits)
+
     def _frame(self, buffer: Any, now_ns: int) -> Frame:
         status = buffer.get_status()
         device_ns = int(buffer.get_timestamp())
         counter = int(buffer.get_frame_id())
-        position = self._positions.position_of(counter, self._counter_bits)
-        if status != self._aravis.BufferStatus.SUCCESS:
+        position = self._position(buffer)
+        if status != self._aravis.BufferStatus.SUCCESS or position is None:
             why = f"frame {counter} is incomplete ({status.value_nick}); check packet size and network"
             with self._pairing_lock:
-                trigger_id = self._pairing.lost(position) if self._software else None
+                trigger_id = self._pairing.lost(position)
             self._lose(why, trigger_id)
         trigger_id = self._paired(counter, position, device_ns, now_ns)
         captured_ns = self._clock.captured_ns(device_ns, now_ns)

@@ -94,9 +94,14 @@ class TriggerPairing:
         self._agreed = _CONFIRMED
         self._newest = self._number - 1
 
-    def lost(self, position: int) -> str | None:
-        """A frame came damaged; its trigger, or None where that is not sure."""
-        sent = self._trigger(self._number_of(position))
+    def lost(self, position: int | None) -> str | None:
+        """A frame came damaged, perhaps without its number; its trigger, or None where that is not sure."""
+        if position is None:
+            only = self._newest + 1 == self._number - 1
+            self._newest += only
+            sent = self._trigger(self._newest) if only else None
+        else:
+            sent = self._trigger(self._number_of(position))
         return sent.trigger_id if sent and self._locked else None
 
     def arrived(self, position: int, device_ns: int, arrived_ns: int) -> Paired:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -61,7 +62,7 @@ class World:
             self.pairing.answered(position, device_ns, arrived_ns, since_ns=sent_ns)
             self.now_ns = arrived_ns + 5 * MS
 
-    def run(self, gaps_ms: list[float]) -> dict[int, Paired]:
+    def run(self, gaps_ms: Sequence[float]) -> dict[int, Paired]:
         """Trigger after each pause; number of the true trigger (unasked: negative) → what was told of it."""
         events: list[tuple[int, int, object]] = []
         for number, gap_ms in enumerate(gaps_ms):
@@ -135,6 +136,18 @@ def test_a_damaged_frame_names_its_trigger() -> None:
     world.pairing.sent("t3", world.now_ns)
     assert world.pairing.lost(world.position + 1) == "t3"
     assert world.pairing.lost(world.position + 2) is None
+
+
+def test_a_damaged_frame_without_its_number_is_of_the_only_trigger_that_is_owed_one() -> None:
+    world = World(transfer_ms=(1, 2))
+    world.warm_up()
+    world.run([100] * 3)
+    world.pairing.sent("t3", world.now_ns)
+    assert world.pairing.lost(None) == "t3"
+    world.pairing.sent("t4", world.now_ns + MS)
+    world.pairing.sent("t5", world.now_ns + 2 * MS)
+    assert world.pairing.lost(None) is None
+    assert world.pairing.owed_since_ns == world.now_ns + MS
 
 
 def test_before_anything_was_answered_no_frame_belongs_to_a_trigger() -> None:
