@@ -48,6 +48,8 @@ def make_synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> 
         window_ms=sync.window_ms,
         frame_delay_ms=sync.frame_delay_ms,
         announce_ms=trigger.part_id_window_ms,
+        transfer_ms=sync.transfer_ms,
+        min_period_ms=trigger.min_period_ms,
     )
 
 

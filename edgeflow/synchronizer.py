@@ -45,6 +45,9 @@ class Synchronizer:
         frame_delay_ms: from the beginning of an exposure to the frame's stamp, for cameras that run by
             themselves and are matched with triggers.
         announce_ms: how far an announcement may be from the frames that it names; None: there are none.
+        transfer_ms: of cameras whose clock is not compared with the computer's, how long the quickest frame
+            takes from its exposure at most; None: not known, so that in hardware mode no part is named.
+        min_period_ms: the shortest time between two parts; None: twice ``announce_ms``.
     """
 
     def __init__(
@@ -58,9 +61,12 @@ class Synchronizer:
         window_ms: float | None = None,
         frame_delay_ms: float = 0,
         announce_ms: float | None = None,
+        transfer_ms: float | None = None,
+        min_period_ms: float | None = None,
     ) -> None:
+        pull_ms = transfer_ms if window_ms is None else window_ms
         if window_ms is None:
-            window_ms = max_skew_ms if mode == "hardware" else timeout_ms
+            window_ms = max(max_skew_ms, transfer_ms or 0) if mode == "hardware" else timeout_ms
         self._rules = Rules(
             views=tuple(views),
             max_skew_ns=round(max_skew_ms * 1e6),
@@ -68,9 +74,13 @@ class Synchronizer:
             window_ns=round(window_ms * 1e6),
             delay_ns=round(frame_delay_ms * 1e6),
             session=session,
+            transfer_ns=_ns(transfer_ms),
+            pull_ns=_ns(pull_ms),
         )
         self._matcher: Matcher = _MATCHERS[mode](self._rules)
-        self._naming = None if announce_ms is None else Naming(self._rules, round(announce_ms * 1e6))
+        self._naming = None
+        if announce_ms is not None:
+            self._naming = Naming(self._rules, round(announce_ms * 1e6), _ns(min_period_ms))
         self._seen: dict[tuple[str, int, int], None] = {}
 
     def trigger(self, trigger: Trigger, now_ns: int) -> list[ViewSet]:
@@ -125,3 +135,7 @@ class Synchronizer:
         oldest_ns = now_ns - self._rules.timeout_ns
         while self._seen and (first := next(iter(self._seen)))[2] < oldest_ns:
             del self._seen[first]
+
+
+def _ns(ms: float | None) -> int | None:
+    return None if ms is None else round(ms * 1e6)

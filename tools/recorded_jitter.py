@@ -151,7 +151,7 @@ class _World:
             return
         frame = Frame(
             view=view, image=_IMAGE, captured_ns=at_ns, frame_id=self.parts, counter=counter,
-            counter_bits=16, device_ns=_DEVICE_NS * (place + 1) + at_ns,
+            counter_bits=16, device_ns=_DEVICE_NS * (place + 1) + at_ns, unsure_ns=0,
         )  # fmt: skip
         truth[view, self.parts] = self.parts
         late_ms = self._late_ms if chance[1] < 1 / 1000 else transfer_ms

@@ -54,6 +54,10 @@ class Rules:
         delay_ns: from the beginning of an exposure to the frame's stamp, for cameras that run by
             themselves and have no clock of their own: what is stamped earlier than this after a trigger
             was exposed before it.
+        transfer_ns: how long the quickest frame of a camera takes from its exposure at most, for cameras
+            whose clock is not compared with the computer's; None where nobody says it.
+        pull_ns: how far apart transfer may pull the stamps of one moment, for these cameras; None where
+            nobody says it.
     """
 
     views: tuple[str, ...]
@@ -62,6 +66,8 @@ class Rules:
     window_ns: int
     delay_ns: int
     session: str
+    transfer_ns: int | None = None
+    pull_ns: int | None = None
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def new_trigger(self, at_ns: int) -> Trigger:

@@ -52,6 +52,8 @@ class ByCounter:
         self._past: deque[tuple[int, list[Frame]]] = deque(maxlen=_PAST)
         self._reference: Mapping[str, Frame] = {}  # frames of one moment, to compare the cameras' clocks
         self._ended: set[str] = set()
+        self._stamps: dict[str, int] = {}
+        self._gap_ns_least = _STEADY_NS
         self.mismatches = 0
         self.mismatch = ""
 
@@ -102,23 +104,66 @@ class ByCounter:
         sets: list[ViewSet] = []
         for number, frame in enumerate(frames, 1):
             self._counters[frame.view].position(frame)
+            self._note_gap(frame)
             found = arming.add(frame)
-            sets += self._strict(found)
-            if found and not found[-1].missing and not found[-1].fault:
+            doubt = self._doubt(found[-1].frames) if found and not found[-1].missing else ""
+            sets += self._strict(found, doubt)
+            if found and not found[-1].missing and not found[-1].fault and not doubt:
                 self._lock(found[-1].frames)
                 for waiting in [*arming.drain(), *frames[number:]]:
                     sets += self.add(waiting)
                 break
         return sets
 
-    def _strict(self, view_sets: list[ViewSet]) -> list[ViewSet]:
-        """Near enough to lock counters is not near enough to be scored."""
-        return [
+    def _strict(self, view_sets: list[ViewSet], doubt: str = "") -> list[ViewSet]:
+        """Near enough to lock counters is not near enough to be scored.
+
+        Args:
+            doubt: why the last one must not be used.
+        """
+        strict = [
             self._rules.view_set(
                 Trigger(trigger_id=found.trigger_id, part_id=None, at_ns=found.triggered_ns), found.frames
             )
             for found in view_sets
         ]
+        if doubt:
+            fault = "; ".join(filter(None, [strict[-1].fault, doubt]))
+            code = strict[-1].fault_code or "mixed_parts"
+            strict[-1] = replace(strict[-1], fault=fault, fault_code=code)
+        return strict
+
+    def _note_gap(self, frame: Frame) -> None:
+        """Remember how soon each camera's frames follow one another, by its own clock where it has one."""
+        stamp_ns = frame.captured_ns if frame.device_ns is None else frame.device_ns
+        gap_ns = abs(stamp_ns - self._stamps.get(frame.view, -_STEADY_NS))
+        self._stamps[frame.view] = stamp_ns
+        if gap_ns:  # else the camera has sent it twice
+            self._gap_ns_least = min(gap_ns, self._gap_ns_least)
+
+    def _doubt(self, frames: Mapping[str, Frame]) -> str:
+        """Why frames that are near in time need not be of one trigger; empty where they are."""
+        unsure = [f.unsure_ns for f in frames.values() if f.unsure_ns is not None]
+        untold = [view for view, f in frames.items() if f.unsure_ns is None and f.device_ns is not None]
+        pull_ns = sum(sorted(unsure)[-2:])
+        if untold and self._rules.pull_ns is None:
+            return (
+                f"the clock of camera '{untold[0]}' is not compared with this computer's: give "
+                "sync.transfer_ms, how long its quickest image takes at most, or use a camera with a "
+                "time-stamp latch"
+            )
+        if untold:
+            pull_ns += self._loose.max_skew_ns
+        apart_ns = self._rules.max_skew_ns + pull_ns
+        stamps = [f.captured_ns for f in frames.values()]
+        if max(stamps) - min(stamps) > apart_ns:
+            return f"by their cameras' clocks, frames are {(max(stamps) - min(stamps)) / 1e6:.0f} ms apart"
+        if self._gap_ns_least <= apart_ns:
+            return (
+                f"exposures are known within {apart_ns / 1e6:.0f} ms, and triggers are "
+                f"{self._gap_ns_least / 1e6:.0f} ms apart: frames of two parts cannot be told apart"
+            )
+        return ""
 
     def _lock(self, frames: Mapping[str, Frame]) -> None:
         self._offsets = {view: self._counters[view].position(f) - self._next for view, f in frames.items()}
@@ -133,6 +178,7 @@ class ByCounter:
         self._open.clear()
         self._past.clear()
         self._offsets, self._reference = {}, {}
+        self._stamps, self._gap_ns_least = {}, _STEADY_NS
         self._arming = ByTime(self._loose)
         sets = self._arm(self._arming, sorted([*pending, frame], key=lambda f: f.captured_ns))
         return sets + [s for view in self._ended for s in self.end(view)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from edgeflow.cameras.base import Frame
 from edgeflow.matching.base import Rules, ViewSet
+from edgeflow.matching.exposure import Interval, exposed
 from edgeflow.triggers import Trigger
 
 __all__ = ["ByTrigger"]
@@ -19,7 +20,7 @@ class _Open:
     Attributes:
         deadline_ns: up to here the set waits.
         last_ns: up to here a frame may be stamped.
-        until_ns: up to here a frame that knows no trigger may have been exposed.
+        until_ns: up to here a frame may have been exposed: the next trigger is of the next part.
         lost: views known not to deliver.
         refused: why no frame belongs to it at all.
     """
@@ -32,14 +33,17 @@ class _Open:
     frames: dict[str, Frame] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
 
-    def accepts(self, frame: Frame, exposed_ns: int) -> bool:
+    def accepts(self, frame: Frame, at: Interval) -> bool:
         if self.refused or frame.view in self.frames or frame.view in self.lost:
             return False
-        own = frame.trigger_id == self.trigger.trigger_id
-        if not own and (frame.trigger_id is not None or exposed_ns > self.until_ns):
-            return False
-        since_ns = frame.captured_ns if own else exposed_ns
-        return self.trigger.at_ns <= since_ns and frame.captured_ns <= self.last_ns
+        stamp_ns = frame.captured_ns
+        if frame.trigger_id is not None:
+            own = frame.trigger_id == self.trigger.trigger_id
+            # What is exposed after the next trigger shows the next part, whatever asked for it.
+            in_time = frame.device_ns is None or stamp_ns <= self.until_ns
+            return own and in_time and self.trigger.at_ns <= stamp_ns <= self.last_ns
+        sure = self.trigger.at_ns <= at.earliest_ns and at.latest_ns <= self.until_ns
+        return sure and stamp_ns <= self.last_ns
 
 
 class ByTrigger:
@@ -100,13 +104,22 @@ class ByTrigger:
         )
 
     def _take(self, frame: Frame) -> bool:
-        # A camera with a clock of its own is stamped by it, at the exposure.
-        delay_ns = self._rules.delay_ns if frame.device_ns is None else 0
-        exposed_ns = frame.captured_ns - delay_ns
-        taker = next((waiting for waiting in self._open if waiting.accepts(frame, exposed_ns)), None)
+        at = self._exposed(frame)
+        taker = next((waiting for waiting in self._open if waiting.accepts(frame, at)), None)
         if taker is not None:
             taker.frames[frame.view] = frame
         return taker is not None
+
+    def _exposed(self, frame: Frame) -> Interval:
+        """When a frame was exposed; of a clock that nothing is known of, up to the timeout before."""
+        rules = self._rules
+        if frame.device_ns is None and frame.unsure_ns is None:
+            at_ns = frame.captured_ns - rules.delay_ns
+            return Interval(earliest_ns=at_ns, latest_ns=at_ns)
+        transfer_ns = rules.transfer_ns
+        if transfer_ns is None:
+            transfer_ns = rules.delay_ns or rules.timeout_ns
+        return exposed(frame, transfer_ns)
 
     def _settled(self) -> list[ViewSet]:
         """The first triggers as far as nothing more is to come for them."""

@@ -78,6 +78,12 @@ class SyncConfig(Document):
         "streams), from the start of an exposure to the frame's stamp: "
         "what is stamped earlier than this after a trigger was exposed before it, and is not used",
     )
+    transfer_ms: Milliseconds | None = Field(
+        default=None,
+        description="of cameras whose clock cannot be read (no GenICam time-stamp latch), how long the "
+        "quickest image takes from its exposure to this box at most; without it, trigger source hardware "
+        "cannot tell which part their images show",
+    )
     on_missing: OnMissing = "undecided"
     min_views: int | None = Field(
         default=None, ge=1, description="with on_missing degraded: parts with fewer views are undecided"

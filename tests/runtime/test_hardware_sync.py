@@ -49,6 +49,7 @@ class Camera:
             counter=self.counter,
             counter_bits=self.bits,
             device_ns=self.zero_ns + round(at_ns * (1 + self.ppm * 1e-6)),
+            unsure_ns=0,
         )
         self.skip()
         return frame
@@ -182,7 +183,7 @@ def test_cameras_clocks_tell_what_late_stamps_hide() -> None:
         for place, camera in enumerate(line):
             frame = camera.expose(number, at_ns)
             late_ns = 3 * place * MS
-            stamped = Frame(**{**vars(frame), "captured_ns": at_ns + late_ns})
+            stamped = Frame(**{**vars(frame), "captured_ns": at_ns + late_ns, "unsure_ns": None})
             sets += sync.add(stamped, at_ns + late_ns)
     assert len(sets) == 20
     assert "skew of 6.0 ms" in sets[0].fault, "nothing was known of the clocks yet"
@@ -202,7 +203,9 @@ def test_a_long_pause_of_the_line_is_no_drift() -> None:
 
 
 def announced(number: int, at_ns: int) -> Trigger:
-    return Trigger(trigger_id=f"t{number}", part_id=f"part{number}", at_ns=at_ns, encoder=100 * number)
+    return Trigger(
+        trigger_id=f"t{number}", part_id=f"part{number}", at_ns=at_ns, given_ns=at_ns, encoder=100 * number
+    )
 
 
 def test_messages_of_the_line_name_the_sets_however_they_come() -> None:

@@ -271,7 +271,7 @@ def test_what_was_exposed_before_the_trigger_is_not_used_although_it_is_stamped_
 def test_a_camera_with_a_clock_of_its_own_is_stamped_at_the_exposure() -> None:
     sync = synchronizer(views=("top", "left"), frame_delay_ms=20)
     sync.trigger(trigger(0, "t0"), 0)
-    exact = replace(frame("top", 1), device_ns=77)
+    exact = replace(frame("top", 1), device_ns=77, unsure_ns=0)
     (view_set,) = add_all(sync, [exact, frame("left", 6), frame("left", 21)])
     assert view_set.frames["left"].captured_ns == 21 * MS
     assert view_set.frames["top"] is exact
