@@ -3,6 +3,8 @@
 # make check  - format, lint, types, imports
 # make faults - brokers, boxes, networks, disks and cameras broken on purpose: what was lost, how long it took
 # make bench  - speed and memory, as ratios in one run
+# make mutants - the share of small errors that the nearest tests notice, package by package
+# make docs   - the documentation as HTML, warnings as errors (docs/_build); make reference writes docs/reference/
 # make demo-bundle - rebuild the demo's parts and bundle from nothing: render, train, evaluate, export, verify
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench faults demo-bundle format clean
+.PHONY: demo test check bench faults mutants docs reference demo-bundle format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -37,6 +39,19 @@ bench: $(VENV)/.dev
 faults: $(VENV)/.dev
 	sh tools/system_packages.sh broker cameras
 	PYTHONPATH=tools:tests $(BIN)/python -m faults.run
+
+mutants: $(VENV)/.dev
+	sh tools/system_packages.sh broker
+	$(PIP) --editable '.[mutants]'
+	$(BIN)/python tools/mutation_score.py
+
+docs: $(VENV)/.dev
+	$(PIP) --editable '.[docs]'
+	$(BIN)/python tools/write_reference.py --check
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
+
+reference: $(VENV)/.dev
+	$(BIN)/python tools/write_reference.py
 
 demo-bundle: $(VENV)/.dev
 	sh tools/system_packages.sh render

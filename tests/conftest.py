@@ -17,6 +17,12 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
+def published(repository: Path) -> Path:
+    """What the published implementations compute, with the names of their checkpoints' tensors."""
+    return repository / "tests" / "golden" / "published"
+
+
+@pytest.fixture(scope="session")
 def shared(repository: Path) -> Path:
     """The folder of reference material beside the repository; a test that needs it skips without it."""
     folder = repository.parent / "shared"

@@ -1,6 +1,6 @@
-"""Write ``docs/reference/``: commands, box file, recipe, messages and exit codes, from the code that defines them.
+"""Write ``docs/reference/`` from the code: commands, box file, recipe, messages and exit codes.
 
-python tools/write_reference.py            (``--check``: exit with 1 where a page is stale, and name it)
+python tools/write_reference.py     (``--check``: exit with 1 where a page is stale, and name it)
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Iterator
-from enum import Enum
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from pydantic import BaseModel
@@ -26,11 +25,19 @@ from edgeflow.contracts.messages import MESSAGES
 from edgeflow_export.recipe import Recipe
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
-NOTE = "<!-- Written by tools/write_reference.py from the code: change the code, then run `make reference`. -->\n\n"
+NOTE = "<!-- Written by tools/write_reference.py: change the code, then run `make reference`. -->\n\n"
+BOX_FILE = """# The box file
+
+One YAML file per inspection box. Unknown keys, doubled keys and wrong types are refused, all in one report.
+`edgeflow check BOX.yaml` reads it and looks at everything that it names.
+"""
+RECIPE = "# The recipe\n\nOne YAML file per product: what to train, and how to export it.\n"
 DOCUMENTS: dict[str, tuple[type[BaseModel], str]] = {
-    "box-file": (BoxConfig, "# The box file\n\nOne YAML file per inspection box. Unknown keys, doubled keys and wrong types are refused, all in\none report. `edgeflow check BOX.yaml` reads it and looks at everything that it names.\n"),
-    "recipe": (Recipe, "# The recipe\n\nOne YAML file per product: what to train, and how to export it.\n"),
-}  # fmt: skip
+    "box-file": (BoxConfig, BOX_FILE),
+    "recipe": (Recipe, RECIPE),
+}
+PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
+LIMITS = ((">", "gt"), ("≥", "ge"), ("<", "lt"), ("≤", "le"))
 
 
 def main() -> None:
@@ -56,9 +63,6 @@ def _pages() -> Iterator[tuple[str, str]]:
         yield name, introduction + "".join(_sections(model))
     yield "messages", _messages()
     yield "exit-codes", _exit_codes()
-
-
-# --- commands ---------------------------------------------------------------------------------------------------
 
 
 def _commands(command: click.Command, path: str) -> Iterator[str]:
@@ -88,27 +92,24 @@ def _cells(first: str, *others: str) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-# --- documents --------------------------------------------------------------------------------------------------
-
-
 def _sections(root: type[BaseModel]) -> Iterator[str]:
     """One table for the document and one for each section in it, in the order of the file."""
     waiting: list[tuple[str, type[BaseModel]]] = [("", root)]
     while waiting:
         path, model = waiting.pop(0)
-        lines = ["| key | value | default | meaning |\n|---|---|---|---|\n"]
-        inner: list[tuple[str, type[BaseModel]]] = []
-        for key, field in model.model_fields.items():
-            name = field.alias or key
-            models = list(_models(field.annotation))
-            lines.append(_cells(name, _type(field), _default(field), _meaning(field, models)))
-            keyed = ".VIEW" if name == "cameras" else ".NAME" if _is_mapping(field.annotation) else ""
-            for found in models:
-                kind = _kind(found) if len(models) > 1 else ""
-                inner.append((f"{path}{'.' if path else ''}{name}{keyed}{kind}", found))
         heading = f"\n## `{path}`\n\n{_first_paragraph(model)}\n\n" if path else "\n"
-        yield heading + "".join(lines)
-        waiting = inner + waiting
+        yield heading + _table(model)
+        waiting = [*_inner(path, model), *waiting]
+
+
+def _inner(path: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The sections in a section, with their paths in the file."""
+    for key, field in model.model_fields.items():
+        models = list(_models(field.annotation))
+        named = ".NAME" if _is_mapping(field.annotation) else ""
+        place = ".".join(filter(None, (path, field.alias or key))) + named
+        for found in models:
+            yield place + (_kind(found) if len(models) > 1 else ""), found
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -137,33 +138,34 @@ def _type(field: FieldInfo) -> str:
     return _words(field.annotation, field.metadata)
 
 
-def _words(annotation: Any, metadata: list[Any] | None = None) -> str:
+def _words(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    """A type in plain words, with its limits."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _words(arguments[0], list(arguments[1:]))
-    if origin is typing.Literal:
-        return ", ".join(f"`{value}`" for value in arguments)
+        return _words(arguments[0], arguments[1:])
     if origin in (typing.Union, types.UnionType):
         given = [argument for argument in arguments if argument is not type(None)]
-        models = [a for a in given if next(_models(a), None)]
-        return "section" if models and len(models) == len(given) else " or ".join(map(_words, given))
-    if origin in (tuple, list, frozenset, set):
-        return f"list of {_words(arguments[0])}"
-    if origin is dict:
-        return f"mapping of {_words(arguments[0])} to {_words(arguments[1])}"
+        sections = all(next(_models(argument), None) for argument in given)
+        return "section" if sections else " or ".join(map(_words, given))
+    if origin is None:
+        return _plain(annotation, metadata)
+    inner = [_words(argument) for argument in arguments if argument is not Ellipsis and origin is not Literal]
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    return f"mapping of {inner[0]} to {inner[1]}" if origin is dict else f"list of {inner[0]}"
+
+
+def _plain(annotation: Any, metadata: Sequence[Any]) -> str:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return ", ".join(f"`{member.value}`" for member in annotation)
-    plain = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
-    words = plain.get(annotation, getattr(annotation, "__name__", str(annotation)))
-    for given in metadata or ():
+    words = PLAIN.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    for given in metadata:
         words = getattr(given, "words", words)
     limits = [
-        f"{sign} {limit}"
-        for sign, name in ((">", "gt"), ("≥", "ge"), ("<", "lt"), ("≤", "le"))
-        for given in metadata or ()
-        if (limit := getattr(given, name, None)) is not None
+        f"{sign} {getattr(given, name)}"
+        for sign, name in LIMITS
+        for given in metadata
+        if hasattr(given, name)
     ]
     return f"{words} {' and '.join(limits)}" if limits else words
 
@@ -187,23 +189,32 @@ def _meaning(field: FieldInfo, models: list[type[BaseModel]]) -> str:
     return field.description or (_first_paragraph(models[0]) if len(models) == 1 else "")
 
 
-# --- messages and exit codes ------------------------------------------------------------------------------------
+MESSAGES_PAGE = """# Messages
+
+One JSON document per MQTT message. Their JSON Schemas ship with the package in `edgeflow/contracts/schemas/`.
+Readers ignore keys that they do not know: later versions add some.
+"""
+HEAD = "| key | value | default | meaning |\n|---|---|---|---|\n"
 
 
 def _messages() -> str:
-    parts = [
-        "# Messages\n\nOne JSON document per MQTT message. Their JSON Schemas ship with the package in\n"
-        "`edgeflow/contracts/schemas/`. Readers ignore keys that they do not know: later versions add some.\n"
+    sections = (
+        f"\n## {name}\n\n{_first_paragraph(model)}\n\n{_table(model)}" for name, model in MESSAGES.items()
+    )
+    return MESSAGES_PAGE + "".join(sections)
+
+
+def _table(model: type[BaseModel]) -> str:
+    rows = [
+        _cells(
+            field.alias or key,
+            _type(field),
+            _default(field),
+            _meaning(field, list(_models(field.annotation))),
+        )
+        for key, field in model.model_fields.items()
     ]
-    for name, model in MESSAGES.items():
-        rows = "".join(
-            _cells(field.alias or key, _type(field), _default(field), _meaning(field, list(_models(field.annotation))))
-            for key, field in model.model_fields.items()
-        )
-        parts.append(
-            f"\n## {name}\n\n{_first_paragraph(model)}\n\n| key | value | default | meaning |\n|---|---|---|---|\n{rows}"
-        )
-    return "".join(parts)
+    return HEAD + "".join(rows)
 
 
 def _exit_codes() -> str:

@@ -22,8 +22,8 @@ from edgeflow.errors import DataError
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_every_step_equals_the_published_one_bit_for_bit(shared: Path, index: int) -> None:
-    with np.load(shared / "reference" / "golden" / "foreground_postprocess.npz") as recorded:
+def test_every_step_equals_the_published_one_bit_for_bit(published: Path, index: int) -> None:
+    with np.load(published / "foreground_postprocess.npz") as recorded:
 
         def unpacked(step: str, size: int) -> Mask:
             return np.unpackbits(recorded[f"{step}_{index}"])[: size * size].reshape(size, size)

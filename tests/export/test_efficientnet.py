@@ -13,25 +13,25 @@ from support.reference import deviation, given_input, golden, published_state
 
 
 @pytest.fixture(scope="module")
-def extractor(shared: Path) -> EfficientNetB5:
-    return published_efficientnet(published_state(shared, "efficientnet_b5"))
+def extractor(published: Path) -> EfficientNetB5:
+    return published_efficientnet(published_state(published, "efficientnet_b5"))
 
 
 @pytest.mark.parametrize(("size", "step"), [(256, 1), (768, 8)])
 @torch.inference_mode()
 def test_features_are_those_that_the_published_code_recorded(
-    shared: Path, extractor: EfficientNetB5, size: int, step: int
+    published: Path, extractor: EfficientNetB5, size: int, step: int
 ) -> None:
-    image = given_input(shared, f"input/effnet/{size}", (1, 3, size, size), -2, 2)
+    image = given_input(published, f"input/effnet/{size}", (1, 3, size, size), -2, 2)
     features = extractor(image)
     assert features.shape == (1, CHANNELS, size // STRIDE, size // STRIDE)
-    recorded = golden(shared, "efficientnet_b5")[f"features_{size}"]
+    recorded = golden(published, "efficientnet_b5")[f"features_{size}"]
     assert deviation(features[:, ::step], recorded) <= 1e-5
 
 
 @torch.inference_mode()
-def test_batch_of_two_equals_two_single_images(shared: Path, extractor: EfficientNetB5) -> None:
-    images = given_input(shared, "two images", (2, 3, 96, 64), -2, 2)
+def test_batch_of_two_equals_two_single_images(published: Path, extractor: EfficientNetB5) -> None:
+    images = given_input(published, "two images", (2, 3, 96, 64), -2, 2)
     singles = torch.cat([extractor(images[:1]), extractor(images[1:])])
     torch.testing.assert_close(extractor(images), singles, rtol=1e-4, atol=1e-5)
 
@@ -48,8 +48,8 @@ def test_extractor_is_frozen(extractor: EfficientNetB5) -> None:
     assert not any(parameter.requires_grad for parameter in extractor.parameters())
 
 
-def test_missing_and_unused_tensors_are_all_named(shared: Path) -> None:
-    state = published_state(shared, "efficientnet_b5")
+def test_missing_and_unused_tensors_are_all_named(published: Path) -> None:
+    state = published_state(published, "efficientnet_b5")
     del state["_blocks.35._bn2.running_var"]
     del state["_bn0.weight"]
     state["_blocks.39._bn2.weight"] = torch.zeros(1)
@@ -64,6 +64,6 @@ def test_missing_and_unused_tensors_are_all_named(shared: Path) -> None:
     }
 
 
-def test_another_networks_checkpoint_is_recognised(shared: Path) -> None:
+def test_another_networks_checkpoint_is_recognised(published: Path) -> None:
     with pytest.raises(CheckpointError, match="this is an MVANet checkpoint; what is needed"):
-        published_efficientnet(published_state(shared, "mvanet"))
+        published_efficientnet(published_state(published, "mvanet"))

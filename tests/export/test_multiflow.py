@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -19,6 +16,8 @@ from edgeflow_export.models.published_multiflow import (
     published_state,
 )
 from edgeflow_export.models.view_graph import GRAPHS, view_graph
+from support import reference
+from support.published_weights import uniform
 
 PUBLISHED = [
     "small_cs_neigh",
@@ -29,32 +28,6 @@ PUBLISHED = [
     "small_cs_neigh_unconditioned",
     "full",
 ]
-
-
-@pytest.fixture(scope="module")
-def reference(shared: Path) -> Path:
-    folder = shared / "reference"
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def recipes(reference: Path) -> ModuleType:
-    """The reference's own generator of weights and inputs."""
-    spec = importlib.util.spec_from_file_location(
-        "deterministic_weights", reference / "deterministic_weights.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def published(reference: Path, recipes: ModuleType, name: str) -> dict[str, torch.Tensor]:
-    keys = json.loads((reference / f"multiflow_{name}_keys.json").read_text())
-    return {key: torch.from_numpy(value) for key, value in recipes.make_state(keys).items()}
 
 
 def small(views: int, *, graph: str = "cs_neigh", channels: int = 6, conditioned: bool = True) -> MultiFlow:
@@ -76,19 +49,17 @@ def small(views: int, *, graph: str = "cs_neigh", channels: int = 6, conditioned
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_weights_give_the_published_numbers(
-    reference: Path, recipes: ModuleType, name: str
-) -> None:
-    state = published(reference, recipes, name)
+def test_published_weights_give_the_published_numbers(published: Path, name: str) -> None:
+    state = reference.published_state(published, f"multiflow_{name}")
     assert is_published_multiflow(set(state))
     shape = published_shape(state)
     flow = MultiFlow(shape)
     flow.load_state_dict(published_state(state, shape))
     size = (1, 304, 24, 24) if name == "full" else (2, 16, 8, 8)
-    views = [recipes.uniform(f"input/{name}/view{v}", size, "golden", -1, 1) for v in range(5)]
+    views = [uniform(f"input/{name}/view{v}", size, -1, 1) for v in range(5)]
     with torch.inference_mode():
         output = flow.eval()(torch.from_numpy(np.stack(views, 1)))
-    with np.load(reference / "golden" / f"multiflow_{name}.npz") as golden:
+    with np.load(published / f"multiflow_{name}.npz") as golden:
         jac, expected, mask = golden["jac"], golden["nll_per_pixel"], golden["mask"]
     nll = nll_map(output).flatten(0, 1).numpy() * np.asarray(mask, np.float32).reshape(expected.shape)
     assert np.abs(nll - expected).max() < 1e-5 * np.abs(expected).max()
@@ -96,8 +67,8 @@ def test_published_weights_give_the_published_numbers(
     assert np.abs(log_det - jac).max() < 1e-5 * np.abs(jac).max()
 
 
-def test_missing_and_surplus_published_tensors_are_all_named(reference: Path, recipes: ModuleType) -> None:
-    state = published(reference, recipes, "small_cs_top")
+def test_missing_and_surplus_published_tensors_are_all_named(published: Path) -> None:
+    state = reference.published_state(published, "multiflow_small_cs_top")
     shape = published_shape(state)
     removed = "module_list.7.s1.conv_scale2_1.weight"
     del state[removed]

@@ -19,19 +19,19 @@ INDEX = "backbone.layers.0.blocks.0.attn.relative_position_index"
 
 
 @pytest.fixture(scope="module")
-def network(shared: Path) -> MVANet:
-    return published_mvanet(published_state(shared, "mvanet"))
+def network(published: Path) -> MVANet:
+    return published_mvanet(published_state(published, "mvanet"))
 
 
 @torch.inference_mode()
-def test_network_computes_what_the_published_code_recorded(shared: Path, network: MVANet) -> None:
-    image = given_input(shared, "input/mvanet/256", (1, 3, 256, 256), -2, 2)
-    assert deviation(network(image)[0, 0], golden(shared, "mvanet")["logits_256"]) <= 5e-5
+def test_network_computes_what_the_published_code_recorded(published: Path, network: MVANet) -> None:
+    image = given_input(published, "input/mvanet/256", (1, 3, 256, 256), -2, 2)
+    assert deviation(network(image)[0, 0], golden(published, "mvanet")["logits_256"]) <= 5e-5
 
 
 @torch.inference_mode()
-def test_batch_of_two_equals_two_single_images(shared: Path, network: MVANet) -> None:
-    images = given_input(shared, "two images", (2, 3, 128, 128), -2, 2)
+def test_batch_of_two_equals_two_single_images(published: Path, network: MVANet) -> None:
+    images = given_input(published, "two images", (2, 3, 128, 128), -2, 2)
     both = network(images)
     assert both.shape == (2, 1, 128, 128)
     singles = torch.cat([network(images[:1]), network(images[1:])])
@@ -44,10 +44,10 @@ def test_size_that_does_not_divide_is_refused(network: MVANet) -> None:
         network(torch.zeros(1, 3, 256, 200))
 
 
-def test_older_names_of_the_feed_forward_net_are_read(shared: Path, network: MVANet) -> None:
+def test_older_names_of_the_feed_forward_net_are_read(published: Path, network: MVANet) -> None:
     older = {
         name.replace("att.linear5.", "att.linear1.").replace("att.linear6.", "att.linear2."): tensor
-        for name, tensor in published_state(shared, "mvanet").items()
+        for name, tensor in published_state(published, "mvanet").items()
     }
     assert "multifieldcrossatt.linear1.weight" in older
     assert "multifieldcrossatt.linear5.weight" not in older
@@ -56,15 +56,15 @@ def test_older_names_of_the_feed_forward_net_are_read(shared: Path, network: MVA
         assert torch.equal(tensor, expected[name])
 
 
-def test_older_and_newer_names_together_are_refused(shared: Path) -> None:
-    state = published_state(shared, "mvanet")
+def test_older_and_newer_names_together_are_refused(published: Path) -> None:
+    state = published_state(published, "mvanet")
     state["multifieldcrossatt.linear1.bias"] = state["multifieldcrossatt.linear5.bias"]
     with pytest.raises(CheckpointError, match=r"linear1\.bias: doubled by multifieldcrossatt\.linear5\.bias"):
         published_mvanet(state)
 
 
-def test_missing_unused_and_misshapen_tensors_are_all_named(shared: Path) -> None:
-    state = published_state(shared, "mvanet")
+def test_missing_unused_and_misshapen_tensors_are_all_named(published: Path) -> None:
+    state = published_state(published, "mvanet")
     del state["backbone.norm2.weight"]
     state["dec_blk1.linear1.weight"] = torch.zeros(256, 128)
     state["shallow.0.bias"] = torch.zeros(64)
@@ -77,8 +77,8 @@ def test_missing_unused_and_misshapen_tensors_are_all_named(shared: Path) -> Non
     }
 
 
-def test_position_index_of_the_file_has_to_agree(shared: Path, network: MVANet) -> None:
-    state = published_state(shared, "mvanet")
+def test_position_index_of_the_file_has_to_agree(published: Path, network: MVANet) -> None:
+    state = published_state(published, "mvanet")
     state[INDEX] = network.get_buffer(INDEX).clone()
     published_mvanet(state)
     state[INDEX][0, 0] += 1
@@ -86,17 +86,17 @@ def test_position_index_of_the_file_has_to_agree(shared: Path, network: MVANet) 
         published_mvanet(state)
 
 
-def test_training_heads_are_left_out_and_said_so(shared: Path, caplog: pytest.LogCaptureFixture) -> None:
-    state = published_state(shared, "mvanet")
+def test_training_heads_are_left_out_and_said_so(published: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = published_state(published, "mvanet")
     state["sideout3.0.weight"] = torch.zeros(1, 128, 3, 3)
     with caplog.at_level(logging.INFO):
         published_mvanet(state)
     assert "sideout3.0.weight" in caplog.text
 
 
-def test_another_networks_checkpoint_is_recognised(shared: Path) -> None:
+def test_another_networks_checkpoint_is_recognised(published: Path) -> None:
     with pytest.raises(CheckpointError, match="this is a Multi-Flow checkpoint; what is needed"):
-        published_mvanet(published_state(shared, "multiflow_small_cs_top"))
+        published_mvanet(published_state(published, "multiflow_small_cs_top"))
 
 
 class Lopsided(nn.Module):

@@ -25,12 +25,12 @@ from support.tiny import write_parts
 
 
 @pytest.fixture(scope="module")
-def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Published files of a small flow for three views, as their authors would have saved them."""
     root = tmp_path_factory.mktemp("official")
     write_parts(root / "parts", train=8, normal=2, defective=2)
     for name in ("cs_neigh", "cs_att_cross"):
-        state = three_views(reference.published_state(shared, f"multiflow_small_{name}"))
+        state = three_views(reference.published_state(published, f"multiflow_small_{name}"))
         torch.save(state, root / f"{name}.pth")
     (root / "recipe.yaml").write_text(RECIPE)
     return root
@@ -82,8 +82,8 @@ def test_attention_needs_its_graph_said(folder: Path) -> None:
     assert load_model(told).recipe.flow.graph == "cs_att_self"
 
 
-def test_file_in_the_wrong_slot_is_recognised(folder: Path, shared: Path, tmp_path: Path) -> None:
-    torch.save(reference.published_state(shared, "mvanet"), tmp_path / "Model_80.pth")
+def test_file_in_the_wrong_slot_is_recognised(folder: Path, published: Path, tmp_path: Path) -> None:
+    torch.save(reference.published_state(published, "mvanet"), tmp_path / "Model_80.pth")
     recipe = load_recipe(folder / "recipe.yaml")
     with pytest.raises(CheckpointError, match="this is an MVANet checkpoint"):
         load_model(ModelSource(multiflow=tmp_path / "Model_80.pth", recipe=recipe))
@@ -100,9 +100,9 @@ def test_what_is_missing_is_asked_for_by_its_option(folder: Path) -> None:
 
 @pytest.mark.parametrize(("class_name", "mirror"), [("audiojack", "published"), ("disc", ())])
 def test_real_iad_classes_are_mirrored_as_published(
-    folder: Path, shared: Path, tmp_path: Path, class_name: str, mirror: object
+    folder: Path, published: Path, tmp_path: Path, class_name: str, mirror: object
 ) -> None:
-    torch.save(reference.published_state(shared, "efficientnet_b5"), tmp_path / "b5.pth")
+    torch.save(reference.published_state(published, "efficientnet_b5"), tmp_path / "b5.pth")
     source = ModelSource(
         multiflow=folder / "cs_neigh.pth",
         backbone=tmp_path / "b5.pth",
@@ -118,8 +118,8 @@ def test_real_iad_classes_are_mirrored_as_published(
     assert _published_recipe(files, folder, class_name).data.mirror == mirror
 
 
-def test_flow_for_other_views_than_the_parts_have_is_named(folder: Path, shared: Path) -> None:
-    torch.save(reference.published_state(shared, "multiflow_small_cs_top"), folder / "five.pth")
+def test_flow_for_other_views_than_the_parts_have_is_named(folder: Path, published: Path) -> None:
+    torch.save(reference.published_state(published, "multiflow_small_cs_top"), folder / "five.pth")
     arguments = ["export", "--multiflow", str(folder / "five.pth"), "-o", str(folder / "five.bundle")]
     done = CliRunner().invoke(cli, [*arguments, "--recipe", str(folder / "recipe.yaml")])
     assert isinstance(done.exception, DataError)

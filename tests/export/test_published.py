@@ -28,8 +28,8 @@ class Harmful:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_published_names_tell_whose_checkpoint_it_is(shared: Path, name: str) -> None:
-    names = set(json.loads((shared / "reference" / f"{name}_keys.json").read_text("utf-8")))
+def test_published_names_tell_whose_checkpoint_it_is(published: Path, name: str) -> None:
+    names = set(json.loads((published / f"{name}_keys.json").read_text("utf-8")))
     assert identify(names) == KINDS[name]
 
 

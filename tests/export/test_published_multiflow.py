@@ -40,18 +40,18 @@ def loaded(state: dict[str, Tensor], graph: str | None = None) -> MultiFlow:
     return flow.eval()
 
 
-def features_of(shared: Path, name: str) -> Tensor:
+def features_of(published: Path, name: str) -> Tensor:
     shape = (1, 304, 24, 24) if name == "full" else (2, 16, 8, 8)
-    views = [given_input(shared, f"input/{name}/view{view}", shape, -1, 1) for view in range(VIEWS)]
+    views = [given_input(published, f"input/{name}/view{view}", shape, -1, 1) for view in range(VIEWS)]
     return torch.stack(views, dim=1)
 
 
 @pytest.mark.parametrize("name", RECORDED)
 @torch.no_grad()
-def test_flow_computes_what_the_published_code_recorded(shared: Path, name: str) -> None:
-    flow = loaded(published_state(shared, f"multiflow_{name}"), RECORDED[name])
-    recorded = golden(shared, f"multiflow_{name}")
-    output = flow(features_of(shared, name))
+def test_flow_computes_what_the_published_code_recorded(published: Path, name: str) -> None:
+    flow = loaded(published_state(published, f"multiflow_{name}"), RECORDED[name])
+    recorded = golden(published, f"multiflow_{name}")
+    output = flow(features_of(published, name))
     mask = torch.from_numpy(recorded["mask"]).view(output.log_det.shape)
     nll = nll_map(output, mask)
     assert deviation(nll.flatten(0, 1), recorded["nll_per_pixel"]) <= TOLERANCE
@@ -64,16 +64,16 @@ def test_flow_computes_what_the_published_code_recorded(shared: Path, name: str)
 
 @pytest.mark.parametrize("name", ["small_cs_att_cross", "small_cs_att_self"])
 @torch.no_grad()
-def test_attention_flow_is_undone_by_its_inverse(shared: Path, name: str) -> None:
-    flow = loaded(published_state(shared, f"multiflow_{name}"), RECORDED[name])
-    features = features_of(shared, name)
+def test_attention_flow_is_undone_by_its_inverse(published: Path, name: str) -> None:
+    flow = loaded(published_state(published, f"multiflow_{name}"), RECORDED[name])
+    features = features_of(published, name)
     torch.testing.assert_close(flow.inverse(flow(features).z), features, rtol=0, atol=1e-4)
 
 
 @torch.no_grad()
-def test_both_attentions_differ_on_the_same_weights(shared: Path) -> None:
-    state = published_state(shared, "multiflow_small_cs_att_cross")
-    features = features_of(shared, "small_cs_att_cross")
+def test_both_attentions_differ_on_the_same_weights(published: Path) -> None:
+    state = published_state(published, "multiflow_small_cs_att_cross")
+    features = features_of(published, "small_cs_att_cross")
     cross, own = (loaded(state, graph)(features).z for graph in ("cs_att_cross", "cs_att_self"))
     assert (cross - own).abs().max() > 1e-2
 
@@ -101,23 +101,23 @@ def test_rewritten_flow_keeps_the_messages_of_its_graph(graph: str) -> None:
     torch.testing.assert_close(maps, model(images), rtol=1e-4, atol=1e-5)
 
 
-def test_attention_checkpoint_asks_which_attention_it_is(shared: Path) -> None:
+def test_attention_checkpoint_asks_which_attention_it_is(published: Path) -> None:
     with pytest.raises(CheckpointError, match="cs_att_cross from cs_att_self; say which"):
-        published_shape(published_state(shared, "multiflow_small_cs_att_self"))
+        published_shape(published_state(published, "multiflow_small_cs_att_self"))
 
 
-def test_naive_checkpoint_is_refused_with_its_reason(shared: Path) -> None:
+def test_naive_checkpoint_is_refused_with_its_reason(published: Path) -> None:
     with pytest.raises(CheckpointError, match="running output into views 3 and 4"):
-        published_shape(published_state(shared, "multiflow_small_cs_naive"))
+        published_shape(published_state(published, "multiflow_small_cs_naive"))
 
 
-def test_random_graph_is_refused_with_its_reason(shared: Path) -> None:
+def test_random_graph_is_refused_with_its_reason(published: Path) -> None:
     with pytest.raises(ConfigError, match="wiring is not recorded"):
-        published_shape(published_state(shared, "multiflow_small_cs_neigh"), graph="cs_neigh_random")
+        published_shape(published_state(published, "multiflow_small_cs_neigh"), graph="cs_neigh_random")
 
 
-def test_missing_and_unused_tensors_are_all_named(shared: Path) -> None:
-    state = published_state(shared, "multiflow_small_cs_neigh")
+def test_missing_and_unused_tensors_are_all_named(published: Path) -> None:
+    state = published_state(published, "multiflow_small_cs_neigh")
     shape = published_shape(state)
     gone = [next(name for name in state if name.endswith(end)) for end in ("cross_conv12.bias", "gamma3")]
     for name in gone:
@@ -129,14 +129,14 @@ def test_missing_and_unused_tensors_are_all_named(shared: Path) -> None:
     assert expected <= set(caught.value.problems)
 
 
-def test_graph_that_the_checkpoint_is_not_of_is_refused(shared: Path) -> None:
-    state = published_state(shared, "multiflow_small_cs_neigh")
+def test_graph_that_the_checkpoint_is_not_of_is_refused(published: Path) -> None:
+    state = published_state(published, "multiflow_small_cs_neigh")
     shape = published_shape(state, graph="cs_att_cross")
     with pytest.raises(CheckpointError, match="does not fit its graph") as caught:
         translated(state, shape)
     assert any("att.in_proj_weight" in problem for problem in caught.value.problems)
 
 
-def test_another_networks_checkpoint_is_recognised(shared: Path) -> None:
+def test_another_networks_checkpoint_is_recognised(published: Path) -> None:
     with pytest.raises(CheckpointError, match="this is an EfficientNet checkpoint of efficientnet_pytorch"):
-        published_shape(published_state(shared, "efficientnet_b5"))
+        published_shape(published_state(published, "efficientnet_b5"))

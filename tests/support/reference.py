@@ -1,13 +1,11 @@
-"""The reference material beside the repository: stand-in checkpoints and recorded outputs."""
+"""Stand-in checkpoints, and what the published implementations compute with them."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,20 +13,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from support.published_weights import state, uniform
 
-def published_state(shared: Path, name: str) -> dict[str, Tensor]:
+
+def published_state(published: Path, name: str) -> dict[str, Tensor]:
     """A checkpoint as it would be read from the published file, for ``<name>_keys.json``."""
-    return dict(_state(shared, name))
+    return dict(_state(published, name))
 
 
-def given_input(shared: Path, name: str, shape: tuple[int, ...], low: float, high: float) -> Tensor:
+def given_input(published: Path, name: str, shape: tuple[int, ...], low: float, high: float) -> Tensor:
     """A recorded output's input."""
-    return torch.from_numpy(_weights(shared).uniform(name, shape, "golden", low, high))
+    return torch.from_numpy(uniform(name, shape, low, high))
 
 
-def golden(shared: Path, name: str) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of ``golden/<name>.npz``."""
-    with np.load(shared / "reference" / "golden" / f"{name}.npz") as file:
+def golden(published: Path, name: str) -> dict[str, npt.NDArray[Any]]:
+    """The recorded arrays of one network."""
+    with np.load(published / f"{name}.npz") as file:
         return dict(file)
 
 
@@ -40,19 +40,6 @@ def deviation(ours: npt.ArrayLike, theirs: npt.NDArray[Any]) -> float:
 
 
 @cache
-def _state(shared: Path, name: str) -> Mapping[str, Tensor]:
-    keys = json.loads((shared / "reference" / f"{name}_keys.json").read_text("utf-8"))
-    return {key: torch.from_numpy(array) for key, array in _weights(shared).make_state(keys).items()}
-
-
-@cache
-def _weights(shared: Path) -> ModuleType:
-    folder = str(shared / "reference")
-    keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the folder may be read-only
-    sys.path.insert(0, folder)
-    try:
-        import deterministic_weights
-    finally:
-        sys.path.remove(folder)
-        sys.dont_write_bytecode = keep
-    return deterministic_weights
+def _state(published: Path, name: str) -> Mapping[str, Tensor]:
+    keys = json.loads((published / f"{name}_keys.json").read_text("utf-8"))
+    return {key: torch.from_numpy(array) for key, array in state(keys).items()}

@@ -25,10 +25,12 @@ VIEWS = ("C1", "C2", "C3")
 
 
 @pytest.fixture(scope="module")
-def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("official")
-    torch.save(three_views(reference.published_state(shared, "multiflow_small_cs_neigh")), root / "flow.pth")
-    torch.save(reference.published_state(shared, "mvanet"), root / "Model_80.pth")
+    torch.save(
+        three_views(reference.published_state(published, "multiflow_small_cs_neigh")), root / "flow.pth"
+    )
+    torch.save(reference.published_state(published, "mvanet"), root / "Model_80.pth")
     (root / "recipe.yaml").write_text(RECIPE.replace("class_name: disc, ", ""))
     for part in range(4):
         (root / "parts" / f"p{part}").mkdir(parents=True)
