@@ -65,7 +65,9 @@ def main(names: tuple[str, ...], sample: int, processes: int, survivors: bool) -
         done = _mutmut(folder, processes, *chosen)
         tried = {key: code for key, code in _outcomes(folder).items() if key in chosen and code is not None}
         if not tried:
-            raise click.ClickException(f"{name}: mutmut tried nothing:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise click.ClickException(
+                f"{name}: mutmut tried nothing:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+            )
         print(row(name, len(everything), Counter(tried.values())), flush=True)
         alive = sorted(key for key, code in tried.items() if code == SURVIVED)
         if survivors:
@@ -107,7 +109,9 @@ def prepare(folder: Path, package: Package) -> None:
         if shared.is_dir() and not place.is_symlink():
             place.symlink_to(shared)
     tests = sorted(
-        str(file.relative_to(folder)) for pattern in package.tests for file in (folder / "tests").glob(pattern)
+        str(file.relative_to(folder))
+        for pattern in package.tests
+        for file in (folder / "tests").glob(pattern)
     )
     also = ["tests", "tools", "export", "firmware_configs", "docs", "README.md", "Makefile"]
     settings = {
