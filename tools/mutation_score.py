@@ -34,16 +34,41 @@ class Package:
     tests: tuple[str, ...]
 
 
+def _runtime(*names: str) -> tuple[str, ...]:
+    return tuple(f"runtime/test_{name}.py" for name in names)
+
+
 PACKAGES = {
     "decision": Package(
         sources=("decision.py", "scoring_time.py", "lateness.py", "pipeline.py", "result.py"),
-        tests=("runtime/test_decision*", "runtime/test_scoring_time*", "runtime/test_lateness*", "runtime/test_line*",
-               "runtime/test_result*"),
+        tests=_runtime("decision", "scoring_time", "lateness", "line*", "result*", "pipeline*"),
+    ),
+    "capture": Package(
+        sources=("capture.py", "ready_sets.py", "reconciliation.py", "trigger_intake.py", "trigger_memory.py",
+                 "encoder_order.py", "rate_limit.py", "sender_clock.py"),
+        tests=_runtime("capture", "ready_sets", "reconciliation", "trigger*", "sender_clock", "encoder*", "rate_limit"),
     ),
     "matching": Package(
-        sources=("matching/*.py", "synchronizer.py", "sender_clock.py"),
-        tests=("runtime/test_synchronizer*", "runtime/test_hardware_sync*", "runtime/test_parts_apart*",
-               "runtime/test_pairing*", "runtime/test_naming*", "runtime/test_sender_clock*"),
+        sources=("matching/*.py", "synchronizer.py", "cameras/trigger_pairing.py", "cameras/device_clock.py"),
+        tests=_runtime("synchronizer", "hardware_sync", "parts_apart", "pairing*", "naming*", "device_clock", "exposure*",
+                       "trigger_pairing"),
+    ),
+    "delivery": Package(
+        sources=("delivery.py", "copies.py", "ack_delay.py"),
+        tests=("system/test_delivery.py", *_runtime("copies", "ack_delay", "delivery*")),
+    ),
+    "outbox": Package(
+        sources=("outbox*.py", "ballast.py", "run_time.py"),
+        tests=("runtime/test_outbox*.py", "runtime/test_run_time.py", "system/test_outbox_cli.py"),
+    ),
+    "evidence": Package(sources=("evidence*.py",), tests=("runtime/test_evidence*.py",)),
+    "bundle": Package(
+        sources=("bundle.py", "bundle_archive.py", "bundle_link.py", "trust.py", "installed.py"),
+        tests=("runtime/test_bundle*.py", "runtime/test_trust.py"),
+    ),
+    "mqtt": Package(
+        sources=("mqtt.py", "connection.py", "broker.py", "wire.py", "subscriptions.py", "publish_properties.py"),
+        tests=("system/test_mqtt.py", "runtime/test_connection*", "runtime/test_mqtt*", "runtime/test_broker*"),
     ),
 }  # fmt: skip
 
