@@ -44,14 +44,32 @@ PACKAGES = {
         tests=_runtime("decision", "scoring_time", "lateness", "line*", "result*", "pipeline*"),
     ),
     "capture": Package(
-        sources=("capture.py", "ready_sets.py", "reconciliation.py", "trigger_intake.py", "trigger_memory.py",
-                 "encoder_order.py", "rate_limit.py", "sender_clock.py"),
-        tests=_runtime("capture", "ready_sets", "reconciliation", "trigger*", "sender_clock", "encoder*", "rate_limit"),
+        sources=(
+            "capture.py",
+            "ready_sets.py",
+            "reconciliation.py",
+            "trigger_intake.py",
+            "trigger_memory.py",
+            "encoder_order.py",
+            "rate_limit.py",
+            "sender_clock.py",
+        ),
+        tests=_runtime(
+            "capture", "ready_sets", "reconciliation", "trigger*", "sender_clock", "encoder*", "rate_limit"
+        ),
     ),
     "matching": Package(
         sources=("matching/*.py", "synchronizer.py", "cameras/trigger_pairing.py", "cameras/device_clock.py"),
-        tests=_runtime("synchronizer", "hardware_sync", "parts_apart", "pairing*", "naming*", "device_clock", "exposure*",
-                       "trigger_pairing"),
+        tests=_runtime(
+            "synchronizer",
+            "hardware_sync",
+            "parts_apart",
+            "pairing*",
+            "naming*",
+            "device_clock",
+            "exposure*",
+            "trigger_pairing",
+        ),
     ),
     "delivery": Package(
         sources=("delivery.py", "copies.py", "ack_delay.py"),
@@ -67,10 +85,22 @@ PACKAGES = {
         tests=("runtime/test_bundle*.py", "runtime/test_trust.py"),
     ),
     "mqtt": Package(
-        sources=("mqtt.py", "connection.py", "broker.py", "wire.py", "subscriptions.py", "publish_properties.py"),
-        tests=("system/test_mqtt.py", "runtime/test_connection*", "runtime/test_mqtt*", "runtime/test_broker*"),
+        sources=(
+            "mqtt.py",
+            "connection.py",
+            "broker.py",
+            "wire.py",
+            "subscriptions.py",
+            "publish_properties.py",
+        ),
+        tests=(
+            "system/test_mqtt.py",
+            "runtime/test_connection*",
+            "runtime/test_mqtt*",
+            "runtime/test_broker*",
+        ),
     ),
-}  # fmt: skip
+}
 
 
 @click.command()
