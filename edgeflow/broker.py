@@ -7,7 +7,6 @@ import socket
 import ssl
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,15 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
+from edgeflow.broker_answers import Settings
 from edgeflow.config import MqttConfig, TlsConfig
 from edgeflow.errors import ConfigError
 
-__all__ = ["Settings", "check_files", "connect_failure", "message_properties", "new_client", "refusal"]
+__all__ = ["check_files", "connect_failure", "message_properties", "new_client"]
 
 _CONNECT_TIMEOUT_S = 5.0
 _USER_TIMEOUT_MS = 2000  # a partition is noticed after this, not after minutes of kernel retries
-_WRONG_CREDENTIALS = (0x86, 0x87)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the user has to change for each kind of failure, in the user's own terms."""
-
-    address: str
-    credentials: str
-    tls: str
-    client_id: str
-    version: str
 
 
 def check_files(config: MqttConfig) -> None:
@@ -96,17 +83,6 @@ def connect_failure(cause: Exception, settings: Settings) -> str:
     if isinstance(cause, ssl.SSLError):
         return f"no encrypted connection: {cause.reason or cause}; check {settings.tls}"
     return f"{cause}; check the network and {settings.address}"
-
-
-def refusal(reason: ReasonCode, settings: Settings) -> str:
-    """Why the broker refused or ended a connection, with what to check."""
-    if reason.value in _WRONG_CREDENTIALS:
-        return f"refused: {reason}; check {settings.credentials}"
-    if reason.value == 0x84:
-        return f"refused: {reason}; check {settings.version}"
-    if reason.value in (0x85, 0x8E):
-        return f"refused: {reason}; does another client use the same id? check {settings.client_id}"
-    return f"closed: {reason}"
 
 
 def message_properties(

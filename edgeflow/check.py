@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from edgeflow.backends.table import choose_graph, inspect_graph
-from edgeflow.broker import Settings, check_files, connect_failure, new_client
 from edgeflow.bundle import Bundle
 from edgeflow.capture import check_views
+from edgeflow.check_broker import broker_findings
 from edgeflow.check_cameras import camera_findings, load_findings, source_findings
 from edgeflow.check_sync import sync_findings
 from edgeflow.clock import utc_now
@@ -23,39 +22,31 @@ from edgeflow.command_issuers import read_rules
 from edgeflow.config import (
     BoxConfig,
     EvidenceConfig,
-    MqttConfig,
     RuntimeConfig,
     load_config,
 )
 from edgeflow.decision import check_degraded
 from edgeflow.errors import EdgeflowError
 from edgeflow.findings import Finding, Report, failed, failures, ok, warning
-from edgeflow.sealing_secret import read_secret
 from edgeflow.trust import open_admitted
 
 __all__ = ["Finding", "Report", "check_box"]
 
-_REACH_S = 5.0
-_SETTINGS = Settings(
-    address="mqtt.host and mqtt.port",
-    credentials="mqtt.username and mqtt.password_file (or password_env)",
-    tls="mqtt.tls",
-    client_id="mqtt.client_id",
-    version="mqtt.version",
-)
 
-
-def check_box(config_path: Path, overrides: tuple[str, ...] = ()) -> Report:
+def check_box(config_path: Path, overrides: tuple[str, ...] = (), *, publish: bool = False) -> Report:
     """Look at everything that a box file names. Raises nothing for what it finds.
 
-    Cameras are not opened, since the line may be using them; of network cameras and broker the
-    address is tried. What a user may read or write is found for the user who runs this.
+    Cameras are not opened, since the line may be using them; of network cameras the address is tried.
+    What a user may read or write is found for the user who runs this.
+
+    Args:
+        publish: see ``check_broker.broker_findings``.
     """
     try:
         config = load_config(config_path, overrides)
     except EdgeflowError as error:
         return Report(findings=tuple(failures("box file", error)))
-    checks = _checks(config_path, config)
+    checks = [*_checks(config_path, config), ("broker", partial(broker_findings, config, publish=publish))]
     with ThreadPoolExecutor(len(checks)) as pool:  # together they take as long as the slowest one
         found = list(pool.map(_findings, checks))
     return Report(findings=tuple(finding for findings in found for finding in findings))
@@ -82,7 +73,7 @@ def _checks(path: Path, config: BoxConfig) -> list[_Check]:
         checks.append(("cache", partial(_cache, config.runtime.cache_dir)))
     if config.commands.allow or config.commands.issuers:
         checks.append(("commands", partial(_commands, config)))
-    return [*checks, ("broker", partial(_broker, config.mqtt))]
+    return checks
 
 
 def _findings(check: _Check) -> list[Finding]:
@@ -198,20 +189,3 @@ def _commands(config: BoxConfig) -> list[Finding]:
         return [warning("commands", text)]
     who = "whom the broker lets" if rules.issuers is None else ", ".join(rules.issuers)
     return [ok("commands", f"over MQTT: {', '.join(rules.allow) or 'none'}; by {who}")]
-
-
-def _broker(config: MqttConfig) -> list[Finding]:
-    findings: list[Finding] = []
-    try:
-        check_files(config)
-        new_client(config, "check")
-        read_secret(config.seal)
-    except EdgeflowError as error:
-        findings += failures("broker", error)
-    address = f"{config.host}:{config.port}"
-    try:
-        socket.create_connection((config.host, config.port), timeout=_REACH_S).close()
-    except (OSError, UnicodeError) as error:
-        # Only a warning: the line runs without it, and results wait in the outbox.
-        return [*findings, warning("broker", f"{address}: {connect_failure(error, _SETTINGS)}")]
-    return [*findings, ok("broker", f"{address}: answers")]

@@ -18,13 +18,13 @@ __all__ = ["show"]
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
-def show(path: Path, overrides: tuple[str, ...], *, json_output: bool) -> None:
+def show(path: Path, overrides: tuple[str, ...], *, publish: bool, json_output: bool) -> None:
     """Print every finding.
 
     Raises:
         ConfigError: something failed; warnings do not stop a box.
     """
-    report = check_box(path, overrides)
+    report = check_box(path, overrides, publish=publish)
     if json_output:
         print_json({"ok": report.ok, "findings": [asdict(finding) for finding in report.findings]})
     else:

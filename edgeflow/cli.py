@@ -116,10 +116,15 @@ def run(box: Path, once: bool, overrides: tuple[str, ...], quiet: bool, json_out
 @cli.command()
 @click.argument("box", type=EXISTING)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace one value of the file.")
+@click.option("--publish", is_flag=True, help="Try publishing, too, with messages that are no decision.")
 @as_json
-def check(box: Path, overrides: tuple[str, ...], json_output: bool) -> None:
-    """Check everything that BOX (a YAML file) needs, without running the line."""
-    importlib.import_module("edgeflow.check_view").show(box, overrides, json_output=json_output)
+def check(box: Path, overrides: tuple[str, ...], publish: bool, json_output: bool) -> None:
+    """Check everything that BOX (a YAML file) needs, without running the line.
+
+    It logs in at the broker under a client id of its own; where the box runs, it asks the box instead.
+    """
+    view = importlib.import_module("edgeflow.check_view")
+    view.show(box, overrides, publish=publish, json_output=json_output)
 
 
 @cli.command()

@@ -150,7 +150,7 @@ class CommandDesk:
     def _from_network(self, incoming: Incoming) -> None:
         judged = judge(incoming, self._rules, self._is_known, utc_now())
         command = judged.command
-        record: dict[str, Any] = {"source": "mqtt", "topic": incoming.topic, "bytes": len(incoming.payload)}
+        record: dict[str, Any] = {"source": "mqtt", "topic": incoming.topic, "bytes": incoming.size}
         if command is not None:
             record |= command.model_dump(include={"issuer", "command_id", "verb", "arguments"})
         if judged.refusal or command is None:

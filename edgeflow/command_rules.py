@@ -98,8 +98,9 @@ def _unread(incoming: Incoming, verb: str) -> str:
     """What is wrong before anything is read."""
     if incoming.retained:
         return "retained: of unknown age, and would come again at every connection; publish without retain"
-    if len(incoming.payload) > MAX_COMMAND_BYTES:
-        return f"{len(incoming.payload)} bytes, more than {MAX_COMMAND_BYTES}"
+    size = max(incoming.size, len(incoming.payload))
+    if size > MAX_COMMAND_BYTES:
+        return f"{size} bytes, more than {MAX_COMMAND_BYTES}"
     if verb not in _VERBS:
         return f"no such command; there are: {', '.join(_VERBS)}"
     return ""

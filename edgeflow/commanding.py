@@ -11,7 +11,7 @@ from typing import Any
 
 from edgeflow.audit import Audit, read_audit
 from edgeflow.command_desk import CommandDesk
-from edgeflow.command_rules import Rules
+from edgeflow.command_rules import MAX_COMMAND_BYTES, Rules
 from edgeflow.config import BoxConfig
 from edgeflow.contracts.topics import Topics
 from edgeflow.control_socket import ControlSocket
@@ -23,7 +23,6 @@ __all__ = ["Antechamber", "commanded", "hear_commands", "refused_path"]
 
 _KNOWN_AGAIN = 5000  # records of earlier sessions that are read for ids of accepted commands
 _EARLY = 16
-_HEARD_BYTES = 2**28  # the most that MQTT can carry: an oversized command is answered, too
 
 
 def refused_path(audit: Path) -> Path:
@@ -57,7 +56,9 @@ class Antechamber:
 def hear_commands(link: MqttLink, config: BoxConfig) -> Antechamber:
     """Subscribe to the box's commands; before the link starts."""
     early = Antechamber()
-    link.subscribe(Topics(root=config.topic_root).commands, early.hear, max_bytes=_HEARD_BYTES)
+    link.subscribe(
+        Topics(root=config.topic_root).commands, early.hear, max_bytes=MAX_COMMAND_BYTES, tell_larger=True
+    )
     return early
 
 

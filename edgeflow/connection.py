@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgeflow.broker import Settings, connect_failure, new_client, refusal
+from edgeflow.broker import connect_failure, new_client
+from edgeflow.broker_answers import RETAIN_NOT_SUPPORTED, Settings, closed_early, no_mqtt, refusal
+from edgeflow.broker_limits import BrokerLimits, limits_of
 from edgeflow.config import MqttConfig
 from edgeflow.errors import EdgeflowError
 from edgeflow.thread_activity import working
@@ -32,7 +33,7 @@ _SETTINGS = Settings(
     client_id="mqtt.client_id",
     version="mqtt.version",
 )
-_BACKOFF_S = (0.5, 5.0)
+_BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 5.0)  # at once after a connection that stood for a while
 _ANSWER_TIMEOUT_S = 5.0
 _JOIN_S = 1.0
 _LOOP_S = 0.5
@@ -40,7 +41,8 @@ _SILENT_S = 60.0  # without a sign of life the network thread hangs; looking up 
 _SHORT_S = 2.0
 _SHORT_IN_A_ROW = 3
 _LARGEST_PACKET = 1024 * 1024  # a broker that speaks MQTT 5 delivers none that is larger
-_IN_FLIGHT = 20  # what Mosquitto announces; a broker that allows less is heeded
+
+_End = Literal["never stood", "stalled", "short", "long"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +59,15 @@ class Connection:
     paho keeps unacknowledged messages in memory and sends them again after a reconnection, which
     would replay decisions to the gate. So no client outlives its connection.
 
+    The pause before the next attempt grows while connections do not come about or stall.
+
     Args:
         prepare: called with each new client before it connects: last will, message callbacks.
         greet: called on the network thread as soon as a connection is accepted.
+        tend: called on the network thread again and again while a connection stands; a text ends it, and
+            says why. Then nothing that is still on its way arrives any more.
+        ended: called on the network thread when a connection that stood is gone.
+        told: called on the network thread when ``problem`` may have changed.
     """
 
     def __init__(
@@ -69,16 +77,21 @@ class Connection:
         *,
         prepare: Callable[[paho.Client], None],
         greet: Callable[[Live], None],
+        tend: Callable[[Live], str],
+        ended: Callable[[Live], None],
+        told: Callable[[], None],
     ) -> None:
         self._config = config
         self._client_id = client_id
-        self._prepare = prepare
-        self._greet = greet
+        self._prepare, self._greet, self._tend, self._ended = prepare, greet, tend, ended
+        self._tell_problem = told
         self._live: Live | None = None
+        self._stood: Live | None = None  # the same until its end is dealt with
         self._number = 0
-        self._in_flight = _IN_FLIGHT
-        self._problem = ""
+        self._limits = BrokerLimits()
+        self._problem = "not connected yet"
         self._told = ""
+        self._explained = False  # this attempt's failure has been reported
         self._accepted_s = 0.0
         self._short_lives = 0
         self._stopping = threading.Event()
@@ -96,9 +109,9 @@ class Connection:
         return self._number
 
     @property
-    def in_flight(self) -> int:
-        """How many messages may await the broker's answer at once."""
-        return self._in_flight
+    def limits(self) -> BrokerLimits:
+        """What this broker takes, as far as is known."""
+        return self._limits
 
     @property
     def problem(self) -> str:
@@ -122,35 +135,54 @@ class Connection:
             self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
-        backoff_s = _BACKOFF_S[0]
+        step = 0
         while not self._stopping.is_set():
             working(_SILENT_S)
-            if self._one_connection():
-                backoff_s = _BACKOFF_S[0]
-            if self._stopping.wait(backoff_s):
+            end = self._one_connection()
+            step = {"long": 0, "short": 1}.get(end, min(step + 1, len(_BACKOFF_S) - 1))
+            if step:  # else it may be back before anybody has noticed
+                self._tell_problem()
+            if self._stopping.wait(_BACKOFF_S[step]):
                 return
-            backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
 
-    def _one_connection(self) -> bool:
-        """Connect and serve until the connection is gone; False when it never came about."""
+    def _one_connection(self) -> _End:
+        """Connect and serve until the connection is gone; how it ended."""
         self._number += 1
+        self._explained, self._stood = False, None
+        wire = None
         try:
-            with contextlib.closing(Wire(self._new_client())) as wire:
-                self._connect(wire.client)
-                return self._serve(wire)
+            wire = Wire(self._new_client())
+            self._connect(wire.client)
+            return self._serve(wire)
         except EdgeflowError as cause:
             self._report(str(cause))
         except (OSError, ValueError) as cause:
             self._report(connect_failure(cause, _SETTINGS))
-        except Exception:  # whatever a broker's packet does to paho, the box must come back
-            logger.exception("MQTT broker %s: the connection failed unexpectedly", self._where)
+        except Exception as cause:  # whatever a broker's packet does to paho, the box must come back
+            logger.debug("MQTT broker %s: not understood", self._where, exc_info=True)
+            self._report(
+                f"sends what is not understood ({type(cause).__name__}: {cause}); "
+                f"check {_SETTINGS.address} and {_SETTINGS.version}"
+            )
         finally:
             self._live = None
-        return False
+            if wire is not None:
+                self._close(wire)
+        return "never stood" if self._stood is None else self._age()
+
+    def _close(self, wire: Wire) -> None:
+        if self._stood is None:
+            wire.reset()  # a broker that stalls must not find a greeting of long ago
+        wire.close()
+        if self._stood is not None:
+            self._ended(self._stood)
+
+    def _age(self) -> _End:
+        return "long" if time.monotonic() - self._accepted_s >= _SHORT_S else "short"
 
     def _new_client(self) -> paho.Client:
         client = new_client(self._config, self._client_id)
-        client.max_inflight_messages_set(self._in_flight)
+        client.max_inflight_messages_set(self._limits.in_flight)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         self._prepare(client)
@@ -166,16 +198,22 @@ class Connection:
             properties=_limits() if self._config.version == "5" else None,
         )
 
-    def _serve(self, wire: Wire) -> bool:
+    def _serve(self, wire: Wire) -> _End:
         answer_by = time.monotonic() + _ANSWER_TIMEOUT_S
-        accepted = False
         while not self._abandoned.is_set() and wire.listen(_LOOP_S):
             working(_SILENT_S)
-            accepted = accepted or self._live is not None
-            if not accepted and time.monotonic() > answer_by:
-                self._report(f"accepts connections but does not speak MQTT; check {_SETTINGS.address}")
-                return False
-        return accepted
+            live = self._live
+            if live is not None:
+                trouble = self._tend(live)
+                if trouble:
+                    self._live = None
+                    wire.reset()
+                    self._report(trouble)
+                    return "stalled"
+            elif self._stood is None and time.monotonic() > answer_by:
+                self._report(no_mqtt(_SETTINGS))
+                return "never stood"
+        return "never stood" if self._stood is None else self._age()
 
     def _on_connect(
         self,
@@ -185,30 +223,39 @@ class Connection:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
+        known = self._limits
         if reason.is_failure:
-            self._report(refusal(reason, _SETTINGS))
+            if reason.value == RETAIN_NOT_SUPPORTED:
+                self._limits = limits_of(properties, in_flight=known.in_flight, retain=False)
+            self._report(refusal(reason, _SETTINGS, properties))
             return
-        limit = getattr(properties, "ReceiveMaximum", self._in_flight)
-        if limit < self._in_flight or self._stopping.is_set():
-            self._in_flight = min(limit, self._in_flight)  # which paho learns only before it connects
+        self._limits = limits_of(properties, in_flight=known.in_flight, retain=known.retain)
+        if self._limits.in_flight < known.in_flight or self._stopping.is_set():
+            self._explained = True  # paho learns how many may be in flight only before it connects
             client.disconnect()
             return
         self._problem = ""
         self._accepted_s = time.monotonic()
         logger.info("MQTT broker %s: connected as %s", self._where, self._client_id)
-        self._live = Live(wire=wire, number=self._number)
+        self._live = self._stood = Live(wire=wire, number=self._number)
+        self._explained = False
         self._greet(self._live)
 
     def _on_disconnect(
-        self, _client: paho.Client, wire: Wire, flags: Any, reason: ReasonCode, _properties: Any
+        self, _client: paho.Client, wire: Wire, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
         live = self._live
         if live is not None and live.wire is not wire:
             return  # told by a thread that published on an earlier connection
-        was_live, self._live = live is not None, None
-        if was_live and not self._stopping.is_set():
-            from_broker = flags.is_disconnect_packet_from_server
-            self._report(refusal(reason, _SETTINGS) if from_broker else self._lost())
+        self._live = None
+        if self._stopping.is_set() or self._explained:
+            return
+        if flags.is_disconnect_packet_from_server:
+            self._report(refusal(reason, _SETTINGS, properties))
+        elif self._stood is not None:
+            self._report(self._lost())
+        else:
+            self._report(closed_early(_SETTINGS))
 
     def _lost(self) -> str:
         """Why a connection may have gone without a word from the broker."""
@@ -225,7 +272,7 @@ class Connection:
 
     def _report(self, problem: str) -> None:
         """Log a problem once, and again when it changes or after a while without one."""
-        self._problem = problem
+        self._problem, self._explained = problem, True
         if problem != self._told:
             self._told = problem
             logger.warning("MQTT broker %s: %s", self._where, problem)

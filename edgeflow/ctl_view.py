@@ -53,6 +53,14 @@ def _show_status(status: dict[str, Any]) -> None:
     click.echo(f"{status['state']}, session {status['session']}")
     click.echo(f"bundle {bundle['name']} version {bundle['version']} ({bundle['sha256'][:16]})")
     click.echo(f"broker: {status['broker']}; {status['results_waiting']} results wait in the outbox")
+    for refusal in status["broker_refuses"]:
+        click.echo(f"broker: {refusal}")
+    if status["results_set_aside"]:
+        count = status["results_set_aside"]
+        click.echo(f"outbox: {count} results are set aside; see 'edgeflow outbox aside'")
+    untold = status["decisions_unsent"] + status["decisions_refused"]
+    if untold:
+        click.echo(f"gate: {untold} decisions did not reach the broker's subscribers")
     for alarm in status["alarms"]:
         click.echo(f"alarm {alarm['code']} {alarm['subject']} since {alarm['since']}: {alarm['text']}")
 

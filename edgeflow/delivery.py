@@ -13,12 +13,14 @@ from typing import Literal
 
 from edgeflow.ack_delay import AckDelay
 from edgeflow.alarms import Alarms
+from edgeflow.broker_answers import NOBODY_SUBSCRIBED, PAYLOAD_INVALID, TOO_LARGE, rights_refusal
 from edgeflow.copies import copy_of
 from edgeflow.errors import StorageError
-from edgeflow.link_events import Acked, Confirmed, Connected, LinkEvent, Receipt
+from edgeflow.link_events import Acked, Confirmed, Connected, LinkEvent, Lost, Oversize, Receipt
 from edgeflow.mqtt import MqttLink
 from edgeflow.outbox import Outbox
 from edgeflow.outbox_rows import DROPPED, Row
+from edgeflow.suspicion import Suspicion
 from edgeflow.thread_activity import working
 
 __all__ = ["Delivery"]
@@ -35,19 +37,40 @@ _AHEAD = 300  # results sent and not yet let go: bounds what a slow or absent co
 _PAUSE_S = 0.002  # between groups of results, else they would keep a busy machine from anything else
 _BACKLOG_AT_ONCE = 4  # what had to wait goes in small groups with longer pauses: a decision comes first
 _BACKLOG_PAUSE_S = 0.003
-_NOBODY_SUBSCRIBED = 0x10
+_OVERTAKEN_AFTER = 4  # sends; a result that nobody confirms then must not hold up those behind it
+_OVERTAKEN_MOST = 1000
+_OVERTAKEN_RETRY_S = 60.0
+_ALONE_WITHIN_S = 5.0  # how long a suspect waits for a moment when nothing else is in flight
 _NEVER = float("-inf")
+_ENDS_CONNECTIONS = (
+    "the connection ended twice while this message of {size} bytes was the only one in flight; raise the "
+    "broker's limit of a message's size, or see its log"
+)
 
 
 @dataclass(kw_only=True)
 class _Sent:
     """A result on its way: sent ``attempts`` times, last at ``sent_s`` (monotonic).
 
-    ``first_s`` is the first of those sends that may have reached the consumer.
+    ``first_s`` is the first of those sends that may have reached the consumer. ``refused`` counts what the
+    broker did not take, ``size`` is the payload's.
     """
 
+    @property
+    def is_overtaken(self) -> bool:
+        return self.attempts >= _OVERTAKEN_AFTER and not self.in_flight
+
+    def patience_s(self, retry_s: float) -> float:
+        """How long to wait before it is sent again, where others wait ``retry_s``."""
+        doubled_s = 2.0 ** min(self.attempts, 10)
+        if self.refused or self.is_overtaken:
+            return max(retry_s, min(doubled_s, _OVERTAKEN_RETRY_S))
+        return retry_s
+
     row_id: int
+    size: int = 0
     attempts: int = 0
+    refused: int = 0
     first_s: float = _NEVER
     sent_s: float = _NEVER
     receipt: Receipt | None = None
@@ -67,6 +90,11 @@ class Delivery:
     waited already, and a decision must not wait behind it.
 
     What the outbox gave up for want of room is told in the same way, by a record on ``dropped``.
+
+    One result never holds up the others. What the broker does not take, since it is too large or no text for
+    it, is set aside in the outbox. So is what ends the connection: after a loss, all that was in flight goes
+    one at a time, with nothing else on its way (see ``Suspicion``). What is refused, or sent and never
+    confirmed, is tried again more and more rarely, while newer ones overtake it.
 
     A message is ``replayed`` when its result was stored before the present connection, or was sent
     before; ``attempt`` counts the sends of this process. A consumer tells copies by ``result_id``.
@@ -94,6 +122,8 @@ class Delivery:
         self._look_again_s = _NEVER
         self._has_waited = False
         self._more = False
+        self._suspicion = Suspicion()
+        self._suspects_since_s = _NEVER
         self._trouble = ""
         self._drain_until_s: float | None = None
         self._alarms = alarms
@@ -154,6 +184,8 @@ class Delivery:
         for event in events:
             if isinstance(event, Connected):
                 self._begin_again(event.connection)
+            elif isinstance(event, Lost):
+                self._suspect(event)
             elif isinstance(event, Acked):
                 done.extend(event.result_ids)
             else:
@@ -172,6 +204,9 @@ class Delivery:
         """Forget what is confirmed, and learn how long that takes; whether any of it was on its way."""
         now_s = time.monotonic()
         known = [sent for result_id in done if (sent := self._sent.pop(result_id, None))]
+        if self._suspicion:
+            for result_id in done:
+                self._suspicion.passed(result_id)
         for sent in known:
             if sent.first_s != _NEVER:
                 self._delay.add(now_s - sent.first_s)
@@ -188,30 +223,61 @@ class Delivery:
             if sent.receipt is None or sent.receipt.connection < connection:
                 sent.in_flight, sent.sent_s, sent.first_s = False, _NEVER, _NEVER
 
+    def _suspect(self, lost: Lost) -> None:
+        """A connection has ended: what was in flight may be the reason."""
+        if not lost.judged:
+            return
+        guilty = self._suspicion.connection_ended(lost.in_flight)
+        for key in self._suspicion.keys:
+            if key not in self._sent:  # not a result, or one that is gone
+                self._suspicion.forget(key)
+        self._suspects_since_s = time.monotonic()
+        if guilty in self._sent:
+            size = self._sent[guilty].size
+            self._set_aside(guilty, _ENDS_CONNECTIONS.format(size=size))
+
+    def _set_aside(self, result_id: str, why: str) -> None:
+        """Keep a result that can never be delivered; the outbox raises the alarm."""
+        sent = self._sent.pop(result_id)
+        self._suspicion.forget(result_id)
+        logger.warning("delivery: result %s is set aside: %s", result_id, why)
+        self._outbox.set_aside([sent.row_id], why)
+
     def _confirmed(self, event: Confirmed) -> list[str]:
         """The results that the broker's answer lets go."""
         result_id = self._in_flight.pop(event.receipt, None)
+        self._suspicion.passed(result_id or "")
         sent = self._sent.get(result_id) if result_id is not None else None
         if result_id is None or sent is None:
             return []  # some other message, or acked by the consumer before the broker answered
         sent.in_flight = False
         if event.reason_code == 0:
+            sent.refused = 0
             return [result_id] if self._confirm == "broker" else []
-        sent.sent_s = sent.first_s = self._look_again_s = _NEVER
-        self._hold(event.reason_code)
+        if event.reason_code in (TOO_LARGE, PAYLOAD_INVALID):
+            why = f"the broker refuses its {sent.size} bytes: {rights_refusal(event.reason_code)}"
+            self._set_aside(result_id, why)
+            return []
+        self._hold(event.reason_code, sent)
         return []
 
-    def _hold(self, reason_code: int) -> None:
+    def _hold(self, reason_code: int, sent: _Sent) -> None:
+        """A refusal: often it is meant for all results, so the others wait, too, until one is taken."""
         now_s = time.monotonic()
+        sent.refused += 1
+        if sent.refused > 1:
+            sent.sent_s = now_s  # its own pause; the others have had theirs
+        else:
+            sent.sent_s = sent.first_s = self._look_again_s = _NEVER
         if now_s < self._held_until_s:
             return  # the rest of the same burst
         self._held_until_s = now_s + self._retry_s
         self._has_waited = True
         self._raise_retry(now_s)
-        if reason_code == _NOBODY_SUBSCRIBED:
+        if reason_code == NOBODY_SUBSCRIBED:
             self._report("nobody subscribes to the results; they wait in the outbox")
         else:
-            self._report(f"the broker refuses results (MQTT reason 0x{reason_code:02X}); they wait")
+            self._report(f"the broker refuses results: {rights_refusal(reason_code)}; they wait")
 
     def _raise_retry(self, now_s: float) -> None:
         if now_s - self._retry_raised_s >= self._retry_s:
@@ -224,23 +290,53 @@ class Delivery:
         return self._newest_sent < self._backlog_end and self._drain_until_s is None
 
     def _send(self) -> None:
-        if self._link.connected and time.monotonic() >= self._held_until_s and self._send_again():
-            self._outbox.seal_drops()
-            if self._has_waited:
-                self._backlog_end, self._has_waited = self._outbox.last_id(), False
-            room = min(self._link.result_window - len(self._in_flight), _AHEAD - len(self._sent))
-            if room <= 0:
-                return
-            if self._in_backlog:
-                room = min(room, _BACKLOG_AT_ONCE)
-            rows = self._outbox.pending(self._newest_sent, room)
-            self._more = len(rows) == room
-            with self._link.together():
-                for row in rows:
-                    sent = self._sent.setdefault(row.result_id, _Sent(row_id=row.id))
-                    self._newest_sent = row.id
-                    if not self._transmit(row, sent):
-                        return
+        if not self._link.connected or time.monotonic() < self._held_until_s:
+            return
+        if self._suspicion:
+            self._send_suspect()
+        elif self._send_again():
+            self._send_new()
+
+    def _send_suspect(self) -> None:
+        """One at a time, and nothing else of ours beside it."""
+        if self._in_flight:
+            return
+        waited_s = time.monotonic() - self._suspects_since_s
+        if not self._link.idle and waited_s < _ALONE_WITHIN_S:
+            return  # a look comes with the next answer of the broker
+        result_id = self._suspicion.keys[0]
+        row = self._outbox.read(self._sent[result_id].row_id)
+        if row is None:
+            self._sent.pop(result_id)
+            self._suspicion.forget(result_id)
+        elif self._transmit(row, self._sent[result_id]):
+            self._suspects_since_s = time.monotonic()
+
+    def _send_new(self) -> None:
+        self._outbox.seal_drops()
+        if self._has_waited:
+            self._backlog_end, self._has_waited = self._outbox.last_id(), False
+        room = min(self._link.result_window - len(self._in_flight), self._ahead())
+        if room <= 0:
+            return
+        if self._in_backlog:
+            room = min(room, _BACKLOG_AT_ONCE)
+        rows = self._outbox.pending(self._newest_sent, room)
+        self._more = len(rows) == room
+        with self._link.together():
+            for row in rows:
+                sent = self._sent.setdefault(row.result_id, _Sent(row_id=row.id))
+                self._newest_sent = row.id
+                if not self._transmit(row, sent):
+                    return
+
+    def _ahead(self) -> int:
+        """How many more may be on their way; those that nobody confirms, however often sent, hardly count."""
+        room = _AHEAD - len(self._sent)
+        if room > 0:
+            return room
+        overtaken = sum(sent.is_overtaken for sent in self._sent.values())
+        return room + min(overtaken, _OVERTAKEN_MOST)
 
     def _send_again(self) -> bool:
         """Send what is due once more, oldest first; False when not all of it could be sent."""
@@ -248,7 +344,11 @@ class Delivery:
         if now_s < self._look_again_s:
             return True
         self._look_again_s = now_s + _LOOK_AGAIN_S
-        due = [s for s in self._sent.values() if not s.in_flight and now_s - s.sent_s >= self._retry_s]
+        due = [
+            sent
+            for sent in self._sent.values()
+            if not sent.in_flight and now_s - sent.sent_s >= sent.patience_s(self._retry_s)
+        ]
         if any(sent.sent_s != _NEVER for sent in due):
             self._raise_retry(now_s)
         for sent in due:
@@ -261,27 +361,42 @@ class Delivery:
         return True
 
     def _transmit(self, row: Row, sent: _Sent) -> bool:
+        """False where the connection has gone; a row that the broker cannot take is set aside."""
         attempt = sent.attempts + 1
         replayed = attempt > 1 or row.id <= self._newest_before_connection
-        record = json.loads(row.payload)
-        payload = copy_of(row.payload, record, replayed=replayed, attempt=attempt)
-        if row.verdict == DROPPED:
-            receipt = self._link.publish_dropped(payload, schema=record["schema"], replayed=replayed)
-        else:
-            receipt = self._link.publish_result(
-                payload,
-                schema=record["schema"],
-                session=record["session"],
-                seq=record["seq"],
-                replayed=replayed,
-            )
+        receipt = self._publish(row, replayed=replayed, attempt=attempt)
         if receipt is None:
             return False
+        if isinstance(receipt, Oversize):
+            why = (
+                f"its message has {receipt.size} bytes, and the broker takes {receipt.limit} at most; "
+                "raise that limit"
+            )
+            self._set_aside(row.result_id, why)
+            return True
         sent.attempts, sent.sent_s, sent.receipt, sent.in_flight = attempt, time.monotonic(), receipt, True
+        sent.size = len(row.payload)
         if sent.first_s == _NEVER:
             sent.first_s = sent.sent_s
         self._in_flight[receipt] = row.result_id
         return True
+
+    def _publish(self, row: Row, *, replayed: bool, attempt: int) -> Receipt | Oversize | None:
+        record = json.loads(row.payload)
+        payload = copy_of(row.payload, record, replayed=replayed, attempt=attempt)
+        if row.verdict == DROPPED:
+            return self._link.publish_dropped(
+                payload, schema=record["schema"], replayed=replayed, key=row.result_id, root=row.root
+            )
+        return self._link.publish_result(
+            payload,
+            schema=record["schema"],
+            session=record["session"],
+            seq=record["seq"],
+            replayed=replayed,
+            key=row.result_id,
+            root=row.root,
+        )
 
     def _report(self, trouble: str) -> None:
         """Log trouble once, and again when it changes."""

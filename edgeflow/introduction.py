@@ -103,9 +103,20 @@ class StatusReport:
                 "version": manifest.version,
                 "sha256": self.bundles.newest.bundle.sha256,
             },
-            "broker": "connected" if self.link.connected else self.link.problem,
+            "broker": self._broker(),
+            "broker_address": self.link.address,
+            "broker_user": self.link.username,
+            "broker_refuses": list(self.link.refusals),
             "results_waiting": self.outbox.count(),
+            "results_set_aside": len(self.outbox.aside()),
             "decisions_unsent": self.link.decisions_unsent,
             "triggers": self.triggers.status() if self.triggers is not None else {},
+            "decisions_refused": self.link.decisions_refused,
             "alarms": [alarm.model_dump(mode="json", by_alias=True) for alarm in self.alarms.standing()],
         }
+
+    def _broker(self) -> str:
+        if not self.link.connected:
+            return self.link.problem
+        refused = len(self.link.refusals)
+        return f"connected, but it refuses {refused} topics" if refused else "connected"

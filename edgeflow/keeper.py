@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeflow.contracts.messages import Result
@@ -22,15 +23,18 @@ class Keeper:
     Attributes:
         evidence: None where the box keeps no images.
         watch: looks at the cameras; None where the box does not want it.
+        told: whether the gate was told of a part, by its result id; None where that is not known yet.
     """
 
     outbox: Outbox
     evidence: Evidence | None
     bundles: BundleSlot
     watch: ViewWatch | None = None
+    told: Callable[[str], bool | None] = lambda _: None
 
     def __call__(self, result: Result, view_set: ViewSet, scores: Scores | None) -> Result:
-        """Keep one part; returns the result with the place of its evidence."""
+        """Keep one part; returns the result with the place of its evidence, and whether the gate was told."""
+        result = result.model_copy(update={"gate_told": self.told(result.result_id)})
         if self.evidence is not None:
             folder = self.evidence.reserve(result.result_id, result.verdict)
             kept = result.model_copy(update={"evidence": folder})

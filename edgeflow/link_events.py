@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Acked", "Confirmed", "Connected", "LinkEvent", "Receipt"]
+__all__ = ["Acked", "Confirmed", "Connected", "LinkEvent", "Lost", "Oversize", "Receipt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +16,37 @@ class Receipt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Oversize:
+    """A message that was not handed to the network: the broker takes none of its size.
+
+    Attributes:
+        size: of the whole packet, in bytes.
+        limit: what the broker announced.
+    """
+
+    size: int
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Connected:
     """A connection stands; nothing that was in flight before it will be confirmed any more."""
 
     connection: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """A connection has ended.
+
+    Attributes:
+        in_flight: keys of all messages that waited for the broker's answer then, results and others.
+        judged: whether one that was alone may be the reason; not where the box ended the connection itself.
+    """
+
+    connection: int
+    in_flight: tuple[str, ...]
+    judged: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,4 +64,4 @@ class Acked:
     result_ids: tuple[str, ...]
 
 
-LinkEvent = Connected | Confirmed | Acked
+LinkEvent = Connected | Lost | Confirmed | Acked

@@ -24,7 +24,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from edgeflow.broker import Settings, connect_failure, new_client, refusal
+from edgeflow.broker import connect_failure, new_client
+from edgeflow.broker_answers import Settings, refusal
 from edgeflow.config import MqttConfig
 from edgeflow.errors import ConfigError, HardwareError
 from edgeflow.monitor_board import (

@@ -15,7 +15,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edgeflow.alarms import Alarms
 from edgeflow.broker import check_files, message_properties
+from edgeflow.broker_limits import publish_bytes
+from edgeflow.broker_watch import REPLY, BrokerWatch
 from edgeflow.config import BoxConfig
 from edgeflow.connection import Connection, Live
 from edgeflow.contracts.commands import Reply
@@ -32,9 +35,11 @@ from edgeflow.contracts.messages import (
 )
 from edgeflow.contracts.sealing import seal
 from edgeflow.contracts.topics import Topics
+from edgeflow.copies import with_gate_told
 from edgeflow.errors import ConfigError, DataError
-from edgeflow.link_events import Acked, Confirmed, Connected, LinkEvent, Receipt
+from edgeflow.link_events import Acked, Confirmed, Connected, LinkEvent, Lost, Oversize, Receipt
 from edgeflow.publish_properties import PublishProperties
+from edgeflow.retained_documents import Document, RetainedDocuments
 from edgeflow.sealing_secret import read_secret
 from edgeflow.subscriptions import Handler, Incoming, Subscriptions
 from edgeflow.wire import Wire
@@ -43,7 +48,6 @@ __all__ = ["MqttLink"]
 
 logger = logging.getLogger(__name__)
 
-_QOS = 1
 _STOP_TIMEOUT_S = 2.0
 _RESERVE = 8  # messages in flight that results leave free, so that a decision never waits behind them
 _MAX_ACK_BYTES = 256_000
@@ -62,17 +66,34 @@ class MqttLink:
         self._decision_expiry_s = math.ceil(config.decision.valid_ms / 1000)
         self._session = session
         self._secret = read_secret(config.mqtt.seal)
-        self._retained: dict[str, tuple[bytes, str]] = {}
+        self._documents = RetainedDocuments(self._publish_document)
+        self._watch = BrokerWatch(self._topics, config.decision.valid_ms / 1000, self._documents)
+        self._alarms: Alarms | None = None
         self._listener: Callable[[LinkEvent], None] | None = None
-        self._unsent = 0
         self._subscriptions = Subscriptions()
         self._stopping = False
         self.subscribe(self._topics.availability, self._on_availability, max_bytes=64)
         self.subscribe(self._topics.alarm("+"), self._on_alarm, max_bytes=_MAX_ACK_BYTES)
         self.subscribe(self._topics.result_ack, self._on_ack, max_bytes=_MAX_ACK_BYTES)
         self._connection = Connection(
-            config.mqtt, config.device_name, prepare=self._prepare, greet=self._greet
+            config.mqtt,
+            config.device_name,
+            prepare=self._prepare,
+            greet=self._greet,
+            tend=self._tend,
+            ended=self._ended,
+            told=self._tell_problem,
         )
+
+    @property
+    def address(self) -> str:
+        """Host and port of the broker."""
+        return f"{self._config.host}:{self._config.port}"
+
+    @property
+    def username(self) -> str:
+        """As whom the box logs in; empty for nobody."""
+        return self._config.username or ""
 
     @property
     def connected(self) -> bool:
@@ -87,18 +108,43 @@ class MqttLink:
 
     @property
     def problem(self) -> str:
-        """Why there is no connection; empty while there is one."""
-        return self._connection.problem
+        """Why there is no connection, or what the broker does not take; empty where all is well."""
+        return self._connection.problem or "; ".join(self.refusals)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """What the broker does not take, one line per topic."""
+        return self._watch.refusals.texts
 
     @property
     def decisions_unsent(self) -> int:
-        """Decisions that found no connection; they are gone."""
-        return self._unsent
+        """Decisions that were not sent, for want of a connection or since it does not take them; gone."""
+        return self._watch.gate.unsent
+
+    @property
+    def decisions_refused(self) -> int:
+        """Decisions that were sent, and that the broker refused or had nobody to give to."""
+        return self._watch.gate.refused
 
     @property
     def result_window(self) -> int:
         """How many results may be in flight at once."""
-        return max(1, self._connection.in_flight - _RESERVE)
+        return max(1, self._connection.limits.in_flight - _RESERVE)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for the broker's answer, on a connection that has answered before."""
+        live = self._connection.live
+        return live is not None and not live.wire.unanswered and live.wire.unanswered.answers > 0
+
+    def gate_told(self, result_id: str) -> bool | None:
+        """Whether the broker took this part's decision in time; None where that is not known (yet)."""
+        return self._watch.gate.told(result_id)
+
+    def report_to(self, alarms: Alarms) -> None:
+        """Have alarms raised for what the broker does not take, and while there is no connection."""
+        self._alarms = alarms
+        self._watch.refusals.report_to(alarms)
 
     def listen(self, listener: Callable[[LinkEvent], None]) -> None:
         """Tell ``listener`` of connections, confirmations and acks, on the network thread.
@@ -107,9 +153,11 @@ class MqttLink:
         """
         self._listener = listener
 
-    def subscribe(self, topic_filter: str, handler: Handler, *, max_bytes: int) -> None:
-        """Hear a topic at QoS 1; call before ``start``. See ``subscriptions.Handler`` for what it may do."""
-        self._subscriptions.add(topic_filter, handler, max_bytes=max_bytes)
+    def subscribe(
+        self, topic_filter: str, handler: Handler, *, max_bytes: int, tell_larger: bool = False
+    ) -> None:
+        """Hear a topic at QoS 1; call before ``start``. See ``subscriptions`` for what a handler may do."""
+        self._subscriptions.add(topic_filter, handler, max_bytes=max_bytes, tell_larger=tell_larger)
 
     def start(self) -> None:
         """Begin connecting, in the background; an unreachable broker is logged and tried again.
@@ -128,7 +176,7 @@ class MqttLink:
         self._connection.stop(partial(self._farewell, word))
 
     def publish_decision(self, decision: Decision) -> bool:
-        """Send a decision now or never: False (and counted) without a connection; never blocks."""
+        """Send a decision now or never: False (and counted) where the broker cannot take it; never blocks."""
         # Without expiry a broker could keep it for a sleeping subscriber and deliver it hours later.
         properties = self._often(
             decision.schema_, decision.session, expiry_s=self._decision_expiry_s, seq=decision.seq
@@ -136,10 +184,18 @@ class MqttLink:
         if self._secret is not None:
             signature = seal(decision.model_dump(mode="json", by_alias=True), self._secret)
             decision = decision.model_copy(update={"signature": signature})
-        sent = self._publish(self._topics.decision, to_json(decision), properties)
-        if sent is None:
-            self._unsent += 1
-        return sent is not None
+        topic, live = self._topics.decision, self._connection.live
+        sent: Receipt | Oversize | None = None
+        if live is not None and self._watch.takes_decisions(live.wire.unanswered, self._connection.limits):
+            name = decision.result_id
+            sent = self._publish(topic, to_json(decision), properties, decision_id=name)
+        if isinstance(sent, Receipt):
+            self._watch.gate.sent(decision.result_id)
+            return True
+        if sent is not None:
+            self._watch.oversize(topic, sent)
+        self._watch.gate.not_sent(decision.result_id)
+        return False
 
     def together(self) -> AbstractContextManager[None]:
         """Results published within leave in one piece."""
@@ -147,16 +203,48 @@ class MqttLink:
         return live.wire.together() if live is not None else nullcontext()
 
     def publish_result(
-        self, payload: bytes, *, schema: str, session: str, seq: int, replayed: bool
-    ) -> Receipt | None:
-        """Send a result record; None without a connection. Never blocks."""
-        properties = self._often(schema, session, seq=seq, replayed=str(replayed).lower())
-        return self._publish(self._topics.result, payload, properties)
+        self,
+        payload: bytes,
+        *,
+        schema: str,
+        session: str,
+        seq: int,
+        replayed: bool,
+        key: str = "",
+        root: str = "",
+    ) -> Receipt | Oversize | None:
+        """Send a result record, with whether the gate was told; None without a connection. Never blocks.
 
-    def publish_dropped(self, payload: bytes, *, schema: str, replayed: bool) -> Receipt | None:
+        Args:
+            key: its result id, which names it in ``Lost``.
+            root: topics of the station that made it; default: of this one.
+        """
+        properties = self._often(schema, session, seq=seq, replayed=str(replayed).lower())
+        payload = with_gate_told(payload, self._watch.gate.told(key))
+        return self._publish(self._made_at(root).result, payload, properties, key=key)
+
+    def publish_dropped(
+        self, payload: bytes, *, schema: str, replayed: bool, key: str = "", root: str = ""
+    ) -> Receipt | Oversize | None:
         """Send a record of results that were given up; as with a result."""
         properties = self._properties(schema, self._session, replayed=str(replayed).lower())
-        return self._publish(self._topics.dropped, payload, properties)
+        return self._publish(self._made_at(root).dropped, payload, properties, key=key)
+
+    def _made_at(self, root: str) -> Topics:
+        """Topics of the station that made a result; its consumer acknowledges there, too."""
+        if not root or root == self._topics.root:
+            return self._topics
+        topics = Topics(root=root)
+        self._hear_acks(topics.result_ack)
+        return topics
+
+    def _hear_acks(self, topic: str) -> None:
+        if topic in self._subscriptions.filters:
+            return
+        self.subscribe(topic, self._on_ack, max_bytes=_MAX_ACK_BYTES)
+        live = self._connection.live
+        if live is not None:
+            live.wire.subscribe(topic)
 
     def publish_birth(self, birth: Birth) -> None:
         """Publish retained, now and at every later connection."""
@@ -184,44 +272,97 @@ class MqttLink:
         properties = self._properties(reply.schema_, reply.session)
         if properties and correlation:
             properties.CorrelationData = correlation
-        self._publish(topic, to_json(reply), properties)
+        found = self._publish(topic, to_json(reply), properties, key=REPLY)
+        if isinstance(found, Oversize):
+            logger.warning("%s: %d bytes, more than the broker takes (%d)", topic, found.size, found.limit)
 
     def _retain(self, topic: str, payload: bytes, schema: str) -> None:
         # Remembered first: a connection that comes up in between publishes it.
-        self._retained[topic] = (payload, schema)
-        self._publish_latest(topic)
+        self._documents.put(topic, (payload, schema))
+        self._send_documents()
+
+    def _send_documents(self) -> None:
+        live = self._connection.live
+        if live is not None:
+            waiting = live.wire.unanswered
+            self._documents.send(lambda: [sent.key for sent in waiting.all()], room=self.result_window)
+
+    def _publish_document(self, topic: str, document: Document) -> None:
+        payload, schema = document
+        retain = self._connection.limits.retain
+        found = self._publish(topic, payload, self._properties(schema, self._session), retain=retain)
+        if isinstance(found, Oversize):
+            self._watch.oversize(topic, found)
 
     def _publish(
-        self, topic: str, payload: bytes, properties: Properties | None, *, retain: bool = False
-    ) -> Receipt | None:
+        self,
+        topic: str,
+        payload: bytes,
+        properties: Properties | None,
+        *,
+        retain: bool = False,
+        key: str = "",
+        decision_id: str = "",
+    ) -> Receipt | Oversize | None:
         live = self._connection.live
         if live is None:
             return None
-        info = live.wire.publish(topic, payload, _QOS, retain=retain, properties=properties)
+        limit = self._connection.limits.packet_bytes
+        if limit is not None and (size := publish_bytes(topic, payload, properties)) > limit:
+            return Oversize(size=size, limit=limit)
+        info = live.wire.publish(
+            topic, payload, key=key or topic, retain=retain, properties=properties, decision_id=decision_id
+        )
         if info.rc != paho.MQTT_ERR_SUCCESS:
             return None
         return Receipt(connection=live.number, message_id=info.mid)
 
     def _prepare(self, client: paho.Client) -> None:
         will = self._session_only(PacketTypes.WILLMESSAGE)
-        client.will_set(self._topics.availability, b"offline", _QOS, retain=True, properties=will)
+        retain = self._connection.limits.retain
+        client.will_set(self._topics.availability, b"offline", 1, retain=retain, properties=will)
         client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
 
     def _greet(self, live: Live) -> None:
-        self._subscriptions.subscribe_all(live.wire.client)
+        self._documents.all_due()
+        for topic_filter in self._subscriptions.filters:
+            if self._connection.limits.wildcards or not set(topic_filter) & set("+#"):
+                live.wire.subscribe(topic_filter)
         self._say(live.wire, "online")
-        for topic in list(self._retained):
-            self._publish_latest(topic)
         self._tell(Connected(connection=live.number))
 
-    def _publish_latest(self, topic: str) -> None:
-        """Publish what is remembered, again if another thread changes it meanwhile: the last one stays."""
-        while True:
-            latest = self._retained[topic]
-            self._publish(topic, latest[0], self._properties(latest[1], self._session), retain=True)
-            if self._retained[topic] is latest:
-                return
+    def _tend(self, live: Live) -> str:
+        """Take the broker's answers in, say what is still to be said; why the connection is of no use."""
+        self._tell_problem()
+        self._watch.heed(self._connection.limits, self._subscriptions.filters)
+        self._take_answers(live)
+        trouble = self._watch.trouble(live.wire)
+        if not trouble:
+            self._send_documents()
+        return trouble
+
+    def _take_answers(self, live: Live) -> None:
+        for message_id, sent, reason_code in live.wire.answers():
+            self._watch.take(sent, reason_code)
+            receipt = Receipt(connection=live.number, message_id=message_id)
+            self._tell(Confirmed(receipt=receipt, reason_code=reason_code))
+
+    def _ended(self, live: Live) -> None:
+        self._take_answers(live)
+        keys, judged = self._watch.ended(live.wire, stopping=self._stopping)
+        self._tell(Lost(connection=live.number, in_flight=keys, judged=judged))
+
+    def _tell_problem(self) -> None:
+        """An alarm while there is no connection; it is seen on the box's own computer."""
+        if self._alarms is None or self._stopping:
+            return
+        problem = self._connection.problem
+        if problem:
+            self._alarms.raise_("broker_unreachable", "error", f"MQTT broker {self.address}: {problem}")
+        else:
+            self._alarms.clear("broker_unreachable")
 
     def _farewell(self, word: Availability, wire: Wire) -> None:
         try:
@@ -230,10 +371,9 @@ class MqttLink:
             logger.debug("the connection went before '%s' was confirmed", word)
 
     def _say(self, wire: Wire, word: Availability) -> paho.MQTTMessageInfo:
-        properties = self._session_only()
-        return wire.publish(
-            self._topics.availability, word.encode(), _QOS, retain=True, properties=properties
-        )
+        topic = self._topics.availability
+        retain = self._connection.limits.retain
+        return wire.publish(topic, word.encode(), key=topic, retain=retain, properties=self._session_only())
 
     def _often(
         self, schema: str, session: str, *, expiry_s: int | None = None, **more: object
@@ -253,10 +393,14 @@ class MqttLink:
         return message_properties(self._config, {"session": self._session}, kind=kind)
 
     def _on_publish(
-        self, _client: paho.Client, _userdata: Any, message_id: int, reason: ReasonCode, _properties: Any
+        self, _client: paho.Client, wire: Wire, message_id: int, reason: ReasonCode, _properties: Any
     ) -> None:
-        receipt = Receipt(connection=self._connection.number, message_id=message_id)
-        self._tell(Confirmed(receipt=receipt, reason_code=reason.value))
+        wire.answered(message_id, reason.value)
+
+    def _on_subscribe(
+        self, _client: paho.Client, wire: Wire, message_id: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        wire.answered(message_id, max((reason.value for reason in reasons), default=0))
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         self._subscriptions.dispatch(message)
@@ -272,8 +416,7 @@ class MqttLink:
         """What the broker kept of an earlier session, and does not stand now, is over."""
         if incoming.retained and incoming.payload:
             schema = str(Alarm.model_fields["schema_"].default)
-            self._retained.setdefault(incoming.topic, (b"", schema))
-            self._publish_latest(incoming.topic)
+            self._documents.put_where_unknown(incoming.topic, (b"", schema))
 
     def _on_ack(self, incoming: Incoming) -> None:
         try:

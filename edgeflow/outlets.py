@@ -51,6 +51,7 @@ def open_outlets(config: BoxConfig, session: str, stack: ExitStack) -> Outlets:
     """Made and, but for the connection, ready; the stack closes what holds files."""
     link = MqttLink(config, session)
     alarms = Alarms(session, link)
+    link.report_to(alarms)
     outbox = open_outbox(config.outbox, alarms, root=config.topic_root)
     stack.callback(outbox.close)
     evidence = None

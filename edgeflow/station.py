@@ -216,7 +216,13 @@ def _inspect(
     line = Line(
         bundles=box.bundles,
         gate=out.link,
-        keep=Keeper(outbox=out.outbox, evidence=out.evidence, bundles=box.bundles, watch=watch),
+        keep=Keeper(
+            outbox=out.outbox,
+            evidence=out.evidence,
+            bundles=box.bundles,
+            watch=watch,
+            told=out.link.gate_told,
+        ),
         show=view.show,
         clock=monotonic_ns,
         views=ViewCheck(box.config, out.alarms),

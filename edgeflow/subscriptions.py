@@ -14,8 +14,6 @@ __all__ = ["Handler", "Incoming", "Subscriptions"]
 
 logger = logging.getLogger(__name__)
 
-_QOS = 1
-
 
 @dataclass(frozen=True, kw_only=True)
 class Incoming:
@@ -27,6 +25,7 @@ class Incoming:
         received_ns: monotonic.
         response_topic: where an answer is wanted; empty where none is (or with MQTT 3.1.1).
         correlation: what the answer has to carry (MQTT 5).
+        size: bytes of the payload as it came; more than is there where it was too large to be kept.
     """
 
     topic: str
@@ -36,6 +35,7 @@ class Incoming:
     received_ns: int
     response_topic: str = ""
     correlation: bytes = b""
+    size: int = 0
 
 
 Handler = Callable[[Incoming], None]
@@ -46,37 +46,44 @@ class Subscriptions:
     """Topic filters with their handlers; what is too large for its handler is refused unread."""
 
     def __init__(self) -> None:
-        self._handlers: dict[str, tuple[Handler, int]] = {}
+        self._handlers: dict[str, tuple[Handler, int, bool]] = {}
 
-    def add(self, topic_filter: str, handler: Handler, *, max_bytes: int) -> None:
-        """Hear a topic (``+`` and ``#`` allowed) from the next connection on."""
-        self._handlers[topic_filter] = (handler, max_bytes)
+    def add(self, topic_filter: str, handler: Handler, *, max_bytes: int, tell_larger: bool = False) -> None:
+        """Hear a topic (``+`` and ``#`` allowed) from the next connection on.
 
-    def subscribe_all(self, client: paho.Client) -> None:
-        """Ask the broker for everything; after every connection, since none outlives one."""
-        for topic_filter in self._handlers:
-            client.subscribe(topic_filter, _QOS)
+        Args:
+            tell_larger: a message over ``max_bytes`` is handed over without its payload, to be answered.
+        """
+        # Replaced, not changed: another thread may be going through it.
+        self._handlers = {**self._handlers, topic_filter: (handler, max_bytes, tell_larger)}
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What to ask the broker for; after every connection, since no subscription outlives one."""
+        return tuple(self._handlers)
 
     def dispatch(self, message: paho.MQTTMessage) -> None:
         """Give a message to its handler; one that fails is logged and costs nothing else."""
         received_ns = monotonic_ns()
-        for topic_filter, (handler, max_bytes) in self._handlers.items():
+        for topic_filter, (handler, max_bytes, tell_larger) in self._handlers.items():
             if not paho.topic_matches_sub(topic_filter, message.topic):
                 continue
             if len(message.payload) > max_bytes:
                 logger.warning("%s: ignored, %d bytes", message.topic, len(message.payload))
-                continue
+                if not tell_larger:
+                    continue
             try:
-                handler(_incoming(message, received_ns))
+                handler(_incoming(message, received_ns, max_bytes))
             except Exception:  # else paho would end the connection
                 logger.exception("%s: its handler failed", message.topic)
 
 
-def _incoming(message: paho.MQTTMessage, received_ns: int) -> Incoming:
+def _incoming(message: paho.MQTTMessage, received_ns: int, max_bytes: int) -> Incoming:
     properties = message.properties
     return Incoming(
         topic=message.topic,
-        payload=bytes(message.payload),
+        payload=bytes(message.payload) if len(message.payload) <= max_bytes else b"",
+        size=len(message.payload),
         retained=message.retain,
         duplicate=message.dup,
         received_ns=received_ns,

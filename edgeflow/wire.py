@@ -5,14 +5,26 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import struct
 import threading
+import time
+from collections import deque
 from collections.abc import Iterator
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import MessageType, MQTTErrorCode
 from paho.mqtt.properties import Properties
 
-__all__ = ["Wire"]
+from edgeflow.broker_limits import publish_bytes
+from edgeflow.unanswered import Sent, Unanswered
+
+__all__ = ["Answer", "Wire"]
+
+_QOS = 1
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: what the kernel has not sent is thrown away
+
+Answer = tuple[int, Sent, int]
+"""A message's id, what it was, and the broker's reason code for it."""
 
 
 class Wire:
@@ -25,10 +37,15 @@ class Wire:
 
     Args:
         client: as ``broker.new_client`` makes it, which leaves writing to us; callbacks get this as userdata.
+
+    Attributes:
+        unanswered: what the broker has not answered yet.
     """
 
     def __init__(self, client: paho.Client) -> None:
         self.client = client
+        self.unanswered = Unanswered()
+        self._answers: deque[tuple[int, int]] = deque()
         client.user_data_set(self)
         self._writing = threading.Lock()
         self._later = threading.local()  # threads that write when they are through
@@ -37,13 +54,65 @@ class Wire:
             end.setblocking(False)
 
     def publish(
-        self, topic: str, payload: bytes, qos: int, *, retain: bool, properties: Properties | None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        key: str,
+        retain: bool = False,
+        properties: Properties | None,
+        decision_id: str = "",
     ) -> paho.MQTTMessageInfo:
-        """Send a message; what the socket does not take at once is left to the listening thread."""
-        info = self.client.publish(topic, payload, qos, retain, properties)
-        if info.rc == paho.MQTT_ERR_SUCCESS and not getattr(self._later, "on", False):
-            info.rc = self._write()
+        """Send a message at QoS 1; what the socket does not take at once is left to the listening thread.
+
+        A decision goes behind a ping. A broker that was stalled reads what it had received although the
+        connection has been reset since, until an answer of its own fails: that is the one to the ping.
+
+        Args:
+            key: names what is sent, in ``unanswered``.
+        """
+        if decision_id:
+            self.client._send_simple_command(MessageType.PINGREQ)  # noqa: SLF001 - paho pings only when idle
+        sent_s = time.monotonic()
+        info = self.client.publish(topic, payload, _QOS, retain, properties)
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            return info
+        size = publish_bytes(topic, payload, properties)
+        self.unanswered.add(
+            info.mid, Sent(key=key, topic=topic, size=size, sent_s=sent_s, decision_id=decision_id)
+        )
+        if not getattr(self._later, "on", False):
+            info.rc = self._write(cork=bool(decision_id))
+        if self._answers:  # another thread has sent it, and the answer was faster than this one
+            self.wake()
         return info
+
+    def subscribe(self, topic_filter: str) -> None:
+        """Ask for a topic at QoS 1; the answer comes among the others, with its filter as key."""
+        sent_s = time.monotonic()
+        rc, message_id = self.client.subscribe(topic_filter, _QOS)
+        if rc == paho.MQTT_ERR_SUCCESS and message_id is not None:
+            sent = Sent(key=topic_filter, topic=topic_filter, size=0, sent_s=sent_s, subscribes=True)
+            self.unanswered.add(message_id, sent)
+            if not getattr(self._later, "on", False):
+                self._write()
+
+    def answered(self, message_id: int, reason_code: int) -> None:
+        """The broker answered a message or a subscription; called by paho, which holds a lock: only noted."""
+        self._answers.append((message_id, reason_code))
+
+    def answers(self) -> list[Answer]:
+        """The broker's answers since the last look."""
+        now_s = time.monotonic()
+        found: list[Answer] = []
+        for _ in range(len(self._answers)):
+            message_id, reason_code = self._answers.popleft()
+            sent = self.unanswered.take(message_id, now_s)
+            if sent is None:  # its sender comes to note it in a moment
+                self._answers.append((message_id, reason_code))
+            else:
+                found.append((message_id, sent, reason_code))
+        return found
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -98,8 +167,18 @@ class Wire:
                 rc = self.client.loop_write()
         return rc == paho.MQTT_ERR_SUCCESS
 
+    def reset(self) -> None:
+        """Have the connection reset when it is closed: nothing of what is still on its way may arrive."""
+        sock = self.client.socket()
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):  # gone already
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
     def close(self) -> None:
-        """Release what is not paho's."""
+        """Close the connection, and release what is not paho's."""
+        sock = self.client.socket()
+        if isinstance(sock, socket.socket):
+            sock.close()
         self._woken.close()
         self._waker.close()
 

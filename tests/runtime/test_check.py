@@ -16,6 +16,7 @@ from PIL import Image
 
 from edgeflow.check import Finding, Report, check_box
 from edgeflow.keys import new_key, read_private_key, sign_bundle
+from support.brokers import Broker, mosquitto
 
 NULL_DEVICE = "/dev/null"  # a character device that everyone may read and write, as a camera is
 
@@ -58,10 +59,12 @@ def write_bundle(path: Path, views: tuple[str, ...], graph_text: str = "<net/>")
 
 
 @pytest.fixture
-def listener() -> Iterator[int]:
-    """A port of this computer that answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield int(server.getsockname()[1])
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a broker that lets everybody in."""
+    broker = Broker(mosquitto(), tmp_path_factory.mktemp("broker"))
+    broker.start()
+    yield broker.port
+    broker.kill()
 
 
 @pytest.fixture

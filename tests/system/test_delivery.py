@@ -208,7 +208,7 @@ def test_with_broker_confirmation_a_result_waits_for_a_first_subscriber(
     assert box.outbox.count() == 30
     consumer = consume(client, acking=False)
     until(lambda: box.outbox.count() == 0)
-    assert ids(consumer) == {f"r-{number}" for number in range(30)}
+    consumer.wait(lambda: ids(consumer) == {f"r-{number}" for number in range(30)})
     assert caplog.text.count("nobody subscribes") == 1
 
 

@@ -1,0 +1,44 @@
+"""Which decisions the broker took in time, so that each result can say whether the gate was told."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+__all__ = ["GateRecord"]
+
+_REMEMBERED = 4000  # decisions; a result leaves soon after its decision, or says that it is not known
+
+
+class GateRecord:
+    """One entry per decision: True once the broker has it, False where it has not, None while unknown.
+
+    One thread notes decisions, another the broker's answers; no lock, since each touches one entry.
+    """
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[str, bool | None] = OrderedDict()
+        self.unsent = 0
+        self.refused = 0
+
+    def sent(self, result_id: str) -> None:
+        """On its way; nobody knows yet."""
+        self._note(result_id, None)
+
+    def not_sent(self, result_id: str) -> None:
+        """It found no connection, or one that does not take it; it is gone."""
+        self.unsent += 1
+        self._note(result_id, False)
+
+    def answered(self, result_id: str, *, taken: bool) -> None:
+        """The broker's answer."""
+        self.refused += not taken
+        self._told[result_id] = taken
+
+    def told(self, result_id: str) -> bool | None:
+        """Whether the gate was told, where known."""
+        return self._told.get(result_id)
+
+    def _note(self, result_id: str, told: bool | None) -> None:
+        self._told.setdefault(result_id, told)  # the broker may have answered already
+        while len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
