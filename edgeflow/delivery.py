@@ -8,7 +8,6 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from edgeflow.ack_delay import AckDelay
@@ -20,6 +19,7 @@ from edgeflow.link_events import Acked, Confirmed, Connected, LinkEvent, Lost, O
 from edgeflow.mqtt import MqttLink
 from edgeflow.outbox import Outbox
 from edgeflow.outbox_rows import DROPPED, Row
+from edgeflow.sent_result import NEVER, SentResult
 from edgeflow.suspicion import Suspicion
 from edgeflow.thread_activity import working
 
@@ -37,44 +37,12 @@ _AHEAD = 300  # results sent and not yet let go: bounds what a slow or absent co
 _PAUSE_S = 0.002  # between groups of results, else they would keep a busy machine from anything else
 _BACKLOG_AT_ONCE = 4  # what had to wait goes in small groups with longer pauses: a decision comes first
 _BACKLOG_PAUSE_S = 0.003
-_OVERTAKEN_AFTER = 4  # sends; a result that nobody confirms then must not hold up those behind it
 _OVERTAKEN_MOST = 1000
-_OVERTAKEN_RETRY_S = 60.0
 _ALONE_WITHIN_S = 5.0  # how long a suspect waits for a moment when nothing else is in flight
-_NEVER = float("-inf")
 _ENDS_CONNECTIONS = (
     "the connection ended twice while this message of {size} bytes was the only one in flight; raise the "
     "broker's limit of a message's size, or see its log"
 )
-
-
-@dataclass(kw_only=True)
-class _Sent:
-    """A result on its way: sent ``attempts`` times, last at ``sent_s`` (monotonic).
-
-    ``first_s`` is the first of those sends that may have reached the consumer. ``refused`` counts what the
-    broker did not take, ``size`` is the payload's.
-    """
-
-    @property
-    def is_overtaken(self) -> bool:
-        return self.attempts >= _OVERTAKEN_AFTER and not self.in_flight
-
-    def patience_s(self, retry_s: float) -> float:
-        """How long to wait before it is sent again, where others wait ``retry_s``."""
-        doubled_s = 2.0 ** min(self.attempts, 10)
-        if self.refused or self.is_overtaken:
-            return max(retry_s, min(doubled_s, _OVERTAKEN_RETRY_S))
-        return retry_s
-
-    row_id: int
-    size: int = 0
-    attempts: int = 0
-    refused: int = 0
-    first_s: float = _NEVER
-    sent_s: float = _NEVER
-    receipt: Receipt | None = None
-    in_flight: bool = False
 
 
 class Delivery:
@@ -111,19 +79,19 @@ class Delivery:
         self._link = link
         self._confirm = confirm
         self._inbox: queue.SimpleQueue[LinkEvent | None] = queue.SimpleQueue()
-        self._sent: dict[str, _Sent] = {}
+        self._sent: dict[str, SentResult] = {}
         self._in_flight: dict[Receipt, str] = {}
         self._newest_sent = 0
         self._newest_before_connection = self._backlog_end = outbox.last_id()
         self._delay = AckDelay()
         self._retry_s = _RETRY_S[0]
-        self._retry_raised_s = _NEVER
-        self._held_until_s = _NEVER
-        self._look_again_s = _NEVER
+        self._retry_raised_s = NEVER
+        self._held_until_s = NEVER
+        self._look_again_s = NEVER
         self._has_waited = False
         self._more = False
         self._suspicion = Suspicion()
-        self._suspects_since_s = _NEVER
+        self._suspects_since_s = NEVER
         self._trouble = ""
         self._drain_until_s: float | None = None
         self._alarms = alarms
@@ -195,7 +163,7 @@ class Delivery:
         self._outbox.delete(done)
         if self._let_go(done):
             self._retry_s = self._delay.patience_s()
-            self._held_until_s = _NEVER
+            self._held_until_s = NEVER
             self._trouble = ""
             if self._alarms:
                 self._alarms.clear("outbox", subject="delivery")
@@ -208,7 +176,7 @@ class Delivery:
             for result_id in done:
                 self._suspicion.passed(result_id)
         for sent in known:
-            if sent.first_s != _NEVER:
+            if sent.first_s != NEVER:
                 self._delay.add(now_s - sent.first_s)
         return bool(known)
 
@@ -216,12 +184,12 @@ class Delivery:
         """What an earlier connection carried is sent again, at once."""
         self._newest_before_connection = self._backlog_end = self._outbox.last_id()
         self._retry_s = _RETRY_S[0]
-        self._held_until_s = self._look_again_s = _NEVER
+        self._held_until_s = self._look_again_s = NEVER
         for receipt in [r for r in self._in_flight if r.connection < connection]:
             del self._in_flight[receipt]
         for sent in self._sent.values():
             if sent.receipt is None or sent.receipt.connection < connection:
-                sent.in_flight, sent.sent_s, sent.first_s = False, _NEVER, _NEVER
+                sent.in_flight, sent.sent_s, sent.first_s = False, NEVER, NEVER
 
     def _suspect(self, lost: Lost) -> None:
         """A connection has ended: what was in flight may be the reason."""
@@ -261,14 +229,14 @@ class Delivery:
         self._hold(event.reason_code, sent)
         return []
 
-    def _hold(self, reason_code: int, sent: _Sent) -> None:
+    def _hold(self, reason_code: int, sent: SentResult) -> None:
         """A refusal: often it is meant for all results, so the others wait, too, until one is taken."""
         now_s = time.monotonic()
         sent.refused += 1
         if sent.refused > 1:
             sent.sent_s = now_s  # its own pause; the others have had theirs
         else:
-            sent.sent_s = sent.first_s = self._look_again_s = _NEVER
+            sent.sent_s = sent.first_s = self._look_again_s = NEVER
         if now_s < self._held_until_s:
             return  # the rest of the same burst
         self._held_until_s = now_s + self._retry_s
@@ -325,7 +293,7 @@ class Delivery:
         self._more = len(rows) == room
         with self._link.together():
             for row in rows:
-                sent = self._sent.setdefault(row.result_id, _Sent(row_id=row.id))
+                sent = self._sent.setdefault(row.result_id, SentResult(row_id=row.id))
                 self._newest_sent = row.id
                 if not self._transmit(row, sent):
                     return
@@ -349,18 +317,18 @@ class Delivery:
             for sent in self._sent.values()
             if not sent.in_flight and now_s - sent.sent_s >= sent.patience_s(self._retry_s)
         ]
-        if any(sent.sent_s != _NEVER for sent in due):
+        if any(sent.sent_s != NEVER for sent in due):
             self._raise_retry(now_s)
         for sent in due:
             row = self._outbox.read(sent.row_id)
             if row is None:  # dropped for want of room
                 self._sent = {key: value for key, value in self._sent.items() if value is not sent}
             elif len(self._in_flight) >= self._link.result_window or not self._transmit(row, sent):
-                self._look_again_s = _NEVER
+                self._look_again_s = NEVER
                 return False
         return True
 
-    def _transmit(self, row: Row, sent: _Sent) -> bool:
+    def _transmit(self, row: Row, sent: SentResult) -> bool:
         """False where the connection has gone; a row that the broker cannot take is set aside."""
         attempt = sent.attempts + 1
         replayed = attempt > 1 or row.id <= self._newest_before_connection
@@ -376,7 +344,7 @@ class Delivery:
             return True
         sent.attempts, sent.sent_s, sent.receipt, sent.in_flight = attempt, time.monotonic(), receipt, True
         sent.size = len(row.payload)
-        if sent.first_s == _NEVER:
+        if sent.first_s == NEVER:
             sent.first_s = sent.sent_s
         self._in_flight[receipt] = row.result_id
         return True

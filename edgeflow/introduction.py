@@ -111,7 +111,7 @@ class StatusReport:
             "results_set_aside": len(self.outbox.aside()),
             "decisions_unsent": self.link.decisions_unsent,
             "triggers": self.triggers.status() if self.triggers is not None else {},
-            "decisions_refused": self.link.decisions_refused,
+            "decisions_refused": self.link.gate.refused,
             "alarms": [alarm.model_dump(mode="json", by_alias=True) for alarm in self.alarms.standing()],
         }
 

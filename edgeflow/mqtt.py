@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeflow.alarms import Alarms
-from edgeflow.broker import check_files, message_properties
+from edgeflow.broker import check_files
 from edgeflow.broker_limits import publish_bytes
 from edgeflow.broker_watch import REPLY, BrokerWatch
 from edgeflow.config import BoxConfig
@@ -37,8 +37,9 @@ from edgeflow.contracts.sealing import seal
 from edgeflow.contracts.topics import Topics
 from edgeflow.copies import with_gate_told
 from edgeflow.errors import ConfigError, DataError
+from edgeflow.gate_record import GateRecord
 from edgeflow.link_events import Acked, Confirmed, Connected, LinkEvent, Lost, Oversize, Receipt
-from edgeflow.publish_properties import PublishProperties
+from edgeflow.publish_properties import MessageProperties
 from edgeflow.retained_documents import Document, RetainedDocuments
 from edgeflow.sealing_secret import read_secret
 from edgeflow.subscriptions import Handler, Incoming, Subscriptions
@@ -58,17 +59,20 @@ class MqttLink:
 
     Args:
         session: this run of the box; rides in every message's user properties (MQTT 5).
+
+    Attributes:
+        username: as whom the box logs in; empty for nobody.
     """
 
     def __init__(self, config: BoxConfig, session: str) -> None:
         self._config = config.mqtt
+        self.username = config.mqtt.username or ""
         self._topics = Topics(root=config.topic_root)
         self._decision_expiry_s = math.ceil(config.decision.valid_ms / 1000)
-        self._session = session
+        self._properties = MessageProperties(config.mqtt, session)
         self._secret = read_secret(config.mqtt.seal)
         self._documents = RetainedDocuments(self._publish_document)
         self._watch = BrokerWatch(self._topics, config.decision.valid_ms / 1000, self._documents)
-        self._alarms: Alarms | None = None
         self._listener: Callable[[LinkEvent], None] | None = None
         self._subscriptions = Subscriptions()
         self._stopping = False
@@ -89,11 +93,6 @@ class MqttLink:
     def address(self) -> str:
         """Host and port of the broker."""
         return f"{self._config.host}:{self._config.port}"
-
-    @property
-    def username(self) -> str:
-        """As whom the box logs in; empty for nobody."""
-        return self._config.username or ""
 
     @property
     def connected(self) -> bool:
@@ -122,11 +121,6 @@ class MqttLink:
         return self._watch.gate.unsent
 
     @property
-    def decisions_refused(self) -> int:
-        """Decisions that were sent, and that the broker refused or had nobody to give to."""
-        return self._watch.gate.refused
-
-    @property
     def result_window(self) -> int:
         """How many results may be in flight at once."""
         return max(1, self._connection.limits.in_flight - _RESERVE)
@@ -137,13 +131,13 @@ class MqttLink:
         live = self._connection.live
         return live is not None and not live.wire.unanswered and live.wire.unanswered.answers > 0
 
-    def gate_told(self, result_id: str) -> bool | None:
-        """Whether the broker took this part's decision in time; None where that is not known (yet)."""
-        return self._watch.gate.told(result_id)
+    @property
+    def gate(self) -> GateRecord:
+        """Which decisions the broker took."""
+        return self._watch.gate
 
     def report_to(self, alarms: Alarms) -> None:
         """Have alarms raised for what the broker does not take, and while there is no connection."""
-        self._alarms = alarms
         self._watch.refusals.report_to(alarms)
 
     def listen(self, listener: Callable[[LinkEvent], None]) -> None:
@@ -178,7 +172,7 @@ class MqttLink:
     def publish_decision(self, decision: Decision) -> bool:
         """Send a decision now or never: False (and counted) where the broker cannot take it; never blocks."""
         # Without expiry a broker could keep it for a sleeping subscriber and deliver it hours later.
-        properties = self._often(
+        properties = self._properties.often(
             decision.schema_, decision.session, expiry_s=self._decision_expiry_s, seq=decision.seq
         )
         if self._secret is not None:
@@ -219,7 +213,7 @@ class MqttLink:
             key: its result id, which names it in ``Lost``.
             root: topics of the station that made it; default: of this one.
         """
-        properties = self._often(schema, session, seq=seq, replayed=str(replayed).lower())
+        properties = self._properties.often(schema, session, seq=seq, replayed=str(replayed).lower())
         payload = with_gate_told(payload, self._watch.gate.told(key))
         return self._publish(self._made_at(root).result, payload, properties, key=key)
 
@@ -227,7 +221,7 @@ class MqttLink:
         self, payload: bytes, *, schema: str, replayed: bool, key: str = "", root: str = ""
     ) -> Receipt | Oversize | None:
         """Send a record of results that were given up; as with a result."""
-        properties = self._properties(schema, self._session, replayed=str(replayed).lower())
+        properties = self._properties.of(schema, replayed=str(replayed).lower())
         return self._publish(self._made_at(root).dropped, payload, properties, key=key)
 
     def _made_at(self, root: str) -> Topics:
@@ -235,16 +229,11 @@ class MqttLink:
         if not root or root == self._topics.root:
             return self._topics
         topics = Topics(root=root)
-        self._hear_acks(topics.result_ack)
-        return topics
-
-    def _hear_acks(self, topic: str) -> None:
-        if topic in self._subscriptions.filters:
-            return
-        self.subscribe(topic, self._on_ack, max_bytes=_MAX_ACK_BYTES)
         live = self._connection.live
-        if live is not None:
-            live.wire.subscribe(topic)
+        if live is not None and topics.result_ack not in self._subscriptions.filters:
+            self.subscribe(topics.result_ack, self._on_ack, max_bytes=_MAX_ACK_BYTES)
+            live.wire.subscribe(topics.result_ack)
+        return topics
 
     def publish_birth(self, birth: Birth) -> None:
         """Publish retained, now and at every later connection."""
@@ -269,7 +258,7 @@ class MqttLink:
 
     def publish_reply(self, topic: str, reply: Reply, correlation: bytes) -> None:
         """Answer a command; without a connection, nobody waits for it any more."""
-        properties = self._properties(reply.schema_, reply.session)
+        properties = self._properties.of(reply.schema_)
         if properties and correlation:
             properties.CorrelationData = correlation
         found = self._publish(topic, to_json(reply), properties, key=REPLY)
@@ -290,7 +279,7 @@ class MqttLink:
     def _publish_document(self, topic: str, document: Document) -> None:
         payload, schema = document
         retain = self._connection.limits.retain
-        found = self._publish(topic, payload, self._properties(schema, self._session), retain=retain)
+        found = self._publish(topic, payload, self._properties.of(schema), retain=retain)
         if isinstance(found, Oversize):
             self._watch.oversize(topic, found)
 
@@ -318,7 +307,7 @@ class MqttLink:
         return Receipt(connection=live.number, message_id=info.mid)
 
     def _prepare(self, client: paho.Client) -> None:
-        will = self._session_only(PacketTypes.WILLMESSAGE)
+        will = self._properties.presence(PacketTypes.WILLMESSAGE)
         retain = self._connection.limits.retain
         client.will_set(self._topics.availability, b"offline", 1, retain=retain, properties=will)
         client.on_publish = self._on_publish
@@ -355,14 +344,8 @@ class MqttLink:
         self._tell(Lost(connection=live.number, in_flight=keys, judged=judged))
 
     def _tell_problem(self) -> None:
-        """An alarm while there is no connection; it is seen on the box's own computer."""
-        if self._alarms is None or self._stopping:
-            return
-        problem = self._connection.problem
-        if problem:
-            self._alarms.raise_("broker_unreachable", "error", f"MQTT broker {self.address}: {problem}")
-        else:
-            self._alarms.clear("broker_unreachable")
+        if not self._stopping:
+            self._watch.refusals.connection(self.address, self._connection.problem)
 
     def _farewell(self, word: Availability, wire: Wire) -> None:
         try:
@@ -373,24 +356,9 @@ class MqttLink:
     def _say(self, wire: Wire, word: Availability) -> paho.MQTTMessageInfo:
         topic = self._topics.availability
         retain = self._connection.limits.retain
-        return wire.publish(topic, word.encode(), key=topic, retain=retain, properties=self._session_only())
-
-    def _often(
-        self, schema: str, session: str, *, expiry_s: int | None = None, **more: object
-    ) -> Properties | None:
-        """The same for what is sent with every part."""
-        if self._config.version != "5":
-            return None
-        user = {"schema": schema, "session": session, **more}
-        return PublishProperties(user, content_type="application/json", expiry_s=expiry_s)
-
-    def _properties(self, schema: str, session: str, **more: object) -> Properties | None:
-        user = {"schema": schema, "session": session, **more}
-        return message_properties(self._config, user, content_type="application/json")
-
-    def _session_only(self, kind: int = PacketTypes.PUBLISH) -> Properties | None:
-        """For availability: the session tells a late will from the present run's word."""
-        return message_properties(self._config, {"session": self._session}, kind=kind)
+        return wire.publish(
+            topic, word.encode(), key=topic, retain=retain, properties=self._properties.presence()
+        )
 
     def _on_publish(
         self, _client: paho.Client, wire: Wire, message_id: int, reason: ReasonCode, _properties: Any

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties, VariableByteIntegers
 
-__all__ = ["PublishProperties"]
+from edgeflow.broker import message_properties
+from edgeflow.config import MqttConfig
+
+__all__ = ["MessageProperties", "PublishProperties"]
 
 _EXPIRY, _CONTENT_TYPE, _USER = b"\x02", b"\x03", b"\x26"  # MQTT 5, 2.2.2.2
 
@@ -33,6 +36,32 @@ class PublishProperties(Properties):
         """The bytes in the packet."""
         packed: bytes = self.__dict__["_packed"]
         return packed
+
+
+class MessageProperties:
+    """What one session's messages carry beside their payload; None throughout with MQTT 3.1.1."""
+
+    def __init__(self, config: MqttConfig, session: str) -> None:
+        self._config = config
+        self._session = session
+
+    def often(
+        self, schema: str, session: str, *, expiry_s: int | None = None, **more: object
+    ) -> Properties | None:
+        """Of what is sent with every part."""
+        if self._config.version != "5":
+            return None
+        user = {"schema": schema, "session": session, **more}
+        return PublishProperties(user, content_type="application/json", expiry_s=expiry_s)
+
+    def of(self, schema: str, **more: object) -> Properties | None:
+        """Of everything else."""
+        user = {"schema": schema, "session": self._session, **more}
+        return message_properties(self._config, user, content_type="application/json")
+
+    def presence(self, kind: int = PacketTypes.PUBLISH) -> Properties | None:
+        """For availability: the session tells a late will from the present run's word."""
+        return message_properties(self._config, {"session": self._session}, kind=kind)
 
 
 def _length(size: int) -> bytes:

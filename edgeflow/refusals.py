@@ -32,6 +32,19 @@ class Refusals:
         for code, topic, _ in list(self._standing):
             self._show(code, topic)
 
+    def connection(self, address: str, problem: str) -> None:
+        """An alarm while there is no connection; it is seen on the box's own computer.
+
+        Args:
+            problem: empty while there is one.
+        """
+        if self._alarms is None:
+            return
+        if problem:
+            self._alarms.raise_("broker_unreachable", "error", f"MQTT broker {address}: {problem}")
+        else:
+            self._alarms.clear("broker_unreachable")
+
     @property
     def texts(self) -> tuple[str, ...]:
         """One line per topic that is refused."""

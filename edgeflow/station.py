@@ -221,7 +221,7 @@ def _inspect(
             evidence=out.evidence,
             bundles=box.bundles,
             watch=watch,
-            told=out.link.gate_told,
+            told=out.link.gate.told,
         ),
         show=view.show,
         clock=monotonic_ns,
