@@ -59,8 +59,8 @@ class EncoderOrder:
         if sent_later or self._is_far(-ahead) or self._fell_so_before(-ahead):
             return self._begin_anew(here)
         doubted = self._doubted
-        if doubted is not None and doubted.value != value and self._is_paced(doubted, here):
-            self._direction = 1 if value > doubted.value else -1
+        if doubted is not None and self._is_paced(doubted, here):
+            self._direction = 1 if value >= doubted.value else -1
             return self._begin_anew(doubted) and self._take(here)
         self._doubted = here
         return False

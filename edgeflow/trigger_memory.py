@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from edgeflow.contracts.messages import TriggerMessage
+from edgeflow.sender_clock import utc_ns
 
 __all__ = ["Known", "TriggerMemory", "Windows"]
 
@@ -16,6 +17,9 @@ or its id, belongs to another trigger. ``repeated``: its id is used again, or it
 known."""
 
 _CONFIRMED = 3  # ids in a row that are used again, in their old order, at their old pace
+
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +52,9 @@ class TriggerMemory:
     """Bounded by number; pure.
 
     Senders repeat messages (QoS 1, a connection that came back), and they begin their ids anew (a counter
-    that rolls over, a controller that restarts). The sender's time and the encoder tell the two apart. Where
-    there is neither, an old id is in doubt for a minute, unless three of them come in their old order at
-    their old pace: then this sender uses its ids again, and no old id is in doubt until ``reset``.
+    that rolls over, a controller that restarts). The sender's time, or an encoder that moved on, tells the two
+    apart. Where neither does, an old id is in doubt for a minute, unless three of them come in their old order
+    at their old pace: then this sender uses its ids again, and no old id is in doubt until ``reset``.
 
     Args:
         remembered: so many triggers at most.
@@ -61,6 +65,7 @@ class TriggerMemory:
         self._windows = windows
         self._ids: OrderedDict[str, _Seen] = OrderedDict()
         self._parts: OrderedDict[str, _Seen] = OrderedDict()
+        self._stamps: OrderedDict[tuple[str, str], _Seen] = OrderedDict()  # also of ids that were used since
         self._last: _Seen | None = None
         self._doubted: list[tuple[_Seen, int]] = []  # what was seen first, and when its id came again
         self.ids_are_used_again = False
@@ -99,26 +104,30 @@ class TriggerMemory:
         self._put(self._ids, message.trigger_id, seen)
         if message.part_id:
             self._put(self._parts, message.part_id, seen)
+        if message.at:
+            self._put(self._stamps, (message.trigger_id, message.at), seen)
         self._last = seen
 
     def reset(self, now_ns: int) -> None:
         """Forget all but the parts that are under way."""
-        for table in (self._ids, self._parts):
+        tables: tuple[OrderedDict[Any, _Seen], ...] = (self._ids, self._parts, self._stamps)
+        for table in tables:
             while table and next(iter(table.values())).came_ns <= now_ns - self._windows.under_way_ns:
                 table.popitem(last=False)
         self._doubted.clear()
         self.ids_are_used_again = False
 
-    def _put(self, table: OrderedDict[str, _Seen], key: str, seen: _Seen) -> None:
+    def _put(self, table: OrderedDict[K, _Seen], key: K, seen: _Seen) -> None:
         table.pop(key, None)
         table[key] = seen
         while len(table) > self._remembered:
             table.popitem(last=False)
 
     def _by_id(self, seen: _Seen, message: TriggerMessage, now_ns: int) -> Known:
-        if self._is_stamped_alike(seen, message):
+        stamped = self._stamps.get((message.trigger_id, message.at or ""))
+        if stamped is not None and self._is_stamped_alike(stamped, message):
             return "copy"
-        age_ns = now_ns - seen.came_ns
+        age_ns = max(now_ns - seen.came_ns, _sent_after_ns(seen.at, message.at))
         other_part = _differ(seen.part_id, message.part_id)
         if age_ns < self._windows.under_way_ns:
             return "decided" if other_part else "copy"  # one id cannot stand for two parts at once
@@ -127,9 +136,9 @@ class TriggerMemory:
             return "new"
         if seen is self._last:
             return "copy"
-        return self._doubt(seen, message, now_ns)
+        return self._doubt(seen, now_ns)
 
-    def _doubt(self, seen: _Seen, message: TriggerMessage, now_ns: int) -> Known:
+    def _doubt(self, seen: _Seen, now_ns: int) -> Known:
         """Nothing but ids in their old order, at their old pace, shows that they are used again."""
         if self._doubted:
             before, came_ns = self._doubted[-1]
@@ -141,7 +150,7 @@ class TriggerMemory:
             self._doubted.clear()
             self.ids_are_used_again = True
             return "new"
-        return "copy" if self._stands_still(seen, message) else "repeated"
+        return "repeated"
 
     def _is_the_same(self, part: _Seen, message: TriggerMessage, now_ns: int) -> bool:
         """Whether another trigger for a part means its present round, not the next one."""
@@ -155,11 +164,11 @@ class TriggerMemory:
             return False
         return self._last is None or self._last is seen or self._last.at != message.at
 
-    def _stands_still(self, seen: _Seen, message: TriggerMessage) -> bool:
-        """Whether the encoder tells a copy: it was there when the first one came, and has moved since."""
-        if message.encoder is None or message.encoder != seen.encoder or self._last is None:
-            return False
-        return self._last.encoder != message.encoder
+
+def _sent_after_ns(one: str | None, other: str | None) -> int:
+    """By how much the sender's clock went on between two messages; 0 where it does not tell."""
+    one_ns, other_ns = (utc_ns(at) if at else None for at in (one, other))
+    return 0 if one_ns is None or other_ns is None else other_ns - one_ns
 
 
 def _differ(one: object, other: object) -> bool:
