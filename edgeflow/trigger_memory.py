@@ -52,9 +52,9 @@ class TriggerMemory:
     """Bounded by number; pure.
 
     Senders repeat messages (QoS 1, a connection that came back), and they begin their ids anew (a counter
-    that rolls over, a controller that restarts). The sender's time, or an encoder that moved on, tells the two
-    apart. Where neither does, an old id is in doubt for a minute, unless three of them come in their old order
-    at their old pace: then this sender uses its ids again, and no old id is in doubt until ``reset``.
+    that rolls over, a controller that restarts). The sender's time, or an encoder that moved on, tells the
+    two apart. Where neither does, an old id is in doubt for a minute, unless three of them come in their old
+    order at their old pace: then this sender uses its ids again, and no old id is in doubt until ``reset``.
 
     Args:
         remembered: so many triggers at most.

@@ -1,4 +1,4 @@
-"""Trigger messages as controllers write them: read where their meaning is sure, refused in words where not."""
+"""Trigger messages as controllers write them: read where their meaning is sure, else refused in words."""
 
 from __future__ import annotations
 
@@ -191,9 +191,7 @@ def test_a_slip_of_a_known_key_is_told_and_is_no_context(key: str, meant: str) -
     assert note.endswith(f"is not used; write '{meant}' if that is meant")
 
 
-@pytest.mark.parametrize(
-    "key", ["order", "lot", "part_name", "id", "encoding", "trigger", "batch", "rate", "x"]
-)
+@pytest.mark.parametrize("key", ["order", "lot", "part_name", "id", "encoding", "trigger", "batch", "rate"])
 def test_other_keys_are_no_slips(key: str) -> None:
     assert context(**{key: "v"}) == {key: "v"}
     assert notes(**{key: "v"}) == ()
@@ -224,8 +222,7 @@ def test_whatever_is_sent_is_read_or_refused_and_what_is_carried_fits(data: dict
     assert not carried or context_bytes(carried) <= 512
     try:
         message = from_json(TriggerMessage, json.dumps(data).encode())
-    except DataError as refused:
-        assert "^" not in "".join(refused.problems) or "^" in json.dumps(data, ensure_ascii=False)
+    except DataError:
         return
     again = from_json(TriggerMessage, to_json(message))
     assert again == message
