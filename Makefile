@@ -33,6 +33,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python tools/bench_training.py
 	$(BIN)/python tools/bench_full.py
 	$(BIN)/python tools/bench_sync.py
+	$(BIN)/python tools/bench_pairing.py
 	sh tools/system_packages.sh cameras
 	$(BIN)/python tools/bench_capture.py
 

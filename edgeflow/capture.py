@@ -161,6 +161,10 @@ class Capture:
         """How many triggers, frames and results there were."""
         return self._watch.tally()
 
+    def latencies_ms(self) -> dict[str, float]:
+        """View → how long its latest images took from exposure to arrival, where its clock tells it."""
+        return self._watch.latencies_ms()
+
     def close(self) -> None:
         """Release all cameras; one that hangs is left behind. Safe to call twice."""
         self._stopping = self._closed = True
@@ -215,12 +219,19 @@ class Capture:
         self._steps.put(announce)
 
     def _on_frame(self, frame: Frame) -> None:
+        arrived_ns = monotonic_ns()
+
+        def add(now_ns: int) -> list[ViewSet]:
+            self._watch.arrived(frame, arrived_ns)
+            return [] if of_no_part else self._sync.add(frame, now_ns)
+
+        of_no_part = not self._started or frame.trigger_id == LOOK
+        if self._steps.qsize() < _WAITING_EVENTS:
+            self._steps.put(add)
         if not self._started:
             with self._seen:
                 self._looked[frame.view] = frame
                 self._seen.notify_all()
-        elif frame.trigger_id != LOOK and self._steps.qsize() < _WAITING_EVENTS:
-            self._steps.put(lambda now_ns: self._sync.add(frame, now_ns))
 
     def _on_lost(self, view: str, trigger_id: str | None) -> None:
         self._steps.put(lambda _: self._sync.fail(view, trigger_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,10 +28,17 @@ __all__ = ["Introduction", "StatusReport", "make_birth", "summary", "warn_of_exp
 EXPIRES_SOON = timedelta(days=14)
 
 
-def make_birth(config: BoxConfig, session: str, bundle: BundleInfo) -> Birth:
+def make_birth(
+    config: BoxConfig, session: str, bundle: BundleInfo, latencies_ms: Mapping[str, float] | None = None
+) -> Birth:
     """Who is there, with which bundle and which cameras."""
     cameras = tuple(
-        CameraInfo(view=view, kind=camera.kind, source=public_source(camera))
+        CameraInfo(
+            view=view,
+            kind=camera.kind,
+            source=public_source(camera),
+            latency_ms=None if latencies_ms is None else latencies_ms.get(view),
+        )
         for view, camera in config.cameras.items()
     )
     return Birth(
@@ -53,11 +61,17 @@ class Introduction:
         self._link = link
         self._alarms = alarms
         self.recipe = ""
+        self._latencies_ms: Mapping[str, float] = {}
+
+    def measured(self, latencies_ms: Mapping[str, float]) -> None:
+        """The cameras are open: how long their images take, told with the next birth."""
+        self._latencies_ms = latencies_ms
 
     def tell(self, bundle: Bundle, graph: Graph) -> None:
         """Publish the birth and what other systems want; an alarm where the bundle's time is soon over."""
         self.recipe = bundle.manifest.name
-        self._link.publish_birth(make_birth(self._config, self._session, bundle_info(bundle, graph)))
+        info = bundle_info(bundle, graph)
+        self._link.publish_birth(make_birth(self._config, self._session, info, self._latencies_ms))
         for topic, document in discovery(self._config).items():
             self._link.publish_document(topic, document)
         warn_of_expiry(bundle.manifest, self._alarms, utc_now())

@@ -111,6 +111,9 @@ def run_box(
             deaths=deaths,
         )
         capture, watch = _opened(box, bundle, stack)
+        if latencies_ms := capture.latencies_ms():
+            introduction.measured(latencies_ms)
+            introduction.tell(bundle, graph)
         stack.enter_context(_commanded(box, rules, numbers, introduction))
         counts = _inspect(box, capture, watch, once=once, view=view)
         manager.stopping()

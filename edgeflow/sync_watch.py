@@ -6,12 +6,14 @@ import logging
 from collections.abc import Sequence
 
 from edgeflow.alarms import Alarms
+from edgeflow.cameras.base import Frame
 from edgeflow.capture_setup import is_named
 from edgeflow.config import BoxConfig
 from edgeflow.contracts.messages import AlarmCode, Severity
 from edgeflow.matching.parts_apart import PartsApart
 from edgeflow.reconciliation import Reconciler, Tally
 from edgeflow.synchronizer import ViewSet
+from edgeflow.transfer_watch import TransferWatch
 
 __all__ = ["SyncWatch"]
 
@@ -24,8 +26,17 @@ class SyncWatch:
     def __init__(self, config: BoxConfig, views: Sequence[str], alarms: Alarms | None) -> None:
         self._reconciler = Reconciler(views, named=is_named(config))
         self._apart = _parts_apart(config)
+        self._transfer = TransferWatch(config)
         self._alarms = alarms
         self._mismatches = 0
+
+    def arrived(self, frame: Frame, arrived_ns: int) -> None:
+        """A frame came, be it of a part or of none."""
+        self._transfer.arrived(frame, arrived_ns)
+
+    def latencies_ms(self) -> dict[str, float]:
+        """View → from exposure to arrival, where the camera's clock tells it."""
+        return self._transfer.latencies_ms()
 
     def triggered(self, trigger_id: str) -> None:
         """The line gave a trigger."""
@@ -56,6 +67,7 @@ class SyncWatch:
             self._reconciler.mismatched(text)
         self._tell("sync_mismatch", "error", self._reconciler.problem)
         self._tell("sync_ambiguous", "warning", self._apart.problem if self._apart else "")
+        self._tell("sync_latency", "error", self._transfer.problem)
 
     def _tell(self, code: AlarmCode, severity: Severity, problem: str) -> None:
         if self._alarms is None:

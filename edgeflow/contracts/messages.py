@@ -62,6 +62,7 @@ AlarmCode = Literal[
     "camera_stale",
     "sync_mismatch",
     "sync_ambiguous",
+    "sync_latency",
     "trigger_flood",
     "trigger_message",
     "trigger_refused",
@@ -237,6 +238,10 @@ class CameraInfo(Message):
     view: str
     kind: str
     source: str
+    latency_ms: float | None = Field(
+        default=None,
+        description="from exposure to arrival; null while unknown, or where nothing tells it",
+    )
 
 
 class Birth(Message):

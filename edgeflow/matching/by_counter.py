@@ -158,9 +158,9 @@ class ByCounter:
         stamps = [f.captured_ns for f in frames.values()]
         if max(stamps) - min(stamps) > apart_ns:
             return f"by their cameras' clocks, frames are {(max(stamps) - min(stamps)) / 1e6:.0f} ms apart"
-        if self._gap_ns_least <= apart_ns:
+        if self._gap_ns_least <= pull_ns:
             return (
-                f"exposures are known within {apart_ns / 1e6:.0f} ms, and triggers are "
+                f"exposures are known within {pull_ns / 1e6:.0f} ms, and triggers are "
                 f"{self._gap_ns_least / 1e6:.0f} ms apart: frames of two parts cannot be told apart"
             )
         return ""

@@ -1,0 +1,190 @@
+"""Parts are named by messages only where no other name would do, whatever is late, lost or begun anew."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeflow.cameras.base import Frame
+from edgeflow.contracts.messages import TriggerMessage
+from edgeflow.matching.base import ViewSet
+from edgeflow.synchronizer import Synchronizer
+from edgeflow.trigger_intake import TriggerIntake
+from edgeflow.triggers import Trigger
+
+MS = 1_000_000
+IMAGE = np.zeros((1, 1, 3), np.uint8)
+PERIOD_MS, WINDOW_MS = 200, 90
+
+
+class Line:
+    """Two cameras on a trigger line, and the line's messages.
+
+    Args:
+        unsure_ms: how well the cameras' clocks are known; None: not at all.
+    """
+
+    def __init__(
+        self, *, latency_ms: float = 120, unsure_ms: float | None = 0.5, transfer_ms: float | None = None
+    ) -> None:
+        self.latency_ms, self.unsure_ms = latency_ms, unsure_ms
+        self.sync = Synchronizer(
+            ("a", "b"), max_skew_ms=2, timeout_ms=400, mode="hardware", session="s",
+            announce_ms=WINDOW_MS, min_period_ms=PERIOD_MS, transfer_ms=transfer_ms,
+        )  # fmt: skip
+        self.events: list[tuple[float, int, int, float]] = []
+        self.sets: list[ViewSet] = []
+
+    def part(
+        self, number: int, at_ms: float, message_ms: float | None, *, seen: bool = True, since_ms: float = 0
+    ) -> None:
+        """A part passes; its message comes at ``message_ms``, having been sent ``since_ms`` before."""
+        if seen:
+            self.events.append((at_ms + self.latency_ms, 1, number, at_ms))
+        if message_ms is not None:
+            self.events.append((message_ms, 0, number, message_ms - since_ms))
+
+    def run(self, *, with_clock: bool = True) -> list[ViewSet]:
+        intake = TriggerIntake(names_only=True)
+        for now_ms, kind, number, at_ms in sorted(self.events):
+            now_ns = round(now_ms * MS)
+            while (due_ns := self.sync.next_expiry_ns()) is not None and due_ns < now_ns:
+                self.sets += self.sync.expire(due_ns)
+            if kind == 0:
+                at = f"2026-11-28T12:{at_ms // 60_000:02.0f}:{at_ms % 60_000 / 1000:06.3f}Z"
+                sent = TriggerMessage(
+                    trigger_id=f"t{number}", part_id=f"P{number}", at=at if with_clock else None
+                )
+                trigger = intake.offer(sent, retained=False, received_ns=now_ns).trigger
+                assert isinstance(trigger, Trigger)
+                self.sets += self.sync.trigger(trigger, now_ns)
+                continue
+            for view in ("a", "b"):
+                self.sets += self.sync.add(self._frame(view, number, at_ms), now_ns)
+        while (due_ns := self.sync.next_expiry_ns()) is not None:
+            self.sets += self.sync.expire(due_ns)
+        return self.sets
+
+    def _frame(self, view: str, number: int, at_ms: float) -> Frame:
+        at_ns = round(at_ms * MS)
+        known = self.unsure_ms is not None
+        return Frame(
+            view=view, image=IMAGE, captured_ns=at_ns if known else at_ns + round(self.latency_ms * MS),
+            frame_id=number, counter=number + 1, counter_bits=16, device_ns=at_ns + 10**12,
+            unsure_ns=round(self.unsure_ms * MS) if self.unsure_ms is not None else None,
+        )  # fmt: skip
+
+
+def judged(sets: list[ViewSet]) -> dict[int, str]:
+    """Part whose images were decided → the name that they were decided under."""
+    good = [s for s in sets if not s.missing and not s.fault]
+    return {next(iter(s.frames.values())).frame_id: s.part_id for s in good}
+
+
+def named_right(sets: list[ViewSet]) -> int:
+    names = judged(sets)
+    assert names == {number: f"P{number}" for number in names}, "a part under another part's name"
+    return len(names)
+
+
+@pytest.mark.parametrize("latency_ms", [20, 80, 120, 199, 260, 350])
+def test_transfer_of_any_length_takes_no_neighbours_name(latency_ms: float) -> None:
+    line = Line(latency_ms=latency_ms)
+    for k in range(50):
+        line.part(k, 200 * k, 200 * k + 5)
+    assert named_right(line.run()) == 50
+
+
+def test_a_clock_that_is_not_known_names_nothing() -> None:
+    line = Line(unsure_ms=None)
+    for k in range(10):
+        line.part(k, 200 * k, 200 * k + 5)
+    sets = line.run()
+    assert named_right(sets) == 0
+    assert any("give sync.transfer_ms" in s.fault for s in sets)
+    assert {s.part_id for s in sets} >= {f"P{k}" for k in range(10)}, "every part gets its UNDECIDED by name"
+
+
+@pytest.mark.parametrize(("latency_ms", "right"), [(20, 50), (100, 50), (150, 0)])
+def test_transfer_bounded_by_the_box_file_names_what_fits_one_message_only(
+    latency_ms: float, right: int
+) -> None:
+    line = Line(latency_ms=latency_ms, unsure_ms=None, transfer_ms=100)
+    for k in range(50):
+        line.part(k, 200 * k, 200 * k + 5)
+    assert named_right(line.run()) == right
+
+
+def test_a_lost_message_makes_its_part_unknown_and_no_other() -> None:
+    line = Line(latency_ms=180)
+    for k in range(20):
+        line.part(k, 200 * k, None if k == 7 else 200 * k + 5)
+    assert sorted(judged(line.run())) == [k for k in range(20) if k != 7]
+
+
+def test_a_message_held_up_by_a_retransmission_names_its_own_part_or_none() -> None:
+    line = Line(latency_ms=180)
+    for k in range(20):
+        held_ms = {7: 250, 8: 50}.get(k, 0)
+        line.part(k, 200 * k, 200 * k + 5 + held_ms, since_ms=held_ms + 5)
+    sets = line.run()
+    assert named_right(sets) >= 18
+    assert [s.part_id for s in sets if s.part_id == "P7"] == ["P7"]
+
+
+def test_without_the_senders_clock_a_held_up_message_names_no_part_after_its_own() -> None:
+    for held_ms in range(100, 900, 50):
+        line = Line(latency_ms=180)
+        for k in range(30):
+            late_ms = held_ms if k == 7 else 0
+            message_ms = max(200 * k + 5 + late_ms, 200 * 7 + 5 + held_ms if k > 7 else 0)
+            line.part(k, 200 * k, message_ms)
+        assert named_right(line.run(with_clock=False)) >= 20
+
+
+def test_parts_nearer_than_the_box_file_says_are_named_only_where_that_is_sure() -> None:
+    line = Line(latency_ms=180)
+    for k in range(40):
+        line.part(k, 120 * k, 120 * k + 5 if k % 9 else None)
+    assert named_right(line.run()) <= 40
+
+
+PARTS = st.lists(
+    st.tuples(
+        st.integers(200, 900),  # ms since the part before
+        st.sampled_from([0, 0, 0, 0, 0, 60, 180, 250, 420, 900]),  # ms that the network holds a message
+        st.sampled_from(["", "", "", "", "", "", "unheard", "unseen"]),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150)
+@given(
+    parts=PARTS,
+    latency_ms=st.integers(1, 390),
+    unsure_ms=st.sampled_from([0.5, 3, 40]),
+    offset_ms=st.integers(-40, 40),
+    restart=st.integers(0, 60),
+)
+def test_whatever_is_late_lost_or_begun_anew_no_part_gets_another_ones_name(
+    parts: list[tuple[int, int, str]], latency_ms: int, unsure_ms: float, offset_ms: int, restart: int
+) -> None:
+    """Messages come in order, as over one connection; at ``restart`` the box begins anew."""
+    line, at_ms, out_ms = Line(latency_ms=latency_ms, unsure_ms=unsure_ms), 1000, 0
+    lines = [line]
+    for number, (gap_ms, held_ms, what) in enumerate(parts):
+        at_ms += gap_ms
+        if number == restart:
+            line = Line(latency_ms=latency_ms, unsure_ms=unsure_ms)
+            lines.append(line)
+        sent_ms = at_ms + offset_ms
+        out_ms = max(out_ms, sent_ms + 2 + number % 5 + held_ms)
+        heard = what != "unheard"
+        line.part(number, at_ms, out_ms if heard else None, seen=what != "unseen", since_ms=out_ms - sent_ms)
+    for each in lines:
+        sets = each.run()
+        named_right(sets)
+        assert len({s.trigger_id for s in sets}) == len(sets)
