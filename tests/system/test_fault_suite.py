@@ -15,7 +15,19 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ("killed", "away", "partition", "slow", "full", "cap", "packets", "views", "attacks", "conservation")
+NAMES = (
+    "killed",
+    "away",
+    "partition",
+    "slow",
+    "full",
+    "cap",
+    "packets",
+    "views",
+    "attacks",
+    "epoch",
+    "conservation",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

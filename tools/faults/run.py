@@ -31,6 +31,7 @@ from faults.partition import partition
 from faults.slow_scoring import slow_scoring
 from faults.speed import backlog, clean, throughput
 from faults.swaps import swap_killed
+from faults.trigger_epoch import trigger_epoch
 from faults.views import bad_views
 
 Fault = Callable[[Path], list[Figure]]
@@ -50,6 +51,7 @@ LONG: dict[str, Fault] = {
     "swap": lambda folder: swap_killed(folder, kills=100),
     "attacks": attacks,
     "backlog": lambda folder: backlog(folder, rows=50_000, decisions=1000),
+    "epoch": lambda folder: trigger_epoch(folder, parts=40, flood=20_000),
     "conservation": lambda folder: conservation(folder, parts=50_000, rate_hz=400, kills=30),
 }
 DAY: dict[str, Fault] = {
@@ -71,6 +73,7 @@ SHORT: dict[str, Fault] = {
     "swap": lambda folder: swap_killed(folder, kills=4),
     "attacks": lambda folder: attacks(folder, every=6),
     "backlog": lambda folder: backlog(folder, rows=5000, decisions=150),
+    "epoch": lambda folder: trigger_epoch(folder, parts=12, flood=1500),
     "conservation": lambda folder: conservation(folder, parts=1200, rate_hz=200, kills=4),
 }
 
