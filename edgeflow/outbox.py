@@ -391,7 +391,7 @@ class Outbox:
 
     def _squeeze(self) -> None:
         self._ballast.drop()
-        before = self._squeezed if self._squeezed is not None else self._store.tally.bytes
+        before = self._squeezed if self._squeezed is not None else self._store.bytes
         if before > _SQUEEZE_BYTES:  # what is less has room where the ballast was
             self._squeezed = before - _SQUEEZE_BYTES
         with contextlib.suppress(sqlite3.Error):
@@ -411,7 +411,7 @@ class Outbox:
             self._recovered()
         if self._damage is None and self._store.look():
             self._tell([])
-        if self._alarms and not self._store.tally.records and not self._store.tally.open_drops:
+        if self._alarms and not self._store.records and not self._store.tally.open_drops:
             self._alarms.clear("results_dropped")
         self._alarm_aside()
         if now_s >= self._check_at_s:

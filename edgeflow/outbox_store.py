@@ -62,6 +62,16 @@ class Store:
         return self.tally.waiting
 
     @property
+    def records(self) -> int:
+        """How many records of drops the consumer has not confirmed."""
+        return self.tally.records
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all rows, as the limits count them."""
+        return self.tally.bytes
+
+    @property
     def run_s(self) -> float:
         """Seconds that the box has run, as this outbox knows."""
         return self._run_time.at(self._boot()).run_s
