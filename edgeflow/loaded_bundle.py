@@ -17,7 +17,7 @@ from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.decision import Policy, check_degraded
 from edgeflow.model_cache import trim_cache, usable_cache
 from edgeflow.proving import prove_apart
-from edgeflow.result import ResultMaker
+from edgeflow.result import Origin, ResultMaker
 from edgeflow.scorer import Scorer
 from edgeflow.trust import is_new_here, open_admitted
 from edgeflow.verification import verify_scorer
@@ -82,7 +82,11 @@ def prove(
     """
     scorer = _proven(config, bundle, graph)
     policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
-    make = ResultMaker(session=session, bundle=bundle, graph=graph, policy=policy, numbers=numbers)
+    place = config.station
+    origin = Origin(site=place.site, line=place.line, station=place.station, box=config.device_name)
+    make = ResultMaker(
+        session=session, bundle=bundle, graph=graph, policy=policy, numbers=numbers, origin=origin
+    )
     baseline = bundle_baseline(bundle)  # here, since it takes longer than the line may wait
     return LoadedBundle(
         bundle=bundle, graph=graph, scorer=scorer, policy=policy, make=make, baseline=baseline

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from edgeflow.alarms import Alarms
 from edgeflow.capture_setup import late_message_ms
+from edgeflow.clock_watch import ClockWatch
 from edgeflow.commanding import Antechamber, hear_commands
 from edgeflow.config import BoxConfig
 from edgeflow.contracts.messages import Availability
@@ -52,6 +53,9 @@ def open_outlets(config: BoxConfig, session: str, stack: ExitStack) -> Outlets:
     link = MqttLink(config, session)
     alarms = Alarms(session, link)
     link.report_to(alarms)
+    clock_watch = ClockWatch(alarms)
+    clock_watch.start()
+    stack.callback(clock_watch.close)
     outbox = open_outbox(config.outbox, alarms, root=config.topic_root)
     stack.callback(outbox.close)
     evidence = None

@@ -14,7 +14,7 @@ from edgeflow.heatmap import find_regions
 from edgeflow.scorer import Scores
 from edgeflow.synchronizer import ViewSet
 
-__all__ = ["ResultMaker", "Timing", "bundle_info"]
+__all__ = ["Origin", "ResultMaker", "Timing", "bundle_info"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,20 @@ class Timing:
     taken_ns: int
     scored_ns: int
     published_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where results are made, as their records name it.
+
+    Attributes:
+        box: the box's name among all boxes.
+    """
+
+    site: str
+    line: str
+    station: str
+    box: str
 
 
 def bundle_info(bundle: Bundle, graph: Graph) -> BundleInfo:
@@ -41,12 +55,21 @@ class ResultMaker:
 
     Args:
         numbers: of the session's parts, without gaps; the next bundle goes on with them.
+        origin: goes into every result; a decision stays small, its topic names the station.
     """
 
     def __init__(
-        self, *, session: str, bundle: Bundle, graph: Graph, policy: Policy, numbers: Iterator[int]
+        self,
+        *,
+        session: str,
+        bundle: Bundle,
+        graph: Graph,
+        policy: Policy,
+        numbers: Iterator[int],
+        origin: Origin,
     ) -> None:
         self._session = session
+        self._origin = origin
         self._manifest = bundle.manifest
         self._policy = policy
         self._numbers = numbers
@@ -88,6 +111,10 @@ class ResultMaker:
             reason_code=decision.reason_code,
             seq=decision.seq,
             session=decision.session,
+            site=self._origin.site,
+            line=self._origin.line,
+            station=self._origin.station,
+            box=self._origin.box,
             score=verdict.score,
             score_raw=scores.part if scores is not None and verdict.score is not None else None,
             threshold=scale.threshold,

@@ -71,6 +71,7 @@ AlarmCode = Literal[
     "camera_view",
     "evidence_stopped",
     "bundle_expires",
+    "clock_jumped",
     "golden_parts",
     "connection_flapping",
     "broker_refuses",

@@ -27,6 +27,8 @@ NAMES = (
     "attacks",
     "epoch",
     "conservation",
+    "clock",
+    "frozen_disk",
 )
 
 

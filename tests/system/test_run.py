@@ -21,6 +21,7 @@ from jsonschema import Draft202012Validator
 from edgeflow.contracts.messages import Ack, shipped_schema, to_json
 from edgeflow.contracts.parts import find_parts
 from edgeflow.outbox import Outbox
+from edgeflow.outbox_rows import Limits
 from support.tiny import VIEWS, TinyProduct
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def test_without_a_broker_the_line_runs_and_results_wait(tiny: TinyProduct, tmp_
     assert f"{parts} results wait in the outbox" in done.stdout
     assert "127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
-    outbox = Outbox(tmp_path / "outbox.db", 1000)
+    outbox = Outbox(tmp_path / "outbox.db", Limits(rows=1000))
     assert outbox.count() == parts
     outbox.close()
 
@@ -256,9 +257,16 @@ def test_evidence_of_rejected_parts_is_kept(tiny: TinyProduct, tmp_path: Path, b
         folder = Path(message["evidence"])
         names = {path.name for path in folder.iterdir()}
         assert names == {f"{v}{kind}" for v in VIEWS for kind in (".png", "_heat.png", "_map.npy")} | {
-            "result.json"
+            "result.json",
+            "evidence.json",
         }
-        assert json.loads((folder / "result.json").read_bytes())["result_id"] == message["result_id"]
+        kept = json.loads((folder / "result.json").read_bytes())
+        assert kept["result_id"] == message["result_id"]
+        record = json.loads((folder / "evidence.json").read_bytes())
+        for place in (message, kept, record):
+            assert [place[key] for key in ("site", "line", "station", "box")] == [
+                "plant", "l1", "s1", "edgeflow-plant-l1-s1",
+            ]  # fmt: skip
     assert len(list((tmp_path / "evidence").glob("*/*"))) == len(rejected)
 
 

@@ -21,9 +21,11 @@ from edgeflow.output import print_json
 from fake_gige import NotPossibleError
 from faults.attacks import attacks
 from faults.cameras import camera_stopped, packets_lost
+from faults.clock_steps import clock_steps
 from faults.conservation import conservation
 from faults.cut_off import slow_broker
 from faults.figures import Figure
+from faults.frozen_evidence import evidence_frozen
 from faults.full_disk import disk_full, row_cap
 from faults.kills import both_killed, consumer_away
 from faults.network import inside_namespace
@@ -53,6 +55,8 @@ LONG: dict[str, Fault] = {
     "backlog": lambda folder: backlog(folder, rows=50_000, decisions=1000),
     "epoch": lambda folder: trigger_epoch(folder, parts=40, flood=20_000),
     "conservation": lambda folder: conservation(folder, parts=50_000, rate_hz=400, kills=30),
+    "clock": lambda folder: clock_steps(folder, rounds=4),
+    "frozen_disk": lambda folder: evidence_frozen(folder, parts=200),
 }
 DAY: dict[str, Fault] = {
     "day": lambda folder: conservation(folder, parts=500_000, rate_hz=600, kills=40),
@@ -75,6 +79,8 @@ SHORT: dict[str, Fault] = {
     "backlog": lambda folder: backlog(folder, rows=5000, decisions=150),
     "epoch": lambda folder: trigger_epoch(folder, parts=12, flood=1500),
     "conservation": lambda folder: conservation(folder, parts=1200, rate_hz=200, kills=4),
+    "clock": lambda folder: clock_steps(folder, rounds=1),
+    "frozen_disk": lambda folder: evidence_frozen(folder, parts=60),
 }
 
 
