@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,15 +37,26 @@ class NotPossibleError(Exception):
 class FakeCamera:
     """One camera process: 512x512 Mono8, 25 images a second, whose 16-bit numbers begin near their wrap."""
 
-    def __init__(self, address: str, serial: str, lost_per_mille: int = 0) -> None:
+    def __init__(
+        self,
+        address: str,
+        serial: str,
+        lost_per_mille: int = 0,
+        *,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.address, self.serial = address, serial
-        self._command = [PROGRAM, "-i", address, "-s", serial, "-r", str(lost_per_mille)]
+        self._command = [PROGRAM, "-i", address, "-s", serial, "-r", str(lost_per_mille), *options]
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
         """Return once it listens."""
-        process = self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        process = self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, env=self._environment
+        )
         deadline_s = time.monotonic() + _START_S
         while f"{_hex(self.address)}:0F74" not in Path("/proc/thread-self/net/udp").read_text():
             if process.poll() is not None or time.monotonic() > deadline_s:

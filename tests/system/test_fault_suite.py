@@ -23,6 +23,7 @@ NAMES = (
     "full",
     "cap",
     "packets",
+    "late",
     "views",
     "attacks",
     "epoch",

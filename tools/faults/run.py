@@ -28,6 +28,7 @@ from faults.figures import Figure
 from faults.frozen_evidence import evidence_frozen
 from faults.full_disk import disk_full, row_cap
 from faults.kills import both_killed, consumer_away
+from faults.late_packets import CORNERS, SHORT_CORNERS, late_packets
 from faults.network import inside_namespace
 from faults.partition import partition
 from faults.slow_scoring import slow_scoring
@@ -49,6 +50,7 @@ LONG: dict[str, Fault] = {
     "stopped": camera_stopped,
     "scoring": lambda folder: slow_scoring(folder, seconds=30),
     "packets": lambda folder: packets_lost(folder, triggers=600),
+    "late": lambda folder: late_packets(folder, CORNERS, parts=200),
     "views": lambda folder: bad_views(folder, triggers=1000),
     "swap": lambda folder: swap_killed(folder, kills=100),
     "attacks": attacks,
@@ -73,6 +75,7 @@ SHORT: dict[str, Fault] = {
     "stopped": camera_stopped,
     "scoring": lambda folder: slow_scoring(folder, seconds=6),
     "packets": lambda folder: packets_lost(folder, triggers=60),
+    "late": lambda folder: late_packets(folder, SHORT_CORNERS, parts=20, cameras=2),
     "views": lambda folder: bad_views(folder, triggers=60),
     "swap": lambda folder: swap_killed(folder, kills=4),
     "attacks": lambda folder: attacks(folder, every=6),
