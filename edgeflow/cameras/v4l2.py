@@ -22,11 +22,12 @@ from edgeflow.config import V4l2Config
 from edgeflow.contracts.images import RgbImage
 from edgeflow.errors import CameraError
 
-__all__ = ["V4l2Camera", "setting_problems", "settings_of"]
+__all__ = ["V4l2Camera", "captured_at_ns", "setting_problems", "settings_of"]
 
 if "OPENCV_LOG_LEVEL" not in os.environ:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
+_LONGEST_WAIT_NS = 60 * 10**9  # in the driver's buffers; a stamp further away is of another clock
 _MANUAL_EXPOSURE = 1.0  # V4L2_EXPOSURE_MANUAL
 _EXPOSURE_STEP_US = 100.0  # V4L2_CID_EXPOSURE_ABSOLUTE counts in these
 
@@ -109,11 +110,12 @@ class V4l2Camera:
         grabbed = False
         with contextlib.suppress(cv2.error):
             grabbed = bool(self._capture.grab())
-        captured_ns = monotonic_ns()
+        arrived_ns = monotonic_ns()
         if not grabbed:
             limit_ms = self._config.read_timeout_ms
             raise CameraError(f"{self._name}: no frame within {limit_ms:g} ms; check cable and power")
         self._count += 1
+        captured_ns = captured_at_ns(float(self._capture.get(cv2.CAP_PROP_POS_MSEC)), arrived_ns)
         image = self._retrieve()
         if image is None:
             raise FrameLost(f"{self._name}: frame {self._count - 1} cannot be decoded")
@@ -141,6 +143,20 @@ class V4l2Camera:
         if name != "fourcc":
             return value
         return int(value).to_bytes(4, "little").decode("latin-1") if value > 0 else "unknown"
+
+
+def captured_at_ns(buffer_ms: float, arrived_ns: int) -> int:
+    """When a picture was taken: the driver's stamp, where it is one of the monotonic clock, else its arrival.
+
+    A picture that waited in the driver's buffers, or for its reader, keeps its moment.
+
+    Args:
+        buffer_ms: the buffer's time stamp; 0 where there is none. Some drivers stamp with other clocks.
+    """
+    stamp_ns = round(buffer_ms * 1e6)
+    if stamp_ns > 0 and 0 <= arrived_ns - stamp_ns <= _LONGEST_WAIT_NS:
+        return stamp_ns
+    return arrived_ns
 
 
 def settings_of(config: V4l2Config) -> dict[str, float | str]:

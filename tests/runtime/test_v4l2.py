@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeflow.cameras.v4l2 import V4l2Camera, setting_problems, settings_of
+from edgeflow.cameras.v4l2 import V4l2Camera, captured_at_ns, setting_problems, settings_of
 from edgeflow.config import V4l2Config
 from edgeflow.errors import CameraError
 
@@ -35,6 +35,19 @@ def test_a_device_that_does_not_do_as_configured_is_told_in_full() -> None:
         "fps is 15 instead of 30.0",
         "automatic exposure is 3 instead of 1.0",
     ]
+
+
+def test_a_picture_that_waited_in_the_driver_keeps_its_moment() -> None:
+    now_ns = 90_000 * 10**9 + 123_456_789
+    for waited_ms in (0, 0.5, 33, 1000, 60_000):
+        stamp_ms = now_ns / 1e6 - waited_ms
+        assert abs(captured_at_ns(stamp_ms, now_ns) - (now_ns - waited_ms * 1e6)) < 1000
+
+
+@pytest.mark.parametrize("stamp_ms", [0.0, 1.7e12, -5.0, 90_000_123.5, 29_000_000.0])
+def test_a_stamp_of_another_clock_is_not_used(stamp_ms: float) -> None:
+    now_ns = 90_000 * 10**9 + 123_456_789
+    assert captured_at_ns(stamp_ms, now_ns) == now_ns
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +92,52 @@ def test_a_file_plays_at_its_own_rate_from_the_epoch_on(video: Path) -> None:
         assert frame.captured_ns == epoch_ns + frame.frame_id * 20_000_000
         assert frame.captured_ns <= monotonic_ns()
         assert red_of(frame) == frame.frame_id
+
+
+def with_gaps(path: Path, times_ms: list[int]) -> Path:
+    """A video with a frame at each of some moments, red at level 40·(k + 1)."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuvj420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, time_ms in enumerate(times_ms):
+            image = bgr_image(RED_STEP * (number + 1))[..., ::-1]
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_frames_are_due_when_the_file_says_so_and_not_by_their_number(tmp_path: Path) -> None:
+    """A recorder left frames out: their moments must not be taken by those that follow."""
+    path = with_gaps(tmp_path / "gaps.mkv", [0, 100, 400, 500])
+    epoch_ns = monotonic_ns() + 300_000_000
+    frames, end = until_over(opened(path, epoch_ns=epoch_ns))
+    assert isinstance(end, EndOfStream)
+    assert frames
+    at_ms = {0: 0, 1: 100, 2: 400, 3: 500}
+    assert all(frame.captured_ns == epoch_ns + at_ms[frame.frame_id] * 1_000_000 for frame in frames)
+    assert all(red_of(frame) == frame.frame_id for frame in frames)
+    assert frames[-1].frame_id == 3
+
+
+def test_a_looping_file_with_gaps_begins_again_one_step_after_its_end(tmp_path: Path) -> None:
+    path = with_gaps(tmp_path / "gaps.mkv", [0, 100, 1400, 1500])
+    epoch_ns = monotonic_ns() - 2_000_000_000
+    frame = next_frame(opened(path, epoch_ns=epoch_ns, loop=True))
+    step_ms = (frame.captured_ns - epoch_ns) / 1e6 - 1500 - 100
+    assert frame.frame_id == 5
+    assert red_of(frame) == 1
+    assert 0 < step_ms < 500
+
+
+def test_a_file_that_is_opened_again_goes_on_behind_what_it_gave(slow_video: Path) -> None:
+    epoch_ns = monotonic_ns() - 1_500_000_000
+    camera = opened(slow_video, epoch_ns=epoch_ns)
+    assert next_frame(camera).frame_id == 1
+    camera.open(epoch_ns)
+    assert next_frame(camera).frame_id == 2
 
 
 def test_a_frame_that_is_not_due_is_kept_for_the_next_read(slow_video: Path) -> None:
