@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -251,6 +251,86 @@ def test_an_h264_stream_shows_every_frame_in_its_turn(tmp_path: Path) -> None:
     shown = [bar_at(frame.image) for frame in frames]
     assert {(later - earlier) % 50 for earlier, later in itertools.pairwise(shown)} == {1}
     assert len(shown) > 2 * KEY_EVERY
+
+
+class Network:
+    """Between a camera and the box; it can hold everything back for a while."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._open = threading.Event()
+        self._open.set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def hold(self, seconds: float) -> None:
+        self._open.clear()
+        time.sleep(seconds)
+        self._open.set()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                box, camera = (
+                    self._listener.accept()[0],
+                    socket.create_connection(("127.0.0.1", self._target)),
+                )
+                for pair in ((box, camera), (camera, box)):
+                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self._open.wait()
+                target.sendall(data)
+
+
+def read_into(camera: RtspCamera, frames: list[Frame], lost: list[str]) -> None:
+    """All that a camera gives until it fails."""
+    while True:
+        try:
+            frames.append(camera.read(5.0))
+        except FrameLost as cause:
+            lost.append(str(cause))
+        except CameraError:
+            camera.close()
+            return
+
+
+@pytest.mark.timeout(60)
+def test_pictures_that_a_network_held_up_keep_their_moment_or_are_not_used(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=175, between=0)
+    (tmp_path / "password").write_text(SECRET)
+    frames: list[Frame] = []
+    lost: list[str] = []
+    with rtsp_server(str(clip)) as (_, url):
+        network = Network(int(url.split(":")[2].split("/")[0]))
+        held = f"rtsp://127.0.0.1:{network.port}/stream"
+        camera = rtsp(held, username="box", password_file=tmp_path / "password", read_timeout_ms=3000)
+        camera.open(0)
+        reader = threading.Thread(target=read_into, args=(camera, frames, lost))
+        reader.start()
+        time.sleep(2.5)
+        network.hold(1.0)
+        reader.join(30)
+        network.close()
+    assert lost, "some came more than half a second late"
+    assert "pictures come late" in lost[0]
+    moments = [frame.captured_ns / 1e6 - 40 * number for number, frame in numbered(frames)]
+    assert max(moments) - min(moments) < 100, "each has its own moment, not that of its arrival"
+    assert len(frames) > 60
+
+
+def numbered(frames: list[Frame]) -> Iterator[tuple[int, Frame]]:
+    """Frames with their numbers in the clip, which repeats what it shows after fifty."""
+    number = bar_at(frames[0].image)
+    for frame in frames:
+        number += (bar_at(frame.image) - number) % 50
+        yield number, frame
 
 
 def test_why_an_rtsp_camera_does_not_answer_is_told(
