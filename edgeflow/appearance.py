@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeflow.cameras.liveness import difference
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.scoring import FloatArray
 
@@ -80,6 +82,7 @@ class Baseline:
         details: view → details of each golden image, (128, 128).
         likeness: (V, V), of a view's golden images with other parts' golden images of a view.
         looks, glances: view → measures of its golden images.
+        variety: view → grey levels by which the two golden parts differ in it that differ least; 0 with one.
     """
 
     views: tuple[str, ...]
@@ -87,6 +90,7 @@ class Baseline:
     likeness: FloatArray
     looks: Mapping[str, tuple[Look, ...]]
     glances: Mapping[str, tuple[Glance, ...]]
+    variety: Mapping[str, float]
 
 
 def make_baseline(golden: Sequence[Mapping[str, RgbImage]]) -> Baseline:
@@ -99,6 +103,10 @@ def make_baseline(golden: Sequence[Mapping[str, RgbImage]]) -> Baseline:
         likeness=_golden_likeness(views, details),
         looks={view: tuple(_measured(part[view], 1.0, 0.0) for part in golden) for view in views},
         glances={view: tuple(glance(part[view]) for part in golden) for view in views},
+        variety={
+            view: min((difference(a[view], b[view]) for a, b in combinations(golden, 2)), default=0.0)
+            for view in views
+        },
     )
 
 

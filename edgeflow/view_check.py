@@ -9,6 +9,7 @@ from edgeflow.alarms import Alarms
 from edgeflow.appearance import Baseline, blindness, glance
 from edgeflow.cameras.liveness import Origin, Repetition
 from edgeflow.config import BoxConfig, CameraConfig, FileConfig, GenicamConfig, ReplayConfig, RtspConfig
+from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import AlarmCode
 from edgeflow.contracts.reason_codes import ReasonCode
 from edgeflow.scorer import Scores
@@ -16,7 +17,7 @@ from edgeflow.synchronizer import ViewSet
 
 __all__ = ["ViewCheck", "origin_of"]
 
-_FROZEN = "is frozen: it shows the same picture as for the part before; switch the camera off and on"
+_FROZEN = "is frozen: it shows the same picture for different parts; switch the camera off and on"
 _WELL_AFTER = 3  # parts in a row
 _CODES: tuple[AlarmCode, ...] = ("camera_frozen", "camera_blind")
 _RAW = frozenset({"YUYV", "UYVY", "YVYU", "NV12", "NV21", "YU12", "GREY", "RGB3", "BGR3", "BA81", "GRBG"})
@@ -50,8 +51,10 @@ class ViewCheck:
         """
         if self._mode == "off" or not view_set.frames:
             return view_set
-        frozen = self._frozen(view_set)
-        blind = {} if scores is None else _blind(view_set, scores, baseline)
+        seen = {} if scores is None else _model_images(view_set, scores, baseline)
+        images = {view: frame.image for view, frame in view_set.frames.items()}
+        frozen = dict.fromkeys(self._repetition.frozen(images, seen, baseline.variety), _FROZEN)
+        blind = _blind(seen, baseline)
         self._tell("camera_frozen", frozen, view_set)
         if scores is not None:
             self._tell("camera_blind", blind, view_set)
@@ -64,10 +67,6 @@ class ViewCheck:
             fault="; ".join(filter(None, [view_set.fault, *told])),
             fault_code=view_set.fault_code or code,
         )
-
-    def _frozen(self, view_set: ViewSet) -> dict[str, str]:
-        views = self._repetition.frozen({view: frame.image for view, frame in view_set.frames.items()})
-        return dict.fromkeys(views, _FROZEN)
 
     def _tell(self, code: AlarmCode, found: Mapping[str, str], view_set: ViewSet) -> None:
         """Raise alarms of views, and end those of views that were well for some parts."""
@@ -97,10 +96,12 @@ def origin_of(camera: CameraConfig) -> Origin:
             return "sensor" if camera.fourcc in _RAW else "pictures"
 
 
-def _blind(view_set: ViewSet, scores: Scores, baseline: Baseline) -> dict[str, str]:
-    found = {
-        view: blindness(glance(image), baseline.glances[view])
-        for view, image in zip(baseline.views, scores.inputs, strict=True)
-        if view in view_set.frames
-    }
+def _model_images(view_set: ViewSet, scores: Scores, baseline: Baseline) -> dict[str, RgbImage]:
+    """View → what the model saw of it, without the views that are missing."""
+    pairs = zip(baseline.views, scores.inputs, strict=True)
+    return {view: image for view, image in pairs if view in view_set.frames}
+
+
+def _blind(seen: Mapping[str, RgbImage], baseline: Baseline) -> dict[str, str]:
+    found = {view: blindness(glance(image), baseline.glances[view]) for view, image in seen.items()}
     return {view: problem for view, problem in found.items() if problem}

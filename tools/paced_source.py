@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeflow.cameras.base import Frame
 from edgeflow.clock import monotonic_ns
+from edgeflow.contracts.images import RgbImage
 
 __all__ = ["PacedSource"]
 
@@ -82,11 +83,16 @@ class PacedSource:
         while (trigger_id := self._triggers.get()) is not None:
             self._expose(trigger_id)
 
+    def image(self, number: int) -> RgbImage:  # noqa: ARG002 - for cameras that show something
+        """What is to be seen on a frame."""
+        return _IMAGE
+
     def _expose(self, trigger_id: str | None) -> None:
         stamp_ns = monotonic_ns()
+        image = self.image(self._number)
         time.sleep(self._transfer_s)
         frame = Frame(
-            view=self._view, image=_IMAGE, captured_ns=stamp_ns, frame_id=self._number, trigger_id=trigger_id
+            view=self._view, image=image, captured_ns=stamp_ns, frame_id=self._number, trigger_id=trigger_id
         )
         self._number += 1
         if not self._buffers.full():  # a full driver drops the new frame and keeps the old ones

@@ -1,17 +1,18 @@
-"""Whether a camera still sees: pictures of different parts that are the same, byte by byte. Pure."""
+"""Whether a camera still sees: pictures of different parts that are the same. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edgeflow.contracts.images import RgbImage
 
-__all__ = ["Origin", "Repetition", "is_same_picture", "scene_changed"]
+__all__ = ["Origin", "Repetition", "difference", "is_same_picture", "scene_changed"]
 
 Origin = Literal["sensor", "pictures", "stream", "recording"]
 """Where a view's pictures come from.
@@ -22,18 +23,34 @@ can come out the same for seconds. ``recording``: may show the same part again a
 """
 
 _PROBE_ROWS = 8
-_SIDE = 16
-_CHANGED = 4  # grey levels of a sixteenth of the picture: far above noise, which averages out there
+_SIDE = 32
+_CHANGED = 4  # grey levels of a block of the picture: far above noise, which averages out there
+_SHARE = 0.25  # of what parts differ by; an encoder refines a picture that stands still by far less
+_MOST_REFINED = 1.0  # grey levels
+_LEAST_VARIETY = 2.0  # grey levels; parts that differ by less tell nothing
 
 
 @dataclass(kw_only=True)
-class _Seen:
+class _Run:
+    """Parts in a row with one picture.
+
+    Attributes:
+        image: as the camera gave it for the first of them.
+        small: the same for a stream, reduced.
+    """
+
     image: RgbImage
-    count: int = 1  # parts in a row with this picture
+    small: npt.NDArray[Any] | None = None
+    count: int = 1
 
 
 class Repetition:
     """Remembers each view's latest picture; one part after the other.
+
+    A sensor is frozen with the first repetition, byte by byte; pictures that are compressed one by one, with
+    ``most`` in a row. Where a sensor stops before an encoder, its stream goes on with pictures that differ
+    only in how fine they are. So a stream is frozen where it stood still for ``most`` parts although parts
+    differ in this view, and another view saw the scene change with every one of them.
 
     Args:
         origins: view → where its pictures come from.
@@ -43,42 +60,60 @@ class Repetition:
     def __init__(self, origins: Mapping[str, Origin], *, most: int) -> None:
         self._origins = origins
         self._most = most
-        self._seen: dict[str, _Seen] = {}
+        self._runs: dict[str, _Run] = {}
+        self._seen: dict[str, RgbImage] = {}
 
-    def frozen(self, images: Mapping[str, RgbImage]) -> tuple[str, ...]:
+    def frozen(
+        self,
+        images: Mapping[str, RgbImage],
+        seen: Mapping[str, RgbImage],
+        variety: Mapping[str, float],
+    ) -> tuple[str, ...]:
         """The views of the next part that do not see it; takes note of all its pictures.
-
-        A sensor is frozen with the first repetition, compressed pictures with ``most`` in a row. A stream
-        whose time goes on is so only where another view saw the scene change meanwhile.
 
         Args:
             images: view → uint8 (H, W, 3) as the camera gave it; absent views are passed over.
+            seen: view → the model's image of it; streams are judged only with these.
+            variety: view → :func:`difference` of the two golden parts that differ least in it.
         """
-        before = {view: self._seen[view].image for view in images if view in self._seen}
         for view, image in images.items():
-            self._note(view, image)
-        repeated = [view for view in images if self._seen[view].count >= self._limit(view)]
-        streams = [view for view in repeated if self._origins[view] == "stream"]
-        if streams and not self._others_changed(images, before):
-            repeated = [view for view in repeated if view not in streams]
-        return tuple(repeated)
+            if self._origins.get(view) in ("sensor", "pictures"):
+                self._note(view, image)
+        streams = [view for view in seen if self._origins.get(view) == "stream"]
+        still = {view for view in streams if self._stands_still(view, images[view], seen, variety)}
+        if still and self._scene_changed(seen, still):
+            for view in still:
+                self._runs[view].count += 1
+        self._seen.update(seen)
+        judged = [view for view in images if view in self._runs]
+        return tuple(view for view in judged if self._runs[view].count >= self._limit(view))
 
     def _note(self, view: str, image: RgbImage) -> None:
-        if self._origins.get(view, "recording") == "recording":
-            self._seen[view] = _Seen(image=image)
-            return
-        seen = self._seen.get(view)
-        if seen is not None and is_same_picture(seen.image, image):
-            seen.count += 1
+        run = self._runs.get(view)
+        if run is not None and is_same_picture(run.image, image):
+            run.count += 1
         else:
-            self._seen[view] = _Seen(image=image)
+            self._runs[view] = _Run(image=image)
+
+    def _stands_still(
+        self, view: str, image: RgbImage, seen: Mapping[str, RgbImage], variety: Mapping[str, float]
+    ) -> bool:
+        """Whether a stream shows what it showed before; begins a new run where not."""
+        small, run = _small(seen[view]), self._runs.get(view)
+        if run is not None and run.small is not None:
+            varied = variety.get(view, 0.0)
+            limit = min(_MOST_REFINED, _SHARE * varied) if varied >= _LEAST_VARIETY else 0.0
+            if _apart(run.small, small) < limit or is_same_picture(run.image, image):
+                return True
+        self._runs[view] = _Run(image=image, small=small)
+        return False
 
     def _limit(self, view: str) -> int:
         return 2 if self._origins.get(view) == "sensor" else self._most
 
-    def _others_changed(self, images: Mapping[str, RgbImage], before: Mapping[str, RgbImage]) -> bool:
-        moving = [view for view in before if self._seen[view].count == 1]
-        return any(scene_changed(before[view], images[view]) for view in moving)
+    def _scene_changed(self, seen: Mapping[str, RgbImage], still: set[str]) -> bool:
+        others = [view for view in seen if view in self._seen and view not in still]
+        return any(scene_changed(self._seen[view], seen[view]) for view in others)
 
 
 def is_same_picture(one: RgbImage, other: RgbImage) -> bool:
@@ -89,7 +124,23 @@ def is_same_picture(one: RgbImage, other: RgbImage) -> bool:
     return bool(np.array_equal(one[::step], other[::step]) and np.array_equal(one, other))
 
 
+def difference(one: RgbImage, other: RgbImage) -> float:
+    """Mean difference of two pictures of a view in grey levels, without their finest detail."""
+    return _apart(_small(one), _small(other))
+
+
 def scene_changed(one: RgbImage, other: RgbImage) -> bool:
-    """Whether two pictures of a view show more than noise of difference."""
-    small = [cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for image in (one, other)]
+    """Whether two pictures of a view show more than noise of difference somewhere."""
+    small = [
+        cv2.resize(_small(image), (_SIDE // 2, _SIDE // 2), interpolation=cv2.INTER_AREA)
+        for image in (one, other)
+    ]
     return bool(cv2.absdiff(small[0], small[1]).max() > _CHANGED)
+
+
+def _small(image: RgbImage) -> npt.NDArray[Any]:
+    return np.asarray(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
+
+
+def _apart(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
+    return float(cv2.norm(one, other, cv2.NORM_L1)) / one.size

@@ -95,14 +95,19 @@ SPOILT = {
 # Pictures of different parts.
 
 
-def seen_by(origin: Origin, pictures: list[RgbImage], *, most: int = 3) -> list[bool]:
-    """For every part whether the view is frozen, beside a view in which the scene changes."""
+def seen_by(
+    origin: Origin, pictures: list[RgbImage], *, most: int = 3, variety: float = 0.0, moving: bool = True
+) -> list[bool]:
+    """For every part whether the view is frozen, beside a view in which the scene changes, or only noise."""
     rng = np.random.default_rng(5)
     repetition = Repetition({"top": origin, "left": "sensor"}, most=most)
-    return [
-        "top" in repetition.frozen({"top": picture, "left": rng.integers(0, 255, (32, 48, 3), np.uint8)})
-        for picture in pictures
-    ]
+    found = []
+    for shown in pictures:
+        ground = rng.integers(20, 200, (4, 6, 3), np.uint8) if moving else np.full((4, 6, 3), 90, np.uint8)
+        other = noisy(np.asarray(cv2.resize(ground, (96, 64)), np.uint8), len(found))
+        images = {"top": shown, "left": other}
+        found.append("top" in repetition.frozen(images, images, {"top": variety, "left": 9.0}))
+    return found
 
 
 def picture(value: int) -> RgbImage:
@@ -128,24 +133,54 @@ def test_recordings_may_show_the_same_part_for_ever() -> None:
     assert not any(seen_by("recording", [picture(1)] * 20))
 
 
-def test_a_still_scene_of_streams_whose_time_goes_on_is_not_frozen() -> None:
+def test_a_still_scene_of_a_stream_whose_time_goes_on_is_not_frozen() -> None:
+    assert not any(seen_by("stream", [picture(1)] * 30, moving=False))
     repetition = Repetition(dict.fromkeys(("a", "b"), "stream"), most=3)
-    assert not any(repetition.frozen({"a": picture(1), "b": picture(2)}) for _ in range(50))
+    images = {"a": picture(1), "b": picture(2)}
+    assert not any(repetition.frozen(images, images, dict.fromkeys(images, 9.0)) for _ in range(30))
 
 
-def test_noise_of_another_camera_is_no_change_of_a_still_scene() -> None:
+def test_a_stream_is_judged_by_the_parts_that_another_view_saw() -> None:
+    """Still for a while, then parts come: only these count."""
     repetition = Repetition({"a": "stream", "b": "sensor"}, most=3)
-    scene = np.full((120, 160, 3), 90, np.uint8)
-    assert not any(repetition.frozen({"a": picture(1), "b": noisy(scene, n)}) for n in range(20))
-    scene[:60] = 30
-    assert repetition.frozen({"a": picture(1), "b": noisy(scene, 99)}) == ("a",)
+    found = []
+    for number in range(12):
+        scene = np.full((64, 96, 3), 90 if number < 8 else 20 * (number % 2), np.uint8)
+        images = {"a": picture(1), "b": noisy(scene, number)}
+        found.append(repetition.frozen(images, images, {"a": 0.0}))
+    assert found == [()] * 9 + [("a",)] * 3
+
+
+def refined(number: int) -> RgbImage:
+    """A picture that stands still, as an encoder makes it finer: by half a grey level."""
+    scene = np.full((64, 96, 3), 90, np.uint8)
+    scene[::2] += np.uint8(number % 2)
+    return scene
+
+
+@pytest.mark.parametrize(("variety", "frozen"), [(0.0, False), (1.9, False), (2.1, True), (9.0, True)])
+def test_a_stream_that_is_only_refined_stands_still_where_parts_are_known_to_differ(
+    variety: float, frozen: bool
+) -> None:
+    assert any(seen_by("stream", [refined(n) for n in range(8)], variety=variety)) == frozen
+
+
+def test_a_stream_of_parts_that_differ_is_live() -> None:
+    shown = [np.full((64, 96, 3), 90 + 2 * (number % 2), np.uint8) for number in range(20)]
+    assert not any(seen_by("stream", shown, variety=50.0))
+
+
+def test_a_part_that_was_not_scored_says_nothing_about_streams() -> None:
+    repetition = Repetition({"a": "stream", "b": "sensor"}, most=2)
+    for number in range(9):
+        assert repetition.frozen({"a": picture(1), "b": picture(number)}, {}, {}) == ()
 
 
 def test_a_view_that_is_missing_is_judged_when_it_is_there_again() -> None:
     repetition = Repetition({"top": "sensor"}, most=3)
-    assert repetition.frozen({"top": picture(1)}) == ()
-    assert repetition.frozen({}) == ()
-    assert repetition.frozen({"top": picture(1)}) == ("top",)
+    assert repetition.frozen({"top": picture(1)}, {}, {}) == ()
+    assert repetition.frozen({}, {}, {}) == ()
+    assert repetition.frozen({"top": picture(1)}, {}, {}) == ("top",)
 
 
 @given(place=st.integers(0, 64 * 48 * 3 - 1), value=st.integers(1, 255))
@@ -223,10 +258,17 @@ def test_a_plain_view_can_still_be_black_or_white() -> None:
     assert blindness(glance(np.full((96, 96, 3), 255, np.uint8)), plain).startswith("is white")
 
 
+def test_golden_parts_tell_by_how_much_parts_differ() -> None:
+    levels = (90, 93, 100)
+    golden = [{"top": np.full((64, 64, 3), level, np.uint8)} for level in levels]
+    assert make_baseline(golden).variety == {"top": 3.0}
+    assert make_baseline(golden[:1]).variety == {"top": 0.0}
+
+
 @given(height=st.integers(1, 70), width=st.integers(1, 70))
 def test_images_of_any_size_can_be_measured(height: int, width: int) -> None:
     measured = glance(np.full((height, width, 3), 77, np.uint8))
-    assert measured.brightness == 77
+    assert measured.brightness == pytest.approx(77)
     assert measured.contrast == pytest.approx(0, abs=1e-3)
     assert measured.sharpness == pytest.approx(0, abs=1e-3)
 

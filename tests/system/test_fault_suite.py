@@ -25,6 +25,7 @@ NAMES = (
     "packets",
     "late",
     "views",
+    "frozen_view",
     "attacks",
     "epoch",
     "conservation",

@@ -25,6 +25,7 @@ from faults.clock_steps import clock_steps
 from faults.conservation import conservation
 from faults.cut_off import slow_broker
 from faults.figures import Figure
+from faults.frozen import frozen_view
 from faults.frozen_evidence import evidence_frozen
 from faults.full_disk import disk_full, row_cap
 from faults.kills import both_killed, consumer_away
@@ -52,6 +53,7 @@ LONG: dict[str, Fault] = {
     "packets": lambda folder: packets_lost(folder, triggers=600),
     "late": lambda folder: late_packets(folder, CORNERS, parts=200),
     "views": lambda folder: bad_views(folder, triggers=1000),
+    "frozen_view": lambda folder: frozen_view(folder, triggers=600),
     "swap": lambda folder: swap_killed(folder, kills=100),
     "attacks": attacks,
     "backlog": lambda folder: backlog(folder, rows=50_000, decisions=1000),
@@ -77,6 +79,7 @@ SHORT: dict[str, Fault] = {
     "packets": lambda folder: packets_lost(folder, triggers=60),
     "late": lambda folder: late_packets(folder, SHORT_CORNERS, parts=20, cameras=2),
     "views": lambda folder: bad_views(folder, triggers=60),
+    "frozen_view": lambda folder: frozen_view(folder, triggers=40),
     "swap": lambda folder: swap_killed(folder, kills=4),
     "attacks": lambda folder: attacks(folder, every=6),
     "backlog": lambda folder: backlog(folder, rows=5000, decisions=150),
