@@ -80,6 +80,12 @@ class ServiceManager:
             self._next_ns = now_ns + self._watchdog_us * 1000 // _FEEDS
             self._send("WATCHDOG=1")
 
+    def close(self) -> None:
+        """Nothing more is to be told."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def _send(self, *lines: str) -> None:
         if self._socket is None:
             return

@@ -81,6 +81,7 @@ def run_box(
     take_short_turns()
     rules = read_rules(config, session)
     with ExitStack() as stack:
+        stack.callback(manager.close)
         manager.extend(_OPENING_S, "opening the bundle, the outbox and the evidence")
         bundle, graph = open_for_box(config, config.bundle)
         stack.callback(bundle.close)

@@ -25,6 +25,7 @@ from edgeflow.camera_load import box_loads
 from edgeflow.cameras.features import read_features
 from edgeflow.check_cameras import source_findings
 from edgeflow.config import BoxConfig, GenicamConfig, RtspConfig, V4l2Config, load_config
+from edgeflow.process_end import STOP_LIMIT_S
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware_configs"
 BOXES = {
@@ -173,11 +174,20 @@ def test_the_service_restarts_for_ever_under_its_own_user() -> None:
     assert parsed.sections() == ["Unit", "Service", "Install"]
     assert parsed["Unit"]["StartLimitIntervalSec"] == "0"
     service = parsed["Service"]
-    assert (service["Type"], service["Restart"], service["User"]) == ("exec", "always", "edgeflow")
+    assert (service["Type"], service["Restart"], service["User"]) == ("notify", "always", "edgeflow")
     assert service["NoNewPrivileges"] == "yes"
     assert service["ProtectSystem"] == "strict"
     assert "char-video4linux rw" in text(UNIT)
     assert parsed["Install"]["WantedBy"] == "multi-user.target"
+
+
+def test_the_service_watches_the_box_and_lets_it_end_in_order() -> None:
+    service = unit()["Service"]
+    assert service["NotifyAccess"] == "main"
+    assert 10 <= float(service["WatchdogSec"]) <= 60
+    assert service["WatchdogSignal"] == "SIGTERM", "another one would end the box without a word"
+    assert float(service["TimeoutStopSec"]) >= STOP_LIMIT_S + 5
+    assert float(service["TimeoutStartSec"]) >= 30
 
 
 def test_the_service_starts_a_command_that_exists() -> None:
