@@ -30,6 +30,7 @@ NAMES = (
     "epoch",
     "conservation",
     "clock",
+    "hung",
     "frozen_disk",
 )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgeflow.outbox import Outbox
+from edgeflow.outbox_rows import Limits
 from support.mean_box import ROOT, ctl, write_box
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def test_a_box_whose_scoring_hangs_decides_every_part_and_ends_with_6(
     hung = decisions(line)[10:]
     assert {each["verdict"] for each in hung} == {"UNDECIDED"}
     assert any("scoring has not answered for" in each["reason"] for each in hung)
-    outbox = Outbox(tmp_path / "state" / "outbox.db", 10**6)
+    outbox = Outbox(tmp_path / "state" / "outbox.db", Limits(rows=10**6, bytes=10**9, age_s=10**9))
     try:
         assert outbox.count() == len(decisions(line)), "every result is on the disk"
     finally:

@@ -28,6 +28,7 @@ from faults.figures import Figure
 from faults.frozen import frozen_view
 from faults.frozen_evidence import evidence_frozen
 from faults.full_disk import disk_full, row_cap
+from faults.hung_scoring import hung_scoring
 from faults.kills import both_killed, consumer_away
 from faults.late_packets import CORNERS, SHORT_CORNERS, late_packets
 from faults.network import inside_namespace
@@ -61,6 +62,7 @@ LONG: dict[str, Fault] = {
     "conservation": lambda folder: conservation(folder, parts=50_000, rate_hz=400, kills=30),
     "clock": lambda folder: clock_steps(folder, rounds=4),
     "frozen_disk": lambda folder: evidence_frozen(folder, parts=200),
+    "hung": lambda folder: hung_scoring(folder, seconds=20),
 }
 DAY: dict[str, Fault] = {
     "day": lambda folder: conservation(folder, parts=500_000, rate_hz=600, kills=40),
@@ -87,6 +89,7 @@ SHORT: dict[str, Fault] = {
     "conservation": lambda folder: conservation(folder, parts=1200, rate_hz=200, kills=4),
     "clock": lambda folder: clock_steps(folder, rounds=1),
     "frozen_disk": lambda folder: evidence_frozen(folder, parts=60),
+    "hung": lambda folder: hung_scoring(folder, seconds=3),
 }
 
 
