@@ -10,18 +10,19 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from edgeflow.alarms import Alarms
 from edgeflow.ballast import Ballast
 from edgeflow.contracts.messages import Result
 from edgeflow.errors import StorageError
-from edgeflow.outbox_backlog import Backlog
+from edgeflow.outbox_alarms import OutboxAlarms
+from edgeflow.outbox_backlog import Backlog, Gone, Item, Restored, SetAside
 from edgeflow.outbox_drops import Victim
 from edgeflow.outbox_file import check_file, claim, is_damage, is_full, mapped
-from edgeflow.outbox_repair import Repaired, complete, repair
-from edgeflow.outbox_rows import Aside, Drop, Entry, Limits, Row, entry_of, fault_of
+from edgeflow.outbox_repair import Repaired, complete, copy_removed, repair
+from edgeflow.outbox_rows import Aside, Drop, Limits, Row, entry_of, fault_of
 from edgeflow.outbox_store import Store
 from edgeflow.settings.delivery import OutboxConfig
 from edgeflow.thread_activity import working
@@ -52,25 +53,6 @@ _ITEM_FAULTS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Gone:
-    result_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _SetAside:
-    row_ids: tuple[int, ...]
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Restored:
-    row_ids: tuple[int, ...]
-
-
-_Item = Entry | Victim | _Gone | _SetAside | _Restored | threading.Event | None
-
-
 class Outbox:
     """A queue in SQLite that survives crashes, power cuts, full disks and damage.
 
@@ -96,9 +78,9 @@ class Outbox:
         self._path = path
         self._limits = limits
         self._root = root
-        self._alarms = alarms
+        self._told = OutboxAlarms(path, alarms)
         self._backlog = Backlog()
-        self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._counting = threading.Lock()  # for one number; never held over anything else
         self._unstored: int = 0
         self._listeners: list[Callable[[Sequence[str]], None]] = []
@@ -106,10 +88,8 @@ class Outbox:
         self._damage: sqlite3.Error | None = None
         self._repaired: Repaired | None = None
         self._quarantined: set[int] = set()
-        self._aside_told = (0, "")
         self._sealing = False
         self._closing = False
-        self._trouble = ""
         self._deleted_s = 0.0
         self._retry_at_s = 0.0
         self._check_at_s = time.monotonic() + _CHECK_S
@@ -138,7 +118,7 @@ class Outbox:
     def put(self, result: Result) -> None:
         """Have a result stored; never blocks. The same result id is stored once."""
         try:
-            item: _Item = entry_of(result, self._root)
+            item: Item = entry_of(result, self._root)
         except ValueError as cause:  # text that UTF-8 does not have: one result, not the line
             logger.exception("outbox: a result could not be written as JSON")
             item = self._unstorable(result.result_id, cause, self._root)
@@ -149,7 +129,7 @@ class Outbox:
 
     def delete(self, result_ids: Iterable[str]) -> None:
         """Let delivered results go; unknown ids are ignored. Never blocks."""
-        self._inbox.put(_Gone(result_ids=tuple(result_ids)))
+        self._inbox.put(Gone(result_ids=tuple(result_ids)))
 
     def set_aside(self, row_ids: Iterable[int], why: str) -> None:
         """Keep rows that can never be delivered without sending them. Never blocks.
@@ -157,7 +137,7 @@ class Outbox:
         Args:
             why: what is wrong with them and what to do, for whoever lists them.
         """
-        self._inbox.put(_SetAside(row_ids=tuple(row_ids), why=why))
+        self._inbox.put(SetAside(row_ids=tuple(row_ids), why=why))
 
     def aside(self) -> list[Aside]:
         """What is set aside, oldest first.
@@ -170,7 +150,7 @@ class Outbox:
 
     def restore(self, row_ids: Iterable[int]) -> None:
         """Have rows sent that were set aside; each gets a new id. Unknown ids are ignored. Never blocks."""
-        self._inbox.put(_Restored(row_ids=tuple(row_ids)))
+        self._inbox.put(Restored(row_ids=tuple(row_ids)))
 
     def flush(self, timeout_s: float = _CLOSE_S) -> bool:
         """Wait until all that was put or deleted before is on the disk; False when it is not by then."""
@@ -259,7 +239,8 @@ class Outbox:
             except Exception as cause:  # whatever it is, the next result is written by this thread, too
                 if not isinstance(cause, (sqlite3.Error, OSError, StorageError)):
                     logger.exception("outbox %s: the writer goes on after an error", self._path)
-                self._failed(cause)
+                with contextlib.suppress(sqlite3.Error, OSError):
+                    self._failed(cause)
                 if self._closing:
                     break
             if self._closing and self._inbox.empty():
@@ -269,28 +250,13 @@ class Outbox:
 
     def _take_in(self) -> None:
         """What was asked since the last look; waits a moment for the first."""
-        wait_s = max(0.01, self._retry_at_s - time.monotonic()) if self._trouble else _TICK_S
+        wait_s = max(0.01, self._retry_at_s - time.monotonic()) if self._told.in_trouble else _TICK_S
         if self._backlog.gone:
             wait_s = min(wait_s, _DELETE_S)
         with contextlib.suppress(queue.Empty):
-            self._sort_in(self._inbox.get(timeout=0.01 if self._closing else wait_s))
+            self._backlog.add(self._inbox.get(timeout=0.01 if self._closing else wait_s))
             for _ in range(_AT_ONCE - 1):
-                self._sort_in(self._inbox.get_nowait())
-
-    def _sort_in(self, item: _Item) -> None:
-        log = self._backlog
-        if isinstance(item, Entry):
-            log.entries.append(item)
-        elif isinstance(item, Victim):
-            log.given_up.append(item)
-        elif isinstance(item, _Gone):
-            log.gone += item.result_ids
-        elif isinstance(item, _SetAside):
-            log.aside.append((item.row_ids, item.why))
-        elif isinstance(item, _Restored):
-            log.restored += item.row_ids
-        elif item is not None:
-            log.marks.append(item)
+                self._backlog.add(self._inbox.get_nowait())
 
     def _work(self) -> None:
         now_s = time.monotonic()
@@ -304,7 +270,7 @@ class Outbox:
         log = self._backlog
         if log.is_pressing or self._delete_now() or self._store.clock_is_due:
             try:
-                dropped, stored = self._store_together()
+                dropped, stored = self._store_pieces(log), [entry.result_id for entry in log.entries]
             except _ITEM_FAULTS:
                 dropped, stored = self._store_singly()
             with self._counting:
@@ -312,7 +278,7 @@ class Outbox:
             log.clear()
             self._deleted_s = time.monotonic()
             if dropped or self._store.tally.open_drops:
-                self._alarm_drops()
+                self._told.drops(untold=True)
             self._recovered()
             self._tell(stored)
         if self._sealing:
@@ -323,10 +289,9 @@ class Outbox:
             mark.set()
         log.marks.clear()
 
-    def _store_together(self) -> tuple[int, list[str]]:
-        """Write all that waits; how many results were given up for it, and what was stored."""
-        log = self._backlog
-        dropped = self._store.write(
+    def _store_pieces(self, log: Backlog) -> int:
+        """Write all of it in one transaction; how many results were given up for it."""
+        return self._store.write(
             log.entries,
             log.gone,
             log.given_up,
@@ -335,24 +300,22 @@ class Outbox:
             aside=log.aside,
             restored=log.restored,
         )
-        return dropped, [entry.result_id for entry in log.entries]
 
     def _store_singly(self) -> tuple[int, list[str]]:
-        """Write one after the other, so that an entry which cannot be stored costs nothing but itself."""
+        """Write one after the other, so that what cannot be stored costs nothing but itself."""
         log = self._backlog
-        entries, log.entries = log.entries, []
-        dropped, stored = 0, []
-        for entry in entries:
+        dropped = 0
+        for piece in log.pieces():
             try:
-                dropped += self._store.write([entry], [], [], self._allowed(), time.time())
-                stored.append(entry.result_id)
+                dropped += self._store_pieces(piece)
             except _ITEM_FAULTS as cause:
-                logger.exception("outbox %s: a result cannot be stored", self._path)
-                log.given_up.append(self._unstorable(entry.result_id, cause, entry.root))
-                with self._counting:
-                    self._unstored -= 1
-        more, _ = self._store_together()
-        return dropped + more, stored
+                logger.exception("outbox %s: an item cannot be stored", self._path)
+                for entry in piece.entries:
+                    log.given_up.append(self._unstorable(entry.result_id, cause, entry.root))
+                    with self._counting:
+                        self._unstored -= 1
+                log.remove(piece)
+        return dropped + self._store_pieces(log), [entry.result_id for entry in log.entries]
 
     @staticmethod
     def _unstorable(result_id: str, cause: Exception, root: str) -> Victim:
@@ -367,7 +330,10 @@ class Outbox:
 
     def _tell(self, stored: Sequence[str]) -> None:
         for listener in self._listeners:
-            listener(stored)
+            try:
+                listener(stored)
+            except Exception:  # what is on the disk is; whoever listens may be wrong
+                logger.exception("outbox %s: a listener failed", self._path)
 
     def _allowed(self) -> Limits:
         if self._squeezed is None:
@@ -380,14 +346,12 @@ class Outbox:
             self._damage = cause if isinstance(cause, sqlite3.Error) else None
         elif is_full(cause):
             self._squeeze()
-        pause_s = 0.0 if self._squeezed and not self._trouble else _RETRY_S
+        pause_s = 0.0 if self._squeezed and not self._told.in_trouble else _RETRY_S
         self._retry_at_s = time.monotonic() + (pause_s if self._damage is None else _REPAIR_RETRY_S)
         lost = self._backlog.shrink("the outbox could not be written, and memory is bounded")
         with self._counting:
             self._unstored -= lost
-        self._report(
-            f"outbox {self._path}: cannot be written: {cause}; results wait in memory; make room there"
-        )
+        self._told.failed(cause)
 
     def _squeeze(self) -> None:
         self._ballast.drop()
@@ -398,22 +362,21 @@ class Outbox:
             self._store.make_room()
 
     def _recovered(self) -> None:
-        if self._squeezed is None and self._trouble:
-            self._trouble = ""
-            logger.warning("outbox %s: written again", self._path)
-            if self._alarms:
-                self._alarms.clear("outbox")
+        if self._squeezed is None:
+            self._told.written_again()
 
     def _look_after(self, now_s: float) -> None:
         """Ballast, the end of a full disk, what other processes did, the regular check of the file."""
         if self._ballast.take() and self._squeezed is not None:
             self._squeezed = None
             self._recovered()
-        if self._damage is None and self._store.look():
-            self._tell([])
-        if self._alarms and not self._store.records and not self._store.tally.open_drops:
-            self._alarms.clear("results_dropped")
-        self._alarm_aside()
+        if self._damage is None:
+            if not self._path.exists():
+                self._write_anew()
+            if self._store.look():
+                self._tell([])
+        self._told.drops(untold=bool(self._store.records or self._store.tally.open_drops))
+        self._told.aside(self._store.tally.aside, self._store.aside)
         if now_s >= self._check_at_s:
             self._check_at_s = now_s + _CHECK_S
             threading.Thread(target=self._check, name="outbox-check", daemon=True).start()
@@ -443,7 +406,7 @@ class Outbox:
         except sqlite3.Error as cause:
             if not is_damage(cause):
                 raise
-            self._alarm_damage(cause, repair(self._path, cause))
+            self._told.repaired(cause, repair(self._path, cause))
             return Store(self._path)
 
     def _begin_anew(self, cause: sqlite3.Error) -> None:
@@ -453,44 +416,18 @@ class Outbox:
             self._store.close()
             self._repaired = repair(self._path, cause, last_id)
         self._store = Store(self._path)
-        self._alarm_damage(cause, self._repaired)
+        self._told.repaired(cause, self._repaired)
         self._damage = self._repaired = None
         self._quarantined.clear()
         self._tell([])
 
-    def _alarm_damage(self, cause: Exception, repaired: Repaired) -> None:
-        text = (
-            f"outbox {self._path}: was damaged ({cause}); {repaired.saved} results saved into a new one, the "
-            f"old one is {repaired.kept.name}"
-        )
-        logger.error("%s", text)
-        if self._alarms:  # stands until somebody has seen it
-            self._alarms.raise_("outbox", "error", text, subject="damaged")
-
-    def _alarm_aside(self) -> None:
-        count = self._store.tally.aside
-        if self._alarms is None:
-            return
-        if not count:
-            self._aside_told = (0, "")
-            self._alarms.clear("results_set_aside")
-            return
-        if count != self._aside_told[0]:
-            self._aside_told = (count, _aside_text(self._path, self._store.aside()))
-        self._alarms.raise_("results_set_aside", "error", self._aside_told[1])
-
-    def _report(self, trouble: str) -> None:
-        """Log trouble once, and again when it changes."""
-        if trouble != self._trouble:
-            self._trouble = trouble
-            logger.error("%s", trouble)
-            if self._alarms:
-                self._alarms.raise_("outbox", "error", trouble)
-
-    def _alarm_drops(self) -> None:
-        if self._alarms:
-            text = f"results were given up before they were delivered; see 'dropped' and outbox {self._path}"
-            self._alarms.raise_("results_dropped", "error", text)
+    def _write_anew(self) -> None:
+        """Somebody removed the file; what is in it can still be read as long as it is open."""
+        copy_removed(self._store, self._path)
+        self._store.close()
+        complete(self._path)
+        self._store = Store(self._path)
+        self._told.removed()
 
 
 def open_outbox(config: OutboxConfig, alarms: Alarms | None = None, *, root: str = "") -> Outbox:
@@ -504,15 +441,3 @@ def open_outbox(config: OutboxConfig, alarms: Alarms | None = None, *, root: str
     """
     limits = Limits(rows=config.max_rows, bytes=int(config.max_mb * 1e6), age_s=config.max_age_h * 3600)
     return Outbox(config.path, limits, alarms, root=root)
-
-
-def _aside_text(path: Path, found: Sequence[Aside]) -> str:
-    """What an alarm says of rows that were set aside; they are not sent, so it changes rarely."""
-    largest = max(found, key=lambda each: each.size, default=None)
-    if largest is None:
-        return ""
-    return (
-        f"outbox {path}: {len(found)} result(s) cannot be delivered and are set aside, the largest of "
-        f"{largest.size} bytes; the latest: {found[-1].why}; 'edgeflow outbox aside' lists them, 'edgeflow "
-        "outbox restore' sends them again"
-    )

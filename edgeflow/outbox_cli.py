@@ -65,7 +65,7 @@ def aside(box: Path, json_output: bool) -> None:
 
 @outbox.command()
 @click.argument("box", type=FILE)
-@click.argument("ids", type=int, nargs=-1)
+@click.argument("ids", type=click.IntRange(1, 2**63 - 1), nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All that are set aside.")
 @_as_json
 def restore(box: Path, ids: tuple[int, ...], everything: bool, json_output: bool) -> None:

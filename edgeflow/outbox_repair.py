@@ -18,7 +18,7 @@ from edgeflow.outbox_file import read_only, set_aside
 from edgeflow.outbox_rows import Entry, Limits
 from edgeflow.outbox_store import Store
 
-__all__ = ["Repaired", "complete", "repair"]
+__all__ = ["Repaired", "complete", "copy_removed", "repair"]
 
 _AT_ONCE = 200
 _EVERYTHING = Limits(rows=2**62, bytes=2**62, age_s=float("inf"))
@@ -72,6 +72,18 @@ def repair(path: Path, cause: BaseException, last_id: int = 0) -> Repaired:
     fresh.rename(path)
     _sync_folder(path.parent)
     return Repaired(saved=len(saved), kept=kept)
+
+
+def copy_removed(store: Store, path: Path) -> None:
+    """Have a file written from a database whose own file was removed; :func:`complete` gives it its name.
+
+    Raises:
+        sqlite3.Error, OSError: no room, for instance; the database can still be read.
+    """
+    complete(path)
+    store.copy_to(_fresh(path))
+    for suffix in ("-wal", "-shm"):  # of the file that is gone
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _copy(path: Path, store: Store) -> set[str]:

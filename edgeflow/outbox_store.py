@@ -200,6 +200,10 @@ class Store:
         """The same as far as this process has seen, for when the file cannot be read any more."""
         return self._last_id
 
+    def copy_to(self, path: Path) -> None:
+        """Write a whole copy into a new file."""
+        self._writer.execute("VACUUM INTO ?", (str(path),))
+
     def make_room(self) -> None:
         """Move what is in the log into the database, so that the log's room is free."""
         self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
