@@ -47,8 +47,11 @@ def check_files(config: MqttConfig) -> None:
         raise ConfigError("the broker cannot be reached with these settings", problems=problems)
 
 
-def new_client(config: MqttConfig, client_id: str) -> paho.Client:
+def new_client(config: MqttConfig, client_id: str, *, reconnects: bool = False) -> paho.Client:
     """A client for one connection; secrets and certificates are read now.
+
+    Args:
+        reconnects: for many connections instead, and driven by paho itself.
 
     Raises:
         ConfigError: a password or TLS file cannot be used; names the setting.
@@ -57,12 +60,13 @@ def new_client(config: MqttConfig, client_id: str) -> paho.Client:
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         protocol=paho.MQTTv5 if config.version == "5" else paho.MQTTv311,
-        reconnect_on_failure=False,
+        reconnect_on_failure=reconnects,
     )
     client.connect_timeout = _CONNECT_TIMEOUT_S
     client.on_socket_open = _tune_socket
     # With this set, publish() only queues: two threads that write to one socket can tear a packet apart.
-    client.on_socket_register_write = _leave_writing_to_the_loop
+    if not reconnects:
+        client.on_socket_register_write = _leave_writing_to_the_loop
     if config.username:
         client.username_pw_set(config.username, _password(config))
     if config.tls:

@@ -131,11 +131,16 @@ def check(box: Path, overrides: tuple[str, ...], publish: bool, json_output: boo
 @click.argument("url", default="mqtt://127.0.0.1:1883")
 @click.option("--topic", default="edgeflow/v1/#", show_default=True, help="Topics to watch.")
 @click.option("-n", "--count", type=click.IntRange(min=1), help="Stop after this many results.")
+@click.option("--username", help="The broker's user; default: the one in the URL.")
+@click.option("--password-file", type=EXISTING, help="Holds the password; or set EDGEFLOW_MQTT_PASSWORD.")
+@click.option("--ca", type=EXISTING, help="Certificate authority of the broker; default: the system's.")
+@click.option("--cert", type=EXISTING, help="The client's certificate, with --key.")
+@click.option("--key", type=EXISTING, help="The certificate's private key.")
 @as_json
-def monitor(url: str, topic: str, count: int | None, json_output: bool) -> None:
+def monitor(url: str, topic: str, count: int | None, json_output: bool, **login: Any) -> None:
     """Show decisions and results from the broker at URL as a live table."""
     importlib.import_module("edgeflow.monitor").run_monitor(
-        url, topic=topic, as_json=json_output, count=count
+        url, topic=topic, as_json=json_output, count=count, **login
     )
 
 

@@ -90,6 +90,8 @@ class Delivery:
         self._look_again_s = NEVER
         self._has_waited = False
         self._more = False
+        self._taken = 0  # by the broker, without a refusal
+        self._let_gone = 0  # results, by whoever confirms them
         self._suspicion = Suspicion()
         self._suspects_since_s = NEVER
         self._trouble = ""
@@ -175,6 +177,7 @@ class Delivery:
         if self._suspicion:
             for result_id in done:
                 self._suspicion.passed(result_id)
+        self._let_gone += len(known)
         for sent in known:
             if sent.first_s != NEVER:
                 self._delay.add(now_s - sent.first_s)
@@ -220,7 +223,7 @@ class Delivery:
             return []  # some other message, or acked by the consumer before the broker answered
         sent.in_flight = False
         if event.reason_code == 0:
-            sent.refused = 0
+            self._taken += 1
             return [result_id] if self._confirm == "broker" else []
         if event.reason_code in (TOO_LARGE, PAYLOAD_INVALID):
             why = f"the broker refuses its {sent.size} bytes: {rights_refusal(event.reason_code)}"
@@ -232,11 +235,12 @@ class Delivery:
     def _hold(self, reason_code: int, sent: SentResult) -> None:
         """A refusal: often it is meant for all results, so the others wait, too, until one is taken."""
         now_s = time.monotonic()
-        sent.refused += 1
-        if sent.refused > 1:
-            sent.sent_s = now_s  # its own pause; the others have had theirs
-        else:
-            sent.sent_s = sent.first_s = self._look_again_s = NEVER
+        before, sent.refused_at = sent.refused_at, self._taken
+        if before is not None and before < self._taken:  # this one alone: others were taken in between
+            sent.refused += 1
+            sent.sent_s = now_s
+            return
+        sent.sent_s = sent.first_s = self._look_again_s = NEVER
         if now_s < self._held_until_s:
             return  # the rest of the same burst
         self._held_until_s = now_s + self._retry_s
@@ -330,6 +334,7 @@ class Delivery:
 
     def _transmit(self, row: Row, sent: SentResult) -> bool:
         """False where the connection has gone; a row that the broker cannot take is set aside."""
+        sent.sent_again(self._let_gone)
         attempt = sent.attempts + 1
         replayed = attempt > 1 or row.id <= self._newest_before_connection
         receipt = self._publish(row, replayed=replayed, attempt=attempt)

@@ -61,7 +61,10 @@ def discovery(config: BoxConfig) -> dict[str, dict[str, Any]]:
     for place, entity in entities.items():
         component, name = place.split("/")
         documents[f"{prefix}/{component}/{node}/{name}/config"] = {
-            **entity, **shared, "unique_id": f"{node}_{name}", "object_id": f"{node}_{name}",
+            **entity, **shared, "unique_id": f"{node}_{name}",
+            # Home Assistant takes the first from 2026.4 on, and the second before.
+            "default_entity_id": f"{component}.{node}_{name}".lower().replace("-", "_"),
+            "object_id": f"{node}_{name}",
         }  # fmt: skip
     return documents
 

@@ -6,16 +6,14 @@ import contextlib
 import logging
 import os
 import signal
-import ssl
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
@@ -24,9 +22,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from edgeflow.broker import connect_failure, new_client
-from edgeflow.broker_answers import Settings, refusal
-from edgeflow.config import MqttConfig
+from edgeflow.broker import connect_failure
+from edgeflow.broker_answers import closed_early, no_mqtt, refusal
+from edgeflow.broker_login import LOGIN_SETTINGS, PASSWORD_VARIABLE, BrokerUrl, Login, parse_url
 from edgeflow.errors import ConfigError, HardwareError
 from edgeflow.monitor_board import (
     DEFAULT_ROOT,
@@ -43,32 +41,10 @@ __all__ = ["PASSWORD_VARIABLE", "BrokerUrl", "parse_url", "render", "run_monitor
 
 logger = logging.getLogger(__name__)
 
-PASSWORD_VARIABLE = "EDGEFLOW_MQTT_PASSWORD"  # noqa: S105 - the variable's name, not a secret
-_SETTINGS = Settings(
-    address="host and port in the URL",
-    credentials=f"user and password in the URL, or {PASSWORD_VARIABLE}",
-    tls="the certificate authority given, the host name and the port",
-    client_id="the client id",
-    version="the broker's MQTT version",
-)
 _TICK_S = 0.25
 _ANSWER_TIMEOUT_S = 5.0
 _RETRY_S = 1.0
 _COLOURS = {"OK": "green", "NG": "bold red", "UNDECIDED": "yellow"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BrokerUrl:
-    """Where to connect, and as whom; the password is never shown."""
-
-    host: str
-    port: int
-    tls: bool
-    username: str | None
-    password: str | None = field(repr=False)
-
-    def __str__(self) -> str:
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
 
 
 @dataclass(kw_only=True)
@@ -76,37 +52,15 @@ class _Stop:
     requested: bool = False
 
 
-def parse_url(url: str) -> BrokerUrl:
-    """Read ``mqtt[s]://[user[:password]@]host[:port]``; the environment may give the password.
-
-    Raises:
-        ConfigError: anything else; the text is not repeated, since it may hold a password.
-    """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as cause:
-        raise ConfigError("the broker's URL has no usable port; write mqtt://host:1883") from cause
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ConfigError("the broker's URL is none; write mqtt://host:1883 or mqtts://host:8883")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ConfigError("the broker's URL ends after the port; topics are given apart from it")
-    tls = parts.scheme == "mqtts"
-    password = unquote(parts.password) if parts.password else os.environ.get(PASSWORD_VARIABLE)
-    return BrokerUrl(
-        host=parts.hostname,
-        port=port or (8883 if tls else 1883),
-        tls=tls,
-        username=unquote(parts.username) if parts.username else None,
-        password=password,
-    )
-
-
 def run_monitor(
     url: str,
     *,
     topic: str = f"{DEFAULT_ROOT}/#",
+    username: str | None = None,
+    password_file: Path | None = None,
     ca: Path | None = None,
+    cert: Path | None = None,
+    key: Path | None = None,
     as_json: bool = False,
     count: int | None = None,
 ) -> None:
@@ -117,17 +71,19 @@ def run_monitor(
     Args:
         url: see :func:`parse_url`.
         topic: topics to watch; one without wildcards means all below it.
-        ca: certificate authority for ``mqtts``; the system's by default.
+        username, password_file, ca, cert, key: see :class:`Login`.
 
     Raises:
-        ConfigError: the URL, the topic, the credentials, the rights or the certificate authority.
+        ConfigError: the URL, the topic, the credentials, the rights or a file.
         HardwareError: the broker cannot be reached.
     """
-    address = parse_url(url)
+    login = Login(
+        url=parse_url(url), username=username, password_file=password_file, ca=ca, cert=cert, key=key
+    )
     topic_filter = _topic_filter(topic)
     board = Board()
     with _stopped_by_signals() as stop, _display(board, as_json=as_json) as show:
-        for seen in _Watcher(address, topic_filter, ca).messages(stop):
+        for seen in _Watcher(login, topic_filter).messages(stop):
             if seen is not None:
                 board.add(seen)
             show(seen)
@@ -224,10 +180,10 @@ def _stopped_by_signals() -> Iterator[_Stop]:
 class _Watcher:
     """Messages below a topic filter, over as many connections as it takes; the first one must succeed."""
 
-    def __init__(self, address: BrokerUrl, topic_filter: str, ca: Path | None) -> None:
-        self._address = address
+    def __init__(self, login: Login, topic_filter: str) -> None:
+        self._login = login
+        self._address = login.url
         self._filter = topic_filter
-        self._tls = _tls_context(ca) if address.tls else None
         self._inbox: deque[Seen] = deque()
         self._subscribed = False
         self._watched = False
@@ -249,7 +205,7 @@ class _Watcher:
         except (OSError, ValueError) as cause:
             if self._watched:
                 return
-            raise HardwareError(f"{self._address}: {connect_failure(cause, _SETTINGS)}") from cause
+            raise HardwareError(f"{self._address}: {connect_failure(cause, LOGIN_SETTINGS)}") from cause
         answer_by = time.monotonic() + _ANSWER_TIMEOUT_S
         while not stop.requested and client.loop(_TICK_S) == paho.MQTT_ERR_SUCCESS and not self._refusal:
             self._watched = self._watched or self._subscribed
@@ -262,17 +218,13 @@ class _Watcher:
             self._give_up()
 
     def _connect(self) -> paho.Client:
-        self._subscribed, self._refusal = False, ""
+        self._subscribed, self._refusal, self._closed = False, "", False
         address = self._address
-        # 3.1.1: every broker speaks it, and a watcher needs nothing of MQTT 5.
-        client = new_client(MqttConfig(host=address.host, port=address.port, version="3.1.1"), "")
-        if address.username:
-            client.username_pw_set(address.username, address.password)
-        if self._tls:
-            client.tls_set_context(self._tls)
+        client = self._login.client("")
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
+        client.on_disconnect = self._on_disconnect
         client.connect(address.host, address.port, keepalive=10)
         return client
 
@@ -280,9 +232,12 @@ class _Watcher:
         self, client: paho.Client, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
         if reason.is_failure:
-            self._refusal = refusal(reason, _SETTINGS)
+            self._refusal = refusal(reason, LOGIN_SETTINGS)
         else:
             client.subscribe(self._filter, qos=1)
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self._closed = True
 
     def _on_subscribe(
         self, _client: paho.Client, _userdata: Any, _id: int, reasons: list[ReasonCode], _properties: Any
@@ -299,11 +254,5 @@ class _Watcher:
     def _give_up(self) -> NoReturn:
         if self._refusal:
             raise ConfigError(f"{self._address}: {self._refusal}")
-        raise HardwareError(f"{self._address}: does not answer as an MQTT broker; check {_SETTINGS.address}")
-
-
-def _tls_context(ca: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(ca) if ca else None)
-    except OSError as cause:
-        raise ConfigError(f"{ca}: not a certificate authority that can be used: {cause}") from cause
+        why = closed_early(LOGIN_SETTINGS) if self._closed else no_mqtt(LOGIN_SETTINGS)
+        raise HardwareError(f"{self._address}: {why}")

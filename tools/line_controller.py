@@ -13,7 +13,7 @@ import json
 import os
 import queue
 import signal
-import socket
+import sys
 import threading
 import time
 import uuid
@@ -23,12 +23,14 @@ from typing import Any
 
 import click
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
+from edgeflow.broker import connect_failure
+from edgeflow.broker_answers import closed_early, no_mqtt, refusal
+from edgeflow.broker_login import LOGIN_SETTINGS, Login, parse_url
 from edgeflow.contracts.messages import Ack, Decision, Dropped, TriggerMessage, from_json, to_json
 from edgeflow.contracts.topics import Topics
-from edgeflow.errors import DataError
-from edgeflow.monitor import parse_url
+from edgeflow.errors import ConfigError, DataError, EdgeflowError, HardwareError
 from line_control.gate import Gate, Ruling
 from line_control.receipts import Receipts
 
@@ -36,6 +38,8 @@ TICK_S = 0.01
 ACKS_AT_ONCE = 200
 GATHER_S = 0.02  # before results are written and acknowledged: the disk is asked once for many
 KEEPALIVE_S = 5
+FILE = click.Path(path_type=Path)
+CONNECT_S = 5.0  # for the first connection; later ones are tried for ever
 
 
 class Controller:
@@ -45,7 +49,7 @@ class Controller:
         results: JSON lines of every result received; a result is acknowledged once it is safe there.
     """
 
-    def __init__(self, url: str, root: str, gate: Gate, results: Path | None, *, quiet: bool) -> None:
+    def __init__(self, login: Login, root: str, gate: Gate, results: Path | None, *, quiet: bool) -> None:
         self.gate = gate
         self.receipts = Receipts()
         self._topics = Topics(root=root)
@@ -55,15 +59,41 @@ class Controller:
         self._file = self._reopen(results)
         self._dropped = results.with_name(f"{results.name}.dropped") if results else None
         self._keeper = threading.Thread(target=self._keep, name="results", daemon=True)
-        address = parse_url(url)
-        self._address = (address.host, address.port)
-        self._client = self._make_client(address.username, address.password, tls=address.tls)
+        self._url = login.url
+        self._refusal = ""
+        self._closed = False
+        self._subscribed = threading.Event()
+        self._client = self._make_client(login)
 
     def start(self) -> None:
-        """Connect, and connect again whenever the connection is lost."""
-        self._keeper.start()
-        self._client.connect_async(*self._address, keepalive=KEEPALIVE_S)
+        """Connect, and connect again whenever the connection is lost.
+
+        Raises:
+            ConfigError: the broker refuses the user, the certificate or the subscriptions.
+            HardwareError: it cannot be reached, or does not answer.
+        """
+        end_s = time.monotonic() + CONNECT_S
+        self._connect(end_s)
         self._client.loop_start()
+        while not self._subscribed.wait(TICK_S):
+            if self._refusal:
+                raise ConfigError(f"{self._url}: {self._refusal}")
+            if time.monotonic() > end_s:
+                why = closed_early(LOGIN_SETTINGS) if self._closed else no_mqtt(LOGIN_SETTINGS)
+                raise HardwareError(f"{self._url}: {why}")
+        self._keeper.start()
+
+    def _connect(self, end_s: float) -> None:
+        """Reach the broker, which may just be starting."""
+        while True:
+            try:
+                self._client.connect(self._url.host, self._url.port, keepalive=KEEPALIVE_S)
+            except (OSError, ValueError) as cause:
+                if time.monotonic() > end_s:
+                    raise HardwareError(f"{self._url}: {connect_failure(cause, LOGIN_SETTINGS)}") from cause
+                time.sleep(0.2)
+            else:
+                return
 
     def stop(self) -> None:
         """Keep what has arrived, then leave."""
@@ -98,28 +128,42 @@ class Controller:
             "results_missing": missing + self.receipts.lost,
         }
 
-    def _make_client(self, username: str | None, password: str | None, *, tls: bool) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"line-controller-{uuid.uuid4().hex[:8]}",
-            protocol=paho.MQTTv311,  # all that a controller needs is in the payloads, and PLCs speak this
-        )
-        if username:
-            client.username_pw_set(username, password)
-        if tls:
-            client.tls_set()
+    def _make_client(self, login: Login) -> paho.Client:
+        # MQTT 3.1.1: all that a controller needs is in the payloads, and PLCs speak this.
+        client = login.client(f"line-controller-{uuid.uuid4().hex[:8]}", reconnects=True)
         client.reconnect_delay_set(1, 2)
-        client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         return client
 
-    def _on_connect(self, client: paho.Client, *_: Any) -> None:
+    def _on_connect(
+        self, client: paho.Client, _userdata: Any, _flags: Any, reason: ReasonCode, properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._refuse(refusal(reason, LOGIN_SETTINGS, properties))
+            return
         names = (self._topics.availability, self._topics.decision, self._topics.result, self._topics.dropped)
         client.subscribe([(name, 1) for name in names])
 
+    def _on_subscribe(
+        self, _client: paho.Client, _userdata: Any, _id: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._refuse(f"may not subscribe below {self._topics.root}; check its rights at the broker")
+            return
+        self._refusal = ""
+        self._subscribed.set()
+
+    def _refuse(self, why: str) -> None:
+        """The first time it ends the program; later, whoever reads what happens is told."""
+        if self._subscribed.is_set() and why != self._refusal:
+            self._print({"kind": "refused", "why": why})
+        self._refusal = why
+
     def _on_disconnect(self, *_: Any) -> None:
+        self._closed = True
         with self._lock:
             self.gate.disconnected()
 
@@ -213,10 +257,6 @@ class Controller:
         return file
 
 
-def _send_at_once(_client: paho.Client, _userdata: Any, sock: Any) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
 def now_ms() -> float:
     """The controller's own running clock."""
     return time.monotonic() * 1000
@@ -227,8 +267,13 @@ def now_ms() -> float:
 @click.option("--root", required=True, help="Topics of the station: edgeflow/v1/SITE/LINE/STATION.")
 @click.option("--wait-ms", default=500.0, show_default=True, help="How long a part waits for its decision.")
 @click.option("--trigger-ms", type=click.FloatRange(min=1), help="Be the line: send a trigger this often.")
-@click.option("--results", type=click.Path(path_type=Path), help="Keep every result here, as JSON lines.")
+@click.option("--results", type=FILE, help="Keep every result here, as JSON lines.")
 @click.option("--count", type=click.IntRange(min=1), help="End after this many parts.")
+@click.option("--username", help="The broker's user; default: the one in the URL.")
+@click.option("--password-file", type=FILE, help="Holds the password; or set EDGEFLOW_MQTT_PASSWORD.")
+@click.option("--ca", type=FILE, help="Certificate authority of the broker; default: the system's.")
+@click.option("--cert", type=FILE, help="The client's certificate, with --key.")
+@click.option("--key", type=FILE, help="The certificate's private key.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the summary at the end.")
 def main(
     url: str,
@@ -238,15 +283,19 @@ def main(
     results: Path | None,
     count: int | None,
     quiet: bool,
+    **login: Any,
 ) -> None:
     """Watch one station's decisions and results until SIGTERM, Ctrl-C or COUNT parts."""
-    controller = Controller(
-        url, root, Gate(wait_ms=wait_ms, announced=trigger_ms is not None), results, quiet=quiet
-    )
+    try:
+        gate = Gate(wait_ms=wait_ms, announced=trigger_ms is not None)
+        controller = Controller(Login(url=parse_url(url), **login), root, gate, results, quiet=quiet)
+        controller.start()
+    except EdgeflowError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    controller.start()
     next_ms, sent = now_ms() + 1000, 0
     while not ended.wait(TICK_S):
         controller.tick()
