@@ -33,7 +33,9 @@ _SETTINGS = Settings(
     client_id="mqtt.client_id",
     version="mqtt.version",
 )
-_BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 5.0)  # at once after a connection that stood for a while
+# At once after a connection that stood for a while; soon after a few that did not, as decisions wait.
+_BACKOFF_S = (0.0, 0.1, 0.1, 0.1, 0.5, 1.0, 2.0, 4.0, 5.0)
+_SHORT_STEP = 4  # after connections that stand, but not for long, the pause grows no further
 _ANSWER_TIMEOUT_S = 5.0
 _JOIN_S = 1.0
 _LOOP_S = 0.5
@@ -139,7 +141,7 @@ class Connection:
         while not self._stopping.is_set():
             working(_SILENT_S)
             end = self._one_connection()
-            step = {"long": 0, "short": 1}.get(end, min(step + 1, len(_BACKOFF_S) - 1))
+            step = _next_step(end, step)
             if step:  # else it may be back before anybody has noticed
                 self._tell_problem()
             if self._stopping.wait(_BACKOFF_S[step]):
@@ -280,6 +282,12 @@ class Connection:
     @property
     def _where(self) -> str:
         return f"{self._config.host}:{self._config.port}"
+
+
+def _next_step(end: _End, step: int) -> int:
+    if end == "long":
+        return 0
+    return min(step + 1, _SHORT_STEP if end == "short" else len(_BACKOFF_S) - 1)
 
 
 def _limits() -> Properties:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeflow.alarms import Alarms
 from edgeflow.clock import monotonic_ns, utc_text
 from edgeflow.config import BoxConfig
 from edgeflow.contracts.document import parse_document
@@ -83,7 +84,7 @@ def config_of(plan: dict[str, Any]) -> BoxConfig:
         "sync": {"max_skew_ms": 5.0},
         "decision": {"deadline_ms": 250.0},
         "runtime": {"backend": "openvino"},
-        "mqtt": {"host": plan["host"], "port": plan["port"]},
+        "mqtt": {"host": plan["host"], "port": plan["port"], **plan.get("mqtt", {})},
         "outbox": {"path": plan["outbox"], **plan["limits"]},
     }
     return parse_document(BoxConfig, document, what="plan", error=ConfigError)
@@ -95,15 +96,17 @@ def main() -> None:
     config = config_of(plan)
     take_short_turns()  # as a station does
     made = os.open(plan["made"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    outbox = open_outbox(config.outbox)
     link = MqttLink(config, plan["session"])
+    alarms = Alarms(plan["session"], link)
+    link.report_to(alarms)
+    outbox = open_outbox(config.outbox, alarms)
 
     def note(stored: Sequence[str]) -> None:
         if stored:  # one write: a kill leaves whole lines
             os.write(made, "".join(f"{name}\n" for name in stored).encode())
 
     outbox.on_stored(note)
-    delivery = Delivery(outbox, link, "consumer")
+    delivery = Delivery(outbox, link, "consumer", alarms)
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     link.start()
@@ -123,7 +126,12 @@ def main() -> None:
 
 
 def feed(plan: dict[str, Any], outbox: Outbox, link: MqttLink, ended: threading.Event) -> None:
-    """Results at the rate; decisions leave first, always."""
+    """Results at the rate; decisions leave first, always.
+
+    With ``--large=10:4000`` every tenth result has so many bytes and more.
+    """
+    large = next((text.partition("=")[2] for text in sys.argv if text.startswith("--large=")), "0:0")
+    every, size = (int(text) for text in large.split(":"))
     period_s = 1 / plan["rate_hz"] if plan["rate_hz"] else 0.0
     next_s = time.monotonic()
     for seq in range(1, plan["count"] + 1):
@@ -131,6 +139,8 @@ def feed(plan: dict[str, Any], outbox: Outbox, link: MqttLink, ended: threading.
             return
         decision, result = make(plan["session"], seq)
         link.publish_decision(decision)
+        if every and seq % every == 0:
+            result = result.model_copy(update={"reason": "x" * size})
         outbox.put(result)
         next_s += period_s
         if period_s:

@@ -33,6 +33,7 @@ from faults.kills import both_killed, consumer_away
 from faults.late_packets import CORNERS, SHORT_CORNERS, late_packets
 from faults.network import inside_namespace
 from faults.partition import partition
+from faults.refusals import oversize, rights_refused
 from faults.slow_scoring import slow_scoring
 from faults.speed import backlog, clean, throughput
 from faults.swaps import swap_killed
@@ -57,6 +58,8 @@ LONG: dict[str, Fault] = {
     "frozen_view": lambda folder: frozen_view(folder, triggers=600),
     "swap": lambda folder: swap_killed(folder, kills=100),
     "attacks": attacks,
+    "rights": lambda folder: rights_refused(folder, events=1200),
+    "oversize": lambda folder: oversize(folder, events=1000),
     "backlog": lambda folder: backlog(folder, rows=50_000, decisions=1000),
     "epoch": lambda folder: trigger_epoch(folder, parts=40, flood=20_000),
     "conservation": lambda folder: conservation(folder, parts=50_000, rate_hz=400, kills=30),
@@ -84,6 +87,8 @@ SHORT: dict[str, Fault] = {
     "frozen_view": lambda folder: frozen_view(folder, triggers=40),
     "swap": lambda folder: swap_killed(folder, kills=4),
     "attacks": lambda folder: attacks(folder, every=6),
+    "rights": lambda folder: rights_refused(folder, events=120),
+    "oversize": lambda folder: oversize(folder, events=60),
     "backlog": lambda folder: backlog(folder, rows=5000, decisions=150),
     "epoch": lambda folder: trigger_epoch(folder, parts=12, flood=1500),
     "conservation": lambda folder: conservation(folder, parts=1200, rate_hz=200, kills=4),

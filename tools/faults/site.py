@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,7 @@ class Site:
     outbox: Path = field(default=Path())
     limits: dict[str, float] = field(default_factory=dict)
     box_prefix: tuple[str, ...] = ()
+    settings: str = ""
     _broker: subprocess.Popen[bytes] | None = None
     _starts: int = 0
     boxes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -74,7 +75,7 @@ class Site:
         settings = self.folder / "mosquitto.conf"
         settings.write_text(
             f"listener {self.port} {self.host}\nallow_anonymous true\npersistence false\n"
-            f"set_tcp_nodelay true\nmax_queued_messages 100000\nuser {getpass.getuser()}\n"
+            f"set_tcp_nodelay true\nmax_queued_messages 100000\nuser {getpass.getuser()}\n{self.settings}\n"
         )
         with (self.folder / "mosquitto.log").open("ab") as log:
             self._broker = subprocess.Popen([program, "-c", str(settings)], stdout=log, stderr=log)
@@ -88,7 +89,20 @@ class Site:
             self._broker.wait()
             self._broker = None
 
-    def start_box(self, *, rate_hz: float, count: int, port: int = 0, options: tuple[str, ...] = ()) -> None:
+    def reload_broker(self) -> None:
+        """It reads its files again."""
+        if self._broker is not None:
+            self._broker.send_signal(signal.SIGHUP)
+
+    def start_box(
+        self,
+        *,
+        rate_hz: float,
+        count: int,
+        port: int = 0,
+        options: tuple[str, ...] = (),
+        mqtt: Mapping[str, object] | None = None,
+    ) -> None:
         """A process with the box's real outbox, delivery and link that makes results at a rate."""
         self._starts += 1
         plan = {
@@ -101,6 +115,7 @@ class Site:
             "rate_hz": rate_hz,
             "count": count,
             "root": ROOT,
+            "mqtt": dict(mqtt or {}),
         }
         command = [
             *self.box_prefix,
@@ -144,10 +159,14 @@ class Site:
 
     def received_ids(self) -> list[str]:
         """Results that are in the controller's file."""
+        return [record["result_id"] for record in self.received_records()]
+
+    def received_records(self) -> list[dict[str, Any]]:
+        """The same, whole."""
         if not self.received.exists():
             return []
         with self.received.open("rb") as lines:
-            return [json.loads(line)["result_id"] for line in lines]
+            return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
     def waiting(self) -> int:
         """How many rows are in the outbox."""
@@ -184,10 +203,16 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, *, controller: bool = True, host: str = "127.0.0.1") -> Iterator[Site]:
-    """A broker and a controller that run; the box is the fault's matter."""
+def site(
+    folder: Path, *, controller: bool = True, host: str = "127.0.0.1", settings: str = ""
+) -> Iterator[Site]:
+    """A broker and a controller that run; the box is the fault's matter.
+
+    Args:
+        settings: more lines of the broker's configuration.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    made = Site(folder=folder, host=host, outbox=folder / "outbox.db")
+    made = Site(folder=folder, host=host, outbox=folder / "outbox.db", settings=settings)
     try:
         made.start_broker()
         if controller:
