@@ -28,6 +28,8 @@ NAMES = (
     "frozen_view",
     "attacks",
     "epoch",
+    "rights",
+    "oversize",
     "conservation",
     "clock",
     "hung",

@@ -36,6 +36,7 @@ def rights_refused(folder: Path, *, events: int) -> list[Figure]:
         place.boxes[-1].wait(events / RATE_HZ + 90)
         place.stop_controller()
         made, received = place.made_ids(), place.received_records()
+    ids = {record["result_id"] for record in received}
     refused = sum(record["gate_told"] is False for record in received)
     taken = sum(record["gate_told"] is True for record in received)
     return [
@@ -43,15 +44,13 @@ def rights_refused(folder: Path, *, events: int) -> list[Figure]:
         Figure(
             fault=fault,
             what="results lost",
-            value=len(set(made) - {r["result_id"] for r in received}),
+            value=len(set(made) - ids),
             limit=0,
         ),
         Figure(fault=fault, what="refusal not told", value=not told, limit=0),
         Figure(fault=fault, what="end of it not told", value=not over, limit=0),
-        Figure(
-            fault=fault, what="results that say: the gate was not told", value=refused, limit=1, at_least=True
-        ),
-        Figure(fault=fault, what="results that say: the gate was told", value=taken, limit=1, at_least=True),
+        Figure(fault=fault, what="results that say 'gate not told'", value=refused, limit=1, at_least=True),
+        Figure(fault=fault, what="results that say 'gate told'", value=taken, limit=1, at_least=True),
     ]
 
 
