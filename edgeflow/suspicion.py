@@ -31,12 +31,11 @@ class Suspicion:
 
     def connection_ended(self, in_flight: Collection[str]) -> str | None:
         """A connection ended while these were in flight; returns the key that is found guilty by it."""
-        keys = set(in_flight)
         if len(in_flight) != 1:
-            for key in keys:
+            for key in in_flight:
                 self._suspects.setdefault(key, None)
             return None
-        (key,) = keys
+        (key,) = in_flight
         if self._suspects.get(key):
             del self._suspects[key]
             return key

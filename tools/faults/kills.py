@@ -76,5 +76,6 @@ def accounts(fault: str, place: Site) -> list[Figure]:
         ),
         Figure(fault=fault, what="sent again", value=summary["results_again"]),
         Figure(fault=fault, what="left in the outbox", value=left, limit=0),
+        Figure(fault=fault, what="set aside", value=len(place.aside_ids()), limit=0),
         Figure(fault=fault, what="outbox damaged", value=not place.outbox_is_sound(), limit=0),
     ]

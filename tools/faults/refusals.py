@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from pathlib import Path
 
-from edgeflow.outbox_aside import list_aside
-from edgeflow.outbox_file import read_only
 from faults.figures import Figure
-from faults.site import ROOT, Site, site, wait_for
+from faults.site import ROOT, site, wait_for
 from faults.watcher import Watcher
 
 __all__ = ["oversize", "rights_refused"]
@@ -77,7 +74,7 @@ def _oversize(folder: Path, name: str, settings: str, version: str, events: int)
         process.wait(events / RATE_HZ + 120)
         unsent = json.loads(process.stdout.read())["unsent"] if process.stdout else 0
         watcher.close()
-        aside = _aside(place)
+        aside = place.aside_ids()
         place.stop_controller()
         made, received = set(place.made_ids()), set(place.received_ids())
     heard = len(watcher.delays_ms.get("s0001", []))
@@ -94,11 +91,6 @@ def _oversize(folder: Path, name: str, settings: str, version: str, events: int)
             limit=0 if name == "announced" else None,
         ),
     ]  # fmt: skip
-
-
-def _aside(place: Site) -> set[str]:
-    with closing(read_only(place.outbox)) as connection:
-        return {row.result_id for row in list_aside(connection)}
 
 
 def _rights(*topics: str) -> str:

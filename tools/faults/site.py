@@ -13,11 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeflow.outbox_aside import list_aside
 from edgeflow.outbox_file import check_file, read_only
 
 __all__ = ["ROOT", "Site", "site", "wait_for"]
@@ -167,6 +168,11 @@ class Site:
             return []
         with self.received.open("rb") as lines:
             return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+    def aside_ids(self) -> set[str]:
+        """Results that are kept in the outbox and not sent."""
+        with closing(read_only(self.outbox)) as connection:
+            return {row.result_id for row in list_aside(connection)}
 
     def waiting(self) -> int:
         """How many rows are in the outbox."""
