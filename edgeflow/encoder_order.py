@@ -12,6 +12,7 @@ __all__ = ["EncoderOrder"]
 _FAR = 20  # times the longest step: no message is overtaken by so many parts
 _REMEMBERED = 16
 _LEAST_GAP_NS = 20_000_000  # between two parts, while nothing is known of the line's pace
+_MOST_GAP_NS = 1_000_000_000  # however slow the line was, a burst is over by then
 _SAME_DROP = 1.5  # steps
 
 
@@ -30,9 +31,11 @@ class EncoderOrder:
     - it is behind by more than messages can be overtaken: it wrapped, was zeroed, or jumped; or
     - the sender's clock says that it was sent after the last one; or
     - the encoder fell by as much before; or
-    - the next message goes on from it at the line's pace. Overtaken messages come in a burst.
+    - more messages come at the line's pace that do not go on from the last one. Overtaken ones come in a
+      burst.
 
-    So at most one part is in doubt after an encoder began anew, and a line that runs backwards is followed.
+    So one part is in doubt after an encoder began anew (more, where the line runs twice as fast as before),
+    and a line that runs backwards is followed.
     """
 
     def __init__(self) -> None:
@@ -58,11 +61,12 @@ class EncoderOrder:
             return self._take(here)
         if sent_later or self._is_far(-ahead) or self._fell_so_before(-ahead):
             return self._begin_anew(here)
-        doubted = self._doubted
-        if doubted is not None and self._is_paced(doubted, here):
+        if self._doubted is None:
+            self._doubted = here
+        elif self._is_paced(self._doubted, here):
+            doubted = self._doubted
             self._direction = 1 if value >= doubted.value else -1
             return self._begin_anew(doubted) and self._take(here)
-        self._doubted = here
         return False
 
     def _take(self, here: _Position) -> bool:
@@ -88,4 +92,4 @@ class EncoderOrder:
     def _is_paced(self, first: _Position, second: _Position) -> bool:
         gaps_ns = [b.at_ns - a.at_ns for a, b in pairwise(self._recent)]
         usual_ns = median(gaps_ns) if gaps_ns else 0
-        return second.at_ns - first.at_ns >= max(_LEAST_GAP_NS, usual_ns / 2)
+        return second.at_ns - first.at_ns >= min(_MOST_GAP_NS, max(_LEAST_GAP_NS, usual_ns / 2))

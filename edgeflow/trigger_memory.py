@@ -16,7 +16,7 @@ Known = Literal["new", "copy", "decided", "repeated"]
 or its id, belongs to another trigger. ``repeated``: its id is used again, or it is a late copy; which, is not
 known."""
 
-_CONFIRMED = 3  # ids in a row that are used again, in their old order, at their old pace
+_CONFIRMED = 3  # ids in a row that are used again, in their old order, and not in a burst
 
 
 K = TypeVar("K")
@@ -54,7 +54,7 @@ class TriggerMemory:
     Senders repeat messages (QoS 1, a connection that came back), and they begin their ids anew (a counter
     that rolls over, a controller that restarts). The sender's time, or an encoder that moved on, tells the
     two apart. Where neither does, an old id is in doubt for a minute, unless three of them come in their old
-    order at their old pace: then this sender uses its ids again, and no old id is in doubt until ``reset``.
+    order and not in a burst: then this sender uses its ids again, and no old id is in doubt until ``reset``.
 
     Args:
         remembered: so many triggers at most.
@@ -139,14 +139,13 @@ class TriggerMemory:
         return self._doubt(seen, now_ns)
 
     def _doubt(self, seen: _Seen, now_ns: int) -> Known:
-        """Nothing but ids in their old order, at their old pace, shows that they are used again."""
-        if self._doubted:
-            before, came_ns = self._doubted[-1]
-            old_gap_ns = seen.came_ns - before.came_ns
-            if old_gap_ns <= 0 or 2 * (now_ns - came_ns) < old_gap_ns:
-                self._doubted.clear()
+        """Only ids in their old order show that they are used again; copies come in a burst."""
+        if self._doubted and seen.came_ns <= self._doubted[-1][0].came_ns:
+            self._doubted.clear()
         self._doubted.append((seen, now_ns))
-        if len(self._doubted) >= _CONFIRMED:
+        first, since_ns = self._doubted[0]
+        least_ns = min(self._windows.under_way_ns, (seen.came_ns - first.came_ns) // 2)
+        if len(self._doubted) >= _CONFIRMED and now_ns - since_ns >= least_ns:
             self._doubted.clear()
             self.ids_are_used_again = True
             return "new"

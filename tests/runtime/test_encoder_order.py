@@ -99,6 +99,15 @@ def test_the_second_of_two_in_doubt_must_come_half_the_usual_time_later() -> Non
     assert second(200)
 
 
+def test_a_line_that_runs_faster_after_its_encoder_was_zeroed_goes_on_too() -> None:
+    order = EncoderOrder()
+    for n in range(4):
+        order.follows(100 * n, n * 1000 * MS, sent_later=False)
+    times_ms = range(5000, 8000, 300)
+    found = [order.follows(100 * n, at * MS, sent_later=False) for n, at in enumerate(times_ms)]
+    assert found == [False, False, True] + [True] * 7
+
+
 @given(
     epochs=st.lists(
         st.tuples(st.integers(-(2**63), 2**63 - 1), st.lists(st.integers(0, 50), min_size=1, max_size=20)),

@@ -136,4 +136,4 @@ def test_counters_that_begin_anew_put_few_parts_in_doubt_and_the_line_goes_on(
     undelayed = [Event(gap_ms=e.gap_ms, restart=e.restart, hold_ms=0, copies_ms=e.copies_ms) for e in events]
     played = play(sender, undelayed)
     assert played.accepted + played.in_doubt == len(events)
-    assert played.in_doubt <= (0 if sender.clock else 3 * played.upsets)
+    assert played.in_doubt <= (0 if sender.clock else 18 * played.upsets), "in no more than a second"
