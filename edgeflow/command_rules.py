@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -11,8 +10,9 @@ from typing import get_args
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edgeflow.contracts.commands import Command, Verb
-from edgeflow.contracts.messages import from_json
+from edgeflow.contracts.messages import from_json, plain_data
 from edgeflow.contracts.sealing import is_sealed
+from edgeflow.contracts.trigger_fields import utc_form
 from edgeflow.errors import DataError
 from edgeflow.subscriptions import Incoming
 
@@ -120,7 +120,7 @@ def _unauthorised(command: Command, payload: bytes, rules: Rules) -> str:
     allow = rules.allow
     if rules.issuers is not None:
         issuer = rules.issuers.get(command.issuer)
-        if issuer is None or not is_sealed(json.loads(payload), issuer.key):
+        if issuer is None or not is_sealed(plain_data(Command, payload), issuer.key):
             # The same words for both, so that nobody learns names by trying.
             return "not signed by an issuer that this box knows (commands.issuers)"
         allow = issuer.allow
@@ -132,10 +132,11 @@ def _unauthorised(command: Command, payload: bytes, rules: Rules) -> str:
 
 
 def _untimely(command: Command, rules: Rules, is_known: Callable[[Command], bool], now: datetime) -> str:
-    try:
-        issued = datetime.fromisoformat(command.issued_at.removesuffix("Z")[:26]).replace(tzinfo=timezone.utc)
-    except ValueError:
+    issued_at = utc_form(command.issued_at)
+    if issued_at is None:
         return f"issued_at {command.issued_at}: no such date"
+    fraction = issued_at[20:26].rstrip("Z").ljust(6, "0")
+    issued = datetime.fromisoformat(f"{issued_at[:20]}{fraction}").replace(tzinfo=timezone.utc)
     age_s = (now - issued).total_seconds()
     if abs(age_s) > rules.max_age_s:
         when = "ago" if age_s > 0 else "in the future"

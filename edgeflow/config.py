@@ -101,6 +101,14 @@ class BoxConfig(Document):
         return self.mqtt.client_id or f"edgeflow-{s.site}-{s.line}-{s.station}"
 
     @model_validator(mode="after")
+    def _a_short_line_has_no_signature(self) -> BoxConfig:
+        if self.decision.compact and self.mqtt.seal is not None:
+            raise ValueError(
+                "decision.compact: the short line has no signature, which mqtt.seal is for; leave out one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _min_views_leave_one_out(self) -> BoxConfig:
         least = self.sync.min_views
         if least is not None and least >= len(self.cameras):

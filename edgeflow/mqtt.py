@@ -22,6 +22,7 @@ from edgeflow.broker_watch import REPLY, BrokerWatch
 from edgeflow.config import BoxConfig
 from edgeflow.connection import Connection, Live
 from edgeflow.contracts.commands import Reply
+from edgeflow.contracts.compact_decision import compact_decision
 from edgeflow.contracts.messages import (
     Ack,
     Alarm,
@@ -68,6 +69,7 @@ class MqttLink:
         self._config = config.mqtt
         self.username = config.mqtt.username or ""
         self._topics = Topics(root=config.topic_root)
+        self._compact = config.decision.compact
         self._decision_expiry_s = math.ceil(config.decision.valid_ms / 1000)
         self._properties = MessageProperties(config.mqtt, session)
         self._secret = read_secret(config.mqtt.seal)
@@ -185,11 +187,23 @@ class MqttLink:
             sent = self._publish(topic, to_json(decision), properties, decision_id=name)
         if isinstance(sent, Receipt):
             self._watch.gate.sent(decision.result_id)
+            if self._compact:
+                self._publish_compact(decision)
             return True
         if sent is not None:
             self._watch.oversize(topic, sent)
         self._watch.gate.not_sent(decision.result_id)
         return False
+
+    def _publish_compact(self, decision: Decision) -> None:
+        properties = self._properties.often(
+            decision.schema_,
+            decision.session,
+            expiry_s=self._decision_expiry_s,
+            content_type="text/plain",
+            seq=decision.seq,
+        )
+        self._publish(self._topics.compact_decision, compact_decision(decision), properties)
 
     def together(self) -> AbstractContextManager[None]:
         """Results published within leave in one piece."""

@@ -46,13 +46,19 @@ class MessageProperties:
         self._session = session
 
     def often(
-        self, schema: str, session: str, *, expiry_s: int | None = None, **more: object
+        self,
+        schema: str,
+        session: str,
+        *,
+        expiry_s: int | None = None,
+        content_type: str = "application/json",
+        **more: object,
     ) -> Properties | None:
         """Of what is sent with every part."""
         if self._config.version != "5":
             return None
         user = {"schema": schema, "session": session, **more}
-        return PublishProperties(user, content_type="application/json", expiry_s=expiry_s)
+        return PublishProperties(user, content_type=content_type, expiry_s=expiry_s)
 
     def of(self, schema: str, **more: object) -> Properties | None:
         """Of everything else."""

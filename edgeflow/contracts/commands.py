@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from edgeflow.contracts.document import Text
-from edgeflow.contracts.message import Message, Timestamp
+from edgeflow.contracts.message import AnyTime, Message, Timestamp
 
 __all__ = ["Command", "Outcome", "Reply", "Verb"]
 
@@ -34,7 +34,7 @@ class Command(Message):
     verb: Verb = Field(description="the same as in the topic")
     box: Short = Field(description="topic root of the box that is meant, such as edgeflow/v1/plant1/l3/s2")
     issuer: Name = Field(description="who commands")
-    issued_at: Timestamp
+    issued_at: AnyTime
     session: Name | None = Field(default=None, description="only for this run of the box, where given")
     arguments: dict[Name, Short] = Field(default_factory=dict, max_length=8)
     correlation: Short | None = Field(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from edgeflow.contracts.document import Document, Text, parse_document
 from edgeflow.errors import IntegrityError
@@ -48,8 +48,14 @@ SCHEMA_VERSION = "1.3"
 
 # Relative, forward slashes, no dot-segments: the only names a bundle may hold.
 EntryName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")
+    str,
+    Text(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$",
+        words="a relative file name of letters, digits, . _ - and /",
+    ),
 ]
+Sha256 = Annotated[str, Text(pattern=r"^[0-9a-f]{64}$", words="a SHA-256 of 64 hexadecimal digits")]
+Version = Annotated[str, Text(pattern=r"^[0-9]+\.[0-9]+$", words="a version such as 1.3")]
 ViewId = Annotated[
     str,
     Text(
@@ -265,14 +271,14 @@ class StageParity(Document):
 class FileRecord(Document):
     """Hash and size of one file of the bundle."""
 
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     size: Count
 
 
 class Manifest(Document):
     """Everything a box must know of a bundle."""
 
-    schema_version: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")]
+    schema_version: Version
     name: str
     created_by: str = Field(description="program and version")
     version: Count = Field(default=0, description="a box goes forward only, among bundles of one name")

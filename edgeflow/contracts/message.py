@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from edgeflow.contracts.document import Document, Text
 
-__all__ = ["Message", "Timestamp"]
+__all__ = ["AnyTime", "Message", "Timestamp"]
 
 Timestamp = Annotated[
     str,
@@ -18,6 +18,17 @@ Timestamp = Annotated[
     ),
     Field(description="UTC, RFC 3339"),
 ]
+
+
+AnyTime = Annotated[
+    str,
+    Text(
+        pattern=r"^[0-9]{4}(-[0-9]{2}){2}[Tt ][0-9]{2}(:[0-9]{2}){2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$",
+        words="a time of RFC 3339 with Z or an offset, such as 2026-11-28T14:00:00+01:00",
+    ),
+    Field(description="RFC 3339"),
+]
+"""As other programs write times."""
 
 
 class Message(Document):

@@ -186,6 +186,8 @@ def _wrong(detail: ErrorDetails, place: _Place) -> str:  # noqa: C901, PLR0911 -
         return f"expected {_EXPECTED[kind]}{_given(given)}{_cure(kind, given)}"
     if kind == EXPECTED_TEXT:
         return f"{detail['msg']}{_given(given)}{_cure('string_type', given)}"
+    if kind == "string_pattern_mismatch":  # its message is a regular expression
+        return f"is not of the form that belongs here{_given(given)}"
     if kind in _LIMITS:
         words, limit = _LIMITS[kind]
         return f"must be {words} {context[limit]:.12g}, got {_shown(given)}"

@@ -30,6 +30,10 @@ class Topics:
         return f"{self.root}/decision"
 
     @property
+    def compact_decision(self) -> str:
+        return f"{self.root}/decision/compact"
+
+    @property
     def result(self) -> str:
         return f"{self.root}/result"
 

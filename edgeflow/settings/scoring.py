@@ -26,6 +26,11 @@ class DecisionConfig(Document):
     valid_ms: Milliseconds = Field(
         default=1000, description="a decision is worthless this long after its making"
     )
+    compact: bool = Field(
+        default=False,
+        description="also as one short line on decision/compact, for controllers with short strings; it "
+        "has no signature, so not together with mqtt.seal",
+    )
 
 
 class RuntimeConfig(Document):

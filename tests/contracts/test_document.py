@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from edgeflow.contracts.document import Document, Text, parse_document
 from edgeflow.contracts.problems import KeyPath
@@ -184,3 +184,12 @@ def test_documents_cannot_be_changed() -> None:
     circle = Circle(kind="circle", radius=1.0)
     with pytest.raises(ValidationError):
         circle.radius = 2.0  # type: ignore[misc]
+
+
+def test_no_error_shows_a_regular_expression() -> None:
+    class Named(Document):
+        name: Annotated[str, StringConstraints(pattern=r"^[a-z]+$")]
+
+    with pytest.raises(ConfigError) as caught:
+        parse_document(Named, {"name": "A 1"}, what="x", error=ConfigError)
+    assert caught.value.problems == ("name: is not of the form that belongs here, got 'A 1' (text)",)

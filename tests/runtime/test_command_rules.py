@@ -92,6 +92,34 @@ def test_what_is_wrong_is_said(changes: dict[str, Any], reason: str) -> None:
     assert reason in found.refusal
 
 
+@pytest.mark.parametrize(
+    "issued_at",
+    [
+        "2026-06-01T12:00:00Z", "2026-06-01T14:00:00+02:00", "2026-06-01T12:00:00.123456789Z",
+        "2026-06-01t09:30:29.9-02:30", "2026-06-01 12:00:30.0Z", "2026-06-01T11:59:30Z",
+    ],
+)  # fmt: skip
+def test_a_command_may_tell_its_time_in_any_form_of_rfc_3339(issued_at: str) -> None:
+    assert judged(document(issued_at=issued_at)).refusal == ""
+
+
+@pytest.mark.parametrize("issued_at", ["2026-06-01T12:00:30.001Z", "2026-06-01T11:59:29.999Z"])
+def test_the_fraction_of_a_second_counts(issued_at: str) -> None:
+    assert "(commands.max_age_s)" in judged(document(issued_at=issued_at)).refusal
+
+
+def test_a_time_that_is_none_is_told_in_words() -> None:
+    refusal = judged(document(issued_at="noon")).refusal
+    assert "issued_at: expected a time of RFC 3339 with Z or an offset" in refusal
+
+
+def test_nuls_after_a_signed_command_are_no_part_of_it() -> None:
+    made = document()
+    payload = json.dumps(made | {"signature": seal(made, SHARED)}).encode()
+    assert judged(payload + bytes(40), SEALED).refusal == ""
+    assert "not signed" in judged(json.dumps(made).encode() + bytes(40), SEALED).refusal
+
+
 def test_retained_repeated_oversized_unreadable_and_unknown_ones_are_refused() -> None:
     assert "retained" in judged(document(), retained=True).refusal
     assert "has come before" in judged(document(), known=True).refusal

@@ -137,6 +137,14 @@ def test_a_wrong_value_is_told_with_what_to_write(tmp_path: Path, old: str, new:
     assert problems(tmp_path, (old, new)) == [sentence]
 
 
+def test_the_short_line_of_a_decision_does_not_go_with_a_signature(tmp_path: Path) -> None:
+    (found,) = problems(
+        tmp_path, ("deadline_ms: 250", "deadline_ms: 250, compact: true"),
+        ("host: broker", "host: broker, seal: {secret_file: s}"),
+    )  # fmt: skip
+    assert "decision.compact: the short line has no signature" in found
+
+
 def test_replay_cameras_with_and_without_a_rate_are_all_named(tmp_path: Path) -> None:
     found = problems(
         tmp_path,

@@ -167,6 +167,37 @@ def test_alarms_of_a_session_that_crashed_are_over_unless_they_stand(
     link.stop()
 
 
+def test_a_decision_is_told_in_one_short_line_too_where_the_box_file_wants_it(
+    client: Clients, box_config: Boxes, until: Until
+) -> None:
+    watcher = client(f"{ROOT}/#")
+    config = box_config()
+    short = config.decision.model_copy(update={"compact": True})
+    link = MqttLink(config.model_copy(update={"decision": short}), "session-a")
+    link.start()
+    until(lambda: link.connected)
+    told = decision(17).model_copy(update={"reason_code": "ok", "trigger_id": "Teil;ü 17"})
+    assert link.publish_decision(told)
+    watcher.wait(lambda: len(watcher.payloads("/decision/compact")) == 1)
+    assert watcher.payloads("/decision/compact") == ["OK;ok;17;Teil;ü 17"]
+    (line,) = [m for m in watcher.messages if m.topic.endswith("/compact")]
+    assert (line.retain, line.properties.ContentType, line.properties.MessageExpiryInterval) == (
+        False, "text/plain", 1,
+    )  # fmt: skip
+    assert len(watcher.payloads("/decision")) == 1
+    link.stop()
+
+
+def test_without_the_setting_there_is_no_short_line(client: Clients, link_with: Links, until: Until) -> None:
+    watcher = client(f"{ROOT}/#")
+    link = link_with()
+    until(lambda: link.connected)
+    assert link.publish_decision(decision(1))
+    assert link.publish_decision(decision(2))
+    watcher.wait(lambda: len(watcher.payloads("/decision")) == 2)
+    assert watcher.payloads("/decision/compact") == []
+
+
 @pytest.mark.parametrize("kind", ["secret_file", "key_file"])
 def test_a_sealed_decision_is_proven_by_its_reader_and_shows_any_change(
     kind: str, client: Clients, link_with: Links, until: Until, tmp_path: Path
