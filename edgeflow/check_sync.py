@@ -1,4 +1,4 @@
-"""Whether a box that pairs frames by time alone can tell parts apart, as far as its file says."""
+"""Whether a box can tell parts apart, as far as its file says."""
 
 from __future__ import annotations
 
@@ -12,13 +12,46 @@ __all__ = ["sync_findings"]
 
 
 def sync_findings(config: BoxConfig) -> Iterator[Finding]:
-    """For source free: ``max_skew_ms`` against the time between the frames of the fastest camera.
+    """What the tolerances are, against the time between two parts.
 
     Raises:
         ConfigError: a camera's feature file cannot be read.
     """
-    if config.trigger.source != "free":
+    if config.trigger.source == "free":
+        yield from _free(config)
+    elif config.trigger.source == "hardware":
+        yield from _hardware(config)
+    elif any(isinstance(camera, GenicamConfig) for camera in config.cameras.values()):
+        yield ok(
+            "sync",
+            f"images may take {config.trigger.timeout_ms:g} ms from trigger to arrival; what they take is "
+            "measured at the start: see the birth message, and alarm/sync_latency",
+        )
+
+
+def _hardware(config: BoxConfig) -> Iterator[Finding]:
+    """Messages that name the sets of cameras on a trigger line."""
+    window_ms, transfer_ms = config.trigger.part_id_window_ms, config.sync.transfer_ms
+    if transfer_ms is None:
+        yield ok("sync", "every camera needs a time-stamp latch; for one without, give sync.transfer_ms")
+    if window_ms is None:
         return
+    least_ms = config.trigger.min_period_ms or 2 * window_ms
+    text = f"trigger.part_id_window_ms {window_ms:g}, parts are at least {least_ms:g} ms apart: "
+    if 2 * window_ms > least_ms:
+        yield warning("sync", f"{text}a message may fit two parts; lower the window below {least_ms / 2:g}")
+    elif transfer_ms is not None and transfer_ms + window_ms >= least_ms:
+        yield warning(
+            "sync",
+            f"{text}with sync.transfer_ms {transfer_ms:g}, parts seen by a camera without time-stamp latch "
+            "cannot be named for sure; lower both, or give trigger.min_period_ms",
+        )
+    else:
+        yield ok("sync", f"{text}no part takes its neighbour's name")
+
+
+def _free(config: BoxConfig) -> Iterator[Finding]:
+    """``max_skew_ms`` against the time between the frames of the fastest camera."""
     rates = {view: rate for view, camera in config.cameras.items() if (rate := _frame_rate(camera))}
     if not rates:
         yield ok(

@@ -15,6 +15,7 @@ _FEATURES = (  # command, value, ticks a second where these are not nanoseconds
 )
 _AT_START = 5  # readings, of which the quickest ones count
 _PERIOD_NS = 2 * 10**9  # clocks part by 0.2 ms in this time
+_BUSY_NS = 10 * 10**9  # so much later where an image is on its way all the time
 _NS_PER_S = 10**9
 
 
@@ -40,9 +41,13 @@ class ClockLatch:
         for _ in range(_AT_START):
             self.compare(monotonic_ns(), due=True)
 
-    def compare(self, now_ns: int, *, due: bool = False) -> None:
-        """Compare the clocks when it is time; a camera that does not answer is asked again later."""
-        if self._features is None or not (due or now_ns >= self._due_ns):
+    def compare(self, now_ns: int, *, due: bool = False, busy: bool = False) -> None:
+        """Compare the clocks when it is time; a camera that does not answer is asked again later.
+
+        Args:
+            busy: the camera owes an image; a trigger that comes meanwhile would wait for the answer.
+        """
+        if self._features is None or not (due or now_ns >= self._due_ns + busy * _BUSY_NS):
             return
         self._due_ns = now_ns + _PERIOD_NS
         command, value, frequency = self._features

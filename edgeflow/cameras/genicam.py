@@ -128,8 +128,8 @@ class GenicamCamera:
             raise CameraError(f"{self._name}: {self._failure}; check its power and cable")
         buffer = self._stream.timeout_pop_buffer(round(timeout_s * 1e6))
         now_ns = monotonic_ns()
-        if self._latch is not None and self._owed_since_ns() is None:
-            self._latch.compare(now_ns)
+        if self._latch is not None:
+            self._latch.compare(now_ns, busy=self._owed_since_ns() is not None)
         if buffer is None:
             self._look_for_overdue(now_ns)
             return None

@@ -13,8 +13,11 @@ _REMEMBERED = 64  # triggers; far more than can be on their way at once
 _LAGS = 200  # latest answers, of which the quickest and the slowest count
 _CONFIRMED = 3  # frames in a row that agree lock the count again
 _GIVE_UP = 12  # frames in a row of which none could be paired
-_STEADY = 0.45  # share of the time between two triggers by which answers may vary where time counts anew
-_OUTLIERS = 2  # slow answers that are left out of that
+_SLOWER = 0.8  # share of the time to the next trigger by which a counted answer may be slower than others
+_SLOWER_EARLY = 0.6  # the same while few answers are known
+_NEARER = 0.5  # the same where time alone tells
+_STEADY = 0.7  # share of the time between two triggers within which answers have to come for that
+_SLOWEST = 0.95  # share of the answers that counts for it
 _QUICKER = 0.1  # share of it by which an answer may be quicker than any before
 _QUICKER_EARLY = 0.25  # the same while few answers are known
 _QUICKER_ALONE = 0.45  # the same while few are known, and for a trigger sent while nothing was on its way
@@ -48,11 +51,11 @@ class TriggerPairing:
     """The n-th trigger belongs to the n-th frame as the camera counts them; time may only contradict.
 
     The count is locked by single triggers while nothing else is on its way (``answered``). From then on
-    every frame has to be exposed, by the camera's clock, nearer to its own trigger than to the neighbours:
-    its ``lag`` behind the trigger is compared with the quickest one so far. A trigger that the camera
-    ignored, or a frame too many, contradicts: the frame is given up, and the count that time suggests is
-    believed when three frames in a row agree with it; but not while a camera's answers vary by nearly half
-    the time between two triggers, nor after a pause in which clocks may have drifted so far.
+    every frame has to be exposed, by the camera's clock, between its own trigger and the next one: its
+    ``lag`` behind the trigger is compared with the quickest one so far. A trigger that the camera ignored,
+    or a frame too many, contradicts: the frame is given up, and the count that time suggests is believed
+    when three frames in a row agree with it; but not while a camera's answers vary by most of the time
+    between two triggers. Nothing is paired after a pause in which clocks may have drifted too far.
 
     Not thread-safe. ``clock`` is told of every frame, and of every trigger that surely caused one.
     """
@@ -65,7 +68,8 @@ class TriggerPairing:
         self._agreed = 0
         self._failed = 0
         self._newest = -1  # number of the latest trigger of which a frame came
-        self._lags: deque[int] = deque(maxlen=_LAGS)
+        self._lags: deque[int] = deque(maxlen=_LAGS)  # of frames that fit their trigger
+        self._all_lags: deque[int] = deque(maxlen=_LAGS)  # by the count, whether they fit or not
 
     @property
     def owed_since_ns(self) -> int | None:
@@ -118,9 +122,12 @@ class TriggerPairing:
         if number is None or sent is None:
             return self._given_up(position, device_ns, sent, "an image came without a trigger")
         lag_ns = self._lag_ns(sent, device_ns)
+        if lag_ns is not None and self._locked:
+            self._all_lags.append(lag_ns)
         if lag_ns is None:
             return self._given_up(position, device_ns, sent, "the camera's clock was set, or began anew")
-        if not self._fits(number, lag_ns):
+        slower = _SLOWER if len(self._lags) >= _FEW else _SLOWER_EARLY
+        if not self._fits(number, lag_ns, slower):
             why = "triggers and images do not go together: a trigger was ignored, or an image came unasked"
             return self._given_up(position, device_ns, sent, why)
         self._note(lag_ns, self._clock.slack_ns(device_ns))
@@ -169,24 +176,25 @@ class TriggerPairing:
         """Whether time alone says that a frame belongs to this trigger."""
         sent = self._trigger(number)
         lag_ns = None if sent is None else self._lag_ns(sent, device_ns)
-        if lag_ns is None or not self._fits(number, lag_ns):
+        if lag_ns is None or not self._fits(number, lag_ns, _NEARER):
             return False
-        slowest = sorted(self._lags)[-1 - _OUTLIERS :]
-        return not slowest or slowest[0] - min(self._lags) <= _STEADY * min(self._gaps_ns(number))
+        lags = sorted(self._all_lags)
+        slowest_ns = lags[int(_SLOWEST * (len(lags) - 1))] if lags else 0
+        return slowest_ns - min(self._lags, default=0) <= _STEADY * min(self._gaps_ns(number))
 
     def _unusable(self, sent: _Sent | None, why: str) -> Paired:
         hopeless = self._failed >= _GIVE_UP
         return Paired(trigger_id=sent.trigger_id if sent else None, why=why, hopeless=hopeless)
 
-    def _fits(self, number: int, lag_ns: int) -> bool:
-        """Whether a frame was exposed nearer to this trigger than to its neighbours."""
+    def _fits(self, number: int, lag_ns: int, slower: float) -> bool:
+        """Whether a frame was exposed between this trigger and the next one, with some distance to that."""
         before_ns, after_ns = self._gaps_ns(number)
         since_quickest_ns = lag_ns - min(self._lags, default=0)
         sent = self._trigger(number)
         quicker = _QUICKER
         if len(self._lags) < _FEW:
             quicker = _QUICKER_ALONE if sent is not None and sent.alone else _QUICKER_EARLY
-        return -before_ns * quicker < since_quickest_ns < after_ns / 2
+        return -before_ns * quicker < since_quickest_ns < after_ns * slower
 
     def _note(self, lag_ns: int, slack_ns: int) -> None:
         """Remember a lag; one that drift does not explain moves the clock's lower bound, and all lags."""

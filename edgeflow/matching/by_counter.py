@@ -10,6 +10,7 @@ from edgeflow.cameras.base import Frame
 from edgeflow.cameras.counter_unwrapping import Unwrapped
 from edgeflow.matching.base import Rules, ViewSet
 from edgeflow.matching.by_time import ByTime
+from edgeflow.matching.exposure import moment
 from edgeflow.triggers import Trigger
 
 __all__ = ["ByCounter"]
@@ -123,7 +124,12 @@ class ByCounter:
         """
         strict = [
             self._rules.view_set(
-                Trigger(trigger_id=found.trigger_id, part_id=None, at_ns=found.triggered_ns), found.frames
+                Trigger(
+                    trigger_id=found.trigger_id,
+                    part_id=None,
+                    at_ns=self._triggered_ns(found.frames, found.triggered_ns),
+                ),
+                found.frames,
             )
             for found in view_sets
         ]
@@ -251,11 +257,19 @@ class ByCounter:
         waiting = self._open.pop(self._next)
         frames = list(waiting.frames.values())
         gaps = [self._gap_ns(one, other) for one in frames for other in frames]
-        trigger = self._rules.new_trigger(waiting.at_ns)
+        trigger = self._rules.new_trigger(self._triggered_ns(waiting.frames, waiting.at_ns))
         view_set = self._rules.view_set(trigger, waiting.frames, skew_ns=max(gaps, default=None))
         self._note_past(waiting.frames)
         self._next += 1
         return view_set
+
+    def _triggered_ns(self, frames: Mapping[str, Frame], stamped_ns: int) -> int:
+        """When the trigger was, at the earliest: deadlines count from it, not from when frames arrived."""
+        rules = self._rules
+        at = moment(frames.values(), rules.transfer_ns, rules.max_skew_ns)
+        if at is None or not at.known:
+            return stamped_ns
+        return min(stamped_ns, round(at.earliest_ns) + rules.max_skew_ns)
 
     def _note_past(self, frames: Mapping[str, Frame]) -> None:
         self._past.append((self._next, list(frames.values())))

@@ -357,3 +357,54 @@ def test_positions_go_on_across_the_wrap_as_far_as_frames_were_counted(
         position = unwrapped.position(camera.expose(0, 0))
         assert position == last + lost + 1
         last = position
+
+
+# When exposures are not known exactly
+
+
+def line_of_late_stamps(sync: Synchronizer, late_ms: Sequence[int], parts: int = 6) -> list[ViewSet]:
+    """Cameras whose clocks are not compared: stamps are late by the quickest transfer of each."""
+    line, sets, arrivals = cameras(), list[ViewSet](), list[tuple[int, Frame]]()
+    for number in range(parts):
+        at_ns = number * PERIOD_MS * MS
+        for camera, late in zip(line, late_ms, strict=True):
+            frame = Frame(
+                **{
+                    **vars(camera.expose(number, at_ns)),
+                    "captured_ns": at_ns + late * MS,
+                    "unsure_ns": None,
+                }
+            )
+            arrivals.append((at_ns + late * MS, frame))
+    for now_ns, frame in sorted(arrivals, key=lambda arrival: arrival[0]):
+        sets += [*sync.expire(now_ns), *sync.add(frame, now_ns)]
+    sets += sync.expire(10**12)
+    for view_set in sets:
+        if good(view_set):
+            assert len(true_triggers(view_set, line)) == 1, "frames of two parts"
+    return sets
+
+
+def test_cameras_whose_transfer_differs_by_a_whole_period_are_not_mixed() -> None:
+    """Stamped at one moment, exposed one part apart."""
+    sets = line_of_late_stamps(synchronizer(), (0, PERIOD_MS, PERIOD_MS))
+    assert not any(good(s) for s in sets)
+    assert any("give sync.transfer_ms" in s.fault for s in sets)
+
+
+def test_transfer_that_may_differ_by_a_whole_period_tells_no_parts_apart() -> None:
+    wide = synchronizer(window_ms=2 * PERIOD_MS + 10)
+    sets = line_of_late_stamps(wide, (0, 2 * PERIOD_MS + 5, 2 * PERIOD_MS + 5))
+    assert not any(good(s) for s in sets)
+    assert any("cannot be told apart" in s.fault for s in sets)
+
+
+def test_a_deadline_counts_from_the_exposure_and_not_from_the_arrival() -> None:
+    sync = Synchronizer(
+        VIEWS, max_skew_ms=SKEW_MS, timeout_ms=TIMEOUT_MS, mode="hardware", session="s", transfer_ms=30
+    )
+    sets = line_of_late_stamps(sync, (20, 21, 22))
+    assert [s.missing for s in sets] == [()] * 6
+    for number, view_set in enumerate(sets):
+        assert view_set.triggered_ns <= number * PERIOD_MS * MS
+        assert view_set.triggered_ns >= (number * PERIOD_MS - 10) * MS

@@ -165,12 +165,13 @@ def test_answers_as_irregular_as_the_triggers_are_never_counted_anew_by_time(gap
         assert right(world.run([gap_ms] * 600)) > 100
 
 
-def test_one_slow_answer_costs_three_parts() -> None:
+@pytest.mark.parametrize(("answer_ms", "parts"), [(70, 60), (79, 60), (84, 57)])
+def test_a_slow_answer_costs_nothing_before_the_next_trigger_is_near(answer_ms: int, parts: int) -> None:
     world = World(transfer_ms=(150, 160))
     world.warm_up()
-    answers = iter([MS] * 20 + [70 * MS] + [MS] * 60)
+    answers = iter([MS] * 20 + [answer_ms * MS] + [MS] * 60)
     world.answer_ns = lambda at_ns: at_ns + next(answers)  # type: ignore[method-assign]
-    assert right(world.run([100] * 60)) == 57
+    assert right(world.run([100] * 60)) == parts
 
 
 def test_a_camera_of_25_ticks_a_second_is_paired_at_10_triggers_a_second() -> None:
