@@ -111,6 +111,9 @@ class MqttTriggers:
             refused(intake.trigger, intake.text)
 
     def _offer(self, incoming: Incoming, *, ready: bool) -> Intake:
+        if incoming.size > MAX_TRIGGER_BYTES:
+            text = f"trigger message: {incoming.size} bytes, more than {MAX_TRIGGER_BYTES}; not read"
+            return self._intake.refuse("invalid", text)
         reading = read_trigger(incoming.payload)
         for note in reading.notes:
             self._raise("trigger_message", "warning", f"a trigger message: {note}", incoming.received_ns)

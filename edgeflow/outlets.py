@@ -82,7 +82,9 @@ def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTri
     triggers = MqttTriggers(
         alarms, late_ms=late_message_ms(config), names_only=names_only, windows=_windows(config)
     )
-    link.subscribe(Topics(root=config.topic_root).trigger, triggers.handle, max_bytes=MAX_TRIGGER_BYTES)
+    link.subscribe(
+        Topics(root=config.topic_root).trigger, triggers.handle, max_bytes=MAX_TRIGGER_BYTES, tell_larger=True
+    )
     return triggers
 
 

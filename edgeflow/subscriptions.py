@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import paho.mqtt.client as paho
 
 from edgeflow.clock import monotonic_ns
+from edgeflow.rate_limit import RateLimit
 
 __all__ = ["Handler", "Incoming", "Subscriptions"]
 
 logger = logging.getLogger(__name__)
+
+_LINES, _LINE_EVERY_NS = 20, 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,7 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._handlers: dict[str, tuple[Handler, int, bool]] = {}
+        self._lines = RateLimit(at_once=_LINES, every_ns=_LINE_EVERY_NS)
 
     def add(self, topic_filter: str, handler: Handler, *, max_bytes: int, tell_larger: bool = False) -> None:
         """Hear a topic (``+`` and ``#`` allowed) from the next connection on.
@@ -68,10 +72,10 @@ class Subscriptions:
         for topic_filter, (handler, max_bytes, tell_larger) in self._handlers.items():
             if not paho.topic_matches_sub(topic_filter, message.topic):
                 continue
-            if len(message.payload) > max_bytes:
-                logger.warning("%s: ignored, %d bytes", message.topic, len(message.payload))
-                if not tell_larger:
-                    continue
+            if len(message.payload) > max_bytes and not tell_larger:
+                if self._lines.allows(received_ns):
+                    logger.warning("%s: ignored, %d bytes", message.topic, len(message.payload))
+                continue
             try:
                 handler(_incoming(message, received_ns, max_bytes))
             except Exception:  # else paho would end the connection

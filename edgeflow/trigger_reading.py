@@ -47,7 +47,7 @@ def read_trigger(payload: bytes) -> TriggerReading:
 
 
 def _names(fields: Mapping[str, Any]) -> TriggerMessage | None:
-    """The names that can be read; a part is named by its own id where the trigger's is missing."""
+    """Names and context; a part is named by its own id where the trigger's cannot be read."""
     found: dict[str, Any] = {}
     for key in ("trigger_id", "part_id"):
         try:
@@ -57,4 +57,6 @@ def _names(fields: Mapping[str, Any]) -> TriggerMessage | None:
         found[key] = fields[key]
     if not found:
         return None
-    return TriggerMessage(trigger_id=next(iter(found.values())), part_id=found.get("part_id"))
+    return TriggerMessage(
+        trigger_id=next(iter(found.values())), part_id=found.get("part_id"), context=fields.get("context")
+    )

@@ -28,6 +28,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edgeflow.broker import connect_failure
 from edgeflow.broker_answers import closed_early, no_mqtt, refusal
 from edgeflow.broker_login import LOGIN_SETTINGS, Login, parse_url
+from edgeflow.clock import utc_text
 from edgeflow.contracts.messages import Ack, Decision, Dropped, TriggerMessage, from_json, to_json
 from edgeflow.contracts.topics import Topics
 from edgeflow.errors import ConfigError, DataError, EdgeflowError, HardwareError
@@ -109,7 +110,8 @@ class Controller:
         trigger_id = uuid.uuid4().hex[:16]
         with self._lock:
             self.gate.expect(trigger_id, now_ms())
-        self._client.publish(self._topics.trigger, to_json(TriggerMessage(trigger_id=trigger_id)), 1)
+        message = TriggerMessage(trigger_id=trigger_id, at=utc_text())  # with it, a late copy is known as one
+        self._client.publish(self._topics.trigger, to_json(message), 1)
 
     def tick(self) -> None:
         """Reject the parts whose time is over."""

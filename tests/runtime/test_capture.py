@@ -264,6 +264,22 @@ def test_part_ids_travel_from_the_lines_trigger_to_the_view_set(parts: Path) -> 
     assert tally.frames == {"top": 4, "left": 4, "right": 4}
 
 
+def test_a_decided_part_is_under_way_no_more(parts: Path) -> None:
+    triggers = MqttTriggers()
+    sets: list[ViewSet] = []
+    config = box(parts, period_ms=None, source="mqtt", loop=True)
+    with Capture(config, VIEWS, "s", messages=triggers) as capture:
+        view_sets = capture.view_sets()
+        waiter = threading.Thread(target=lambda: sets.extend(view_sets))
+        waiter.start()
+        for number in range(130):  # more than may be under way
+            triggers.handle(line_message(trigger_id=str(number)))
+            wait_for(lambda number=number: len(sets) > number)
+        capture.stop()
+        waiter.join(10)
+    assert "crowded" not in triggers.counts
+
+
 def test_hardware_triggered_recordings_come_out_complete_and_in_order(parts: Path) -> None:
     sets = captured(box(parts, period_ms=None, source="hardware", rate_hz=20.0))
     complete = [s for s in sets if not s.missing and not s.fault]

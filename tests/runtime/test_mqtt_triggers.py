@@ -106,7 +106,14 @@ def test_a_message_that_cannot_be_used_but_names_a_part_gets_exactly_one_decisio
     assert box.accepted == []
     assert box.triggers.counts == {"invalid": 3}
     assert "trigger message: 1 problem" in box.refused[0][1]
+    assert box.refused[0][0].context is None
     assert "trigger_refused" in box.standing
+
+
+def test_the_lines_own_words_come_back_with_a_message_that_cannot_be_used_too() -> None:
+    box = Box()
+    box.send(trigger_id="t1", at="yesterday", order="A-1")
+    assert box.refused[0][0].context == {"order": "A-1"}
 
 
 def test_a_message_that_cannot_be_used_gets_no_decision_where_its_part_has_one() -> None:
@@ -122,6 +129,14 @@ def test_a_message_that_names_no_part_is_counted_and_told(payload: bytes) -> Non
     box = Box()
     box.send_bytes(payload)
     assert (box.accepted, box.refused) == ([], [])
+    assert box.triggers.counts == {"invalid": 1}
+    assert "trigger_refused" in box.standing
+
+
+def test_a_message_that_is_too_large_to_be_read_is_counted_and_told() -> None:
+    box = Box()
+    too_large = Incoming(topic="t", payload=b"", retained=False, duplicate=False, received_ns=1, size=16_385)
+    box.triggers.handle(too_large)
     assert box.triggers.counts == {"invalid": 1}
     assert "trigger_refused" in box.standing
 

@@ -99,3 +99,62 @@ def test_whatever_comes_no_trigger_and_no_part_counts_twice(
     encoders = [t.trigger.encoder for t in offered if t.outcome == "accepted" and t.trigger]
     assert encoders == sorted(encoders, key=lambda e: e or 0)
     assert sum(intake.counts.values()) == len(sent)
+
+
+SECOND = 1_000_000_000
+
+
+def clock(seconds: float) -> str:
+    return f"2026-11-28T{int(seconds) // 3600:02d}:{int(seconds) // 60 % 60:02d}:{seconds % 60:09.6f}Z"
+
+
+def running(since_s: int) -> TriggerIntake:
+    """An intake that has heard a sender's clock for ten seconds."""
+    intake = TriggerIntake()
+    for n in range(11):
+        sent = message(f"early {n}", at=clock(since_s + n))
+        assert intake.offer(sent, retained=False, received_ns=(5000 + n) * SECOND).outcome == "accepted"
+    return intake
+
+
+def test_a_copy_from_before_all_that_is_remembered_is_no_new_part() -> None:
+    intake = running(3600)
+    old = message("from before the start", at=clock(3000))
+    taken = intake.offer(old, retained=False, received_ns=5011 * SECOND)
+    assert (taken.outcome, taken.trigger) == ("stale", None)
+    assert "sent 611 s ago" in taken.text
+
+
+def test_a_clock_set_back_makes_one_message_stale_and_the_next_ones_late_but_answered() -> None:
+    intake = running(7200)
+    outcomes = [
+        intake.offer(message(f"t{n}", at=clock(3600 + n)), retained=False, received_ns=(5011 + n) * SECOND)
+        for n in range(4)
+    ]
+    assert outcomes[0].outcome == "stale"
+    assert all(taken.trigger is not None for taken in outcomes[1:])
+
+
+def test_a_message_that_was_held_up_while_the_box_ran_is_answered() -> None:
+    intake = TriggerIntake()
+    for n in range(200):
+        intake.offer(message(f"t{n}", at=clock(3600 + n)), retained=False, received_ns=(5000 + n) * SECOND)
+    held = intake.offer(message("held up", at=clock(3650.5)), retained=False, received_ns=5200 * SECOND)
+    assert (held.outcome, held.trigger is not None) == ("out_of_order", True)
+
+
+def test_a_clock_set_back_by_little_is_no_overtaken_message_for_ever() -> None:
+    intake = running(7200)
+    outcomes = [
+        intake.offer(message(f"t{n}", at=clock(7208 + n)), retained=False, received_ns=(5011 + n) * SECOND)
+        for n in range(40)
+    ]
+    assert all(taken.trigger is not None for taken in outcomes)
+    assert [taken.outcome for taken in outcomes[-15:]] == ["accepted"] * 15
+
+
+def test_after_reset_the_senders_clock_is_heard_anew() -> None:
+    intake = running(7200)
+    intake.reset(5011 * SECOND)
+    back = intake.offer(message("t1", at=clock(3600)), retained=False, received_ns=5011 * SECOND)
+    assert back.outcome == "accepted"
