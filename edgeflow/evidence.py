@@ -27,9 +27,10 @@ __all__ = ["QUEUE_SIZE", "Evidence", "EvidenceJob", "evidence_path", "write_evid
 logger = logging.getLogger(__name__)
 
 QUEUE_SIZE = 16
+_UNCOPIED = 4  # parts that still hold cameras' memory, of 16 images that a camera has
 _DISK_LOOK_S = 2.0
 _SILENT_S = 15.0  # without a sign of life the writer hangs
-_ANSWER_S = 3.0  # a disk that does not answer for longer is the cause of what is lost
+_ANSWER_S = 1.5  # a disk that does not answer for longer is the cause of what is lost
 _START_S = 2.0  # how long the start waits for the disk
 _LOOK_AT_ONCE = 200  # folders that are looked through between two parts
 _DROPPED_AT_ONCE = 100
@@ -53,12 +54,13 @@ class Evidence:
     ) -> None:
         self._config = config
         self._alarms = alarms
-        self._jobs: queue.Queue[EvidenceJob | None] = queue.Queue(QUEUE_SIZE)
-        self._taken_bytes = 0  # counted on the line's thread, as are the next three
+        self._offered: queue.Queue[EvidenceJob | None] = queue.Queue(_UNCOPIED)
+        self._jobs: queue.SimpleQueue[EvidenceJob | None] = queue.SimpleQueue()  # bounded by what is offered
+        self._taken = self._taken_bytes = 0  # counted on the line's thread, as are the next three
         self._refused = 0
         self._snapshot = False
         self._sampled = 0.0  # so much of the next OK part is due
-        self._done_bytes = 0  # counted on the writer's, as are the next three
+        self._done = self._done_bytes = 0  # counted on the writer's, as are the next three
         self._failed = 0
         self._trouble = ""
         self._room = True
@@ -69,6 +71,7 @@ class Evidence:
         self._begun = threading.Event()
         self._start_error: StorageError | None = None
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
+        self._copier = threading.Thread(target=self._copy, name="evidence-copy", daemon=True)
 
     @property
     def lost(self) -> int:
@@ -82,6 +85,7 @@ class Evidence:
             StorageError: the folder cannot be made.
         """
         self._thread.start()
+        self._copier.start()
         if not self._begun.wait(_START_S):
             self._refuse(self._frozen_text())
         if self._start_error is not None:
@@ -112,12 +116,14 @@ class Evidence:
         if job.result.evidence is None:
             return False
         size, held = job.size, self._taken_bytes - self._done_bytes
-        if self._jobs.full() or (held and held + size > self._config.queue_mb * 1e6):
+        too_many = self._taken - self._done >= QUEUE_SIZE or self._offered.full()
+        if too_many or (held and held + size > self._config.queue_mb * 1e6):
             self._refused += 1
             self._refuse(self._frozen_text() if self._disk_is_silent() else self._slow_text())
             return False
+        self._taken += 1
         self._taken_bytes += size
-        self._jobs.put_nowait(job.owned())  # nobody else puts while the line runs
+        self._offered.put_nowait(job)  # nobody else puts while the line runs
         return True
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -126,11 +132,21 @@ class Evidence:
             return
         deadline_s = time.monotonic() + timeout_s
         try:
-            self._jobs.put(_STOP, timeout=timeout_s)
+            self._offered.put(_STOP, timeout=timeout_s)
         except queue.Full:
             logger.warning("evidence: %d parts were not written in time", self._jobs.qsize())
             return
         self._thread.join(max(0.0, deadline_s - time.monotonic()))
+
+    def _copy(self) -> None:
+        """Let go of the cameras' memory at once, whatever the disk does; not on the line's time."""
+        while (job := self._offered.get()) is not _STOP:
+            try:
+                self._jobs.put(job.owned())
+            except MemoryError:  # then it is written as it is
+                self._jobs.put(job)
+            del job  # or it would be held until the next one comes
+        self._jobs.put(_STOP)
 
     def _run(self) -> None:
         try:
@@ -177,6 +193,7 @@ class Evidence:
         try:
             self._keep(job)
         finally:
+            self._done += 1
             self._done_bytes += job.size
             self._busy_since_s = None
         self._tell()
