@@ -9,10 +9,12 @@ from edgeflow.alarms import Alarms
 from edgeflow.line_watch import LineWatch
 from edgeflow.scoring_thread import ScoringThread
 from edgeflow.service_manager import ServiceManager
+from edgeflow.thread_activity import working
 
 __all__ = ["LineTurns"]
 
 _PERIOD_NS = 200_000_000
+_SILENT_S = 15.0  # without a turn the line hangs
 
 
 class _Link(Protocol):
@@ -51,6 +53,7 @@ class LineTurns:
         if now_ns < self._next_ns:
             return
         self._next_ns = now_ns + _PERIOD_NS
+        working(_SILENT_S)
         if self._scoring.hangs():
             text = "scoring does not answer, and all parts are UNDECIDED; the device hangs: restart the box"
             self._alarms.raise_("scoring_hangs", "error", text)

@@ -39,6 +39,7 @@ from edgeflow.scoring_thread import ScoringThread
 from edgeflow.service_manager import PROOF_S, ServiceManager
 from edgeflow.station_state import StationState
 from edgeflow.supervision import Deaths, Supervisor
+from edgeflow.thread_activity import at_work
 from edgeflow.trust import note_as_run
 from edgeflow.turns import take_short_turns
 from edgeflow.view_check import ViewCheck
@@ -96,9 +97,9 @@ def run_box(
         manager.extend(PROOF_S, f"verifying bundle {bundle.manifest.name} on this device")
         scoring = ScoringThread()
         stack.callback(scoring.close, _SCORING_END_S)
-        bundles = BundleSlot(
-            load(config, bundle, graph, session=session, numbers=numbers), release=scoring.release
-        )
+        with at_work(PROOF_S):
+            loaded = load(config, bundle, graph, session=session, numbers=numbers)
+        bundles = BundleSlot(loaded, release=scoring.release)
         stack.callback(bundles.close)
         note_as_run(bundle, config.trust, out.alarms)
         box = _Box(
@@ -154,10 +155,12 @@ def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewW
     """Cameras open, at their views and watched over; signals end what they capture."""
     alarms = box.out.alarms
     box.manager.extend(_CAMERAS_S, "opening the cameras")
-    capture = stack.enter_context(
-        Capture(box.config, bundle.manifest.view_ids, box.session, messages=box.out.triggers, alarms=alarms)
-    )
-    watch = _watched(box, bundle, capture, stack)
+    with at_work(_CAMERAS_S):
+        views = bundle.manifest.view_ids
+        capture = stack.enter_context(
+            Capture(box.config, views, box.session, messages=box.out.triggers, alarms=alarms)
+        )
+        watch = _watched(box, bundle, capture, stack)
     box.state.move("opened", "golden parts reproduced, cameras open")
     stack.enter_context(HealthReporter(capture, box.out.link, alarms, box.session, box.state.degrade))
     stack.enter_context(_stopped_by_signals(capture.stop))
@@ -238,7 +241,8 @@ def _inspect(
     )
     asked = box.config.trigger.source not in SELF_TRIGGERED
     view_sets = state.inspected(captured, asked=asked)
-    return line.run(itertools.islice(view_sets, 1 if once else None))
+    with at_work(_CAMERAS_S):  # and every turn says so anew
+        return line.run(itertools.islice(view_sets, 1 if once else None))
 
 
 def _watched(box: _Box, bundle: Bundle, capture: Capture, stack: ExitStack) -> ViewWatch | None:

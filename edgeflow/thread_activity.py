@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 
-__all__ = ["busy_threads", "overdue_threads", "waiting", "working"]
+__all__ = ["at_work", "busy_threads", "overdue_threads", "waiting", "working"]
 
 _due_s: dict[threading.Thread, float] = {}  # by when a thread has to be heard of again, monotonic
 
@@ -18,6 +20,16 @@ def working(limit_s: float) -> None:
 def waiting() -> None:
     """The calling thread waits for work, for any time."""
     _due_s.pop(threading.current_thread(), None)
+
+
+@contextlib.contextmanager
+def at_work(limit_s: float) -> Iterator[None]:
+    """A step of the calling thread that ends within ``limit_s``."""
+    working(limit_s)
+    try:
+        yield
+    finally:
+        waiting()
 
 
 def overdue_threads(now_s: float) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +17,7 @@ from edgeflow.scorer import Scores
 from edgeflow.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.service_manager import ServiceManager
 from edgeflow.settings.alarms import AlarmsConfig
+from edgeflow.thread_activity import overdue_threads, waiting
 
 S = 1_000_000_000
 
@@ -143,7 +146,14 @@ class Link:
     connection_number = 1
 
 
-def test_a_turn_feeds_the_watchdog_but_not_while_scoring_hangs() -> None:
+@pytest.fixture
+def at_rest() -> Iterator[None]:
+    """Turns say that this thread lives; after the test it is no line any more."""
+    yield
+    waiting()
+
+
+def test_a_turn_feeds_the_watchdog_but_not_while_scoring_hangs(at_rest: None) -> None:
     line, clock, manager, go_on = Line(), Clock(), Manager(), threading.Event()
     scoring = ScoringThread(clock)
     turn = LineTurns(
@@ -170,3 +180,18 @@ def test_a_turn_feeds_the_watchdog_but_not_while_scoring_hangs() -> None:
     clock.now_ns += S
     turn()
     assert (manager.fed, line.standing) == (3, set())
+
+
+def test_a_line_that_turns_no_more_hangs(at_rest: None) -> None:
+    line, clock = Line(), Clock()
+    turn = LineTurns(
+        scoring=ScoringThread(),
+        watch=line.watch,
+        manager=Manager(),
+        link=Link(),
+        alarms=line.alarms,
+        clock=clock,
+    )
+    turn()
+    assert overdue_threads(time.monotonic() + 10) == ()
+    assert overdue_threads(time.monotonic() + 16) == ("MainThread",)

@@ -11,7 +11,7 @@ import pytest
 from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
 from edgeflow.supervision import Supervisor
-from edgeflow.thread_activity import overdue_threads, waiting, working
+from edgeflow.thread_activity import at_work, busy_threads, overdue_threads, waiting, working
 
 
 class Told:
@@ -127,3 +127,12 @@ def test_the_alarm_of_a_hanging_thread_ends_when_it_goes_on(
     hanging.end()
     supervisor.look(time.monotonic() + 6)
     assert told.alarms["thread_hangs.outbox"] is None
+
+
+def test_a_step_of_the_main_thread_is_watched_for_as_long_as_it_lasts() -> None:
+    with at_work(5.0):
+        assert "MainThread" in busy_threads()
+        assert overdue_threads(time.monotonic() + 6) == ("MainThread",)
+    with pytest.raises(KeyError), at_work(5.0):
+        raise KeyError
+    assert "MainThread" not in busy_threads()
