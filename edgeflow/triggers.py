@@ -36,6 +36,11 @@ class Trigger:
     given_ns: int | None = None
     context: Mapping[str, Scalar] | None = None
 
+    @property
+    def moment_ns(self) -> int:
+        """When the line gave it, as far as known; deadlines count from here."""
+        return self.at_ns if self.given_ns is None else min(self.at_ns, self.given_ns)
+
 
 def trigger_name(session: str, number: int) -> str:
     """The id of a session's n-th part."""

@@ -98,7 +98,7 @@ class Rules:
         return ViewSet(
             trigger_id=trigger.trigger_id,
             part_id=trigger.part_id or agreed or trigger.trigger_id,
-            triggered_ns=trigger.at_ns,
+            triggered_ns=trigger.moment_ns,
             frames={view: frames[view] for view in self.views if view in frames},
             missing=tuple(view for view in self.views if view not in frames),
             skew_ms=None if skew_ns is None else skew_ns / 1e6,
@@ -113,7 +113,7 @@ class Rules:
         return ViewSet(
             trigger_id=trigger.trigger_id,
             part_id=trigger.part_id or trigger.trigger_id,
-            triggered_ns=trigger.at_ns,
+            triggered_ns=trigger.moment_ns,
             frames={},
             missing=(),
             skew_ms=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from edgeflow.alarms import Alarms
+from edgeflow.cameras.base import Frame
 from edgeflow.capture import OVERRUN, Capture, check_views
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import BoxConfig
@@ -360,3 +362,54 @@ def test_whoever_takes_parts_has_a_turn_with_each_and_every_second_without_any(p
         before = len(turns)
         next(sets)  # 2.5 s later
         assert len(turns) - before >= 2
+
+
+class LateCamera:
+    """Its clock is known, and its images arrive so long after their exposure."""
+
+    serial = None
+
+    def __init__(self, view: str, late_ms: float) -> None:
+        self.view = view
+        self._late_ns = round(late_ms * 1e6)
+        self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._count = 0
+
+    def open(self, epoch_ns: int) -> None:
+        """Nothing to open."""
+
+    def trigger(self, trigger_id: str) -> None:
+        self._asked.put(trigger_id)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        try:
+            trigger_id = self._asked.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        self._count += 1
+        return Frame(
+            view=self.view, image=np.zeros((2, 2, 3), np.uint8), captured_ns=monotonic_ns() - self._late_ns,
+            frame_id=self._count, trigger_id=trigger_id, device_ns=self._count, unsure_ns=0,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.mark.parametrize(("late_ms", "codes"), [(20, []), (9000, ["sync_latency"])])
+def test_images_that_come_too_late_are_an_alarm_before_any_part_is_inspected(
+    parts: Path, late_ms: float, codes: list[str]
+) -> None:
+    told = Told()
+    config = box(parts, period_ms=60_000.0)
+    with Capture(
+        config, VIEWS, "s", alarms=Alarms("s", told), make=lambda view, _: LateCamera(view, late_ms)
+    ) as capture:
+        assert set(capture.look(10)) == set(VIEWS)
+        deadline_s = time.monotonic() + 10
+        while len(capture.latencies_ms()) < len(VIEWS) and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        latencies_ms = capture.latencies_ms()
+    assert all(late_ms <= ms < late_ms + 5000 for ms in latencies_ms.values())
+    assert set(latencies_ms) == set(VIEWS)
+    assert [name for name, alarm in told.alarms if alarm is not None] == codes

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeflow.cameras.base import Frame
+from edgeflow.cameras.device_clock import DeviceClock
+from edgeflow.capture_setup import make_synchronizer
+from edgeflow.config import load_config
 from edgeflow.contracts.messages import TriggerMessage
 from edgeflow.matching.base import ViewSet
 from edgeflow.synchronizer import Synchronizer
@@ -149,6 +154,29 @@ def test_parts_nearer_than_the_box_file_says_are_named_only_where_that_is_sure()
     for k in range(40):
         line.part(k, 120 * k, 120 * k + 5 if k % 9 else None)
     assert named_right(line.run()) <= 40
+
+
+@pytest.mark.parametrize("latch", [True, False])
+def test_gige5_names_its_parts_at_its_own_figures(repository: Path, latch: bool) -> None:
+    """500 ms between parts, 220 ms of transfer on one link, the message a little after the pulse."""
+    config = load_config(repository / "firmware_configs" / "boxes" / "gige5.yaml")
+    sync, sets = make_synchronizer(config, tuple(config.cameras), "s"), list[ViewSet]()
+    clocks = {view: DeviceClock() for view in config.cameras}
+    for part in range(200):
+        at_ns = 10**12 + part * 500 * MS
+        told = Trigger(trigger_id=f"t{part}", part_id=f"P{part}", at_ns=at_ns + 3 * MS)
+        sets += [*sync.expire(at_ns), *sync.trigger(told, told.at_ns)]
+        for place, (view, clock) in enumerate(clocks.items()):
+            now_ns = at_ns + (220 + (7 * part + 3 * place) % 10) * MS
+            if latch and part % 4 == 0:
+                clock.read(at_ns + 10**15, at_ns - MS // 2, at_ns + MS // 2)
+            frame = Frame(
+                view=view, image=IMAGE, captured_ns=clock.captured_ns(at_ns + 10**15, now_ns), frame_id=part,
+                counter=part + 1, counter_bits=16, device_ns=at_ns + 10**15,
+                unsure_ns=clock.unsure_ns(at_ns + 10**15),
+            )  # fmt: skip
+            sets += sync.add(frame, now_ns)
+    assert named_right(sets) >= 198
 
 
 PARTS = st.lists(

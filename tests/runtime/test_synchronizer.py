@@ -277,6 +277,37 @@ def test_a_camera_with_a_clock_of_its_own_is_stamped_at_the_exposure() -> None:
     assert view_set.frames["top"] is exact
 
 
+def test_a_deadline_counts_from_the_moment_when_a_held_up_trigger_was_given() -> None:
+    sync = synchronizer(views=("top",))
+    held = replace(trigger(30, "t0"), given_ns=10 * MS)
+    sync.trigger(held, 30 * MS)
+    assert sync.add(frame("top", 20), 31 * MS) == [], "exposed before the cameras were asked"
+    (view_set,) = sync.add(frame("top", 31, 1), 32 * MS)
+    assert view_set.triggered_ns == 10 * MS
+    assert sync.refuse(held, "late")[0].triggered_ns == 10 * MS
+
+
+def test_what_a_software_trigger_caused_after_the_next_one_is_not_used() -> None:
+    sync = synchronizer(views=("top",))
+    sync.trigger(trigger(0, "t0"), 0)
+    sync.trigger(trigger(20, "t1"), 20 * MS)
+    late = replace(frame("top", 21, 1, trigger="t0"), device_ns=5, unsure_ns=0)
+    assert sync.add(late, 22 * MS) == []
+    in_time = replace(frame("top", 19, 2, trigger="t0"), device_ns=5, unsure_ns=0)
+    assert [s.trigger_id for s in sync.add(in_time, 23 * MS)] == ["t0"]
+
+
+@pytest.mark.parametrize(("unsure_ms", "used"), [(0.5, True), (1.5, False), (None, False)])
+def test_a_free_running_image_is_used_only_where_it_surely_follows_its_trigger(
+    unsure_ms: float | None, used: bool
+) -> None:
+    sync = synchronizer(views=("top",))
+    sync.trigger(trigger(10), 10 * MS)
+    unsure_ns = None if unsure_ms is None else round(unsure_ms * MS)
+    seen = replace(frame("top", 11), device_ns=5, unsure_ns=unsure_ns)
+    assert bool(sync.add(seen, 12 * MS)) == used
+
+
 def test_a_refused_trigger_makes_a_set_without_frames_in_its_turn() -> None:
     sync = synchronizer(views=("top",))
     sync.trigger(trigger(0, "t0"), 0)

@@ -214,6 +214,11 @@ class _announced:  # noqa: N801 - reads as what it is, a block in which parts ar
             pulse += 1
 
 
+def _skew_ms(corner: Corner) -> float:
+    """These cameras answer a trigger at their next tick; a pulse reaches all of them at one tick."""
+    return max(_TICK_MS + 5, 0.4 * corner.period_ms) if corner.source == "software" else 0.75 * _TICK_MS
+
+
 def _box(folder: Path, corner: Corner, views: Sequence[str]) -> BoxConfig:
     features = folder / "features.yaml"
     features.write_text(_FEATURES)
@@ -230,7 +235,7 @@ def _box(folder: Path, corner: Corner, views: Sequence[str]) -> BoxConfig:
         "bundle": "none",
         "trigger": trigger,
         "cameras": {view: {**camera, "address": f"127.0.0.{k}"} for k, view in enumerate(views, 2)},
-        "sync": {"max_skew_ms": _TICK_MS + 5 if corner.source == "software" else _TICK_MS // 2},
+        "sync": {"max_skew_ms": _skew_ms(corner)},
         "decision": {"deadline_ms": 2000},
         "runtime": {"backend": "openvino"},
         "mqtt": {"host": "localhost"},
