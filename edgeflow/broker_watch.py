@@ -21,13 +21,13 @@ from edgeflow.refusals import Refusals
 from edgeflow.retained_documents import RetainedDocuments
 from edgeflow.suspicion import Suspicion
 from edgeflow.unanswered import BrokerPace, Sent, Unanswered
-from edgeflow.wire import Wire
 
 __all__ = ["REPLY", "BrokerWatch", "Judged"]
 
 REPLY = "reply"
 """Key of answers to commands: their topics are the askers' matter."""
 
+_QUEUED_MOST = 5  # times what the broker takes in flight
 _SILENT_S = 30.0  # a broker that does not answer a message for so long has lost it
 _DECISIONS_PAUSE_S = 10.0  # where decisions themselves end the connection
 _TWICE = "the connection ended twice while only this message was in flight"
@@ -64,10 +64,13 @@ class BrokerWatch:
     def takes_decisions(self, waiting: Unanswered, limits: BrokerLimits) -> bool:
         """Whether one that is sent now can be of use: none may wait anywhere until it is worthless."""
         now_s = self._clock_s()
-        if now_s < self._no_decision_until_s or len(waiting) >= limits.in_flight:
+        if now_s < self._no_decision_until_s:
             return False
-        silence_s = waiting.decision_silence_s(now_s)
-        return not silence_s or silence_s < self._pace.patience_s(self._validity_s) / 2
+        if len(waiting) < limits.in_flight:
+            return True
+        # It waits for its turn with us, which is short where the broker keeps up.
+        keeps_up = waiting.oldest_decision_age_s(now_s) < self._validity_s / 2
+        return keeps_up and len(waiting) < _QUEUED_MOST * limits.in_flight
 
     def oversize(self, topic: str, found: Oversize) -> None:
         """A message was not sent, as the broker takes none of its size; any thread may say so."""
@@ -81,14 +84,14 @@ class BrokerWatch:
         self._suspicion.passed(sent.key)
         self._note(sent, reason_code)
 
-    def trouble(self, wire: Wire) -> str:
+    def trouble(self, waiting: Unanswered) -> str:
         """Why this connection is of no use any more; empty where it is."""
         now_s = self._clock_s()
         patience_s = self._pace.patience_s(self._validity_s)
-        self._stalled = wire.unanswered.decision_silence_s(now_s) >= patience_s
+        self._stalled = waiting.decision_silence_s(now_s) >= patience_s
         if self._stalled:
             return f"does not acknowledge decisions in time ({self._validity_s:g} s); is the broker stalled?"
-        if wire.unanswered.silence_s(now_s) >= max(_SILENT_S, patience_s):
+        if waiting.silence_s(now_s) >= max(_SILENT_S, patience_s):
             return f"does not acknowledge a message for {_SILENT_S:g} s; see the broker's log"
         return ""
 
@@ -102,9 +105,9 @@ class BrokerWatch:
             text = "the broker keeps none: who connects later does not see the box's state; allow them there"
             self.refusals.note("broker_refuses", "warning", f"{self._topics.root}/retained messages", text)
 
-    def ended(self, wire: Wire, *, stopping: bool) -> Judged:
+    def ended(self, waiting: Unanswered, *, stopping: bool) -> Judged:
         """A connection is gone: what was in flight may be the reason."""
-        in_flight = wire.unanswered.all()
+        in_flight = waiting.all()
         keys = tuple(sent.key for sent in in_flight)
         judged = not self._stalled and not stopping
         self._stalled = False

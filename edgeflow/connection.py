@@ -87,6 +87,7 @@ class Connection:
         self._client_id = client_id
         self._prepare, self._greet, self._tend, self._ended = prepare, greet, tend, ended
         self._tell_problem = told
+        self._wire: Wire | None = None  # of this attempt
         self._live: Live | None = None
         self._stood: Live | None = None  # the same until its end is dealt with
         self._number = 0
@@ -151,9 +152,9 @@ class Connection:
         """Connect and serve until the connection is gone; how it ended."""
         self._number += 1
         self._explained, self._stood = False, None
-        wire = None
+        self._wire = wire = None
         try:
-            wire = Wire(self._new_client())
+            self._wire = wire = Wire(self._new_client())
             self._connect(wire.client)
             return self._serve(wire)
         except EdgeflowError as cause:
@@ -246,8 +247,7 @@ class Connection:
     def _on_disconnect(
         self, _client: paho.Client, wire: Wire, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
-        live = self._live
-        if live is not None and live.wire is not wire:
+        if wire is not self._wire:
             return  # told by a thread that published on an earlier connection
         self._live = None
         if self._stopping.is_set() or self._explained:

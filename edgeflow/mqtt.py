@@ -341,7 +341,7 @@ class MqttLink:
         self._tell_problem()
         self._watch.heed(self._connection.limits, self._subscriptions.filters)
         self._take_answers(live)
-        trouble = self._watch.trouble(live.wire)
+        trouble = self._watch.trouble(live.wire.unanswered)
         if not trouble:
             self._send_documents()
         return trouble
@@ -354,7 +354,7 @@ class MqttLink:
 
     def _ended(self, live: Live) -> None:
         self._take_answers(live)
-        keys, judged = self._watch.ended(live.wire, stopping=self._stopping)
+        keys, judged = self._watch.ended(live.wire.unanswered, stopping=self._stopping)
         self._tell(Lost(connection=live.number, in_flight=keys, judged=judged))
 
     def _tell_problem(self) -> None:

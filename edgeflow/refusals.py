@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import AlarmCode, Severity
 
 __all__ = ["Refusals"]
 
+_SHOW_AGAIN_S = 1.0
 _Key = tuple[AlarmCode, str, bool]
 """Code, topic, and whether the topic is one that the box hears."""
 
@@ -24,6 +26,7 @@ class Refusals:
         self._root = root
         self._alarms: Alarms | None = None
         self._lock = threading.Lock()  # for the table, never held while an alarm is published
+        self._show_again_s = 0.0
         self._standing: dict[_Key, tuple[Severity, str]] = {}
 
     def report_to(self, alarms: Alarms) -> None:
@@ -53,13 +56,16 @@ class Refusals:
     def note(
         self, code: AlarmCode, severity: Severity, topic: str, text: str, *, heard: bool = False
     ) -> None:
-        """A topic is refused; what is known already costs nothing.
+        """A topic is refused; what is known already costs little, and stands again if somebody cleared it.
 
         Args:
             heard: it is a subscription, not a message.
         """
-        if self._standing.get((code, topic, heard)) == (severity, text):
+        now_s = time.monotonic()
+        known = self._standing.get((code, topic, heard)) == (severity, text)
+        if known and now_s < self._show_again_s:
             return
+        self._show_again_s = now_s + _SHOW_AGAIN_S
         with self._lock:
             self._standing[code, topic, heard] = (severity, text)
         self._show(code, topic)

@@ -69,8 +69,13 @@ class Subscriptions:
     def dispatch(self, message: paho.MQTTMessage) -> None:
         """Give a message to its handler; one that fails is logged and costs nothing else."""
         received_ns = monotonic_ns()
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # else it would end this connection, and retained, every one
+            logger.warning("a message on a topic that is not UTF-8 is ignored")
+            return
         for topic_filter, (handler, max_bytes, tell_larger) in self._handlers.items():
-            if not paho.topic_matches_sub(topic_filter, message.topic):
+            if not paho.topic_matches_sub(topic_filter, topic):
                 continue
             if len(message.payload) > max_bytes and not tell_larger:
                 if self._lines.allows(received_ns):

@@ -93,6 +93,10 @@ class Unanswered:
         oldest_s = self._oldest_s(now_s)
         return max(0.0, now_s - max(oldest_s, self._heard_s))
 
+    def oldest_decision_age_s(self, now_s: float) -> float:
+        """For how long the oldest decision has been waiting for its answer; 0 where none waits."""
+        return now_s - self._oldest_s(now_s)
+
     def silence_s(self, now_s: float) -> float:
         """The same for messages of any kind, from the oldest one's sending."""
         oldest = next(iter(self.all()), None)

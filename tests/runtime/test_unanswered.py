@@ -84,3 +84,14 @@ def test_patience_is_a_decisions_validity_and_longer_for_a_broker_that_is_always
     for _ in range(31):
         pace.add(100.0)
     assert pace.patience_s(1.0) == 30.0
+
+
+def test_the_oldest_decisions_age_ends_with_its_answer() -> None:
+    waiting = Unanswered()
+    assert waiting.oldest_decision_age_s(5.0) == 0.0
+    waiting.add(1, sent("r", 0.0))
+    waiting.add(2, sent("d1", 1.0, decision=True))
+    waiting.add(3, sent("d2", 2.0, decision=True))
+    assert waiting.oldest_decision_age_s(5.0) == 4.0
+    waiting.take(2, 5.0)
+    assert waiting.oldest_decision_age_s(5.0) == 3.0

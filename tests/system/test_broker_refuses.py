@@ -24,6 +24,7 @@ from edgeflow.delivery import Delivery
 from edgeflow.mqtt import MqttLink
 from edgeflow.outbox import Outbox, open_outbox
 from edgeflow.subscriptions import Incoming
+from support.mean_box import ctl, start_box, write_box
 
 if TYPE_CHECKING:
     from support.brokers import Broker
@@ -456,6 +457,51 @@ def test_every_refusal_of_mqtt_3_1_1_is_named(code: int, make_box: Callable[...,
               "until the broker is ready" in box.link.problem)  # fmt: skip
 
 
+def test_the_brokers_own_keep_alive_is_heeded(make_box: Callable[..., Box], until: Until) -> None:
+    pinged = threading.Event()
+
+    def wants_signs_of_life(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"\x20\x06\x00\x00\x03\x13\x00\x01")  # Server Keep Alive: 1 s
+        while data := connection.recv(4096):
+            if b"\xc0\x00" in data:
+                pinged.set()
+
+    with server(wants_signs_of_life) as port:
+        box = make_box(port=port, keepalive_s=3600)
+        box.start()
+        until(pinged.is_set)
+
+
+def test_a_broker_that_takes_few_in_flight_gets_no_more_and_loses_none(
+    broker: Broker, client: Clients, make_box: Callable[..., Box], make_result: Results, until: Until
+) -> None:
+    restart(broker, "max_inflight_messages 3")
+    consumer = client(f"{ROOT}/#")
+    box = make_box()
+    box.start()
+    until(lambda: box.link.connected and box.link.idle)
+    assert box.link.result_window == 1
+    for number in range(30):
+        box.outbox.put(make_result(number))
+    until(lambda: box.outbox.flush() and box.outbox.count() == 0)
+    consumer.wait(lambda: len(consumer.payloads("/result")) == 30)
+    until(lambda: box.link.publish_decision(decision(1)))
+
+
+def test_an_alarm_that_was_reset_stands_again_while_the_broker_refuses(
+    broker: Broker, make_box: Callable[..., Box], until: Until, tmp_path: Path
+) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text(rights("availability"))
+    restart(broker, f"acl_file {acl}")
+    box = make_box()
+    box.start()
+    until(lambda: box.link.publish_decision(decision(1)) and bool(box.alarm("broker_refuses.decision")))
+    box.alarms.clear_all()
+    until(lambda: box.link.publish_decision(decision(2)) and bool(box.alarm("broker_refuses.decision")))
+
+
 def test_an_oversized_command_is_answered_and_not_kept(
     client: Clients, make_box: Callable[..., Box], until: Until
 ) -> None:
@@ -520,3 +566,25 @@ def test_programs_beside_the_box_end_with_an_error_where_they_cannot_connect(
     assert done.returncode == 6, done.stderr
     assert "ends the connection before it accepts it" in done.stderr
     assert "missing" not in done.stdout
+
+
+def test_a_running_box_and_check_name_why_there_is_no_connection(tmp_path: Path) -> None:
+    with server(closes) as port:
+        path = write_box(tmp_path, port)
+        box = start_box(path, out=subprocess.DEVNULL)
+        try:
+            said = ""
+            deadline_s = time.monotonic() + 90  # it proves its bundle first
+            while "decisions did not reach" not in said and time.monotonic() < deadline_s:
+                said = ctl(path, "status").stdout
+            assert "broker: the broker ends the connection before it accepts it" in said
+            assert "alarm broker_unreachable" in said
+            assert "decisions did not reach" in said
+            command = [sys.executable, "-m", "edgeflow.cli", "check", str(path), "--json"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+            texts = [finding["text"] for finding in json.loads(done.stdout)["findings"]]
+            assert any("the running box says: the broker ends the connection" in text for text in texts)
+            assert done.returncode == 2
+        finally:
+            box.terminate()
+            box.wait(30)
