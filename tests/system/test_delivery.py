@@ -149,6 +149,7 @@ def test_results_wait_for_a_broker_that_is_not_there_yet(
     box = start_box("consumer")
     for number in range(30):
         box.put(make_result(number))
+    assert box.outbox.flush()
     broker.start()
     consumer = consume(client, acking=True)
     until(lambda: box.outbox.count() == 0)
