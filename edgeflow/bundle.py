@@ -26,7 +26,7 @@ from edgeflow.contracts.signature import (
 )
 from edgeflow.errors import IntegrityError
 
-__all__ = ["Bundle", "GoldenExpectation"]
+__all__ = ["Bundle", "GoldenExpectation", "read_manifest"]
 
 MAX_MANIFEST_BYTES = 1024 * 1024
 MAX_ARRAY_BYTES = 256 * 1024 * 1024
@@ -193,6 +193,19 @@ def _load_arrays(data: bytes) -> dict[str, FloatArray]:
         raise ValueError(f"{size} bytes of arrays, at most {MAX_ARRAY_BYTES}")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return {key: np.asarray(arrays[key], np.float32) for key in arrays.files}
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest alone: no signature, hash or file is checked.
+
+    Raises:
+        UsageError, IntegrityError: no such file, or not a bundle.
+    """
+    archive = Archive(path)
+    try:
+        return parse_manifest(archive.read(MANIFEST_NAME, limit=MAX_MANIFEST_BYTES), what=str(path))
+    finally:
+        archive.close()
 
 
 def _read_signature(archive: Archive) -> Signature | None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgeflow.contracts.manifest import Interval, OperatingPoint, Scale, Thresholds, subset_key
 from edgeflow.contracts.scoring import FP32_TOLERANCE
+from edgeflow.detection_rates import binomial, keep_scores, needed_parts
 from edgeflow.errors import ConfigError, DataError
 from edgeflow.tail import LEAST_SCORES, tail_threshold
 
@@ -40,6 +41,7 @@ def calibrate(
     method: Method = "auto",
     subsets: Mapping[tuple[str, ...], FloatArray] | None = None,
     defective: FloatArray | None = None,
+    normal: FloatArray | None = None,
     tolerance: float = FP32_TOLERANCE,
 ) -> Thresholds:
     """Thresholds for parts, views and part scores without some of the views.
@@ -52,16 +54,18 @@ def calibrate(
         method: ``quantile`` of the scores; ``tail``, an extreme-value tail fitted to the highest of them;
             ``auto``: the quantile where there are enough parts for the rate, else the tail.
         subsets: present views → (n,) part scores from these alone.
-        defective: (m,) raw part scores of defective parts, for the operating curve.
+        defective: (m,) raw part scores of defective parts, for the operating curve and the recall.
+        normal: (k,) raw part scores of other normal parts, for the false rejects among them.
         tolerance: relative error that the graphs may have; no threshold lies that near to a score.
 
     Raises:
         DataError: too few parts, non-finite scores, or scores that are all equal.
     """
-    others = [scores for scores in (*(subsets or {}).values(), defective) if scores is not None]
+    others = [scores for scores in (*(subsets or {}).values(), defective, normal) if scores is not None]
     if not all(np.isfinite(scores).all() for scores in (parts, views, *others)):
         raise DataError("a part has a score that is not finite; check the images and the training")
     scale = _scale("part", parts, rate, method, tolerance)
+    labelled = defective is not None or normal is not None
     return Thresholds(
         part=scale,
         views={view: _scale(view, views[:, v], rate, method, tolerance) for v, view in enumerate(ids)},
@@ -72,6 +76,7 @@ def calibrate(
         false_reject_rate=rate,
         normal_parts=len(parts),
         operating_curve=operating_curve(parts, defective, tolerance) if defective is not None else (),
+        labelled=keep_scores(_or_empty(normal), _or_empty(defective)) if labelled else None,
         note=_note(scale, len(parts), rate),
     )
 
@@ -204,7 +209,7 @@ def _quantile_interval(ordered: Ordered, rate: float) -> Interval | None:
     The count of scores below that quantile is binomial. Without an upper end where the sample has none.
     """
     n = len(ordered)
-    below = np.cumsum(_binomial(n, 1 - rate))
+    below = np.cumsum(binomial(n, 1 - rate))
     beside = (1 - LEVEL) / 2
     low = int(np.searchsorted(below, beside, side="right"))  # scores below, in at least 97.5 % of samples
     if low == 0:
@@ -215,12 +220,8 @@ def _quantile_interval(ordered: Ordered, rate: float) -> Interval | None:
     )
 
 
-def _binomial(n: int, p: float) -> npt.NDArray[np.float64]:
-    """Probabilities of 0 to n successes."""
-    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    k = np.arange(n + 1)
-    logs = factorials[n] - factorials - factorials[::-1] + k * np.log(p) + (n - k) * np.log1p(-p)
-    return np.asarray(np.exp(logs))
+def _or_empty(scores: FloatArray | None) -> FloatArray:
+    return np.empty(0, np.float32) if scores is None else scores
 
 
 def _note(scale: Scale, count: int, rate: float) -> str | None:
@@ -230,11 +231,12 @@ def _note(scale: Scale, count: int, rate: float) -> str | None:
         return (
             f"{count} normal parts support no rate below {supported:.3g}: the threshold lies just above "
             f"the highest normal score, and about {supported:.1%} of normal parts may be rejected; use "
-            "more parts"
+            f"at least {needed_parts(rate)} parts"
         )
     if scale.method == "tail" and rate < supported:
         return (
             f"{count} normal parts alone support no rate below {supported:.3g}: the threshold continues "
-            f"their highest scores by an extreme-value tail, and may be too low or too high; use more parts"
+            f"their highest scores by an extreme-value tail, and may be too low or too high; use at least "
+            f"{needed_parts(rate)} parts"
         )
     return None

@@ -193,6 +193,7 @@ def score(json_output: bool, **options: Any) -> None:
 @click.option("--method", type=click.Choice(["auto", "quantile", "tail"]), default="auto", show_default=True)
 @click.option("--graph", "graph_id", help="Whose scores count; default: the bundle's first, in fp32.")
 @click.option("--device", default="CPU", show_default=True, help=DEVICE_HELP)
+@click.option("--accept", is_flag=True, help="Take thresholds that move by more than 0.25 in scaled score.")
 @click.option("--sign", type=EXISTING, metavar="KEY", help="Sign with this private key, NAME.key.pem.")
 @click.option("--passphrase-file", type=EXISTING, help="As for 'edgeflow keys sign'.")
 @as_json

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +13,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeflow import __version__
 from edgeflow.backends.table import make_scorer
-from edgeflow.bundle import Bundle
+from edgeflow.bundle import Bundle, read_manifest
 from edgeflow.bundle_archive import write_archive
 from edgeflow.bundle_writer import bundle_entries, manifest_bytes
 from edgeflow.calibration import Method, calibrate
 from edgeflow.contracts.images import RgbImage, read_image
-from edgeflow.contracts.manifest import SCHEMA_VERSION, Graph, Manifest, Thresholds
+from edgeflow.contracts.manifest import SCHEMA_VERSION, Graph, LabelledScores, Manifest, Thresholds
 from edgeflow.contracts.parts import RecordedPart
 from edgeflow.contracts.preprocess import blank_image
 from edgeflow.contracts.scoring import FloatArray, part_score, scaled
-from edgeflow.errors import ConfigError, DataError, DeviceError
+from edgeflow.errors import ConfigError, DataError, DeviceError, EdgeflowError, UsageError
 from edgeflow.proven_file import proven_file
-from edgeflow.scorer import Scorer
+from edgeflow.recalibration_effect import Effect, require_small
+from edgeflow.scorer import Scorer, Scores
 from edgeflow.verification import verify_graph
 
 __all__ = ["LEAST_PARTS", "Recalibrated", "recalibrate", "reference_graph"]
@@ -37,6 +40,7 @@ class Recalibrated:
 
     Attributes:
         changed: golden parts whose verdict is another one now, with both.
+        effect: what the new thresholds do to the parts on record and to the bundle's own defective ones.
         unproven: graphs that this machine cannot run, so that they were not replayed.
     """
 
@@ -47,6 +51,7 @@ class Recalibrated:
     before: Thresholds
     after: Thresholds
     changed: tuple[str, ...]
+    effect: Effect
     unproven: tuple[str, ...]
 
 
@@ -72,10 +77,14 @@ def recalibrate(
     method: Method = "auto",
     graph_id: str | None = None,
     device: str = "CPU",
+    accept: bool = False,
     signer: Ed25519PrivateKey | None = None,
     progress: Callable[[Iterable[RecordedPart]], Iterable[RecordedPart]] = iter,
 ) -> Recalibrated:
     """Write the next version of a bundle, with thresholds from these parts.
+
+    The version is higher than that of any bundle of this name beside the old or the new file, so that no two
+    share one. A file that is there is never replaced.
 
     Parts that are labelled as defective only go into the operating curve. The golden parts stay, and are
     replayed from the new file, under its thresholds, before it takes its name.
@@ -83,16 +92,22 @@ def recalibrate(
     Args:
         parts: good ones that the flow was not trained on.
         rate: share of good parts that may be rejected; default: the bundle's.
+        accept: take thresholds however far they move.
         signer: signs the new bundle; otherwise it is unsigned.
         progress: wraps the parts as they are scored.
 
     Raises:
-        DataError: too few parts, unreadable ones, or scores that are not finite; all are named.
+        UsageError: the output is there.
+        DataError: too few parts, unreadable ones, the same picture twice, or scores that are not finite; all
+            are named.
+        AccuracyError: a threshold would move too far.
         ParityError: a graph and the trained model judge a golden part differently under the new thresholds.
         DeviceError: the graph cannot run here.
         StorageError: the new file cannot be written.
     """
     manifest = bundle.manifest
+    if output.exists():
+        raise UsageError(f"{output}: is there already, and a bundle is never replaced; give another name")
     good = sum(not part.defective for part in parts)
     if good < LEAST_PARTS:
         raise DataError(
@@ -107,7 +122,11 @@ def recalibrate(
         scorer.close()
     old = manifest.thresholds
     new = scores.thresholds(old.false_reject_rate if rate is None else rate, method)
-    raw = manifest_bytes(_next_version(bundle, new, graph))
+    new = new.model_copy(update={"labelled": _labelled(old, new)})
+    effect = Effect.of(old, new, scores.good)
+    if not accept:
+        require_small(effect)
+    raw = manifest_bytes(_next_version(bundle, new, graph, {bundle.path.resolve().parent, output.parent}))
     entries = bundle_entries(raw, manifest.files, bundle.read, signer)
     with proven_file(output) as draft:
         write_archive(draft, entries)
@@ -123,6 +142,7 @@ def recalibrate(
         before=old,
         after=new,
         changed=changed,
+        effect=effect,
         unproven=unproven,
     )
 
@@ -133,7 +153,8 @@ class _Scores:
     def __init__(self, manifest: Manifest, scorer: Scorer) -> None:
         self._manifest, self._scorer = manifest, scorer
         self._subsets = [tuple(key.split(",")) for key in manifest.thresholds.subsets]
-        self._parts: list[float] = []
+        self.good: dict[str, float] = {}
+        self._pictures: dict[tuple[int, str], str] = {}
         self._views: list[list[float]] = []
         self._from_subsets: list[list[float]] = []
         self._defective: list[float] = []
@@ -153,20 +174,32 @@ class _Scores:
                 problems.append(f"part {part.part_id}: {error.message}")
         if problems:
             raise DataError(
-                f"{len(problems)} part(s) cannot be scored; repair these or take them out", problems=problems
+                f"{len(problems)} part(s) cannot be used; repair these or take them out", problems=problems
             )
 
     def _add(self, part: RecordedPart, images: Mapping[str, RgbImage]) -> None:
         whole = self._scorer.score(images, ask="all")
+        self._require_new_pictures(part, whole)
         reduced = [] if part.defective else [self._without(images, present) for present in self._subsets]
         if not np.isfinite([whole.part, *whole.views.values(), *reduced]).all():
             raise DataError("a score is not finite")
         if part.defective:
             self._defective.append(whole.part)
             return
-        self._parts.append(whole.part)
+        self.good[part.part_id] = whole.part
         self._views.append(list(whole.views.values()))
         self._from_subsets.append(reduced)
+
+    def _require_new_pictures(self, part: RecordedPart, scores: Scores) -> None:
+        """Refuse a part with a picture of another one: parts that are there twice prove nothing twice."""
+        repeated = []
+        for view, (name, image) in enumerate(zip(self._manifest.view_ids, scores.inputs, strict=True)):
+            key = view, hashlib.sha256(image.tobytes()).hexdigest()
+            first = self._pictures.setdefault(key, part.part_id)
+            if first != part.part_id:
+                repeated.append(f"{name} is that of part {first}")
+        if repeated:
+            raise DataError(f"the picture of view {', of view '.join(repeated)}")
 
     def _without(self, images: Mapping[str, RgbImage], present: tuple[str, ...]) -> float:
         """The part score from the present views, while the graph sees blank images for the others."""
@@ -182,7 +215,7 @@ class _Scores:
         by_subset = np.array(self._from_subsets, np.float32)
         subsets = {present: by_subset[:, index] for index, present in enumerate(self._subsets)}
         return calibrate(
-            _array(self._parts),
+            _array(list(self.good.values())),
             np.array(self._views, np.float32),
             self._manifest.view_ids,
             rate,
@@ -197,8 +230,32 @@ def _array(values: list[float]) -> FloatArray:
     return np.array(values, np.float32)
 
 
-def _next_version(bundle: Bundle, thresholds: Thresholds, graph: Graph) -> Manifest:
-    """The manifest with new thresholds, and where they come from."""
+def _labelled(old: Thresholds, new: Thresholds) -> LabelledScores | None:
+    """Scores of defective parts: the new ones, else those that the bundle has carried so far."""
+    return new.labelled if new.labelled is not None else old.labelled
+
+
+def _highest_version(name: str, folders: Iterable[Path]) -> int:
+    """Of the bundles of one name that lie in these folders; other files are passed over."""
+    highest = 0
+    beside = {file for folder in folders if folder.is_dir() for file in folder.iterdir()}
+    for path in (file for file in beside if zipfile.is_zipfile(file)):
+        try:
+            manifest = read_manifest(path)
+        except EdgeflowError:
+            continue
+        if manifest.name == name:
+            highest = max(highest, manifest.version)
+    return highest
+
+
+def _next_version(bundle: Bundle, thresholds: Thresholds, graph: Graph, folders: Iterable[Path]) -> Manifest:
+    """The manifest with new thresholds, and where they come from.
+
+    Args:
+        folders: where other versions may lie.
+    """
+    highest = max(bundle.manifest.version, _highest_version(bundle.manifest.name, folders))
     provenance = {
         "calibrated_from": bundle.sha256,
         "calibrated_by": f"edgeflow {__version__}, {graph.id}, {thresholds.normal_parts} good parts",
@@ -206,7 +263,7 @@ def _next_version(bundle: Bundle, thresholds: Thresholds, graph: Graph) -> Manif
     return bundle.manifest.model_copy(
         update={
             "schema_version": SCHEMA_VERSION,
-            "version": bundle.manifest.version + 1,
+            "version": highest + 1,
             "thresholds": thresholds,
             "provenance": {**bundle.manifest.provenance, **provenance},
         }

@@ -13,6 +13,7 @@ from edgeflow.bundle import Bundle
 from edgeflow.calibration import Method
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.parts import RecordedPart
+from edgeflow.detection_rates import shortcomings
 from edgeflow.errors import UsageError
 from edgeflow.keys import read_passphrase, read_private_key
 from edgeflow.offline import find_bundle_parts
@@ -32,6 +33,7 @@ def calibrate(
     method: Method,
     graph_id: str | None,
     device: str,
+    accept: bool,
     sign: Path | None,
     passphrase_file: Path | None,
     json_output: bool,
@@ -54,6 +56,7 @@ def calibrate(
             method=method,
             graph_id=graph_id,
             device=device,
+            accept=accept,
             signer=signer,
             progress=progress,
         )
@@ -73,6 +76,15 @@ def _document(done: Recalibrated, *, signed: bool) -> dict[str, object]:
         "before": done.before.model_dump(mode="json"),
         "thresholds": done.after.model_dump(mode="json"),
         "changed_verdicts": list(done.changed),
+        "effect": {
+            "moved": dict(done.effect.moved),
+            "good_parts": done.effect.parts,
+            "rejected_before": list(done.effect.rejected_before),
+            "rejected_now": list(done.effect.rejected_now),
+            "recall_before": done.effect.recall_before and done.effect.recall_before.share,
+            "recall_now": done.effect.recall_now and done.effect.recall_now.share,
+        },
+        "shortcomings": list(shortcomings(done.after)),
         "not_replayed": list(done.unproven),
     }
 
@@ -91,8 +103,12 @@ def _print(done: Recalibrated, *, signed: bool) -> None:
         f"from {after.normal_parts} good parts at a false-reject rate of {after.false_reject_rate:g}, scored "
         f"by {done.graph}"
     )
+    for sentence in shortcomings(after):
+        console.print(f"warning: {sentence}", markup=False, style="bold red", soft_wrap=True)
     if after.note:
         console.print(f"note: {after.note}", markup=False)
+    for sentence in done.effect.sentences:
+        console.print(sentence, markup=False, soft_wrap=True)
     for change in done.changed:
         console.print(f"golden part {change}", markup=False)
     if done.unproven:

@@ -24,6 +24,7 @@ __all__ = [
     "GoldenPart",
     "Graph",
     "Interval",
+    "LabelledScores",
     "Manifest",
     "OperatingPoint",
     "Preprocessing",
@@ -43,7 +44,7 @@ RECORDED = "recorded/"
 """Prefix of a golden file's arrays that hold a quantized graph's own maps."""
 REPORT_NAME = "report.html"
 """The export's report for people, where a bundle has one: a file like any other, listed with its hash."""
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 """The second number rises with every field that is added: tests/golden/manifest_fields has those of each."""
 
 # Relative, forward slashes, no dot-segments: the only names a bundle may hold.
@@ -147,6 +148,17 @@ class OperatingPoint(Document):
     recall: Fraction
 
 
+class LabelledScores(Document):
+    """Raw scores of labelled test parts, rising: what any part threshold rejects of them can be counted."""
+
+    normal: tuple[float, ...] = ()
+    defective: tuple[float, ...] = ()
+    normal_parts: Count = Field(
+        default=0, description="how many there were; of many, only some scores are kept"
+    )
+    defective_parts: Count = 0
+
+
 class Thresholds(Document):
     """Thresholds from normal parts at a target false-reject rate.
 
@@ -163,6 +175,9 @@ class Thresholds(Document):
     normal_parts: Positive
     operating_curve: tuple[OperatingPoint, ...] = Field(
         default=(), description="where there were labelled parts; the highest threshold first"
+    )
+    labelled: LabelledScores | None = Field(
+        default=None, description="of test parts that the thresholds do not come from"
     )
     note: str | None = Field(default=None, description="what a reader must know, such as a small sample")
 

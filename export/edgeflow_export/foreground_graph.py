@@ -88,7 +88,7 @@ def _network(teacher: NetworkTeacher, job: ExportJob, note: str, evidence: Evide
             )
     masks = None
     if job.model.recipe.foreground.precision != "fp32" and "openvino" in drafts:
-        reduced, found = reduce_network(job, source, size, drafts["openvino"], evidence)
+        reduced, found = reduce_network(job, source, size, evidence)
         note = f"{note}; {found}"
         if reduced is not None:
             drafts["openvino"], masks = reduced.draft, reduced.masks

@@ -19,12 +19,10 @@ from edgeflow_export.drafts import Draft, OnnxSource
 from edgeflow_export.export_job import ExportJob
 from edgeflow_export.foreground_choice import Evidence, judge
 from edgeflow_export.quantize import has_bf16
-from edgeflow_export.speed import speedup
 
 __all__ = ["ReducedNetwork", "reduce_network", "require_bf16"]
 
 CALIBRATION_IMAGES = 20
-SPEED_ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ def require_bf16(what: str) -> None:
 
 
 def reduce_network(
-    job: ExportJob, source: OnnxSource, size: int, fp32: Draft, evidence: Evidence
+    job: ExportJob, source: OnnxSource, size: int, evidence: Evidence
 ) -> tuple[ReducedNetwork | None, str]:
     """The network as the recipe's ``foreground.precision`` wants it, with less of it reduced where need be.
 
@@ -62,13 +60,12 @@ def reduce_network(
     Args:
         source: the network's ONNX graph.
         size: side of its images.
-        fp32: the float graph that it stands in for.
         evidence: what masks are judged by.
 
     Returns:
         The graph, or None; and what was found, for the bundle.
     """
-    search = _Search(job=job, source=source, size=size, fp32=fp32, evidence=evidence)
+    search = _Search(job=job, source=source, size=size, evidence=evidence)
     steps: list[str] = []
     for name, make in search.forms(job.model.recipe.foreground.precision):
         with job.stage(f"foreground network: {name}"):
@@ -89,7 +86,6 @@ class _Search:
     job: ExportJob
     source: OnnxSource
     size: int
-    fp32: Draft
     evidence: Evidence
 
     def forms(self, precision: str) -> Iterator[tuple[str, Callable[[], Draft]]]:
@@ -105,11 +101,7 @@ class _Search:
             yield "bf16", lambda: self.source.drafts(("openvino",), ("bf16",))[-1]
 
     def tried(self, name: str, draft: Draft) -> tuple[ReducedNetwork | None, str]:
-        """The graph, if it is as fast as the recipe wants and keeps masks and verdicts; and its figures."""
-        required = self.job.spec.min_speedup
-        if required and speedup(draft, self.fp32, self._samples(1), rounds=SPEED_ROUNDS) < required:
-            # Without the figure, which is another one every time: the same export gives the same bytes.
-            return None, f"{name}: not {required:g} times as fast as fp32 on the machine of the export"
+        """The graph, if it keeps masks and verdicts; and its figures."""
         masks = self._masks(draft)
         found = judge(name, masks, self.evidence)
         return (ReducedNetwork(draft=draft, masks=masks) if found.fits else None), found.figures

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 
-__all__ = ["Outcome", "least_within"]
-
-
-class Outcome(Enum):
-    """Of one try: within the budgets and fast enough; over a budget; no faster than fp32."""
-
-    WITHIN = "within"
-    OVER = "over"
-    SLOW = "slow"
+__all__ = ["least_within"]
 
 
-def least_within(total: int, attempt: Callable[[int], Outcome]) -> int | None:
-    """The least count between 0 and ``total``, both left out, that is within.
-
-    More in float is taken to decide no worse, and to be no faster: over budget the answer lies above, too
-    slow it lies below.
+def least_within(most: int, attempt: Callable[[int], bool]) -> int | None:
+    """The least count from 1 to ``most`` that holds the budgets; more in float is taken to decide no worse.
 
     Returns:
-        A count that was tried and is within; None where none was found.
+        A count that was tried and holds them; None where none was found.
     """
-    over, bound, found = 0, total, None
+    over, bound, found = 0, most + 1, None
     while bound - over > 1:
         middle = (over + bound) // 2
-        outcome = attempt(middle)
-        if outcome is Outcome.OVER:
-            over = middle
+        if attempt(middle):
+            bound = found = middle
         else:
-            bound = middle
-            found = middle if outcome is Outcome.WITHIN else found
+            over = middle
     return found

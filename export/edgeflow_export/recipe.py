@@ -264,7 +264,10 @@ class ExportSpec(Document):
         default=0.002, ge=0, le=1, description="part AUROC lost by int8, where test parts are labelled"
     )
     min_speedup: float = Field(
-        default=1.0, ge=0, description="int8 must be so many times as fast as fp32 here; 0: not measured"
+        default=1.0,
+        ge=0,
+        description="export says where int8 is less than so many times as fast as fp32 on its machine; it "
+        "never decides what the bundle holds; 0: not measured",
     )
     int8_required: bool = Field(
         default=False, description="write nothing, rather than a bundle without the int8 that precisions name"

@@ -17,13 +17,10 @@ _ROUNDS = 9
 _LEAST_ROUNDS, _AT_MOST_S = 3, 10.0
 
 
-def speedup(graph: Draft, reference: Draft, images: Sequence[Images], *, rounds: int = _ROUNDS) -> float:
+def speedup(graph: Draft, reference: Draft, images: Sequence[Images]) -> float:
     """How many times as fast as the reference a graph is: the median of the ratios of neighbouring runs.
 
     In turns, so that whatever else the machine does slows both; after one run of each that does not count.
-
-    Args:
-        rounds: at least so many runs of each; every image is run once.
     """
     runners = (graph.runner(), reference.runner())
     try:
@@ -31,7 +28,7 @@ def speedup(graph: Draft, reference: Draft, images: Sequence[Images], *, rounds:
             runner.run(images[0])
         ratios: list[float] = []
         begun_s = time.perf_counter()
-        for turn in range(max(rounds, len(images))):
+        for turn in range(max(_ROUNDS, len(images))):
             if len(ratios) >= _LEAST_ROUNDS and time.perf_counter() - begun_s > _AT_MOST_S:
                 break
             part = images[turn % len(images)]

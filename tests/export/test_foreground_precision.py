@@ -126,7 +126,7 @@ def masks_of(draft: Draft, line: Line) -> np.ndarray:
 
 def test_int8_network_within_budget_is_kept_with_the_masks_that_it_gives(line: Line) -> None:
     assert 0.1 < line.truth.mean() < 0.9
-    found, note = reduce_network(line.asked("int8"), line.source, SIZE, line.fp32, line.evidence(min_iou=0.8))
+    found, note = reduce_network(line.asked("int8"), line.source, SIZE, line.evidence(min_iou=0.8))
     assert found is not None
     assert found.draft.id == "openvino-int8"
     assert note.startswith("network in int8 convolutions and products: IoU 0.")
@@ -135,9 +135,7 @@ def test_int8_network_within_budget_is_kept_with_the_masks_that_it_gives(line: L
 
 
 def test_over_budget_the_network_stays_in_float_and_the_bundle_says_so(line: Line) -> None:
-    found, note = reduce_network(
-        line.asked("int8"), line.source, SIZE, line.fp32, line.evidence(min_iou=0.99999)
-    )
+    found, note = reduce_network(line.asked("int8"), line.source, SIZE, line.evidence(min_iou=0.99999))
     if has_bf16() and found is not None:
         assert found.draft.precision == "bf16"
         return
@@ -146,11 +144,15 @@ def test_over_budget_the_network_stays_in_float_and_the_bundle_says_so(line: Lin
     assert "; int8 convolutions: IoU 0." in note
 
 
-def test_network_that_is_not_faster_is_not_kept(line: Line) -> None:
-    job = line.asked("int8", min_speedup=1e6)
-    found, note = reduce_network(job, line.source, SIZE, line.fp32, line.evidence(min_iou=0.5))
-    assert found is None
-    assert note.count("not 1e+06 times as fast as fp32") == (3 if has_bf16() else 2)
+def test_speed_does_not_decide_which_network_is_kept(line: Line) -> None:
+    evidence = line.evidence(min_iou=0.5)
+    kept = [
+        reduce_network(line.asked("int8", min_speedup=wanted), line.source, SIZE, evidence)
+        for wanted in (0, 1e6)
+    ]
+    found = [network.draft.files for network, _ in kept if network is not None]
+    assert len(found) == 2
+    assert found[0] == found[1]
 
 
 @pytest.mark.skipif(has_bf16(), reason="this processor computes in bf16")
@@ -166,6 +168,6 @@ def test_bf16_is_refused_where_the_processor_only_imitates_it(tiny: TinyProduct,
 @pytest.mark.skipif(not has_bf16(), reason="this processor does not compute in bf16")
 def test_bf16_network_is_kept_where_the_processor_computes_in_it(line: Line) -> None:
     require_bf16("foreground.precision")
-    found, note = reduce_network(line.asked("bf16"), line.source, SIZE, line.fp32, line.evidence(min_iou=0.9))
+    found, note = reduce_network(line.asked("bf16"), line.source, SIZE, line.evidence(min_iou=0.9))
     assert found is not None
     assert note.startswith("network in bf16: IoU")

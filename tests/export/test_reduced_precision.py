@@ -101,27 +101,19 @@ def test_over_budget_the_most_sensitive_convolutions_go_back_to_float(line: Line
     assert len(found.report.steps) <= 1 + math.ceil(math.log2(len(line.source.groups("onnxruntime"))))
 
 
-def tries(line: Line) -> int:
-    """How often halving tries before it gives up: everything in INT8, then half of what is left in float."""
-    left, count = len(line.source.groups("onnxruntime")), 1
-    while left > 1:
-        left, count = left - left // 2, count + 1
-    return count
-
-
 def test_without_any_int8_within_budget_the_reader_is_told_why(line: Line) -> None:
     found, note = line.reduced("onnxruntime", tolerance_int8=1e-9)
     assert found is None
     assert note is not None
     assert note.startswith("onnxruntime: fp32 only instead of int8; all convolutions: ")
-    assert note.count("export.tolerance_int8") == tries(line)
+    assert note.count("export.tolerance_int8") >= 2  # all of it in INT8, then less of it
 
 
 def test_recipe_that_requires_int8_gets_an_error_instead(line: Line) -> None:
     with pytest.raises(AccuracyError, match=r"export.int8_required is true; nothing was written") as caught:
         line.reduced("onnxruntime", tolerance_int8=1e-9, int8_required=True)
     assert caught.value.exit_code == 4
-    assert len(caught.value.problems) == tries(line)
+    assert len(caught.value.problems) >= 2
 
 
 def test_a_large_graph_is_calibrated_on_fewer_parts_and_the_report_says_so(
@@ -142,13 +134,42 @@ def test_convolutions_of_an_ir_that_are_kept_are_as_they_were(line: Line) -> Non
     assert relative_error(maps[len(groups)], line.fp32.scored.maps) < 1e-5  # nothing of INT8 is left
 
 
-def test_graph_that_is_not_faster_is_not_shipped(line: Line) -> None:
-    found, note = line.reduced("onnxruntime", min_speedup=1e6)
-    assert found is None
-    assert note is not None
-    assert "fp32 only" in note
-    assert note.count("export.min_speedup") == 1  # with less of it quantized it would be slower still
-    assert line.reduced("onnxruntime", min_speedup=1e-6)[0] is not None
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_speed_is_told_and_does_not_decide_what_the_bundle_holds(line: Line, backend: str) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        told.append(name)
+        yield
+
+    timed = replace(line, job=replace(line.job, stage=stage))
+    found, note = timed.reduced(backend, min_speedup=1e6)
+    unmeasured, _ = line.reduced(backend, min_speedup=0)
+    assert found is not None
+    assert unmeasured is not None
+    assert note is None
+    assert found.draft.files == unmeasured.draft.files
+    assert found.report == unmeasured.report
+    assert "times as fast as fp32 here, less than export.min_speedup 1e+06" in told[-1]
+    assert "runtime.precision: fp32" in told[-1]
+
+
+def test_at_most_half_of_the_convolutions_go_back_to_float(line: Line) -> None:
+    groups = {group.name: len(group.members) for group in line.source.groups("openvino")}
+    told: list[str] = []
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        told.append(name)
+        yield
+
+    replace(line, job=replace(line.job, stage=stage)).reduced("openvino", tolerance_int8=1e-9)
+    tried = [name for name in told if name.startswith("quantizing all convolutions but ")]
+    assert tried
+    for name in tried:
+        in_float = sum(count for group, count in groups.items() if group in name)
+        assert 2 * in_float <= sum(groups.values())
 
 
 def test_every_convolution_is_in_one_group_and_the_foreground_head_in_its_own(

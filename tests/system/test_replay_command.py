@@ -43,16 +43,20 @@ def test_the_parts_of_a_line_are_decided_again_bit_by_bit(tiny: TinyProduct, tmp
     assert len(scored) > 20, "the line was too slow for its period; nothing to compare"
     results.write_text("\n".join(scored))
 
-    again = edgeflow("replay", path, tiny.parts, "--expect", results, "--quiet", "--json")
+    again = edgeflow("replay", path, tiny.parts, "--expect", results, "--exact", "--quiet", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["parts"] == 42
 
     changed = json.loads(scored[3])
     changed["score_raw"] += 1e-6
     results.write_text("\n".join([*scored[:3], json.dumps(changed)]))
-    other = edgeflow("replay", path, tiny.parts, "--expect", results, "--quiet")
+    other = edgeflow("replay", path, tiny.parts, "--expect", results, "--exact", "--quiet")
     assert other.returncode == 3
     assert f"part {changed['part_id']}: score_raw was" in other.stderr
+
+    within = edgeflow("replay", path, tiny.parts, "--expect", results, "--quiet")
+    assert within.returncode == 0, within.stderr
+    assert "4 parts, 3 the same bit by bit; largest relative difference" in within.stderr
 
     changed["part_id"] = "of another day"
     results.write_text(json.dumps(changed))
