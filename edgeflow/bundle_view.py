@@ -10,6 +10,7 @@ from rich.table import Table
 
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.manifest import REPORT_NAME, Foreground, Graph, Manifest
+from edgeflow.detection_rates import false_rejects, recall, shortcomings
 from edgeflow.errors import (
     ConfigError,
     DeviceError,
@@ -20,9 +21,10 @@ from edgeflow.errors import (
 )
 from edgeflow.output import print_json
 from edgeflow.proving import prove_apart
+from edgeflow.tables import make_table, print_table
 from edgeflow.verification import GoldenCheck
 
-__all__ = ["show", "verify"]
+__all__ = ["print_rates", "show", "verify"]
 
 
 def show(path: Path, *, report: Path | None = None, json_output: bool) -> None:
@@ -49,10 +51,11 @@ def show(path: Path, *, report: Path | None = None, json_output: bool) -> None:
         size = manifest.preprocessing
         views = ", ".join(view.id + (" (mirrored)" if view.mirror else "") for view in manifest.views)
         console.print(f"views: {views}; model image {size.width}×{size.height}")
+        print_rates(console, manifest)
         _print_scoring(console, manifest)
         if manifest.foreground is not None:
             console.print(_foreground(manifest.foreground), markup=False)
-        console.print(_graph_table(manifest))
+        print_table(console, _graph_table(manifest))
         for found in manifest.accuracy:
             if found.quantized:
                 console.print(f"{found.graph}: {found.quantized} in INT8", markup=False)
@@ -90,7 +93,7 @@ def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) 
             {"device": device, "checks": [asdict(c) for c in checks], "failures": [str(f) for f in failures]}
         )
     else:
-        Console(highlight=False).print(_check_table(checks))
+        print_table(Console(highlight=False), _check_table(checks))
     if failures:
         raise _worst(failures)
 
@@ -120,6 +123,19 @@ def _origin(bundle: Bundle) -> str:
     device = f", for device class {manifest.device_class}" if manifest.device_class else ""
     until = f", until {manifest.expires.isoformat()}" if manifest.expires else ""
     return f"version {manifest.version}{device}{until}; {signer}"
+
+
+def print_rates(console: Console, manifest: Manifest) -> None:
+    """What decides whether it is of any use: first, and in red where it is not."""
+    found, rejected = recall(manifest.thresholds), false_rejects(manifest.thresholds)
+    for sentence in shortcomings(manifest.thresholds, manifest.min_recall):
+        console.print(f"warning: {sentence}", style="bold red", markup=False, soft_wrap=True)
+    console.print(
+        f"recall: {found or 'unknown, no labelled defective parts'}; false rejects: "
+        f"{rejected or 'unknown, no labelled normal test parts'}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _print_scoring(console: Console, manifest: Manifest) -> None:
@@ -155,7 +171,7 @@ def _foreground(foreground: Foreground) -> str:
 
 
 def _graph_table(manifest: Manifest) -> Table:
-    table = Table("graph", "size", "map error", "allowed", "verdict flips", "part AUROC (reference)")
+    table = make_table("graph", "size", "map error", "allowed", "verdict flips", "part AUROC (fp32)")
     reports = {report.graph: report for report in manifest.accuracy}
     for graph in manifest.graphs:
         report = reports.get(graph.id)
@@ -164,7 +180,7 @@ def _graph_table(manifest: Manifest) -> Table:
             graph.id,
             f"{_size(manifest, graph) / 1e6:.2f} MB",
             f"{graph.measured_error:.2g}",
-            f"{graph.tolerance:.2g}",
+            f"{manifest.allowed_error(graph):.2g}",
             f"{report.verdict_flips} of {report.parts}" if report else "",
             f"{auroc:.4f} ({report.part_auroc_reference:.4f})" if report and auroc is not None else "",
         )
@@ -176,7 +192,8 @@ def _size(manifest: Manifest, graph: Graph) -> int:
 
 
 def _check_table(checks: list[GoldenCheck]) -> Table:
-    table = Table("graph", "device", "golden part", "map error", "allowed", "score", "trained model's")
+    headings = ("graph", "device", "golden part", "map error", "allowed", "score", "trained model's")
+    table = make_table(*headings)
     for check in checks:
         table.add_row(
             check.graph,

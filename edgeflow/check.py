@@ -26,6 +26,7 @@ from edgeflow.config import (
     load_config,
 )
 from edgeflow.decision import check_degraded
+from edgeflow.detection_rates import shortcomings
 from edgeflow.errors import EdgeflowError
 from edgeflow.findings import Finding, Report, failed, failures, ok, warning
 from edgeflow.trust import open_admitted
@@ -107,7 +108,9 @@ def _bundle(config: BoxConfig) -> list[Finding]:
             *_misfits(partial(check_degraded, config.sync, bundle.manifest.thresholds)),
             *_misfits(partial(_graphs, bundle, runtime)),
         ]
-    return problems or [ok("bundle", f"{config.bundle}: {name}, views {', '.join(views)}")]
+        weak = shortcomings(bundle.manifest.thresholds, bundle.manifest.min_recall)
+    found = problems or [ok("bundle", f"{config.bundle}: {name}, views {', '.join(views)}")]
+    return found + [warning("bundle", sentence, grave=True) for sentence in weak]
 
 
 def _graphs(bundle: Bundle, runtime: RuntimeConfig) -> None:

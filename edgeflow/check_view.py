@@ -32,7 +32,7 @@ def show(path: Path, overrides: tuple[str, ...], *, publish: bool, json_output: 
         for finding in report.findings:
             table.add_row(
                 Text(finding.name),
-                Text(finding.state, style=_COLOURS[finding.state]),
+                Text(finding.state, style="bold red" if finding.grave else _COLOURS[finding.state]),
                 Text(finding.text, overflow="fold"),
             )
         Console(highlight=False).print(table)

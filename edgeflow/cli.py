@@ -276,6 +276,7 @@ def evaluate(json_output: bool, **options: Any) -> None:
 )
 @click.option("--restart", is_flag=True, help="Take nothing over from an interrupted export.")
 @click.option("--ignore-memory", is_flag=True, help="Begin even where the memory at hand will not do.")
+@click.option("--accept-low-recall", is_flag=True, help="Write a bundle though it lets most defects pass.")
 @as_json
 def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:
     """Turn CHECKPOINT, or official files, into a bundle: graphs, thresholds, and the proof of both.

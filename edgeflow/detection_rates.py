@@ -89,9 +89,14 @@ def keep_scores(normal: npt.NDArray[np.float32], defective: npt.NDArray[np.float
     )
 
 
-def shortcomings(thresholds: Thresholds, min_recall: float = MIN_RECALL) -> tuple[str, ...]:
-    """Why a bundle is not to be trusted with a line, in sentences; empty where nothing stands against it."""
+def shortcomings(thresholds: Thresholds, min_recall: float | None = None) -> tuple[str, ...]:
+    """Why a bundle is not to be trusted with a line, in sentences; empty where nothing stands against it.
+
+    Args:
+        min_recall: what the recipe asks for; default ``MIN_RECALL``.
+    """
     found = []
+    min_recall = MIN_RECALL if min_recall is None else min_recall
     needed = needed_parts(thresholds.false_reject_rate)
     if thresholds.normal_parts < needed:
         found.append(

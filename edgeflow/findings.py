@@ -16,11 +16,16 @@ _MOST_PER_CHECK = 20  # findings; a recording with a thousand broken parts needs
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at; ``text`` says what was found and, if it is not well, what to do."""
+    """One thing that was looked at; ``text`` says what was found and, if it is not well, what to do.
+
+    Attributes:
+        grave: a warning that parts may be judged wrongly; the box runs all the same.
+    """
 
     name: str
     state: State
     text: str
+    grave: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +44,8 @@ def ok(name: str, text: str) -> Finding:
     return Finding(name=name, state="ok", text=text)
 
 
-def warning(name: str, text: str) -> Finding:
-    return Finding(name=name, state="warning", text=text)
+def warning(name: str, text: str, *, grave: bool = False) -> Finding:
+    return Finding(name=name, state="warning", text=text, grave=grave)
 
 
 def failed(name: str, text: str) -> Finding:

@@ -22,6 +22,7 @@ from edgeflow.contracts.manifest import SCHEMA_VERSION, Graph, LabelledScores, M
 from edgeflow.contracts.parts import RecordedPart
 from edgeflow.contracts.preprocess import blank_image
 from edgeflow.contracts.scoring import FloatArray, part_score, scaled
+from edgeflow.detection_rates import shortcomings
 from edgeflow.errors import ConfigError, DataError, DeviceError, EdgeflowError, UsageError
 from edgeflow.proven_file import proven_file
 from edgeflow.recalibration_effect import Effect, require_small
@@ -41,6 +42,7 @@ class Recalibrated:
     Attributes:
         changed: golden parts whose verdict is another one now, with both.
         effect: what the new thresholds do to the parts on record and to the bundle's own defective ones.
+        shortcomings: why the new bundle is not to be trusted, such as too few parts.
         unproven: graphs that this machine cannot run, so that they were not replayed.
     """
 
@@ -52,6 +54,7 @@ class Recalibrated:
     after: Thresholds
     changed: tuple[str, ...]
     effect: Effect
+    shortcomings: tuple[str, ...]
     unproven: tuple[str, ...]
 
 
@@ -143,6 +146,7 @@ def recalibrate(
         after=new,
         changed=changed,
         effect=effect,
+        shortcomings=shortcomings(new, manifest.min_recall),
         unproven=unproven,
     )
 

@@ -7,18 +7,17 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from edgeflow.bundle import Bundle
 from edgeflow.calibration import Method
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.parts import RecordedPart
-from edgeflow.detection_rates import shortcomings
 from edgeflow.errors import UsageError
 from edgeflow.keys import read_passphrase, read_private_key
 from edgeflow.offline import find_bundle_parts
 from edgeflow.output import print_json
 from edgeflow.recalibration import Recalibrated, recalibrate
+from edgeflow.tables import make_table, print_table
 
 __all__ = ["calibrate"]
 
@@ -84,26 +83,26 @@ def _document(done: Recalibrated, *, signed: bool) -> dict[str, object]:
             "recall_before": done.effect.recall_before and done.effect.recall_before.share,
             "recall_now": done.effect.recall_now and done.effect.recall_now.share,
         },
-        "shortcomings": list(shortcomings(done.after)),
+        "shortcomings": list(done.shortcomings),
         "not_replayed": list(done.unproven),
     }
 
 
 def _print(done: Recalibrated, *, signed: bool) -> None:
     console = Console(highlight=False)
-    table = Table("threshold of", "before", "now", "method", "95 % interval")
+    table = make_table("threshold of", "before", "now", "method", "95 % interval", right=("before", "now"))
     before, after = done.before, done.after
     table.add_row(*_row("part", before.part, after.part))
     for view, scale in after.views.items():
         table.add_row(*_row(view, before.views[view], scale))
     for key, scale in after.subsets.items():
         table.add_row(*_row(f"part from {key}", before.subsets[key], scale))
-    console.print(table)
+    print_table(console, table)
     console.print(
         f"from {after.normal_parts} good parts at a false-reject rate of {after.false_reject_rate:g}, scored "
         f"by {done.graph}"
     )
-    for sentence in shortcomings(after):
+    for sentence in done.shortcomings:
         console.print(f"warning: {sentence}", markup=False, style="bold red", soft_wrap=True)
     if after.note:
         console.print(f"note: {after.note}", markup=False)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
 from edgeflow.offline import ScoredPart, find_bundle_parts, save_maps, score_parts
 from edgeflow.output import print_json
+from edgeflow.tables import make_table, print_table
 
 __all__ = ["score"]
 
@@ -35,7 +35,7 @@ def score(
         found = find_bundle_parts(opened, parts, class_name)
         graph = choose_graph(opened, backend=backend, precision=precision)
         scorer = make_scorer(opened, graph, device=device)
-        table = Table("part", "verdict", "score", *opened.manifest.view_ids)
+        table = make_table("part", "verdict", "score", *opened.manifest.view_ids)
         counts = dict.fromkeys(_COLOURS, 0)
         results = score_parts(opened, scorer, found)
         console = Console(stderr=True)
@@ -49,7 +49,7 @@ def score(
                 table.add_row(*_row(scored))
     if not json_output:
         out = Console(highlight=False)
-        out.print(table)
+        print_table(out, table)
         out.print(f"{len(found)} parts: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
 
 

@@ -318,6 +318,19 @@ class Manifest(Document):
         """Names of the views, in the order of the graph's first axis."""
         return tuple(view.id for view in self.views)
 
+    def allowed_error(self, graph: Graph) -> float:
+        """The relative map error that export allowed; a reduced graph's own tolerance is for replaying."""
+        export = self.recipe.get("export")
+        allowed = export.get("tolerance_int8") if isinstance(export, dict) else None
+        return graph.tolerance if graph.precision == "fp32" or allowed is None else float(allowed)
+
+    @property
+    def min_recall(self) -> float | None:
+        """The recall that the recipe asks for; None where it says nothing of it."""
+        export = self.recipe.get("export")
+        wanted = export.get("min_recall") if isinstance(export, dict) else None
+        return None if wanted is None else float(wanted)
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Manifest:
         ids = self.view_ids

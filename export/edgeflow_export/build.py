@@ -27,6 +27,7 @@ from edgeflow.contracts.manifest import (
 )
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics, standardise
+from edgeflow.detection_rates import recall
 from edgeflow.errors import AccuracyError, DataError, ParityError
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import (
@@ -81,6 +82,7 @@ def build_bundle(
     release: Release | None = None,
     results: StageResults | None = None,
     ignore_memory: bool = False,
+    accept_low_recall: bool = False,
 ) -> Built:
     """Export a trained model.
 
@@ -88,12 +90,14 @@ def build_bundle(
         device: torch device that computes the foreground masks of the parts.
         release: default: version 0, for any box, unsigned.
         ignore_memory: begin even where the memory at hand will not do.
+        accept_low_recall: write even a bundle that lets most labelled defective parts pass.
         results: of an interrupted export, to go on from; default: none are taken over, none kept.
 
     Raises:
         ParityError: a float graph does not compute what the model computes.
         ConfigError: bf16 on a processor that does not compute in it.
-        AccuracyError: no INT8 graph holds the recipe's budgets, though the recipe requires one.
+        AccuracyError: the recall is surely below the recipe's ``min_recall``; or no INT8 graph holds the
+            recipe's budgets, though the recipe requires one.
         DataError: no held-out normal parts to set thresholds with.
         StorageError: the bundle cannot be written.
         HardwareError: it needs more memory than there is.
@@ -118,14 +122,16 @@ def build_bundle(
             model=model, data=data, stage=stage, folder=Path(folder), results=results or StageResults()
         )
         check_memory(job, teacher, ignore=ignore_memory)
-        return _Build(job, teacher).run(output, release or Release())
+        build = _Build(job, teacher, accept_low_recall=accept_low_recall)
+        return build.run(output, release or Release())
 
 
 class _Build:
     """One export, with all that its steps share."""
 
-    def __init__(self, job: ExportJob, teacher: MaskTeacher | None) -> None:
+    def __init__(self, job: ExportJob, teacher: MaskTeacher | None, *, accept_low_recall: bool) -> None:
         self.job = job
+        self.accept_low_recall = accept_low_recall
         self.model, self.data, self.stage = job.model, job.data, job.stage
         self.spec, self.parts = job.spec, job.parts
         self.teacher = teacher
@@ -140,6 +146,7 @@ class _Build:
             data=self.data,
             scoring=self.model.recipe.scoring.scoring(STATISTICS_FILE if job.statistics else None),
             statistics=job.statistics,
+            held_out=len(self.data.validation),
             results=job.results,
         )
 
@@ -152,6 +159,8 @@ class _Build:
             source = self._cut(source, expected)
         reference = self.scored[self.drafts[0].id]
         thresholds = self._thresholds(self.trial, self.drafts[0], reference)
+        if not self.accept_low_recall:
+            _require_recall(thresholds, self.spec.min_recall)
         accuracy, notes = self._add_reduced_graphs(source, expected, reference, thresholds)
         files = {name: content for draft in self.drafts for name, content in draft.files.items()}
         if self.foreground is not None:
@@ -293,6 +302,7 @@ class _Build:
             with self.stage(f"scoring {normal} parts without some views, {len(missing)} times"):
                 subsets = trial.score_subsets(draft, normal, missing)
         labels = reference.defective
+        tested = None if labels is None else ~labels[normal:]
         return calibrate(
             reference.parts[:normal],
             reference.views[:normal],
@@ -301,6 +311,7 @@ class _Build:
             method=spec.method,
             subsets=subsets,
             defective=reference.parts[labels] if labels is not None and labels.any() else None,
+            normal=None if tested is None or not tested.any() else reference.parts[normal:][tested],
             tolerance=self.spec.tolerance_fp32,
         )
 
@@ -382,6 +393,22 @@ def _both_forms(
             by_trained.append(nll_map(trained.flow(features.unsqueeze(0)))[0].numpy())
             by_rewritten.append(inference.flow(features).numpy())
     return np.stack(by_trained), np.stack(by_rewritten)
+
+
+def _require_recall(thresholds: Thresholds, wanted: float) -> None:
+    """Refuse a model that lets defective parts pass.
+
+    Raises:
+        AccuracyError: says how many of the labelled ones.
+    """
+    found = recall(thresholds)
+    if found is not None and found.upper < wanted:
+        raise AccuracyError(
+            f"at its threshold the model rejects only {found} of the labelled defective parts; with 95 % "
+            f"confidence it finds less than {found.upper:.0%} of such parts (export.min_recall {wanted:g}). "
+            "Nothing was written: look at 'edgeflow evaluate', train longer or with another extractor or "
+            "scoring, or export all the same with --accept-low-recall"
+        )
 
 
 def _statistics_bytes(statistics: PixelStatistics) -> bytes:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from edgeflow.errors import CheckpointError, EdgeflowError
 from edgeflow.output import print_json
+from edgeflow.tables import make_table, print_table
 from edgeflow_export.appearance_sheet import appearance_sheet
 from edgeflow_export.comparison import FIGURES, LEGEND, Comparison, Row, compare_reports
 from edgeflow_export.evaluation import Evaluation
@@ -140,11 +141,9 @@ def find_checkpoints(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 def report_table(report: EvaluationReport) -> Table:
     """One report for a terminal."""
-    table = Table(
-        title=f"{report.parts} test parts, {report.defective_parts} defective", title_justify="left"
-    )
-    for column in ("", "parts", "part AUROC", "recall at the threshold"):
-        table.add_column(column, justify="left" if not column else "right")
+    figures = ("parts", "part AUROC", "recall at the threshold")
+    title = f"{report.parts} test parts, {report.defective_parts} defective"
+    table = make_table("", *figures, right=figures, title=title)
     for name, kind in report.classes.items():
         table.add_row(name, str(kind.parts), _figure(kind.part_auroc), _percent(kind.recall))
     table.add_section()
@@ -155,9 +154,7 @@ def report_table(report: EvaluationReport) -> Table:
 
 def comparison_table(comparison: Comparison) -> Table:
     """Several reports for a terminal, as in the paper's tables."""
-    table = Table("")
-    for figure in FIGURES:
-        table.add_column(figure, justify="right")
+    table = make_table("", *FIGURES, right=tuple(FIGURES))
     for group in comparison.groups:
         for row in group.rows:
             table.add_row(row.name, *_cells(row))
@@ -207,7 +204,7 @@ def _raise_together(failures: dict[Path, EdgeflowError], count: int) -> None:
 
 def _print_report(report: EvaluationReport, written: Sequence[Path]) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(report_table(report))
+    print_table(console, report_table(report))
     (row,) = compare_reports([report]).groups[0].rows
     figures = zip(FIGURES, _cells(row), strict=True)
     console.print("   ".join(f"{name} {value}" for name, value in figures))
@@ -232,7 +229,7 @@ def _at_the_threshold(report: EvaluationReport) -> str:
 def _print_comparison(comparison: Comparison, folders: Sequence[Path]) -> None:
     console = Console(highlight=False)
     if comparison.reports:
-        console.print(comparison_table(comparison))
+        print_table(console, comparison_table(comparison))
         console.print(f"[dim]{LEGEND}[/dim]", soft_wrap=True)
         console.print(f"written: {', '.join(map(str, folders))}", markup=False, soft_wrap=True)
 

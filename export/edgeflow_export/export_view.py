@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Column, Table
 
+from edgeflow.bundle_view import print_rates
+from edgeflow.detection_rates import shortcomings
 from edgeflow.errors import ConfigError
 from edgeflow.keys import read_passphrase, read_private_key
 from edgeflow.output import print_json
 from edgeflow.peak_memory import own_peak_bytes
+from edgeflow.tables import make_table, print_table
 from edgeflow_export.array_cache import default_cache_dir
 from edgeflow_export.build import build_bundle
 from edgeflow_export.build_graph import build_graph
@@ -27,7 +29,6 @@ from edgeflow_export.processes import existing_device
 from edgeflow_export.proven_bundle import Built
 from edgeflow_export.recipe import load_recipe
 from edgeflow_export.release import Release
-from edgeflow_export.report import allowed_error
 from edgeflow_export.report_files import require_writable
 from edgeflow_export.single_graphs import Part
 from edgeflow_export.stage_results import StageResults
@@ -52,6 +53,7 @@ def export_command(
     only: Part | None,
     restart: bool,
     ignore_memory: bool,
+    accept_low_recall: bool,
     json_output: bool,
 ) -> None:
     """``edgeflow export`` with its options as given."""
@@ -77,6 +79,7 @@ def export_command(
         only=only,
         restart=restart,
         ignore_memory=ignore_memory,
+        accept_low_recall=accept_low_recall,
         json_output=json_output,
     )
 
@@ -92,6 +95,7 @@ def export(
     only: Part | None,
     restart: bool,
     ignore_memory: bool,
+    accept_low_recall: bool,
     json_output: bool,
 ) -> None:
     """Turn a model into a bundle file, or one of its graphs into a folder of files.
@@ -102,6 +106,7 @@ def export(
         device: torch device for foreground masks.
         only: one of the model's graphs alone; the output is then a folder.
         ignore_memory: begin even where the memory at hand will not do.
+        accept_low_recall: write even a bundle that lets most labelled defective parts pass.
         restart: take nothing over from an interrupted export.
     """
     if output.is_dir() and only is None:
@@ -148,6 +153,7 @@ def export(
         release=release,
         results=results,
         ignore_memory=ignore_memory,
+        accept_low_recall=accept_low_recall,
     )
     seconds = time.monotonic() - started_s
     if json_output:
@@ -171,6 +177,7 @@ def _document(built: Built, seconds: float) -> dict[str, object]:
         "sha256": built.sha256,
         "seconds": round(seconds, 1),
         "peak_bytes": own_peak_bytes(),
+        "shortcomings": list(shortcomings(built.manifest.thresholds, built.manifest.min_recall)),
         **built.manifest.model_dump(mode="json", include={"graphs", "thresholds", "accuracy", "notes"}),
     }
 
@@ -178,14 +185,8 @@ def _document(built: Built, seconds: float) -> dict[str, object]:
 def print_built(built: Built, seconds: float) -> None:
     """What a bundle holds, for people."""
     console = Console(highlight=False)
-    table = Table(
-        Column("graph", no_wrap=True, min_width=max(len(graph.id) for graph in built.manifest.graphs)),
-        "map error",
-        "allowed",
-        "verdict flips",
-        "rank correlation",
-        "part AUROC (fp32)",
-    )
+    headings = ("graph", "map error", "allowed", "verdict flips", "rank correlation", "part AUROC (fp32)")
+    table = make_table(*headings)
     manifest = built.manifest
     reports = {report.graph: report for report in manifest.accuracy}
     for graph in manifest.graphs:
@@ -194,12 +195,13 @@ def print_built(built: Built, seconds: float) -> None:
         table.add_row(
             graph.id,
             f"{graph.measured_error:.2g}",
-            f"{allowed_error(manifest, graph):.2g}",
+            f"{manifest.allowed_error(graph):.2g}",
             f"{report.verdict_flips} of {report.parts}" if report else "",
             f"{report.rank_correlation:.4f}" if report else "",
             f"{auroc:.4f} ({report.part_auroc_reference:.4f})" if report and auroc is not None else "",
         )
-    console.print(table)
+    print_table(console, table)
+    print_rates(console, manifest)
     for report in manifest.accuracy:
         if report.steps:
             console.print(

@@ -28,6 +28,7 @@ class Scored:
         views: raw view scores (n, V).
         parts: raw part scores (n,).
         defective: (n,), where the parts are labelled.
+        held_out: how many of the parts, the first ones, are normal ones that thresholds come from.
     """
 
     maps: FloatArray
@@ -36,6 +37,16 @@ class Scored:
     parts: FloatArray
     defective: npt.NDArray[np.bool_] | None
     own_masks: Masks | None = None
+    held_out: int = 0
+
+    @property
+    def tested(self) -> tuple[FloatArray, npt.NDArray[np.bool_] | None]:
+        """Scores and labels of the test parts, which ``evaluate`` ranks too; of all parts where no test part
+        is normal, so that there is something to rank against."""
+        labels = self.defective
+        if labels is None or not self.held_out or labels[self.held_out :].all():
+            return self.parts, labels
+        return self.parts[self.held_out :], labels[self.held_out :]
 
 
 def compare(
@@ -117,15 +128,15 @@ def _auroc_drop(report: AccuracyReport) -> float:
 
 def _one_exchange(scored: Scored) -> float:
     """What AUROC loses where one defective and one normal part change places: less cannot be measured."""
-    labels = scored.defective
+    _, labels = scored.tested
     if labels is None or labels.all() or not labels.any():
         return 0.0
     return 1 / float(labels.sum() * (~labels).sum()) + 1e-6  # AUROC is rounded to six digits
 
 
 def part_auroc(scored: Scored) -> float | None:
-    """AUROC of part scores; None without labels of both kinds."""
-    labels = scored.defective
+    """AUROC of the test parts' scores, as ``evaluate`` gives it; None without labels of both kinds."""
+    scores, labels = scored.tested
     if labels is None or labels.all() or not labels.any():
         return None
-    return round(float(roc_auc_score(labels, scored.parts)), 6)
+    return round(float(roc_auc_score(labels, scores)), 6)

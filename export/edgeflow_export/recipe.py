@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from edgeflow.contracts.document import Document, parse_document
 from edgeflow.contracts.manifest import Scoring, ViewId
 from edgeflow.contracts.strict_yaml import read_yaml
+from edgeflow.detection_rates import MIN_RECALL
 from edgeflow.errors import ConfigError
 from edgeflow_export.models.view_graph import GRAPHS, view_graph
 
@@ -262,6 +263,13 @@ class ExportSpec(Document):
     min_rank_correlation: float = Field(default=0.95, ge=-1, le=1)
     max_auroc_drop: float = Field(
         default=0.002, ge=0, le=1, description="part AUROC lost by int8, where test parts are labelled"
+    )
+    min_recall: float = Field(
+        default=MIN_RECALL,
+        ge=0,
+        le=1,
+        description="nothing is written where labelled defective parts show, with 95 % confidence, that the "
+        "threshold rejects fewer of such parts",
     )
     min_speedup: float = Field(
         default=1.0,

@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.scoring import FloatArray, near_threshold, scaled
+from edgeflow.detection_rates import MIN_RECALL, false_rejects, needed_parts, recall, shortcomings
 from edgeflow_export.guard import Scored, changed_verdicts, part_auroc
 from edgeflow_export.report_pictures import (
     DIFFERENCE_RANGE,
@@ -24,7 +25,7 @@ from edgeflow_export.report_pictures import (
 from edgeflow_export.report_plots import agreement_svg, scores_svg, view_scores_svg
 from edgeflow_export.trial import Trial
 
-__all__ = ["ReportContent", "allowed_error", "report_page"]
+__all__ = ["ReportContent", "report_page"]
 
 MOST_PARTS = 8
 MOST_PICTURE_BYTES = 3_000_000
@@ -57,14 +58,6 @@ class ReportContent:
         return np.asarray((scored.parts - scale.centre) / (scale.threshold - scale.centre), np.float32)
 
 
-def allowed_error(manifest: Manifest, graph: Graph) -> float:
-    """The relative map error that export allowed; a reduced graph's own tolerance is for replaying itself."""
-    if graph.precision == "fp32":
-        return graph.tolerance
-    recipe = manifest.recipe["export"]
-    return float(recipe["tolerance_int8"]) if isinstance(recipe, dict) else graph.tolerance
-
-
 def report_page(content: ReportContent) -> bytes:
     """The page as HTML: pictures inside, nothing from elsewhere, no scripts.
 
@@ -81,6 +74,7 @@ def report_page(content: ReportContent) -> bytes:
         manifest=content.manifest,
         notes=[_by_step(note) for note in content.manifest.notes],
         figures=_figures(content),
+        shortcomings=shortcomings(content.manifest.thresholds, content.manifest.min_recall),
         parity=_parity(content.manifest),
         sizes={graph.id: _size(content.manifest, graph) for graph in content.manifest.graphs},
         scores=data_uri(scores_svg(_groups(content, content.relative(content.reference))), "svg+xml"),
@@ -114,8 +108,43 @@ def _by_step(note: str) -> tuple[str, list[str]]:
     return first, steps
 
 
-def _figures(content: ReportContent) -> list[tuple[str, str, str]]:
-    """What is read first: figure, what it is, what it is held against."""
+def _figures(content: ReportContent) -> list[tuple[str, str, str, bool]]:
+    """What is read first: figure, what it is, what it is held against, and whether that is bad."""
+    manifest = content.manifest
+    proven = [(value, what, against, False) for value, what, against in _proof(content)]
+    return [_recall(manifest), *_false_rejects(manifest), *proven]
+
+
+def _recall(manifest: Manifest) -> tuple[str, str, str, bool]:
+    found = recall(manifest.thresholds)
+    if found is None:
+        return (
+            "unknown",
+            "recall: defective parts rejected",
+            "no labelled defective parts to measure it on",
+            True,
+        )
+    wanted = MIN_RECALL if manifest.min_recall is None else manifest.min_recall
+    bounds = f"{found}; surely between {found.lower:.0%} and {found.upper:.0%} of all such parts"
+    return f"{found.share:.1%}", "recall: defective parts rejected", bounds, found.upper < wanted
+
+
+def _false_rejects(manifest: Manifest) -> list[tuple[str, str, str, bool]]:
+    thresholds = manifest.thresholds
+    aimed, needed = thresholds.false_reject_rate, needed_parts(thresholds.false_reject_rate)
+    few = thresholds.normal_parts < needed
+    origin = f"threshold from {thresholds.normal_parts} held-out normal parts"
+    origin += f", too few: the rate needs {needed}" if few else ""
+    rows = [(f"{aimed:.2%}", "false rejects aimed at", origin, few)]
+    found = false_rejects(thresholds)
+    if found is not None:
+        text = f"{found} normal test parts"
+        rows.insert(0, (f"{found.share:.1%}", "false rejects measured", text, found.lower > aimed))
+    return rows
+
+
+def _proof(content: ReportContent) -> list[tuple[str, str, str]]:
+    """How well the graphs compute and decide what the trained model does."""
     manifest = content.manifest
     exact = [row for row in _parity(manifest) if row[1] == "torch"]
     worst = max(exact, key=lambda row: row[2] / row[3])
@@ -128,14 +157,6 @@ def _figures(content: ReportContent) -> list[tuple[str, str, str]]:
     if auroc is not None:
         reduced = [f"{r.graph} {r.part_auroc:.3f}" for r in manifest.accuracy if r.part_auroc is not None]
         found.append((f"{auroc:.3f}", "part AUROC, fp32", ", ".join(reduced) or "labelled test parts"))
-    thresholds = manifest.thresholds
-    found.append(
-        (
-            f"{thresholds.false_reject_rate:.2%}",
-            "false rejects aimed at",
-            f"threshold from {thresholds.normal_parts} held-out normal parts",
-        )
-    )
     return found
 
 
@@ -144,7 +165,7 @@ def _parity(manifest: Manifest) -> list[tuple[str, str, float, float]]:
     rows = [(stage.stage, "torch", stage.measured_error, stage.tolerance) for stage in manifest.parity]
     for graph in manifest.graphs:
         against = "torch" if graph.precision == "fp32" else "torch, on normal parts"
-        rows.append((graph.id, against, graph.measured_error, allowed_error(manifest, graph)))
+        rows.append((graph.id, against, graph.measured_error, manifest.allowed_error(graph)))
     masking = manifest.foreground.graphs if manifest.foreground else ()
     # A network in fewer bits is judged by its masks; the foreground's note says how far they agree.
     proven = [graph for graph in masking if graph.precision == "fp32"]

@@ -37,6 +37,7 @@ class Trial:
 
     Attributes:
         masks: foreground (n, V, h, w) of the parts; None where every pixel counts.
+        held_out: how many of the parts, the first ones, are normal ones that thresholds come from.
         distilled: every graph gives its own foreground instead.
         results: where maps are kept for the case of an interruption.
     """
@@ -45,6 +46,7 @@ class Trial:
     data: Dataset
     scoring: Scoring
     statistics: PixelStatistics | None
+    held_out: int = 0
     masks: Masks | None = None
     distilled: bool = False
     results: StageResults = field(default_factory=StageResults)
@@ -124,6 +126,7 @@ class Trial:
             views=views,
             parts=part_score(views, self.scoring),
             defective=_labels(self.parts),
+            held_out=self.held_out,
         )
 
 

@@ -81,13 +81,38 @@ def test_what_export_prints_allows_what_it_allowed(
     with Bundle.open(tiny.bundle) as bundle:
         built = Built(path=tiny.bundle, size=1, sha256=bundle.sha256, manifest=bundle.manifest)
     print_built(built, 1.0)
-    rows = {row.split()[1]: row.split() for row in capsys.readouterr().out.splitlines() if "-int8" in row}
+    printed = [row.split() for row in capsys.readouterr().out.splitlines() if row.strip()]
+    rows = {row[0]: row for row in printed if row[0].endswith("-int8")}
     recipe = built.manifest.recipe["export"]
     assert isinstance(recipe, dict)
     assert rows
     for row in rows.values():
-        assert float(row[5]) == pytest.approx(recipe["tolerance_int8"])
-        assert float(row[3]) <= float(row[5])
+        assert float(row[2]) == pytest.approx(recipe["tolerance_int8"])
+        assert float(row[1]) <= float(row[2])
+
+
+def test_recall_and_false_rejects_are_read_first_and_too_few_parts_in_red(
+    report: tuple[Page, Manifest],
+) -> None:
+    """The tiny product has 12 held-out parts, for a rate that needs 19."""
+    page, manifest = report
+    text = " ".join(page.text.split())
+    labelled = manifest.thresholds.labelled
+    assert labelled is not None
+    assert (labelled.normal_parts, labelled.defective_parts) == (6, 6)
+    order = [
+        "Do not trust this bundle",
+        "recall: defective parts rejected",
+        "false rejects",
+        "largest map error",
+    ]
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+    assert f"{manifest.thresholds.normal_parts} held-out normal parts are too few" in text
+    assert "the rate needs 19" in text
+    classes = [str(attributes.get("class")) for _, attributes in page.tags]
+    assert "state bad" in classes
+    assert "ok" not in classes  # nothing is green in a bundle that proves too little
 
 
 def test_parts_are_shown_by_view_in_fp32_in_int8_and_their_difference(report: tuple[Page, Manifest]) -> None:

@@ -21,7 +21,9 @@ from support.brokers import Broker, mosquitto
 NULL_DEVICE = "/dev/null"  # a character device that everyone may read and write, as a camera is
 
 
-def write_bundle(path: Path, views: tuple[str, ...], graph_text: str = "<net/>") -> None:
+def write_bundle(
+    path: Path, views: tuple[str, ...], graph_text: str = "<net/>", *, normal_parts: int = 99
+) -> None:
     """A bundle whose files are what its manifest says, around a graph that computes nothing."""
     scale = {"centre": 0.0, "threshold": 1.0}
     files = {name: name.encode() for name in ("maps.npz", *(f"{view}.png" for view in views))}
@@ -40,7 +42,8 @@ def write_bundle(path: Path, views: tuple[str, ...], graph_text: str = "<net/>")
         "graphs": [{**graph, "measured_error": 0.0, "tolerance": 0.1}],
         "scoring": {},
         "thresholds": {
-            "part": scale, "views": dict.fromkeys(views, scale), "false_reject_rate": 0.01, "normal_parts": 9
+            "part": scale, "views": dict.fromkeys(views, scale), "false_reject_rate": 0.01,
+            "normal_parts": normal_parts,
         },
         "golden": [
             {"part_id": "p", "images": {view: f"{view}.png" for view in views}, "expected": "maps.npz"}
@@ -123,6 +126,15 @@ def test_a_box_with_which_all_is_well_is_ok_in_every_point(box: Path) -> None:
     assert {finding.state for finding in report.findings} == {"ok"}
     assert report.ok
     assert f"{box.parent / 'parts'}: 2 recorded parts with view left" in report.findings[4].text
+
+
+def test_bundle_that_proves_too_little_is_a_grave_warning_and_no_reason_to_stop(box: Path) -> None:
+    write_bundle(box.parent / "current.bundle", ("top", "left"), normal_parts=3)
+    report = check_box(box)
+    text = only(report, "warning")
+    assert "bundle: 3 held-out normal parts are too few" in text
+    assert "at least 99" in text
+    assert [finding.name for finding in report.findings if finding.grave] == ["bundle"]
 
 
 def test_looking_leaves_nothing_behind(box: Path) -> None:

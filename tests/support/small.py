@@ -75,7 +75,7 @@ def small_bundle(
             "part": scale,
             "views": dict.fromkeys(VIEWS, scale),
             "false_reject_rate": 0.01,
-            "normal_parts": 9,
+            "normal_parts": 99,
         },
         "golden": [
             {

@@ -129,7 +129,7 @@ def test_calibrate_writes_the_next_version_signed(tiny: TinyProduct, tmp_path: P
     assert found["thresholds"]["part"]["interval"]["low"] < found["thresholds"]["part"]["threshold"]
     assert edgeflow_command("keys", "check", target, "--trust", tmp_path / "line.pub.pem").returncode == 0
     people = edgeflow_command("calibrate", tiny.bundle, tiny.parts, "-o", tmp_path / "other")
-    assert "version 1, not signed" in people.stdout
+    assert "version 2, not signed" in people.stdout
     assert "interval" in edgeflow_command("inspect", target).stdout
 
 
