@@ -140,9 +140,9 @@ def print_rates(console: Console, manifest: Manifest) -> None:
 
 def _print_scoring(console: Console, manifest: Manifest) -> None:
     scoring, thresholds = manifest.scoring, manifest.thresholds
-    pooling = f"{scoring.view} {scoring.top_k or ''}".strip()
     console.print(
-        f"view score: {pooling} of the map{' after pixel statistics' if scoring.pixel_statistics else ''}; "
+        f"view score: {scoring.pooled} of the map"
+        f"{' after pixel statistics' if scoring.pixel_statistics else ''}; "
         f"part score: {scoring.part} over views"
     )
     console.print(

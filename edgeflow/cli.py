@@ -227,20 +227,23 @@ def train(json_output: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("checkpoints", type=EXISTING, nargs=-1, required=True, metavar="CHECKPOINT...")
+@click.argument("checkpoints", type=EXISTING, nargs=-1, required=True, metavar="CHECKPOINT|BUNDLE...")
 @click.option("--parts", type=EXISTING, help="Other parts than the recipe's.")
 @click.option("--class", "class_name", help="Which class of a folder with several.")
 @click.option("--recipe", type=EXISTING, help="Take what was not trained from this recipe.")
 @click.option("--backbone", type=EXISTING, help="For an official flow: EfficientNet-B5's file.")
 @click.option("--mvanet", type=EXISTING, help="For an official flow: MVANet's file.")
 @click.option("--graph", help="For an official flow with attention messages: its graph.")
+@click.option("--bundle-graph", help="Of a BUNDLE, such as openvino-int8; default: its first, in fp32.")
 @click.option(
     "-o", "--output", type=EXISTING, help="Folder for reports and pictures; default: beside each CHECKPOINT."
 )
 @click.option("--device", default="cpu", show_default=True, help="torch device, such as cpu or cuda:0.")
 @as_json
 def evaluate(json_output: bool, **options: Any) -> None:
-    """Measure each CHECKPOINT on the labelled test parts: AUROC of parts, views and pixels, AUPRO.
+    """Measure each CHECKPOINT, or a graph of a BUNDLE, on labelled test parts: AUROC of parts, views, pixels.
+
+    A BUNDLE needs --parts, and is judged with its own thresholds. AUPRO, views and pixels need defect masks.
 
     Several checkpoints, or a folder that holds some, make a table with their mean.
     """

@@ -43,14 +43,19 @@ class ScoredPart:
     views: tuple[ViewScore, ...]
 
 
-def find_bundle_parts(bundle: Bundle, root: Path, class_name: str | None = None) -> tuple[RecordedPart, ...]:
+def find_bundle_parts(
+    bundle: Bundle, root: Path, class_name: str | None = None, *, incomplete: bool = False
+) -> tuple[RecordedPart, ...]:
     """The recorded parts below a folder; each must have every view of the bundle.
+
+    Args:
+        incomplete: parts may lack views or files.
 
     Raises:
         DataError: no parts, or parts with missing, doubled or unknown views; all are named.
     """
     ids = bundle.manifest.view_ids
-    parts = find_parts(root, class_name=class_name, views=ids)
+    parts = find_parts(root, class_name=class_name, views=ids, incomplete=incomplete)
     unknown = [
         f"part {part.part_id}: view {', '.join(extra)} is unknown to the bundle (its views: {', '.join(ids)})"
         for part in parts
@@ -64,10 +69,11 @@ def find_bundle_parts(bundle: Bundle, root: Path, class_name: str | None = None)
 def score_parts(
     bundle: Bundle, scorer: Scorer, parts: tuple[RecordedPart, ...]
 ) -> Iterator[tuple[ScoredPart, Scores | None]]:
-    """Score parts one by one; an image that cannot be decoded makes its part UNDECIDED."""
+    """Score parts one by one; a view that is missing or cannot be decoded makes its part UNDECIDED."""
     thresholds = bundle.manifest.thresholds
     for part in parts:
         try:
+            _require_views(part, bundle.manifest.view_ids)
             images = {view: read_image(part.images[view]) for view in bundle.manifest.view_ids}
             scores = scorer.score(images, ask="all")
         except DataError as error:
@@ -99,6 +105,12 @@ def score_parts(
             ),
             scores,
         )
+
+
+def _require_views(part: RecordedPart, views: tuple[str, ...]) -> None:
+    missing = [view for view in views if view not in part.images]
+    if missing:
+        raise DataError(f"missing views: {', '.join(missing)}")
 
 
 def save_maps(bundle: Bundle, part_id: str, scores: Scores, folder: Path) -> None:

@@ -32,7 +32,7 @@ def score(
 ) -> None:
     """Score all parts below a folder; one JSON line per part, or a table."""
     with Bundle.open(bundle) as opened:
-        found = find_bundle_parts(opened, parts, class_name)
+        found = find_bundle_parts(opened, parts, class_name, incomplete=True)
         graph = choose_graph(opened, backend=backend, precision=precision)
         scorer = make_scorer(opened, graph, device=device)
         table = make_table("part", "verdict", "score", *opened.manifest.view_ids)

@@ -100,6 +100,9 @@ class Scoring(Document):
 
     view: Literal["max", "mean", "top_k"] = "max"
     top_k: Positive | None = None
+    top_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="of view: top_k, instead of a number of pixels: this share of the map's"
+    )
     part: Literal["mean", "max"] = "mean"
     pixel_statistics: EntryName | None = Field(
         default=None,
@@ -108,9 +111,21 @@ class Scoring(Document):
 
     @model_validator(mode="after")
     def _k_belongs_to_top_k(self) -> Scoring:
-        if (self.view == "top_k") != (self.top_k is not None):
-            raise ValueError("top_k goes with view: top_k, and only with it")
+        given = [value for value in (self.top_k, self.top_share) if value is not None]
+        if len(given) != (self.view == "top_k"):
+            raise ValueError("top_k goes with view: top_k, and only with it; or top_share in its place")
         return self
+
+    @property
+    def pooled(self) -> str:
+        """Which pixels of a map make the view score."""
+        if self.view == "max":
+            return "the highest pixel"
+        if self.view == "mean":
+            return "the mean"
+        if self.top_share is not None:
+            return f"the mean of the highest {self.top_share:.3g} of the pixels"
+        return f"the mean of the {self.top_k} highest pixels"
 
 
 class Interval(Document):

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from edgeflow.contracts.labelled_folders import labelled_parts
 from edgeflow.contracts.mvtec import mvtec_classes, mvtec_parts
 from edgeflow.contracts.real_iad import descriptions_of, real_iad_parts
 from edgeflow.contracts.recorded_part import IMAGE_SUFFIXES, RecordedPart, natural
@@ -15,16 +16,22 @@ __all__ = ["IMAGE_SUFFIXES", "RecordedPart", "find_parts"]
 
 
 def find_parts(
-    root: Path, *, class_name: str | None = None, views: Iterable[str] | None = None
+    root: Path,
+    *,
+    class_name: str | None = None,
+    views: Iterable[str] | None = None,
+    incomplete: bool = False,
 ) -> tuple[RecordedPart, ...]:
     """Find all recorded parts below a folder.
 
     It is laid out as Real-IAD (``realiad_jsons/<class>.json``), as MVTec AD (``train/good``: one view,
-    ``image``), or with one folder per part that holds one image per view, named after the view.
+    ``image``), or with one folder per part that holds one image per view, named after the view; such folders
+    may be sorted by split and label, see :func:`~edgeflow.contracts.labelled_folders.labelled_parts`.
 
     Args:
         class_name: which class of a folder that holds several.
         views: the views that every part must have; without it, all parts must have the same ones.
+        incomplete: parts may lack views or files.
 
     Raises:
         DataError: no parts, several classes to choose from, malformed JSON, or parts with missing
@@ -46,7 +53,7 @@ def find_parts(
         )
     wanted = tuple(views) if views is not None else _common_views(parts)
     for part in parts:
-        problems += _view_problems(part, wanted)
+        problems += [] if incomplete else _view_problems(part, wanted)
         extra = [view for view in part.images if view not in wanted] if views is None else []
         if extra:
             problems.append(f"part {part.part_id}: view {', '.join(extra)}, which most parts have not")
@@ -62,6 +69,9 @@ def _parts(root: Path, class_name: str | None, problems: list[str]) -> list[Reco
     jsons = descriptions_of(root)
     if jsons is not None:
         return real_iad_parts(root, jsons, class_name, problems)
+    labelled = labelled_parts(root, problems)
+    if labelled is not None:
+        return labelled
     classes = mvtec_classes(root)
     if classes:
         return mvtec_parts(root, classes, class_name, problems)

@@ -75,18 +75,24 @@ def view_bounds(maps: FloatArray, scoring: Scoring) -> tuple[FloatArray, FloatAr
 def view_scores(maps: FloatArray, scoring: Scoring) -> FloatArray:
     """Pool anomaly maps (..., V, h, w) into view scores (..., V).
 
-    The published score is the maximum (Multi-Flow); ``top_k`` is the mean of the k
-    highest pixels.
+    The published score is the maximum (Multi-Flow); ``top_k`` is the mean of the k highest pixels, or of a
+    share of the map, at least one pixel.
     """
     flat = maps.reshape(*maps.shape[:-2], -1)
     if scoring.view == "max":
         return np.asarray(flat.max(-1))
     if scoring.view == "mean":
         return np.asarray(flat.mean(-1, dtype=np.float64), np.float32)
-    k = min(scoring.top_k or 1, flat.shape[-1])
+    k = _pixels(scoring, flat.shape[-1])
     # Sorted, so that sums are rounded alike and a map that is nowhere lower never scores lower.
     highest = np.sort(np.partition(flat, flat.shape[-1] - k, axis=-1)[..., -k:], axis=-1)
     return np.asarray(highest.mean(-1, dtype=np.float64), np.float32)
+
+
+def _pixels(scoring: Scoring, count: int) -> int:
+    if scoring.top_share is not None:
+        return max(1, round(scoring.top_share * count))
+    return min(scoring.top_k or 1, count)
 
 
 def part_score(views: FloatArray, scoring: Scoring) -> FloatArray:

@@ -9,6 +9,7 @@ from PIL import Image
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.heatmap import heat_overlay
+from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import Images, load_images
 from edgeflow_export.evaluation import Evaluation
 from edgeflow_export.normal_appearance import normal_appearance
@@ -28,22 +29,26 @@ LEGEND = Legend(
 _HIGH = 0.995  # share of normal parts' pixels that the colour scale calls normal
 
 
-def appearance_sheet(evaluation: Evaluation) -> Image.Image:
+def appearance_sheet(evaluation: Evaluation) -> Image.Image | None:
     """The highest-scoring defective and normal parts, with the change that the flow would want of them.
 
     The change is the distance between a part's features and the nearest that the flow holds to be normal
-    (``normal_appearance``), on a scale on which normal parts' own pixels end at the middle.
+    (``normal_appearance``), on a scale on which normal parts' own pixels end at the middle. None for a
+    bundle, which holds no flow to ask.
 
     Raises:
         DataError: an image has become unreadable.
     """
+    model = evaluation.model
+    if model is None:
+        return None
     order = np.argsort(-evaluation.scored.parts, kind="stable")
     bad = evaluation.truth.defective_parts
     groups = {
         "defective": [int(index) for index in order if bad[index]][:SHOWN],
         "normal": [int(index) for index in order if not bad[index]][:SHOWN],
     }
-    seen = {index: _changes(index, evaluation) for group in groups.values() for index in group}
+    seen = {index: _changes(index, evaluation, model) for group in groups.values() for index in group}
     normal = np.stack([seen[index][1] for index in groups["normal"]])
     centre = float(np.median(normal))
     scale = Scale(centre=centre, threshold=max(float(np.quantile(normal, _HIGH)), centre + 1e-6))
@@ -61,10 +66,10 @@ def appearance_sheet(evaluation: Evaluation) -> Image.Image:
     return draw_sheet(f"{name}: distance to what the flow holds to be normal", panels, tile, LEGEND)
 
 
-def _changes(index: int, evaluation: Evaluation) -> tuple[Images, FloatArray]:
+def _changes(index: int, evaluation: Evaluation, model: TrainedModel) -> tuple[Images, FloatArray]:
     """A part's model images, and per view and pixel what would have to change (V, h, w)."""
     images = load_images(evaluation.dataset.test[index], evaluation.dataset)
-    module = evaluation.model.module
+    module = model.module
     device = module.image_mean.device
     with torch.inference_mode():
         features = module.features(torch.from_numpy(images).to(device)).unsqueeze(0)

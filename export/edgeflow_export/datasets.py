@@ -130,19 +130,26 @@ def require_test_parts(dataset: Dataset) -> None:
     """Check that the test parts can be evaluated.
 
     Raises:
-        DataError: no normal or no defective test parts, or defective ones whose masks are missing.
+        DataError: no normal or no defective test parts, or some defective ones whose masks are missing.
     """
     normal = sum(1 for part in dataset.test if not part.defective)
     defective = len(dataset.test) - normal
     if not normal or not defective:
         raise DataError(
             f"{dataset.root}: {normal} normal and {defective} defective test parts; evaluation needs both: "
-            "lay the data out as Real-IAD or MVTec AD does, with a test split"
+            "lay the data out with a test split, as Real-IAD or MVTec AD does, or in folders as "
+            "test/good/PART/VIEW.png and test/DEFECT/PART/VIEW.png"
         )
-    problems = [
-        f"part {part.part_id}: {part.label}, but no view has a mask"
+    without = [
+        part
         for part in dataset.test
         if part.defective and not any(part.masks.get(view) for view in dataset.view_ids)
+    ]
+    # Folders without ground truth are parts that nobody drew masks for; they are ranked all the same.
+    problems = [
+        f"part {part.part_id}: {part.label}, but no view has a mask"
+        for part in without
+        if part.masks or len(without) < defective
     ]
     problems += [
         f"part {part.part_id}: {view}: no such mask {mask}"

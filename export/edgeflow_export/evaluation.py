@@ -26,7 +26,7 @@ from edgeflow_export.measuring import ScoredParts, measure, score_maps
 from edgeflow_export.model_source import ModelSource, load_model, with_views
 from edgeflow_export.progress import progress_bar
 
-__all__ = ["Evaluation", "MapFunction", "anomaly_maps", "evaluate", "torch_maps"]
+__all__ = ["MASK_SIZE", "Evaluation", "MapFunction", "anomaly_maps", "evaluate", "torch_maps"]
 
 MASK_SIZE = (256, 256)  # as published: maps and masks are compared at this size
 
@@ -38,10 +38,14 @@ _CHECKPOINT_ALONE = ModelSource()
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A report, and all that its pictures are drawn from; the n parts are those of ``dataset.test``."""
+    """A report, and all that its pictures are drawn from; the n parts are those of ``dataset.test``.
+
+    Attributes:
+        model: None of a bundle, which holds no trained module.
+    """
 
     report: EvaluationReport
-    model: TrainedModel
+    model: TrainedModel | None
     dataset: Dataset
     truth: GroundTruth
     scored: ScoredParts

@@ -20,6 +20,7 @@ class ModelIdentity(Document):
     name: str = Field(description="the recipe's")
     class_name: str | None
     graph: str = Field(description="the flow's neighbour graph")
+    executed: str | None = Field(default=None, description="graph of a bundle; none: torch")
     views: tuple[str, ...]
     provenance: dict[str, str]
 
@@ -54,11 +55,14 @@ class EvaluationReport(Document):
     parts: int
     defective_parts: int
     part_auroc: float | None = Field(description="S: a part is defective if any view is")
-    view_auroc: float | None = Field(description="I")
+    view_auroc: float | None = Field(description="I; views, pixels and regions need masks of all defects")
     pixel_auroc: float | None = Field(description="P")
     aupro: float | None = Field(description="mean overlap of regions, to 30 % false positives")
     per_view_auroc: dict[str, float | None]
     scoring: Scoring
+    poolings: dict[str, dict[Literal["mean", "max"], float | None]] = Field(
+        default={}, description="part AUROC from the same maps under other scorings: of views, then of parts"
+    )
     thresholds: Thresholds | None = Field(description="raw scores; from held-out normal parts")
     thresholds_missing: str | None = Field(default=None, description="why there are none")
     recall: float | None = Field(description="share of defective parts rejected at the threshold")

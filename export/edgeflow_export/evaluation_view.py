@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from edgeflow.contracts.manifest import MANIFEST_NAME
 from edgeflow.errors import CheckpointError, EdgeflowError
 from edgeflow.output import print_json
 from edgeflow.tables import make_table, print_table
 from edgeflow_export.appearance_sheet import appearance_sheet
+from edgeflow_export.bundle_evaluation import evaluate_bundle
 from edgeflow_export.comparison import FIGURES, LEGEND, Comparison, Row, compare_reports
 from edgeflow_export.evaluation import Evaluation
 from edgeflow_export.evaluation import evaluate as measure
@@ -28,7 +31,7 @@ from edgeflow_export.recipe import load_recipe
 from edgeflow_export.report_files import require_writable, write_files
 from edgeflow_export.training import CHECKPOINT_NAME
 
-__all__ = ["comparison_table", "evaluate", "find_checkpoints", "report_table"]
+__all__ = ["comparison_table", "evaluate", "find_checkpoints", "poolings_table", "report_table"]
 
 REPORT_NAME = "report.json"
 COMPARISON_NAME = "comparison.json"
@@ -42,6 +45,7 @@ def evaluate(
     device: str,
     json_output: bool,
     recipe: Path | None,
+    bundle_graph: str | None = None,
     **source: Any,
 ) -> None:
     """Measure checkpoints; each one's report and pictures go to a folder of its own.
@@ -49,6 +53,7 @@ def evaluate(
     One file is shown by itself; several, or a folder, as a table.
 
     Args:
+        bundle_graph: of a bundle, which of its graphs.
         source: the other files and folders of a ``ModelSource``.
 
     Raises:
@@ -59,6 +64,7 @@ def evaluate(
     run = _Run(
         source=ModelSource(recipe=load_recipe(recipe) if recipe is not None else None, **source),
         device=device,
+        bundle_graph=bundle_graph,
         search_path=(recipe.resolve().parent,) if recipe is not None else (),
     )
     if len(checkpoints) == 1 and checkpoints[0].is_file():
@@ -85,13 +91,25 @@ class _Run:
 
     source: ModelSource
     device: str
+    bundle_graph: str | None
     search_path: tuple[Path, ...]
 
     def evaluate(self, checkpoint: Path, folder: Path) -> tuple[EvaluationReport, tuple[Path, ...]]:
         """One checkpoint's report and the files written."""
         require_writable(folder)
-        evaluation = measure(checkpoint, source=self.source, device=self.device, search_path=self.search_path)
+        evaluation = self._measured(checkpoint)
         return evaluation.report, write_files(folder, _files(evaluation))
+
+    def _measured(self, path: Path) -> Evaluation:
+        if not _is_bundle(path):
+            return measure(path, source=self.source, device=self.device, search_path=self.search_path)
+        return evaluate_bundle(
+            path,
+            parts=self.source.parts,
+            class_name=self.source.class_name,
+            graph_id=self.bundle_graph,
+            device="CPU" if self.device == "cpu" else self.device,
+        )
 
     def compare(
         self, checkpoints: Sequence[Path], folders: Sequence[Path]
@@ -152,6 +170,17 @@ def report_table(report: EvaluationReport) -> Table:
     return table
 
 
+def poolings_table(report: EvaluationReport) -> Table:
+    """Part AUROC from the same maps under each scoring; the recipe's own is marked."""
+    table = make_table("view score", "part: mean", "part: max", right=("part: mean", "part: max"))
+    for name, figures in report.poolings.items():
+        used = name == report.scoring.pooled
+        cells = {way: _figure(value) for way, value in figures.items()}
+        cells[report.scoring.part] += "*" if used else " "
+        table.add_row(name, cells["mean"], cells["max"])
+    return table
+
+
 def comparison_table(comparison: Comparison) -> Table:
     """Several reports for a terminal, as in the paper's tables."""
     table = make_table("", *FIGURES, right=tuple(FIGURES))
@@ -167,13 +196,21 @@ def comparison_table(comparison: Comparison) -> Table:
 
 def _files(evaluation: Evaluation) -> dict[str, bytes | None]:
     report, sheet = evaluation.report, mistakes_sheet(evaluation)
+    normal = appearance_sheet(evaluation)
     return {
         REPORT_NAME: (report.model_dump_json(indent=1) + "\n").encode(),
         "scores.png": scores_png(report),
         "roc.png": roc_png(report),
         "mistakes.png": _png(sheet) if sheet is not None else None,
-        "normal.png": _png(appearance_sheet(evaluation)),
+        "normal.png": _png(normal) if normal is not None else None,
     }
+
+
+def _is_bundle(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:  # torch's files are such archives too
+        return MANIFEST_NAME in archive.namelist()
 
 
 def _png(sheet: Image.Image) -> bytes:
@@ -209,6 +246,8 @@ def _print_report(report: EvaluationReport, written: Sequence[Path]) -> None:
     figures = zip(FIGURES, _cells(row), strict=True)
     console.print("   ".join(f"{name} {value}" for name, value in figures))
     console.print(f"[dim]{LEGEND}[/dim]")
+    console.print("part AUROC from the same maps under other scorings (scoring in the recipe; * is in use):")
+    print_table(console, poolings_table(report))
     console.print(_at_the_threshold(report), markup=False)
     console.print(f"written: {', '.join(map(str, written))}", markup=False)
 

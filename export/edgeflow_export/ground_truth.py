@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edgeflow.contracts.images import image_size
 from edgeflow.contracts.parts import RecordedPart
+from edgeflow.contracts.recorded_part import NORMAL
 from edgeflow.errors import DataError
 from edgeflow_export.datasets import Dataset, Masks, ahead, load_masks
 
@@ -26,6 +27,7 @@ class GroundTruth:
         masks: of each part (V, H, W), True where defective; those of normal parts take no memory.
         defective: (n, V), as the data set says: a defect may be too small to be left in a mask of this size.
         labels: per part the defect's name, or ``OK``.
+        has_masks: whether it is known of every defective part which views and pixels are defective.
     """
 
     part_ids: tuple[str, ...]
@@ -33,11 +35,13 @@ class GroundTruth:
     labels: tuple[str, ...]
     defective: Flags
     masks: Sequence[Masks]
+    has_masks: bool = True
 
     @property
     def defective_parts(self) -> Flags:
-        """(n,): a part is defective where any of its views is."""
-        flags: Flags = np.any(self.defective, axis=1)
+        """(n,): a part is defective where any of its views is, or where its label says so."""
+        labelled = np.array([label != NORMAL for label in self.labels], np.bool_)
+        flags: Flags = np.any(self.defective, axis=1) | labelled
         return flags
 
 
@@ -68,6 +72,7 @@ def load_ground_truth(dataset: Dataset, size: tuple[int, int]) -> GroundTruth:
         labels=tuple(part.label or "OK" for part in dataset.test),
         defective=np.array([_flags(part, dataset) for part in dataset.test], np.bool_),
         masks=tuple(masks),
+        has_masks=all(any(_flags(part, dataset)) for part in dataset.test if part.defective),
     )
 
 

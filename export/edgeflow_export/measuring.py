@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -27,6 +28,7 @@ from edgeflow_export.ranking import auroc, rank_pixels, region_weights
 __all__ = ["AUPRO_LIMIT", "ScoredParts", "measure", "score_maps"]
 
 AUPRO_LIMIT = 0.3
+TOP_SHARES = (0.005, 0.01, 0.02, 0.05)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ def measure(
     """All figures of one model on its test parts; a part is defective where any of its views is."""
     bad = truth.defective_parts
     over = None if thresholds is None else scored.parts > thresholds.part.threshold
-    pixel, aupro = _pixel_figures(scored.maps, truth)
+    pixel, aupro = _pixel_figures(scored.maps, truth) if truth.has_masks else (None, None)
     accepted, rejected = _mistakes(scored, truth, thresholds, over)
     return EvaluationReport(
         created_by=f"edgeflow {__version__}",
@@ -82,13 +84,15 @@ def measure(
         parts=len(bad),
         defective_parts=int(bad.sum()),
         part_auroc=auroc(scored.parts, bad),
-        view_auroc=auroc(scored.views.ravel(), truth.defective.ravel()),
+        view_auroc=auroc(scored.views.ravel(), truth.defective.ravel()) if truth.has_masks else None,
         pixel_auroc=pixel,
         aupro=aupro,
         per_view_auroc={
-            view: auroc(scored.views[:, v], truth.defective[:, v]) for v, view in enumerate(truth.view_ids)
+            view: auroc(scored.views[:, v], truth.defective[:, v]) if truth.has_masks else None
+            for v, view in enumerate(truth.view_ids)
         },
         scoring=scoring,
+        poolings=_poolings(scored.maps, scoring, bad),
         thresholds=thresholds,
         thresholds_missing=thresholds_missing,
         recall=_share(over, bad),
@@ -99,6 +103,22 @@ def measure(
         normal_scores=tuple(float(score) for score in scored.parts[~bad]),
         defective_scores=tuple(float(score) for score in scored.parts[bad]),
     )
+
+
+def _poolings(
+    maps: FloatArray, used: Scoring, bad: Flags
+) -> dict[str, dict[Literal["mean", "max"], float | None]]:
+    """Part AUROC under the usual scorings and the one in use."""
+    ways: list[Literal["mean", "max"]] = ["mean", "max"]
+    top = [Scoring(view="top_k", top_share=share) for share in TOP_SHARES]
+    scorings = {each.pooled: each for each in (Scoring(), *top, Scoring(view="mean"), used)}
+    return {
+        name: {
+            way: auroc(part_score(view_scores(maps, each), each.model_copy(update={"part": way})), bad)
+            for way in ways
+        }
+        for name, each in scorings.items()
+    }
 
 
 def _pixel_figures(maps: FloatArray, truth: GroundTruth) -> tuple[float | None, float | None]:

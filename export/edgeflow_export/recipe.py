@@ -172,19 +172,27 @@ class TrainingSpec(Document):
 class ScoringSpec(Document):
     """How maps become scores; see the manifest's Scoring.
 
-    The defaults rank parts best on photographed and on rendered ones (tools/compare_scoring.py); a defect
-    that one view shows is not averaged away by the others.
+    A defect that one view shows is not averaged away by the others. A share of the map means the same at
+    every map size, where a number of pixels does not. ``edgeflow evaluate`` shows how others rank parts.
     """
 
     view: Literal["max", "mean", "top_k"] = "top_k"
-    top_k: Positive | None = 10
+    top_k: Positive | Fraction | None = Field(
+        default=0.02, description="how many of the highest pixels, or below 1 which share of the map's"
+    )
     part: Literal["mean", "max"] = "max"
     pixel_statistics: bool = False
 
     def scoring(self, statistics_file: str | None) -> Scoring:
         """The manifest's form."""
-        top_k = self.top_k if self.view == "top_k" else None
-        return Scoring(view=self.view, top_k=top_k, part=self.part, pixel_statistics=statistics_file)
+        top = self.top_k if self.view == "top_k" else None
+        return Scoring(
+            view=self.view,
+            top_k=top if isinstance(top, int) else None,
+            top_share=top if isinstance(top, float) else None,
+            part=self.part,
+            pixel_statistics=statistics_file,
+        )
 
 
 class ForegroundSpec(Document):

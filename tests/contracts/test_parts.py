@@ -65,3 +65,46 @@ def test_no_folder_and_no_parts_say_what_is_expected(tmp_path: Path) -> None:
         find_parts(tmp_path / "none")
     with pytest.raises(DataError, match=r"holds no parts; expected realiad_jsons/<class>\.json, train/good"):
         find_parts(tmp_path)
+
+
+def test_folders_by_split_and_label_are_test_parts_with_labels_and_masks(tmp_path: Path) -> None:
+    for part in ("train/a", "train/good/b", "test/good/c", "test/scratch/d", "test/scratch/e"):
+        touch(tmp_path, f"{part}/top.png", f"{part}/left.png")
+    touch(tmp_path, "ground_truth/scratch/d/left_mask.png")
+    parts = {part.part_id: part for part in find_parts(tmp_path)}
+    assert {name: (part.split, part.label) for name, part in parts.items()} == {
+        "train/a": ("train", "OK"),
+        "train/good/b": ("train", "OK"),
+        "test/good/c": ("test", "OK"),
+        "test/scratch/d": ("test", "scratch"),
+        "test/scratch/e": ("test", "scratch"),
+    }
+    assert parts["test/scratch/d"].masks == {
+        "left": tmp_path / "ground_truth/scratch/d/left_mask.png",
+        "top": None,
+    }
+    assert parts["test/scratch/e"].masks == {}
+    assert parts["test/good/c"].masks == {"left": None, "top": None}
+
+
+def test_evidence_that_was_sorted_by_label_is_read_without_its_heat_maps(tmp_path: Path) -> None:
+    for part in ("OK/s-1", "dent/s-2"):
+        touch(tmp_path, f"{part}/top.png", f"{part}/top_heat.png")
+        (tmp_path / part / "result.json").write_text("{}")
+    parts = find_parts(tmp_path)
+    assert [(part.part_id, part.label, list(part.images)) for part in parts] == [
+        ("OK/s-1", "OK", ["top"]),
+        ("dent/s-2", "dent", ["top"]),
+    ]
+
+
+def test_single_images_by_label_stay_the_layout_of_mvtec(tmp_path: Path) -> None:
+    touch(tmp_path, "train/good/0.png", "test/good/1.png", "test/hole/2.png")
+    assert {part.part_id for part in find_parts(tmp_path)} == {"train/good/0", "test/good/1", "test/hole/2"}
+
+
+def test_incomplete_parts_are_found_where_they_are_asked_for(tmp_path: Path) -> None:
+    touch(tmp_path, "a/top.png", "a/left.png", "b/top.png")
+    assert problems(tmp_path, views=("top", "left")) == ["part b: missing view left"]
+    found = find_parts(tmp_path, views=("top", "left"), incomplete=True)
+    assert [part.part_id for part in found] == ["a", "b"]

@@ -21,7 +21,8 @@ def pixels(view: int) -> list[float]:
     ("scoring", "count"),
     [(Scoring(), 1), (Scoring(view="mean"), 35), (Scoring(view="top_k", top_k=1), 1),
      (Scoring(view="top_k", top_k=4), 4), (Scoring(view="top_k", top_k=35), 35),
-     (Scoring(view="top_k", top_k=1000), 35)],
+     (Scoring(view="top_k", top_k=1000), 35), (Scoring(view="top_k", top_share=0.1), 4),
+     (Scoring(view="top_k", top_share=0.001), 1), (Scoring(view="top_k", top_share=0.99), 35)],
 )  # fmt: skip
 def test_a_view_score_is_the_mean_of_the_highest_pixels(scoring: Scoring, count: int) -> None:
     scores = view_scores(MAPS, scoring)
@@ -83,3 +84,19 @@ def test_scaling_keeps_the_order_of_scores_and_the_verdict(
     assert scaled(scale.threshold, scale) == 1.0
     if low > scale.threshold:
         assert scaled(low, scale) >= 1.0
+
+
+@pytest.mark.parametrize("side", [14, 28])
+def test_a_share_means_the_same_at_every_map_size(side: int) -> None:
+    maps = np.zeros((1, side, side), np.float32)
+    maps[0, : side // 7] = 1  # a seventh of the map
+    assert float(view_scores(maps, Scoring(view="top_k", top_share=0.14))[0]) == 1.0
+    assert float(view_scores(maps, Scoring(view="top_k", top_share=0.29))[0]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_number_and_a_share_of_pixels_exclude_each_other() -> None:
+    for fields in ({"top_k": 3, "top_share": 0.1}, {}):
+        with pytest.raises(ValueError, match="goes with view: top_k"):
+            Scoring.model_validate({"view": "top_k", **fields})
+    with pytest.raises(ValueError, match="goes with view: top_k"):
+        Scoring(view="max", top_share=0.1)

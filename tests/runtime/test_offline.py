@@ -89,6 +89,20 @@ def test_missing_view_is_named(tiny: TinyProduct, tmp_path: Path) -> None:
     assert caught.value.problems == (f"part {victim.name}: missing view C3",)
 
 
+def test_part_without_one_of_its_views_is_undecided_and_the_others_are_scored(
+    tiny: TinyProduct, tmp_path: Path
+) -> None:
+    copy_as_folders(tiny.parts, tmp_path, 2)
+    first = min(tmp_path.iterdir())
+    (first / "C3.jpg").unlink()
+    with Bundle.open(tiny.bundle) as bundle:
+        scorer = make_scorer(bundle, choose_graph(bundle, backend="onnxruntime", precision="fp32"))
+        parts = find_bundle_parts(bundle, tmp_path, incomplete=True)
+        scored = [s for s, _ in score_parts(bundle, scorer, parts)]
+    assert [(s.verdict, s.score is None) for s in scored] == [("UNDECIDED", True), ("NG", False)]
+    assert scored[0].reason == "missing views: C3"
+
+
 def test_maps_are_written_as_pictures_and_numbers(tiny: TinyProduct, tmp_path: Path) -> None:
     with Bundle.open(tiny.bundle) as bundle:
         scorer = make_scorer(bundle, choose_graph(bundle, backend="openvino", precision="fp32"))

@@ -1,0 +1,92 @@
+"""Recorded parts in folders by label: below each label one folder per part, or evidence of a box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from edgeflow.contracts.recorded_part import IMAGE_SUFFIXES, NORMAL, RecordedPart, natural
+
+__all__ = ["labelled_parts"]
+
+_NORMAL_NAMES = frozenset({"good", "ok"})
+_RECORD = "result.json"
+_HEAT = "_heat"  # of evidence: pictures of maps beside the images
+Split = Literal["train", "test"]
+
+
+def labelled_parts(root: Path, problems: list[str]) -> list[RecordedPart] | None:
+    """The parts below a folder; None where it has another layout.
+
+    ``train/PART/VIEW.png`` (or ``train/good/PART/VIEW.png``) with ``test/LABEL/PART/VIEW.png``, or
+    ``LABEL/PART/VIEW.png`` alone; ``good`` and ``OK`` are normal parts, each other label a kind of defect.
+    Masks lie in ``ground_truth/LABEL/PART/VIEW.png``, where there are any.
+
+    Args:
+        problems: gets a sentence for every view that is there twice.
+    """
+    if _has_labels(root / "test"):
+        train = list(_below(root, root / "train", "train", problems))
+        return [*train, *_below(root, root / "test", "test", problems)]
+    if _has_labels(root) and any(folder.name.lower() in _NORMAL_NAMES for folder in _folders(root)):
+        return list(_below(root, root, None, problems))
+    return None
+
+
+def _has_labels(folder: Path) -> bool:
+    """Whether part folders lie below folders that hold no image themselves."""
+    labels = _folders(folder)
+    return any(any(map(_images, _folders(label))) for label in labels) and not any(map(_images, labels))
+
+
+def _below(root: Path, folder: Path, split: Split | None, problems: list[str]) -> Iterator[RecordedPart]:
+    for first in _folders(folder):
+        if first.name == "ground_truth":
+            continue
+        if _images(first):  # parts for training, without a label between
+            yield _part(root, first, NORMAL, split, problems)
+            continue
+        label = NORMAL if first.name.lower() in _NORMAL_NAMES else first.name
+        for part in _folders(first):
+            if _images(part):
+                yield _part(root, part, label, split, problems)
+
+
+def _part(root: Path, folder: Path, label: str, split: Split | None, problems: list[str]) -> RecordedPart:
+    part_id = folder.relative_to(root).as_posix()
+    images: dict[str, Path] = {}
+    for file in _images(folder):
+        if file.stem in images:
+            problems.append(f"part {part_id}: view {file.stem} is there twice")
+        images[file.stem] = file
+    normal = label == NORMAL
+    masks = dict.fromkeys(images) if normal else _masks(root / "ground_truth" / label / folder.name, images)
+    return RecordedPart(part_id=part_id, images=images, masks=masks, label=label, split=split)
+
+
+def _masks(folder: Path, images: Mapping[str, Path]) -> dict[str, Path | None]:
+    """View → mask; nothing where nobody drew masks for the part."""
+    found = {file.stem.removesuffix("_mask"): file for file in _images(folder)}
+    return {view: found.get(view) for view in images} if found else {}
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    is_evidence = (folder / _RECORD).is_file()
+    found = (
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and not file.name.startswith(".")
+        and not (is_evidence and file.stem.endswith(_HEAT))
+    )
+    return sorted(found, key=lambda path: natural(path.stem))
+
+
+def _folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(found, key=lambda path: natural(path.name))
