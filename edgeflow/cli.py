@@ -217,6 +217,7 @@ def calibrate(json_output: bool, **options: Any) -> None:
     metavar="NAME",
     help="One model per neighbour graph; all for every one.",
 )
+@click.option("--tensorboard", type=EXISTING, metavar="DIR", help="Write curves for TensorBoard there.")
 @as_json
 def train(json_output: bool, **options: Any) -> None:
     """Train the model that RECIPE (a YAML file) describes on normal parts.

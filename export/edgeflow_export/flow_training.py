@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +18,11 @@ from edgeflow.errors import CheckpointError, ConfigError, DataError
 from edgeflow_export.feature_cache import FeatureStore
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.processes import ALONE, Processes
-from edgeflow_export.progress import progress_bar
+from edgeflow_export.progress import announce, progress_bar
 from edgeflow_export.published import load_strictly
 from edgeflow_export.recipe import NoiseSpec, TrainingSpec
 from edgeflow_export.resume import read_state, write_state
+from edgeflow_export.training_history import HISTORY_NAME, Epoch, TensorBoard, write_history
 
 __all__ = [
     "STATE_NAME",
@@ -66,8 +69,9 @@ def train_flow(
     spec: TrainingSpec,
     noise: NoiseSpec,
     state_path: Path,
-    fingerprint: str,
+    fingerprints: Sequence[str],
     held_out: FeatureStore | None = None,
+    tensorboard: TensorBoard | None = None,
     masks: Masks | None = None,
     initial: Mapping[str, Tensor] | None = None,
     progress: bool = True,
@@ -78,8 +82,12 @@ def train_flow(
     Every epoch draws order and noise from the seed and its own number, so no generator has to be saved.
     Several processes split every batch, and end with the same flow as one, up to rounding.
 
+    Every epoch is noted in ``history.csv`` beside the state.
+
     Args:
-        held_out: normal parts that tell when to stop, where the recipe stops early.
+        fingerprints: of the work; the first is written, the others are those of earlier versions.
+        held_out: normal parts that the flow is judged on, and that tell when to stop early.
+        tensorboard: gets the epochs too.
         masks: foreground uint8 (n, V, h, w) of the store's parts; background does not count in the loss.
         initial: tensors to begin with; default: drawn from the seed.
 
@@ -98,14 +106,23 @@ def train_flow(
     if initial is not None:
         load_strictly(flow, initial, what="training.initial")
     work = _Work(flow.to(processes.device).train(), spec, noise, standardise.to(processes.device), processes)
-    work.take_up(read_state(state_path, fingerprint))
+    work.take_up(read_state(state_path, *fingerprints))
+    if work.losses:
+        announce(f"flow: resumed at epoch {len(work.losses) + 1} of {spec.epochs}", enabled=progress)
+    if tensorboard is not None:
+        tensorboard.write(work.history())
     with progress_bar(enabled=progress) as bar:
         task = bar.add_task("flow", total=spec.epochs, completed=len(work.losses), note="")
         while len(work.losses) < spec.epochs and not work.stagnant:
+            begun_s = time.monotonic()
             work.epoch(store, masks)
             work.judge(held_out)
+            work.seconds.append(time.monotonic() - begun_s)
             if processes.first:
-                write_state(state_path, fingerprint, work.state())
+                write_state(state_path, fingerprints[0], work.state())
+                write_history(state_path.with_name(HISTORY_NAME), work.history())
+            if tensorboard is not None:
+                tensorboard.write(work.history()[-1:])
             bar.update(task, advance=1, note=work.note())
         bar.update(task, total=len(work.losses))
     return work.result(), work.losses
@@ -141,6 +158,7 @@ class _Work:
         self.optimizer = make_optimizer(flow.parameters(), spec)
         self.losses: list[float] = []
         self.held_out: list[float] = []
+        self.seconds: list[float] = []
         self.best: dict[str, Tensor] | None = None
 
     @property
@@ -184,8 +202,8 @@ class _Work:
         return float(loss.detach())
 
     def judge(self, held_out: FeatureStore | None) -> None:
-        """Measure the loss of held-out parts, and keep the flow if none was better."""
-        if self.spec.early_stopping is None or held_out is None:
+        """Measure the loss of held-out parts; keep the best flow where the recipe stops early."""
+        if held_out is None:
             return
         self.flow.eval()
         with torch.inference_mode():
@@ -198,7 +216,7 @@ class _Work:
         self.flow.train()
         self.held_out.append(self.processes.mean(sum(losses) / len(losses)))
         _require_finite(self.held_out[-1], len(self.losses) - 1, self.spec)
-        if self.held_out[-1] == min(self.held_out):
+        if self.spec.early_stopping is not None and self.held_out[-1] == min(self.held_out):
             self.best = {name: tensor.detach().clone() for name, tensor in self.flow.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
@@ -207,6 +225,7 @@ class _Work:
             "optimizer": self.optimizer.state_dict(),
             "losses": self.losses,
             "held_out": self.held_out,
+            "seconds": self.seconds,
             "best": self.best,
         }
 
@@ -221,6 +240,18 @@ class _Work:
         self.flow.load_state_dict(state["flow"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.losses, self.held_out, self.best = list(state["losses"]), list(state["held_out"]), state["best"]
+        # An earlier version noted no times, and held-out losses only where it stopped early.
+        self.seconds = list(state.get("seconds", [math.nan] * len(self.losses)))
+        self.held_out = [math.nan] * (len(self.losses) - len(self.held_out)) + self.held_out
+
+    def history(self) -> list[Epoch]:
+        """All epochs so far."""
+        judged = self.held_out or [math.nan] * len(self.losses)
+        rows = zip(self.losses, judged, self.seconds, strict=True)
+        return [
+            Epoch(number=number, loss=loss, held_out_loss=held_out, seconds=seconds)
+            for number, (loss, held_out, seconds) in enumerate(rows, 1)
+        ]
 
     def note(self) -> str:
         held_out = f", held out {self.held_out[-1]:.4f}" if self.held_out else ""

@@ -33,8 +33,11 @@ def write_state(path: Path, fingerprint: str, state: Mapping[str, Any]) -> None:
         raise StorageError(f"{path}: state cannot be written: {cause}; check space and rights") from cause
 
 
-def read_state(path: Path, fingerprint: str) -> dict[str, Any] | None:
+def read_state(path: Path, *fingerprints: str) -> dict[str, Any] | None:
     """The state of interrupted work; None where there is none.
+
+    Args:
+        fingerprints: of the work, as this version and as earlier ones write it.
 
     Raises:
         CheckpointError: unreadable, or of another recipe or other data.
@@ -48,7 +51,7 @@ def read_state(path: Path, fingerprint: str) -> dict[str, Any] | None:
         raise CheckpointError(
             f"{path}: interrupted training cannot be taken up: {cause}; start anew with --restart"
         ) from cause
-    if found != fingerprint:
+    if found not in fingerprints:
         raise CheckpointError(
             f"{path}: interrupted training of another recipe or other data; start anew with --restart, "
             "or choose another output folder"

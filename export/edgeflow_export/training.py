@@ -35,11 +35,15 @@ from edgeflow_export.published import read_published
 from edgeflow_export.recipe import HEADED, Recipe, SelfSupervisedExtractor
 from edgeflow_export.selfsup import STATE_NAME as EXTRACTOR_STATE
 from edgeflow_export.selfsup import train_extractor
+from edgeflow_export.training_history import TensorBoard
 
 __all__ = ["CHECKPOINT_NAME", "train"]
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 _FINGERPRINT = "training_fingerprint"
+_EPOCHS = "training_epochs"
+_DECIDING = ("extractor", "flow", "noise", "training", "foreground")
+"""The recipe's sections that decide trained weights."""
 EXPORT_ONLY = {"foreground": {"precision", "max_flip_rate"}}
 """Keys of sections that decide trained weights, though only the export reads them."""
 
@@ -54,12 +58,14 @@ def train(
     processes: Processes = ALONE,
     search_path: Sequence[Path] = (),
     extractor_folder: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> Path:
     """Train a recipe's model and write ``checkpoint.safetensors``.
 
     An interrupted training is taken up where its last state was written, with the same result as an
     uninterrupted one. A finished one is left as it is; where only scoring, thresholds or export have
-    changed, its checkpoint gets the new recipe without training.
+    changed, its checkpoint gets the new recipe without training; where the recipe has more epochs than
+    before, it goes on from its last one.
 
     Args:
         out: folder of the checkpoint and of the state files.
@@ -69,10 +75,12 @@ def train(
         search_path: folders where a function extractor's module may lie.
         extractor_folder: of a self-supervised extractor's state, which several flows may share; default
             ``out``.
+        tensorboard: folder for TensorBoard's files, where wanted.
 
     Raises:
         DataError: unusable parts, non-finite features or loss.
-        CheckpointError: ``out`` holds the training of another recipe.
+        CheckpointError: ``out`` holds the training of another recipe, or a longer one.
+        UsageError: TensorBoard is not installed.
         ConfigError: the extractor cannot be built.
         StorageError: too little room, or a folder that cannot be written.
     """
@@ -80,9 +88,10 @@ def train(
     dataset = load_dataset(recipe)
     require_training_parts(dataset, recipe.training.batch)
     require_even_split(recipe.training.batch, processes)
-    fingerprint = _fingerprint(recipe, dataset, "extractor", "flow", "noise", "training", "foreground")
+    board = TensorBoard(tensorboard) if tensorboard is not None and processes.first else None
+    fingerprints = _fingerprints(recipe, dataset)
     target = out / CHECKPOINT_NAME
-    finished = _finished(target, fingerprint) if resume else None
+    finished = _finished(target, fingerprints) if resume else None
     if finished is not None and finished.recipe == recipe:
         announce(f"{target}: training is finished, nothing to do", enabled=progress)
         return target
@@ -100,12 +109,15 @@ def train(
         progress=progress,
         processes=processes,
         search_path=search_path,
+        tensorboard=board,
     )
-    model = run.restate(finished) if finished is not None else run.train(fingerprint)
+    goes_on = finished is not None and _goes_on(finished, recipe, target)
+    model = run.restate(finished) if finished is not None and not goes_on else run.train(fingerprints)
     if processes.first:
-        save_checkpoint(target, model)
-        (out / FLOW_STATE).unlink(missing_ok=True)  # the extractor's stays: another flow may be tried on it
+        save_checkpoint(target, model)  # the states stay: for more epochs, or another flow on the extractor
     processes.wait()
+    if board is not None:
+        board.close()
     announce(f"{target}: trained on {len(dataset.training)} normal parts", enabled=progress)
     return target
 
@@ -122,8 +134,9 @@ class _Run:
     progress: bool
     processes: Processes
     search_path: Sequence[Path]
+    tensorboard: TensorBoard | None
 
-    def train(self, fingerprint: str) -> TrainedModel:
+    def train(self, fingerprints: Sequence[str]) -> TrainedModel:
         """A trained model from nothing, or from where it was interrupted."""
         recipe, image = self.recipe, self.recipe.image
         # First, since masks or weights that are not there are better missed now than after the extractor.
@@ -131,9 +144,7 @@ class _Run:
         extractor = self._extractor()
         channels, _, _ = output_shape(extractor, image.height, image.width)
         store = self._features(extractor, self.dataset.training)
-        held_out = None
-        if recipe.training.early_stopping is not None:
-            held_out = self._features(extractor, self.dataset.validation)
+        held_out = self._features(extractor, self.dataset.validation)
         standardise = feature_statistics(store, recipe.training.standardise)
         masks = self._masks(store, teacher)
         shape = flow_shape(recipe, channels, len(self.dataset.views))
@@ -144,8 +155,9 @@ class _Run:
             spec=recipe.training,
             noise=recipe.noise,
             state_path=self.out / FLOW_STATE,
-            fingerprint=fingerprint,
+            fingerprints=fingerprints,
             held_out=held_out,
+            tensorboard=self.tensorboard,
             masks=masks,
             initial=self._initial(shape),
             progress=self.progress,
@@ -156,7 +168,8 @@ class _Run:
             head = distil(store, masks, seed=recipe.training.seed, progress=self.progress)
         module = InspectionModel(extractor, standardise.mean, standardise.std, flow, head).eval()
         provenance = {
-            _FINGERPRINT: fingerprint,
+            _FINGERPRINT: fingerprints[0],
+            _EPOCHS: str(recipe.training.epochs),
             "trained_by": f"edgeflow {__version__}, torch {torch.__version__}",
             "training_parts": str(len(self.dataset.training)),
             "training_loss": f"{losses[-1]:.6g}" if losses else str(math.nan),
@@ -247,16 +260,46 @@ class _Run:
         return cached(parts, progress=self.progress)
 
 
-def _finished(path: Path, fingerprint: str) -> TrainedModel | None:
+def _finished(path: Path, fingerprints: Sequence[str]) -> TrainedModel | None:
     if not path.is_file():
         return None
     model = load_checkpoint(path)
-    if model.provenance.get(_FINGERPRINT) != fingerprint:
+    if model.provenance.get(_FINGERPRINT) not in fingerprints:
         raise CheckpointError(
             f"{path}: was trained with another recipe or other data; choose another output folder, or "
             "train anew with --restart"
         )
     return model
+
+
+def _goes_on(finished: TrainedModel, recipe: Recipe, target: Path) -> bool:
+    """Whether a finished training has epochs left under its new recipe.
+
+    Raises:
+        CheckpointError: it has been through more epochs, or what is needed to go on is not there.
+    """
+    been, wanted = int(finished.provenance.get(_EPOCHS, recipe.training.epochs)), recipe.training.epochs
+    if wanted < been:
+        raise CheckpointError(
+            f"{target}: was trained for {been} epochs, the recipe says {wanted}; set training.epochs to "
+            f"{been} or more, choose another output folder, or train anew with --restart"
+        )
+    state = target.with_name(FLOW_STATE)
+    if wanted > been and not state.is_file():
+        raise CheckpointError(
+            f"{target}: was trained for {been} epochs and cannot go on to {wanted}: {state.name} is not "
+            "there; train anew with --restart"
+        )
+    return wanted > been
+
+
+def _fingerprints(recipe: Recipe, dataset: Dataset) -> tuple[str, str]:
+    """Of the training, whatever its epochs; and as versions wrote it that could not go on afterwards."""
+    one = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1})})
+    return (
+        hashlib.sha256(f"any epochs {_fingerprint(one, dataset, *_DECIDING)}".encode()).hexdigest(),
+        _fingerprint(recipe, dataset, *_DECIDING),
+    )
 
 
 def _fingerprint(recipe: Recipe, dataset: Dataset, *sections: str) -> str:

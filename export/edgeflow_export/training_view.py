@@ -22,11 +22,13 @@ def train(
     restart: bool,
     device: str,
     graphs: tuple[str, ...] = (),
+    tensorboard: Path | None = None,
     json_output: bool,
 ) -> None:
     """Train a recipe's model; a second run goes on, or says that there is nothing to do.
 
     Args:
+        tensorboard: folder for TensorBoard's files.
         graphs: train one model per neighbour graph, each into a folder of its own; ``all`` for every one.
     """
     loaded = load_recipe(recipe)
@@ -43,6 +45,7 @@ def train(
                 processes=processes,
                 search_path=[recipe.resolve().parent],
                 extractor_folder=folder,
+                tensorboard=None if tensorboard is None else tensorboard / target.name,
             )
             for target, own in folders.items()
         ]

@@ -58,7 +58,7 @@ def flow_of(tmp_path: Path, name: str, limit: int = 10**9, **spec: object) -> tu
         spec=TrainingSpec.model_validate({"epochs": 30, "batch": 4, "learning_rate": 0.05, **spec}),
         noise=NoiseSpec(),
         state_path=tmp_path / name,
-        fingerprint="w",
+        fingerprints=("w",),
         held_out=store_of(tmp_path / "features", parts=3, seed=2),
         progress=False,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -148,3 +149,44 @@ def test_standardised_features_have_mean_0_and_deviation_1(run: Run, recipe: Rec
 def test_loss_that_is_not_finite_stops_with_advice(run: Run, recipe: Recipe) -> None:
     with pytest.raises(DataError, match=r"the loss is (nan|inf); lower training.learning_rate"):
         run(changed(recipe, training={"learning_rate": 1e30}))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with (path.parent / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_epoch_is_noted_with_loss_held_out_loss_and_time(run: Run, recipe: Recipe) -> None:
+    path = run(recipe)
+    history = rows(path)
+    assert [row["epoch"] for row in history] == ["1", "2", "3", "4"]
+    provenance = load_checkpoint(path).provenance
+    assert float(history[-1]["loss"]) == pytest.approx(float(provenance["training_loss"]), rel=1e-5)
+    assert float(history[-1]["held_out_loss"]) < float(history[0]["held_out_loss"])
+    assert all(float(row["seconds"]) > 0 for row in history)
+
+
+def test_more_epochs_go_on_where_the_training_ended_with_the_same_bits(
+    run: Run, recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_once = load_file(run(changed(recipe, training={"epochs": 6}), "once"))
+    path = run(recipe)
+    assert run(changed(recipe, training={"epochs": 6})) == path
+    raised = load_file(path)
+    assert load_checkpoint(path).recipe.training.epochs == 6
+    for name, tensor in at_once.items():
+        assert torch.equal(tensor, raised[name]), name
+    assert [row["epoch"] for row in rows(path)] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_fewer_epochs_than_were_trained_are_refused(run: Run, recipe: Recipe) -> None:
+    run(recipe)
+    with pytest.raises(CheckpointError, match="was trained for 4 epochs, the recipe says 2"):
+        run(changed(recipe, training={"epochs": 2}))
+
+
+def test_more_epochs_without_the_state_are_refused(run: Run, recipe: Recipe, tmp_path: Path) -> None:
+    run(recipe)
+    (tmp_path / "out" / FLOW_STATE).unlink()
+    with pytest.raises(CheckpointError, match=r"cannot go on to 5: flow.state is not there"):
+        run(changed(recipe, training={"epochs": 5}))
