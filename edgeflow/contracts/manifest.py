@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from edgeflow.contracts.document import Document, Text, parse_document
+from edgeflow.contracts.thresholds import (
+    Count,
+    Interval,
+    LabelledScores,
+    OperatingPoint,
+    Positive,
+    Scale,
+    Thresholds,
+    subset_key,
+)
 from edgeflow.errors import IntegrityError
 
 __all__ = [
@@ -71,9 +81,6 @@ DeviceClass = Annotated[
         words="a name of up to 64 lower-case letters, digits, . _ or -, such as n100",
     ),
 ]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class ViewSpec(Document):
@@ -126,88 +133,6 @@ class Scoring(Document):
         if self.top_share is not None:
             return f"the mean of the highest {self.top_share:.3g} of the pixels"
         return f"the mean of the {self.top_k} highest pixels"
-
-
-class Interval(Document):
-    """Confidence interval of the score that normal parts exceed at the target rate."""
-
-    low: float
-    high: float | None = Field(description="None: the sample does not bound it from above")
-    level: Fraction
-
-
-class Scale(Document):
-    """Raw score to scaled score: ``centre`` becomes 0, ``threshold`` becomes 1; never clamped."""
-
-    centre: float
-    threshold: float
-    method: Literal["quantile", "tail", "highest"] | None = Field(
-        default=None,
-        description="a quantile of the normal scores, an extreme-value tail of them, or the highest, where "
-        "they are too few for either",
-    )
-    interval: Interval | None = None
-
-    @model_validator(mode="after")
-    def _threshold_above_centre(self) -> Scale:
-        if not self.threshold > self.centre:
-            raise ValueError(f"threshold {self.threshold} is not above centre {self.centre}")
-        return self
-
-
-class OperatingPoint(Document):
-    """What one threshold would reject of the labelled parts."""
-
-    threshold: float
-    false_reject_rate: Fraction
-    recall: Fraction
-
-
-class LabelledScores(Document):
-    """Raw scores of labelled test parts, rising: what any part threshold rejects of them can be counted."""
-
-    normal: tuple[float, ...] = ()
-    defective: tuple[float, ...] = ()
-    normal_parts: Count = Field(
-        default=0, description="how many there were; of many, only some scores are kept"
-    )
-    defective_parts: Count = 0
-
-
-class Thresholds(Document):
-    """Thresholds from normal parts at a target false-reject rate.
-
-    ``subsets`` holds one scale for each allowed set of present views: of the part score from these views
-    alone, while the graph is given ``contracts.preprocess.blank_image`` for each absent one.
-    """
-
-    part: Scale
-    views: dict[ViewId, Scale]
-    subsets: dict[str, Scale] = Field(
-        default={}, description="where views may be missing: names of the present ones, sorted, joined by ','"
-    )
-    false_reject_rate: Fraction
-    normal_parts: Positive
-    operating_curve: tuple[OperatingPoint, ...] = Field(
-        default=(), description="where there were labelled parts; the highest threshold first"
-    )
-    labelled: LabelledScores | None = Field(
-        default=None, description="of test parts that the thresholds do not come from"
-    )
-    note: str | None = Field(default=None, description="what a reader must know, such as a small sample")
-
-    @model_validator(mode="after")
-    def _subsets_are_of_its_views(self) -> Thresholds:
-        for key in self.subsets:
-            present = set(key.split(","))
-            if subset_key(present) != key or not present < set(self.views):
-                raise ValueError(f"subsets: '{key}' is no sorted list of some of the views")
-        return self
-
-
-def subset_key(present: Iterable[str]) -> str:
-    """The name of a set of present views in ``Thresholds.subsets``."""
-    return ",".join(sorted(present))
 
 
 class Tensor(Document):

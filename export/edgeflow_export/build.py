@@ -27,7 +27,6 @@ from edgeflow.contracts.manifest import (
 )
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics, standardise
-from edgeflow.detection_rates import recall
 from edgeflow.errors import AccuracyError, DataError, ParityError
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import (
@@ -47,7 +46,7 @@ from edgeflow_export.foreground_graph import BuiltForeground
 from edgeflow_export.foreground_precision import require_bf16
 from edgeflow_export.golden import Expected, choose_golden, golden_files
 from edgeflow_export.graphs import FOREGROUND, MAPS
-from edgeflow_export.guard import Scored
+from edgeflow_export.guard import Scored, require_recall
 from edgeflow_export.models.inspection import InspectionModel
 from edgeflow_export.models.multiflow import nll_map
 from edgeflow_export.proven_bundle import Built, write_proven
@@ -160,7 +159,7 @@ class _Build:
         reference = self.scored[self.drafts[0].id]
         thresholds = self._thresholds(self.trial, self.drafts[0], reference)
         if not self.accept_low_recall:
-            _require_recall(thresholds, self.spec.min_recall)
+            require_recall(thresholds, self.spec.min_recall)
         accuracy, notes = self._add_reduced_graphs(source, expected, reference, thresholds)
         files = {name: content for draft in self.drafts for name, content in draft.files.items()}
         if self.foreground is not None:
@@ -393,22 +392,6 @@ def _both_forms(
             by_trained.append(nll_map(trained.flow(features.unsqueeze(0)))[0].numpy())
             by_rewritten.append(inference.flow(features).numpy())
     return np.stack(by_trained), np.stack(by_rewritten)
-
-
-def _require_recall(thresholds: Thresholds, wanted: float) -> None:
-    """Refuse a model that lets defective parts pass.
-
-    Raises:
-        AccuracyError: says how many of the labelled ones.
-    """
-    found = recall(thresholds)
-    if found is not None and found.upper < wanted:
-        raise AccuracyError(
-            f"at its threshold the model rejects only {found} of the labelled defective parts; with 95 % "
-            f"confidence it finds less than {found.upper:.0%} of such parts (export.min_recall {wanted:g}). "
-            "Nothing was written: look at 'edgeflow evaluate', train longer or with another extractor or "
-            "scoring, or export all the same with --accept-low-recall"
-        )
 
 
 def _statistics_bytes(statistics: PixelStatistics) -> bytes:

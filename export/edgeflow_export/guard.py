@@ -9,12 +9,13 @@ import numpy.typing as npt
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from edgeflow.contracts.manifest import AccuracyReport, Scale
+from edgeflow.contracts.manifest import AccuracyReport, Scale, Thresholds
 from edgeflow.contracts.scoring import FloatArray, Masks, near_threshold
+from edgeflow.detection_rates import recall
 from edgeflow.errors import AccuracyError
 from edgeflow_export.recipe import ExportSpec
 
-__all__ = ["Scored", "changed_verdicts", "compare", "part_auroc"]
+__all__ = ["Scored", "changed_verdicts", "compare", "part_auroc", "require_recall"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +133,22 @@ def _one_exchange(scored: Scored) -> float:
     if labels is None or labels.all() or not labels.any():
         return 0.0
     return 1 / float(labels.sum() * (~labels).sum()) + 1e-6  # AUROC is rounded to six digits
+
+
+def require_recall(thresholds: Thresholds, wanted: float) -> None:
+    """Refuse a model that lets defective parts pass.
+
+    Raises:
+        AccuracyError: says how many of the labelled ones.
+    """
+    found = recall(thresholds)
+    if found is not None and found.upper < wanted:
+        raise AccuracyError(
+            f"at its threshold the model rejects only {found} of the labelled defective parts; with 95 % "
+            f"confidence it finds less than {found.upper:.0%} of such parts (export.min_recall {wanted:g}). "
+            "Nothing was written: look at 'edgeflow evaluate', train longer or with another extractor or "
+            "scoring, or export all the same with --accept-low-recall"
+        )
 
 
 def part_auroc(scored: Scored) -> float | None:
