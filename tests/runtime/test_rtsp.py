@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -66,10 +66,10 @@ class MjpegHandler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
-        for picture in self.server.pictures:  # type: ignore[attr-defined]
+        for picture, pause_s in zip(self.server.pictures, self.server.pauses_s, strict=False):  # type: ignore[attr-defined]
             header = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
             self.wfile.write(header.encode() + picture + b"\r\n")
-            time.sleep(0.01)
+            time.sleep(pause_s)
         self.server.silence.wait(15)  # type: ignore[attr-defined]
 
 
@@ -85,8 +85,9 @@ class MjpegCamera:
         self._thread.start()
         self.url = f"http://user:{SECRET}@127.0.0.1:{self._server.server_port}/video.mjpg"
 
-    def show(self, pictures: list[bytes]) -> None:
+    def show(self, pictures: list[bytes], pauses_s: Iterable[float] = itertools.repeat(0.01)) -> None:
         self._server.pictures = pictures  # type: ignore[attr-defined]
+        self._server.pauses_s = pauses_s  # type: ignore[attr-defined]
 
     def close(self) -> None:
         self._server.silence.set()  # type: ignore[attr-defined]
@@ -149,6 +150,34 @@ def test_a_stream_that_changes_its_size_is_an_error(mjpeg: MjpegCamera) -> None:
     frames, _, end = frames_until_it_fails(camera)
     assert {frame.image.shape for frame in frames} == {(32, 48, 3)}
     assert "changed its size from (48, 32) to (64, 32)" in str(end)
+
+
+def test_pictures_without_a_time_that_come_out_of_a_queue_are_not_used(mjpeg: MjpegCamera) -> None:
+    """At an even pace first; then nothing for most of a second, and what was held up comes at once."""
+    even, queued, after = [jpeg(50)] * 40, [jpeg(200)] * 15, [jpeg(120)] * 20
+    mjpeg.show([*even, *queued, *after], pauses_s=[*[0.04] * 39, 0.84, *[0.0] * 15, *[0.04] * 20])
+    camera = rtsp(mjpeg.url, read_timeout_ms=1500)
+    camera.open(0)
+    frames, lost, _ = frames_until_it_fails(camera)
+    shown = {round(float(frame.image[..., 0].mean()), -1) for frame in frames}
+    assert lost >= 15
+    assert 50 in shown
+    assert 200 not in shown
+
+
+@pytest.mark.parametrize(("stamps", "first"), [("stream", 10), ("arrival", 0)])
+def test_a_stream_whose_time_is_not_to_be_used_is_stamped_by_its_arrival(
+    server: tuple[subprocess.Popen[bytes], str], tmp_path: Path, stamps: str, first: int
+) -> None:
+    """By its own time, the first half second is only measured."""
+    (tmp_path / "password").write_text(SECRET)
+    camera = rtsp(server[1], username="box", password_file=tmp_path / "password", stamps=stamps)
+    camera.open(0)
+    frame = camera.read(5.0)
+    camera.close()
+    assert frame.frame_id >= first
+    assert frame.frame_id < first + 40
+    assert (frame.frame_id == 0) == (stamps == "arrival")
 
 
 @pytest.mark.timeout(20)
