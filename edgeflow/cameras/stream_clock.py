@@ -9,7 +9,6 @@ from statistics import fmean, median
 __all__ = ["Moment", "PaceClock", "StreamClock"]
 
 _DRIFT = 200e-6  # clocks of cameras and computers differ by 100 ppm at most
-_JUMP_NS = 10**9  # a stream's time that runs ahead by this has been set anew
 _LOWERED_NS = 10_000_000
 _SETTLE_NS = 500_000_000  # many servers send a stored second of pictures first, faster than they were taken
 
@@ -62,13 +61,13 @@ class StreamClock:
         """When a picture was taken.
 
         Args:
-            stream_ns: the stream's own time of it. One that goes back, or ahead of all that is possible, is a
-                clock set anew.
+            stream_ns: the stream's own time of it. One that does not go on is a clock set anew; one that
+                jumps ahead lowers the bound, which then has to be steady again.
             arrived_ns: monotonic.
         """
         offset_ns = arrived_ns - stream_ns
         limit_ns = self._crept(arrived_ns)
-        if not self._follows(stream_ns, offset_ns):
+        if self._last is None or stream_ns <= self._last[0]:
             limit_ns = offset_ns
             self._steady_since_ns = arrived_ns
         elif offset_ns < limit_ns - _LOWERED_NS:
@@ -88,10 +87,6 @@ class StreamClock:
         if self._last is None:
             return 0
         return self._bound_ns + round((arrived_ns - self._last[1]) * _DRIFT)
-
-    def _follows(self, stream_ns: int, offset_ns: int) -> bool:
-        """Whether a stream time goes on from the one before."""
-        return self._last is not None and stream_ns > self._last[0] and offset_ns > self._bound_ns - _JUMP_NS
 
 
 class PaceClock:
