@@ -221,7 +221,11 @@ def _exit_codes() -> str:
     codes: dict[int, list[str]] = {0: ["Everything was done."]}
     for name in errors.__all__:
         error = getattr(errors, name)
-        if isinstance(error, type) and issubclass(error, errors.EdgeflowError) and error.exit_code != 1:
+        if (
+            isinstance(error, type)
+            and issubclass(error, errors.EdgeflowError)
+            and error is not errors.EdgeflowError
+        ):
             codes.setdefault(error.exit_code, []).append(_first_paragraph_of(error))
     rows = "".join(f"| {code} | {' '.join(texts)} |\n" for code, texts in sorted(codes.items()))
     return f"# Exit codes\n\n| code | meaning |\n|---|---|\n{rows}"
