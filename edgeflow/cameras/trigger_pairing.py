@@ -11,7 +11,7 @@ __all__ = ["Paired", "TriggerPairing"]
 
 _REMEMBERED = 64  # triggers; far more than can be on their way at once
 _LAGS = 200  # latest answers, of which the quickest and the slowest count
-_CONFIRMED = 3  # frames in a row that agree lock the count again
+_CONFIRMED = 2  # frames in a row that agree lock the count again
 _GIVE_UP = 12  # frames in a row of which none could be paired
 _SLOWER = 0.8  # share of the time to the next trigger by which a counted answer may be slower than others
 _SLOWER_EARLY = 0.6  # the same while few answers are known
@@ -54,7 +54,7 @@ class TriggerPairing:
     every frame has to be exposed, by the camera's clock, between its own trigger and the next one: its
     ``lag`` behind the trigger is compared with the quickest one so far. A trigger that the camera ignored,
     or a frame too many, contradicts: the frame is given up, and the count that time suggests is believed
-    when three frames in a row agree with it; but not while a camera's answers vary by most of the time
+    when two frames in a row agree with it; but not while a camera's answers vary by most of the time
     between two triggers. Nothing is paired after a pause in which clocks may have drifted too far.
 
     Not thread-safe. ``clock`` is told of every frame, and of every trigger that surely caused one.
