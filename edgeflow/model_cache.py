@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["trim_cache", "usable_cache"]
@@ -43,9 +44,10 @@ def trim_cache(folder: Path, max_mb: float) -> int:
     """
     found = []
     for path in folder.iterdir():
-        if path.suffix in _SUFFIXES and path.is_file() and not path.is_symlink():
-            state = path.stat()
-            found.append((max(state.st_atime_ns, state.st_mtime_ns), state.st_size, path))
+        with suppress(FileNotFoundError):  # somebody tidies by hand
+            if path.suffix in _SUFFIXES and path.is_file() and not path.is_symlink():
+                state = path.stat()
+                found.append((max(state.st_atime_ns, state.st_mtime_ns), state.st_size, path))
     excess = sum(size for _, size, _ in found) - max_mb * 1e6
     removed = 0
     for _, size, path in sorted(found):
