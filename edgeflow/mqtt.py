@@ -15,6 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edgeflow.acknowledgement import confirmed_ids
 from edgeflow.alarms import Alarms
 from edgeflow.broker import check_files
 from edgeflow.broker_limits import publish_bytes
@@ -24,14 +25,12 @@ from edgeflow.connection import Connection, Live
 from edgeflow.contracts.commands import Reply
 from edgeflow.contracts.compact_decision import compact_decision
 from edgeflow.contracts.messages import (
-    Ack,
     Alarm,
     Availability,
     Birth,
     CameraStatus,
     Decision,
     State,
-    from_json,
     to_json,
 )
 from edgeflow.contracts.sealing import seal
@@ -402,11 +401,15 @@ class MqttLink:
 
     def _on_ack(self, incoming: Incoming) -> None:
         try:
-            ack = from_json(Ack, incoming.payload)
-        except DataError as problem:
-            logger.warning("%s: ignored: %s", incoming.topic, problem)
+            result_ids, problem = confirmed_ids(incoming.payload)
+        except DataError as error:
+            logger.warning("%s: ignored: %s", incoming.topic, error)
             return
-        self._tell(Acked(result_ids=ack.result_ids))
+        if problem:
+            logger.warning(
+                "%s: %d results are taken as confirmed: %s", incoming.topic, len(result_ids), problem
+            )
+        self._tell(Acked(result_ids=result_ids))
 
     def _tell(self, event: LinkEvent) -> None:
         if self._listener is not None:

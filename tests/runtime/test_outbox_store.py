@@ -122,6 +122,14 @@ def test_as_many_bytes_as_are_allowed_and_not_one_more(tmp_path: Path) -> None:
     store.close()
 
 
+def test_bytes_count_also_when_there_are_just_as_many_rows_as_are_allowed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "outbox.db")
+    write(store, entry(1), entry(2))
+    assert write(store, limits=Limits(rows=2, bytes=entry(1).size)) == 1
+    assert ids(store) == ["r-00002"]
+    store.close()
+
+
 def test_results_go_when_the_box_ran_for_longer_than_max_age_and_not_before(tmp_path: Path) -> None:
     computer = Computer()
     store = Store(tmp_path / "outbox.db", computer)
