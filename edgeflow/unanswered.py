@@ -19,7 +19,7 @@ class Sent:
     Attributes:
         key: names what is sent: a topic, or a result.
         topic: where it goes.
-        size: bytes of its packet.
+        size: bytes of its payload.
         sent_s: monotonic.
         decision_id: result id of a decision, which is worthless after a while; empty for all else.
     """

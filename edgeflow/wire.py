@@ -15,7 +15,6 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import MessageType, MQTTErrorCode
 from paho.mqtt.properties import Properties
 
-from edgeflow.broker_limits import publish_bytes
 from edgeflow.unanswered import Sent, Unanswered
 
 __all__ = ["Answer", "Wire"]
@@ -77,9 +76,8 @@ class Wire:
         info = self.client.publish(topic, payload, _QOS, retain, properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             return info
-        size = publish_bytes(topic, payload, properties)
         self.unanswered.add(
-            info.mid, Sent(key=key, topic=topic, size=size, sent_s=sent_s, decision_id=decision_id)
+            info.mid, Sent(key=key, topic=topic, size=len(payload), sent_s=sent_s, decision_id=decision_id)
         )
         if not getattr(self._later, "on", False):
             info.rc = self._write(cork=bool(decision_id))

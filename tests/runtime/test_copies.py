@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.contracts.messages import Dropped, Message, Result, from_json, to_json
-from edgeflow.copies import copy_of
+from edgeflow.copies import copy_of, with_gate_told
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
 RESULT = from_json(Result, SAMPLE.read_bytes()).model_copy(update={"replayed": False, "attempt": 1})
@@ -34,3 +34,20 @@ def test_a_record_with_its_fields_in_another_order_is_flagged_too() -> None:
     payload = json.dumps({"attempt": 1, "replayed": False, "reason": "größer"}).encode()
     sent = json.loads(copy_of(payload, json.loads(payload), replayed=True, attempt=2))
     assert sent == {"attempt": 2, "replayed": True, "reason": "größer"}
+
+
+def test_what_is_known_of_the_decision_is_said_where_nothing_was_known() -> None:
+    tricky = b'{"reason":"\\",\\"gate_told\\":null,\\"evidence\\":","gate_told":null,"evidence":null,'
+    stored = tricky + b'"replayed":false,"attempt":1}'
+    told = json.loads(with_gate_told(stored, True))
+    assert told == json.loads(stored) | {"gate_told": True}
+    assert json.loads(with_gate_told(stored, False))["gate_told"] is False
+    assert with_gate_told(stored, None) == stored
+    already = stored.replace(b'"gate_told":null,"evidence"', b'"gate_told":false,"evidence"')
+    assert with_gate_told(already, True) == already
+    assert with_gate_told(b'{"attempt":1}', True) == b'{"attempt":1}'
+
+
+def test_a_result_as_it_is_stored_has_room_for_what_is_known_later() -> None:
+    sample = from_json(Result, SAMPLE.read_bytes()).model_copy(update={"gate_told": None})
+    assert from_json(Result, with_gate_told(to_json(sample), False)).gate_told is False

@@ -46,3 +46,14 @@ def test_every_entity_has_its_own_id_and_a_topic_that_the_box_publishes() -> Non
     for entity in documents.values():
         assert entity["availability"][0]["topic"] == f"{root}/availability"
         assert entity["device"]["identifiers"] == [node]
+
+
+def test_every_entity_names_itself_for_old_and_new_versions_of_home_assistant() -> None:
+    documents = discovery(box(home_assistant={"prefix": "ha"}))
+    for topic, entity in documents.items():
+        component = topic.split("/")[1]
+        domain, _, name = entity["default_entity_id"].partition(".")
+        assert domain == component
+        assert name == entity["object_id"].lower().replace("-", "_")
+        assert name.replace("_", "").isalnum()
+    assert len({entity["default_entity_id"] for entity in documents.values()}) == 5

@@ -444,6 +444,33 @@ def test_every_way_in_which_no_connection_comes_about_is_named_and_an_alarm(
         assert not box.link.connected
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0x8B, "shutting down"),
+        (0x8E, "check mqtt.client_id"),
+        (0x97, "quota"),
+        (0x98, "whoever runs the broker"),
+        (0x9C, "another server"),
+        (0x04, "closed"),
+    ],
+)
+def test_a_connection_that_the_broker_ends_with_a_word_is_named_by_it(
+    code: int, words: str, make_box: Callable[..., Box], until: Until
+) -> None:
+    def ends_it(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"\x20\x03\x00\x00\x00")
+        connection.recv(4096)
+        connection.sendall(bytes([0xE0, 2, code, 0]))
+        time.sleep(0.3)
+
+    with server(ends_it) as port:
+        box = make_box(port=port)
+        box.start()
+        until(lambda: words in box.link.problem)
+
+
 @pytest.mark.parametrize("code", [1, 2, 3, 4, 5])
 def test_every_refusal_of_mqtt_3_1_1_is_named(code: int, make_box: Callable[..., Box], until: Until) -> None:
     def refuses(connection: socket.socket) -> None:
