@@ -13,6 +13,7 @@ _SETTLED = 3  # messages: the first ones after a start may all have been held up
 _NEW_EPOCH = 20  # messages in a row that are late by one and the same time: the sender's clock was set back
 _NEW_EPOCH_NS = 5 * 10**9  # and for so long: a held-up connection empties its queue far sooner
 _NEW_EPOCH_SPREAD_NS = 50_000_000
+_JITTER_NS = 5_000_000  # so much later than the quickest one, messages always may be
 _SECOND_NS = 10**9
 _COARSE = 8  # messages at whole seconds that come at any moment within a second: a clock without fractions
 _COARSE_NS = 100_000_000
@@ -61,10 +62,10 @@ class SenderClock:
             return Heard(moment_ns=arrived_ns, held_ns=0, known=False)
         offset_ns = arrived_ns - at_ns
         aged_ns = self._bound_ns + (arrived_ns - self._bound_at_ns) * DRIFT_PPM // 10**6
-        if self._heard == 0 or offset_ns <= aged_ns or self._is_new_epoch(arrived_ns, offset_ns, aged_ns):
-            self._bound_ns, self._bound_at_ns = offset_ns, arrived_ns
-            self._late.clear()
-            aged_ns = offset_ns
+        if self._heard == 0 or offset_ns <= aged_ns:
+            aged_ns = self._bound(offset_ns, arrived_ns)
+        elif self._is_new_epoch(arrived_ns, offset_ns, aged_ns):
+            aged_ns = self._bound(min(offset for _, offset in self._late), arrived_ns)
         self._heard += 1
         self._recent.append((at_ns, offset_ns))
         if self._is_coarse():
@@ -75,9 +76,14 @@ class SenderClock:
             known=self._heard >= _SETTLED,
         )
 
+    def _bound(self, offset_ns: int, arrived_ns: int) -> int:
+        self._bound_ns, self._bound_at_ns = offset_ns, arrived_ns
+        self._late.clear()
+        return offset_ns
+
     def _is_new_epoch(self, arrived_ns: int, offset_ns: int, aged_ns: int) -> bool:
         """Whether many messages are late by the same: no network does that, but a clock set back does."""
-        if offset_ns - aged_ns < _NEW_EPOCH_SPREAD_NS:
+        if offset_ns - aged_ns < _JITTER_NS:
             self._late.clear()
             return False
         self._late.append((arrived_ns, offset_ns))

@@ -58,7 +58,7 @@ class ByTrigger:
     def trigger(self, trigger: Trigger) -> list[ViewSet]:
         waiting = self._waiting(trigger)
         for earlier in self._open:  # what a free-running camera sees from now on is the next part
-            earlier.until_ns = min(earlier.until_ns, trigger.at_ns - 1)
+            earlier.until_ns = min(earlier.until_ns, trigger.moment_ns - 1)
         self._open.append(waiting)
         self._early = {view: frame for view, frame in self._early.items() if not self._take(frame)}
         return self._settled()
@@ -95,7 +95,7 @@ class ByTrigger:
         return self._open[0].deadline_ns if self._open else None
 
     def _waiting(self, trigger: Trigger) -> _Open:
-        at_ns, rules = trigger.at_ns, self._rules
+        at_ns, rules = trigger.moment_ns, self._rules
         return _Open(
             trigger=trigger,
             deadline_ns=at_ns + rules.timeout_ns,

@@ -70,6 +70,16 @@ def test_a_clock_set_back_is_taken_for_late_messages_for_a_while_and_not_for_eve
     assert late[19:] == pytest.approx([0] * 16, abs=2)
 
 
+@pytest.mark.parametrize("step_ms", [8, 30, 49])
+def test_a_clock_set_back_by_a_little_is_not_taken_for_late_messages_for_ever(step_ms: int) -> None:
+    clock = SenderClock()
+    for k in range(5):
+        heard(clock, 500 * k, 500 * k)
+    late = [heard(clock, 500 * k - step_ms, 500 * k + k % 3) for k in range(5, 60)]
+    assert max(late[:19]) == pytest.approx(step_ms, abs=3)
+    assert max(late[20:]) < 4
+
+
 def test_messages_that_pile_up_are_no_clock_that_was_set_back() -> None:
     clock = SenderClock()
     heard(clock, 0, 0)

@@ -287,6 +287,18 @@ def test_a_deadline_counts_from_the_moment_when_a_held_up_trigger_was_given() ->
     assert sync.refuse(held, "late")[0].triggered_ns == 10 * MS
 
 
+def test_a_box_that_asked_the_cameras_too_late_does_not_use_the_next_parts_image() -> None:
+    """The message of the second part was given at 20, whenever it was read."""
+    sync = synchronizer(views=("top",), window_ms=50)
+    sync.trigger(replace(trigger(18, "t0"), given_ns=0), 18 * MS)
+    sync.trigger(replace(trigger(35, "t1"), given_ns=20 * MS), 35 * MS)
+    shows_second = replace(frame("top", 25, 1, trigger="t0"), device_ns=5, unsure_ns=0)
+    assert sync.add(shows_second, 40 * MS) == []
+    after_window = replace(frame("top", 71, 2, trigger="t1"), device_ns=6, unsure_ns=0)
+    assert sync.add(after_window, 72 * MS) == []
+    assert [s.missing for s in sync.expire((20 + TIMEOUT_MS) * MS)] == [("top",), ("top",)]
+
+
 def test_what_a_software_trigger_caused_after_the_next_one_is_not_used() -> None:
     sync = synchronizer(views=("top",))
     sync.trigger(trigger(0, "t0"), 0)
