@@ -9,11 +9,12 @@ from edgeflow.alarms import Alarms
 from edgeflow.line_watch import LineWatch
 from edgeflow.scoring_thread import ScoringThread
 from edgeflow.service_manager import ServiceManager
-from edgeflow.thread_activity import working
+from edgeflow.thread_activity import overdue_threads, working
 
 __all__ = ["LineTurns"]
 
 _PERIOD_NS = 200_000_000
+_VITAL = {"synchronizer", "mqtt"}  # threads without which no part comes, or nobody hears of it
 _SILENT_S = 15.0  # without a turn the line hangs
 
 
@@ -26,7 +27,8 @@ class LineTurns:
     """Called with every turn of the part loop; it looks around a few times a second.
 
     The watchdog gets its sign of life here and nowhere else: a loop that turns no more gives none, and a line
-    whose scoring hangs gives none either, so that the service manager ends the box and starts it anew.
+    whose scoring, synchronizer or network thread hangs gives none either, so that the service manager ends
+    the box and starts it anew.
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class LineTurns:
             return
         self._next_ns = now_ns + _PERIOD_NS
         working(_SILENT_S)
-        if self._scoring.hangs():
+        hanging = self._scoring.hangs()
+        if hanging:
             text = "scoring does not answer, and all parts are UNDECIDED; the device hangs: restart the box"
             self._alarms.raise_("scoring_hangs", "error", text)
         else:
             self._alarms.clear("scoring_hangs")
+        if not hanging and not _VITAL & set(overdue_threads(now_ns / 1e9)):
             self._manager.feed(now_ns)
         self._watch.turn(now_ns, self._link.connection_number)

@@ -17,7 +17,7 @@ from edgeflow.scorer import Scores
 from edgeflow.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.service_manager import ServiceManager
 from edgeflow.settings.alarms import AlarmsConfig
-from edgeflow.thread_activity import overdue_threads, waiting
+from edgeflow.thread_activity import overdue_threads, waiting, working
 
 S = 1_000_000_000
 
@@ -180,6 +180,36 @@ def test_a_turn_feeds_the_watchdog_but_not_while_scoring_hangs(at_rest: None) ->
     clock.now_ns += S
     turn()
     assert (manager.fed, line.standing) == (3, set())
+
+
+@pytest.mark.parametrize(("name", "fed"), [("synchronizer", 0), ("mqtt", 0), ("evidence", 1)])
+def test_a_vital_thread_that_hangs_keeps_the_watchdog_hungry(at_rest: None, name: str, fed: int) -> None:
+    line, clock, manager, go_on, said = Line(), Clock(), Manager(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        working(5)
+        said.set()
+        go_on.wait(30)
+
+    thread = threading.Thread(target=hang, name=name)
+    thread.start()
+    assert said.wait(10)
+    clock.now_ns = time.monotonic_ns() + 6 * S
+    turn = LineTurns(
+        scoring=ScoringThread(),
+        watch=line.watch,
+        manager=manager,
+        link=Link(),
+        alarms=line.alarms,
+        clock=clock,
+    )
+    turn()
+    assert manager.fed == fed
+    go_on.set()
+    thread.join()
+    clock.now_ns += S
+    turn()
+    assert manager.fed == fed + 1
 
 
 def test_a_line_that_turns_no_more_hangs(at_rest: None) -> None:

@@ -255,3 +255,22 @@ def test_the_watchdog_waits_longer_while_a_bundle_is_verified_beside_the_line(
     process.send_signal(signal.SIGTERM)
     systemd.wait_for("STOPPING=1")
     assert process.wait(30) == 0
+
+
+def test_a_line_without_parts_and_a_flapping_connection_are_alarms(
+    tmp_path: Path, broker: Broker, client: Clients, start: Start
+) -> None:
+    bounds = {"no_part_s": 1.0, "connections": 3, "connections_min": 60.0}
+    path = write_box(
+        tmp_path, broker.port, views=QUIET, alarms=bounds, trigger={"source": "mqtt", "period_ms": None}
+    )
+    line = client(f"{ROOT}/#")
+    process = start(path, "pause", 10**9)
+    assert "no part came for 1 s" in wait_for_alarm(line, "no_part")
+    for _ in range(2):
+        heard = len(line.payloads("/birth"))
+        broker.kill()
+        broker.start()
+        line.wait(lambda heard=heard: len(line.payloads("/birth")) > heard)
+    assert "3 connections to the broker or more" in wait_for_alarm(line, "connection_flapping")
+    assert end(process) == 0
