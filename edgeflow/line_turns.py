@@ -20,7 +20,7 @@ _SILENT_S = 15.0  # without a turn the line hangs
 
 class _Link(Protocol):
     @property
-    def connection_number(self) -> int | None: ...
+    def connections(self) -> int: ...
 
 
 class LineTurns:
@@ -64,4 +64,4 @@ class LineTurns:
             self._alarms.clear("scoring_hangs")
         if not hanging and not _VITAL & set(overdue_threads(now_ns / 1e9)):
             self._manager.feed(now_ns)
-        self._watch.turn(now_ns, self._link.connection_number)
+        self._watch.turn(now_ns, self._link.connections)

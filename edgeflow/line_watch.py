@@ -34,7 +34,7 @@ class LineWatch:
         self._window: deque[tuple[bool, bool]] = deque(maxlen=bounds.window_parts)  # undecided, overrun
         self._ng = 0
         self._scored = 0
-        self._connection: int | None = None
+        self._connections = 0
         self._connected_ns: deque[int] = deque()
 
     def decided(self, verdict: VerdictName, *, code: ReasonCode, failure: str, now_ns: int) -> None:
@@ -57,18 +57,17 @@ class LineWatch:
         """A part was decided, but its result could not be made or kept."""
         self._alarms.raise_("record_failed", "error", f"a decided part has no result: {why}; see the log")
 
-    def turn(self, now_ns: int, connection: int | None) -> None:
+    def turn(self, now_ns: int, connections: int) -> None:
         """Look at what comes about without parts; about once a second.
 
         Args:
-            connection: number of the one to the broker; None where there is none.
+            connections: to the broker, so far.
         """
         if self._no_part_ns is not None and now_ns - self._last_part_ns > self._no_part_ns:
             text = f"no part came for {self._no_part_ns / 1e9:g} s; check the trigger and the cameras"
             self._alarms.raise_("no_part", "warning", text)
-        if connection is not None and connection != self._connection:
-            self._connection = connection
-            self._connected_ns.append(now_ns)
+        self._connected_ns.extend([now_ns] * (connections - self._connections))
+        self._connections = connections
         self._note_connections(now_ns)
 
     def _note_failure(self, failure: str) -> None:

@@ -67,6 +67,7 @@ class MqttLink:
     def __init__(self, config: BoxConfig, session: str) -> None:
         self._config = config.mqtt
         self.username = config.mqtt.username or ""
+        self._accepted = 0
         self._topics = Topics(root=config.topic_root)
         self._compact = config.decision.compact
         self._decision_expiry_s = math.ceil(config.decision.valid_ms / 1000)
@@ -99,6 +100,11 @@ class MqttLink:
     def connected(self) -> bool:
         """Whether the broker has accepted a connection that still stands, as far as is known."""
         return self._connection.live is not None
+
+    @property
+    def connections(self) -> int:
+        """Connections that the broker has accepted so far."""
+        return self._accepted
 
     @property
     def connection_number(self) -> int | None:
@@ -328,6 +334,7 @@ class MqttLink:
         client.on_message = self._on_message
 
     def _greet(self, live: Live) -> None:
+        self._accepted += 1
         self._documents.all_due()
         for topic_filter in self._subscriptions.filters:
             if self._connection.limits.wildcards or not set(topic_filter) & set("+#"):

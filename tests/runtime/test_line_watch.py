@@ -94,33 +94,41 @@ def test_no_part_for_its_time_is_an_alarm_until_the_next_one(
     bounds: dict[str, float], period_ms: float | None, silent_s: int
 ) -> None:
     line = Line(period_ms=period_ms, **bounds)
-    line.watch.turn(silent_s * S, None)
+    line.watch.turn(silent_s * S, 0)
     assert line.standing == set()
-    line.watch.turn(silent_s * S + 1, None)
+    line.watch.turn(silent_s * S + 1, 0)
     assert line.standing == {"no_part"}
     line.watch.decided("OK", code="ok", failure="", now_ns=silent_s * S + 2)
     assert line.standing == set()
-    line.watch.turn(2 * silent_s * S, None)
+    line.watch.turn(2 * silent_s * S, 0)
     assert line.standing == set()
 
 
 def test_a_line_that_others_trigger_may_stand_for_any_time() -> None:
     line = Line()
-    line.watch.turn(10**9 * S, None)
+    line.watch.turn(10**9 * S, 0)
     assert line.standing == set()
 
 
 def test_a_connection_that_comes_up_again_and_again_is_flapping() -> None:
     line = Line(connections=4, connections_min=1.0)
-    for number, at_s in ((1, 0), (1, 1), (2, 2), (None, 3), (3, 4), (3, 5)):
-        line.watch.turn(at_s * S, number)
+    for count, at_s in ((1, 0), (1, 1), (2, 2), (2, 3), (3, 4), (3, 5)):
+        line.watch.turn(at_s * S, count)
         assert line.standing == set()
-    line.watch.turn(6 * S, 7)
+    line.watch.turn(6 * S, 4)
     assert line.standing == {"connection_flapping"}
-    line.watch.turn(62 * S, 7)  # those of 0 s and before 2 s are older than a minute: 3 are left
+    line.watch.turn(62 * S, 4)  # the first is older than a minute: 3 are left
     assert line.standing == {"connection_flapping"}
-    line.watch.turn(63 * S, 7)
+    line.watch.turn(63 * S, 4)
     assert line.standing == set()
+
+
+def test_connections_that_come_and_go_between_two_looks_count_too() -> None:
+    line = Line(connections=4, connections_min=1.0)
+    line.watch.turn(S, 3)
+    assert line.standing == set()
+    line.watch.turn(2 * S, 4)
+    assert line.standing == {"connection_flapping"}
 
 
 class Clock:
@@ -143,7 +151,7 @@ class Manager(ServiceManager):
 
 
 class Link:
-    connection_number = 1
+    connections = 1
 
 
 @pytest.fixture
