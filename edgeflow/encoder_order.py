@@ -13,7 +13,8 @@ _FAR = 20  # times the longest step: no message is overtaken by so many parts
 _REMEMBERED = 16
 _LEAST_GAP_NS = 20_000_000  # between two parts, while nothing is known of the line's pace
 _MOST_GAP_NS = 1_000_000_000  # however slow the line was, a burst is over by then
-_SAME_DROP = 1.5  # steps
+_SAME_DROP = 0.5  # steps
+_LEAST_DROP = 2.5  # steps: a shorter fall is rather a message that one or two parts overtook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,8 @@ class EncoderOrder:
         elif self._is_paced(self._doubted, here):
             doubted = self._doubted
             self._direction = 1 if value >= doubted.value else -1
-            return self._begin_anew(doubted) and self._take(here)
+            self._begin_anew(doubted)
+            return self._take(here)
         return False
 
     def _take(self, here: _Position) -> bool:
@@ -77,7 +79,9 @@ class EncoderOrder:
         return True
 
     def _begin_anew(self, here: _Position) -> bool:
-        self._drops.append(abs(self._recent[-1].value - here.value))
+        drop = abs(self._recent[-1].value - here.value)
+        if self._stride is not None and drop >= _LEAST_DROP * self._stride:
+            self._drops.append(drop)
         self._recent.clear()
         return self._take(here)
 

@@ -60,8 +60,46 @@ def test_an_encoder_zeroed_near_its_beginning_costs_one_part() -> None:
 
 
 def test_an_encoder_that_falls_at_every_turn_costs_one_part_once() -> None:
-    turns = [position for _ in range(6) for position in range(0, 1000, 100)]
+    turns = [position for _ in range(6) for position in range(1000, 2000, 100)]
     assert follows(turns).count(False) == 1
+    assert follows([position for _ in range(6) for position in range(7000, 7400, 100)]).count(False) == 1
+
+
+@pytest.mark.parametrize(("position", "good"), [(950, True), (1050, True), (949, False), (1051, False)])
+def test_a_fall_is_known_again_within_half_a_step(position: int, good: bool) -> None:
+    turn = list(range(1000, 2000, 100))
+    assert follows([*turn, *turn, position])[-1] is good
+
+
+def test_a_fall_by_one_or_two_parts_is_never_known_again() -> None:
+    """The line ran back by two steps once; a message that two parts overtook is found all the same."""
+    positions = [0, 100, 200, 300, 100, 200, 300, 400, 500, 600, 400, 700]
+    assert follows(positions) == [True] * 4 + [False] + [True] * 5 + [False, True]
+
+
+def test_each_overtaken_message_is_in_doubt_for_itself() -> None:
+    assert follows([100, 300, 200, 400, 600, 500, 700]) == [True, True, False, True, True, False, True]
+
+
+def test_an_epoch_is_measured_by_its_own_steps() -> None:
+    assert follows([100_000, 100_100, 100_200, 0, 100, 200, -50_000, -49_900]) == [True] * 8
+
+
+def test_while_the_pace_is_not_known_twenty_milliseconds_are_no_burst() -> None:
+    for gap_ms, good in ((19.99, False), (20, True)):
+        order = EncoderOrder()
+        order.follows(1000, 0, sent_later=False)
+        order.follows(0, 400 * MS, sent_later=False)
+        assert order.follows(100, round((400 + gap_ms) * MS), sent_later=False) is good
+
+
+def test_a_second_is_no_burst_however_slow_the_line_was() -> None:
+    for gap_ms, good in ((999, False), (1000, True)):
+        order = EncoderOrder()
+        for n in range(4):
+            order.follows(100 * n, n * 10_000 * MS, sent_later=False)
+        order.follows(0, 40_000 * MS, sent_later=False)
+        assert order.follows(100, (40_000 + gap_ms) * MS, sent_later=False) is good
 
 
 def test_a_line_that_runs_backwards_is_followed() -> None:
