@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.contracts.messages import Dropped, Result, VerdictName, from_json
+from edgeflow.outbox_aside import restore_rows
 from edgeflow.outbox_drops import Victim
 from edgeflow.outbox_rows import DROPPED, Entry, Limits, entry_of
 from edgeflow.outbox_store import Store
@@ -290,6 +291,35 @@ def test_rows_know_the_station_that_made_them_also_when_they_are_restored(tmp_pa
     assert [(row.result_id, row.root) for row in store.pending(0, 9)] == [
         ("r-00002", ""), ("r-00001", "edgeflow/v1/a/b/c"),
     ]  # fmt: skip
+    store.close()
+
+
+def test_what_another_process_restores_is_noticed_and_counted(tmp_path: Path) -> None:
+    store = Store(tmp_path / "outbox.db")
+    write(store, entry(1), entry(2))
+    first = store.pending(0, 1)[0]
+    store.write([], [], [], PLENTY, 0, aside=[([first.id], "why")])
+    assert not store.look()
+    with sqlite3.connect(tmp_path / "outbox.db") as other:
+        assert restore_rows(other, None) == 1
+    other.close()
+    assert store.look()
+    assert not store.look()
+    assert (store.count, store.tally.aside) == (2, 0)
+    write(store, entry(3))
+    assert store.count == 3
+    store.close()
+
+
+def test_the_newest_number_is_known_also_when_the_file_cannot_be_read_any_more(tmp_path: Path) -> None:
+    store = Store(tmp_path / "outbox.db")
+    assert store.last_known_id == 0
+    write(store, entry(1), entry(2))
+    write(store, entry(3))
+    assert store.last_known_id == store.last_id() == 3
+    store.go_on_after(70)
+    write(store, entry(4))
+    assert (store.last_known_id, store.pending(0, 9)[-1].id) == (71, 71)
     store.close()
 
 

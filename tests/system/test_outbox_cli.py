@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import paho.mqtt.client as paho
 import pytest
 
 from edgeflow.contracts.messages import Result, VerdictName
@@ -159,6 +160,44 @@ def test_results_set_aside_are_listed_exported_and_sent_again(
     consumer = client("edgeflow/v1/#")
     assert json.loads(edgeflow(folder, "flush", "box.yaml", "--json"))["waiting"] == 0
     consumer.wait(lambda: len(consumer.payloads("/result")) == 4)
+
+
+def test_results_go_out_below_the_station_that_made_them_and_are_confirmed_there(
+    tmp_path: Path, broker: Broker, make_result: Results, client: Callable[[str], Client]
+) -> None:
+    text = BOX.format(port=broker.port).replace("confirm: broker", "confirm: consumer, max_rows: 3")
+    (tmp_path / "box.yaml").write_text(text.replace("station: s2", "station: s3"))
+    before, now = ("edgeflow/v1/plant1/l3/s2", "edgeflow/v1/plant1/l3/s3")
+    for root, numbers in ((before, (0, 1, 2)), (now, (3,))):  # the box moved in between; one result too many
+        outbox = Outbox(tmp_path / "outbox.db", Limits(rows=3), root=root)
+        for number in numbers:
+            outbox.put(make_result(number))
+            assert outbox.flush()
+        outbox.close()
+    consumer = client("edgeflow/v1/#")
+
+    def acknowledge(connection: paho.Client, message: paho.MQTTMessage) -> None:
+        root, _, kind = message.topic.rpartition("/")
+        if kind in ("result", "dropped"):
+            record = json.loads(message.payload)
+            ids = [record.get("result_id") or record["record_id"]]
+            connection.publish(
+                f"{root}/result/ack", json.dumps({"schema": "edgeflow/ack/1", "result_ids": ids}), 1
+            )
+
+    consumer.on_message = acknowledge
+    assert json.loads(edgeflow(tmp_path, "flush", "box.yaml", "--json"))["waiting"] == 0
+    came = {
+        json.loads(message.payload).get("result_id", "dropped"): message.topic
+        for message in consumer.messages
+        if message.topic.endswith(("/result", "/dropped"))
+    }
+    assert came == {
+        "r-1": f"{before}/result",
+        "r-2": f"{before}/result",
+        "r-3": f"{now}/result",
+        "dropped": f"{before}/dropped",
+    }
 
 
 def test_a_file_of_an_earlier_edgeflow_is_read_where_no_box_runs(folder: Path) -> None:
