@@ -25,7 +25,7 @@ from edgeflow.lateness import LateWatch
 from edgeflow.line_watch import LineWatch
 from edgeflow.loaded_bundle import BundleSlot, LoadedBundle
 from edgeflow.pipeline import Line
-from edgeflow.result import ResultMaker
+from edgeflow.result import Origin, ResultMaker
 from edgeflow.scorer import Scorer, Scores
 from edgeflow.scoring_thread import ScoringThread
 from edgeflow.settings.alarms import AlarmsConfig
@@ -37,6 +37,7 @@ from support.small import SIDE, VIEWS, small_bundle
 
 NEVER_LATE_MS = 600_000.0
 SOON_MS = 150.0
+ORIGIN = Origin(site="plant", line="l1", station="s1", box="box1")
 
 
 class Runner:
@@ -116,7 +117,9 @@ def loaded(tmp_path: Path) -> Iterator[Callable[..., LoadedBundle]]:
             graph=graph,
             scorer=Scorer(manifest, runner),
             policy=policy,
-            make=ResultMaker(session="s", bundle=bundle, graph=graph, policy=policy, numbers=numbers),
+            make=ResultMaker(
+                session="s", bundle=bundle, graph=graph, policy=policy, numbers=numbers, origin=ORIGIN
+            ),
             baseline=bundle_baseline(bundle),
         )
 
