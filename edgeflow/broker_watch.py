@@ -87,6 +87,8 @@ class BrokerWatch:
     def trouble(self, waiting: Unanswered) -> str:
         """Why this connection is of no use any more; empty where it is."""
         now_s = self._clock_s()
+        if waiting.silence_s(now_s) < self._validity_s:
+            return ""  # nearly always, and after every packet
         patience_s = self._pace.patience_s(self._validity_s)
         self._stalled = waiting.decision_silence_s(now_s) >= patience_s
         if self._stalled:

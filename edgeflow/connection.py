@@ -40,6 +40,7 @@ _ANSWER_TIMEOUT_S = 5.0
 _JOIN_S = 1.0
 _LOOP_S = 0.5
 _SILENT_S = 60.0  # without a sign of life the network thread hangs; looking up a name may take half of it
+_NO_ANSWER = 0x8D  # keep-alive time-out
 _SHORT_S = 2.0
 _SHORT_IN_A_ROW = 3
 _LARGEST_PACKET = 1024 * 1024  # a broker that speaks MQTT 5 delivers none that is larger
@@ -256,6 +257,8 @@ class Connection:
             self._report(refusal(reason, _SETTINGS, properties))
         elif self._stood is not None:
             self._report(self._lost())
+        elif reason.value == _NO_ANSWER:  # paho gave up, not the broker
+            self._report(no_mqtt(_SETTINGS))
         else:
             self._report(closed_early(_SETTINGS))
 

@@ -27,6 +27,7 @@ class Refusals:
         self._alarms: Alarms | None = None
         self._lock = threading.Lock()  # for the table, never held while an alarm is published
         self._show_again_s = 0.0
+        self._unreachable = False
         self._standing: dict[_Key, tuple[Severity, str]] = {}
 
     def report_to(self, alarms: Alarms) -> None:
@@ -45,8 +46,9 @@ class Refusals:
             return
         if problem:
             self._alarms.raise_("broker_unreachable", "error", f"MQTT broker {address}: {problem}")
-        else:
+        elif self._unreachable:
             self._alarms.clear("broker_unreachable")
+        self._unreachable = bool(problem)
 
     @property
     def texts(self) -> tuple[str, ...]:

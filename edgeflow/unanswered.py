@@ -12,7 +12,7 @@ _REMEMBERED = 31  # delays: one stall that is shorter than the patience does not
 _LONGEST_S = 30.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
     """One message on its way.
 
@@ -99,7 +99,7 @@ class Unanswered:
 
     def silence_s(self, now_s: float) -> float:
         """The same for messages of any kind, from the oldest one's sending."""
-        oldest = next(iter(self.all()), None)
+        oldest = next(iter(self.all()), None)  # a copy: another thread may add meanwhile
         return max(0.0, now_s - max(oldest.sent_s, self._heard_s)) if oldest else 0.0
 
     def _oldest_s(self, now_s: float) -> float:

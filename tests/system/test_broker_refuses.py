@@ -416,6 +416,11 @@ def does_not_speak_version_5(connection: socket.socket) -> None:
     connection.sendall(b"\x20\x02\x00\x01")
 
 
+def never_answers(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
+
+
 def disconnects_before_it_accepts(connection: socket.socket) -> None:
     connection.recv(4096)
     connection.sendall(b"\xe0\x02\x8b\x00")
@@ -431,10 +436,15 @@ def disconnects_before_it_accepts(connection: socket.socket) -> None:
         (says_an_unknown_code, "check mqtt"),
         (does_not_speak_version_5, "check mqtt.version"),
         (disconnects_before_it_accepts, "shutting down"),
+        (never_answers, "does not speak MQTT, or is stalled"),
     ],
 )
 def test_every_way_in_which_no_connection_comes_about_is_named_and_an_alarm(
-    answer: Callable[[socket.socket], None], words: str, make_box: Callable[..., Box], until: Until
+    answer: Callable[[socket.socket], None],
+    words: str,
+    make_box: Callable[..., Box],
+    until: Until,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with server(answer) as port:
         box = make_box(port=port)
@@ -442,6 +452,8 @@ def test_every_way_in_which_no_connection_comes_about_is_named_and_an_alarm(
         until(lambda: words in box.alarm("broker_unreachable"))
         assert words in box.link.problem
         assert not box.link.connected
+        if answer is never_answers:
+            assert "before it accepts it" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ RATE_HZ = 200.0
 BEFORE_S = 3.0
 SEEN_S, DRAINED_S = 2.5, 10.0
 _ENOUGH = 1_000_000
+_SEEN = ("connection lost", "does not acknowledge")
 
 
 def partition(folder: Path, *, cuts_s: Sequence[float]) -> list[Figure]:
@@ -42,7 +43,7 @@ def _cut(fault: str, place: Site, cable: Way, cut_s: float) -> list[Figure]:
     said = len(place.box_said())
     cable.cut()
     begun_s = time.monotonic()
-    wait_for(lambda: "connection lost" in place.box_said()[said:], cut_s)
+    wait_for(lambda: any(words in place.box_said()[said:] for words in _SEEN), cut_s)
     seen_s = time.monotonic() - begun_s
     time.sleep(max(0.0, begun_s + cut_s - time.monotonic()))
     waited = place.waiting()
