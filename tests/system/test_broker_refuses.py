@@ -417,6 +417,7 @@ def does_not_speak_version_5(connection: socket.socket) -> None:
 
 
 def never_answers(connection: socket.socket) -> None:
+    connection.settimeout(60)
     while connection.recv(4096):
         pass
 
