@@ -62,7 +62,7 @@ def errors_ms(moments: list[Moment]) -> dict[int, float]:
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     jitter=st.lists(st.floats(0, 30), min_size=50, max_size=50),
     held_s=st.floats(0.05, 3),
@@ -130,7 +130,7 @@ def test_a_stream_whose_time_stands_still_is_not_used() -> None:
     assert not any(clock.moment(5, START_NS + n * STEP_MS * MS).usable for n in range(200))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(held_s=st.floats(0.1, 2.0), after=st.integers(30, 300), seed=st.integers(0, 10**6))
 def test_pictures_without_a_time_that_come_in_a_burst_are_never_taken_for_new(
     held_s: float, after: int, seed: int
