@@ -152,6 +152,25 @@ def test_pictures_that_a_camera_left_out_are_noticed_and_a_regular_pace_ends_the
     assert usable == [*range(60), *range(70, 160)]
 
 
+def after_a_gap(gap_ms: float, steps_ms: list[float]) -> list[bool]:
+    """Whether pictures are usable that come in these steps after a gap in an even pace."""
+    arrivals = [n * 40.0 for n in range(60)]
+    arrivals.append(arrivals[-1] + gap_ms)
+    for step_ms in steps_ms:
+        arrivals.append(arrivals[-1] + step_ms)
+    return [moment.usable for moment in by_pace(arrivals)][60:]
+
+
+def test_a_queue_that_empties_slowly_is_no_usual_pace() -> None:
+    usable = after_a_gap(240.0, [36.0] * 60)
+    assert not any(usable[:40])
+    assert all(usable[50:])
+
+
+def test_pictures_that_come_unevenly_after_a_gap_prove_nothing() -> None:
+    assert not any(after_a_gap(160.0, [20.0, 60.0] * 25)[:40])
+
+
 def test_after_a_long_gap_the_pace_is_measured_anew() -> None:
     usable = [n for n, m in enumerate(by_pace(queued([0.0] * 60 + [800.0] * 200))) if m.usable]
     assert usable[:60] == list(range(60))
