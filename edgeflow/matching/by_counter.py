@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from edgeflow.cameras.base import Frame
 from edgeflow.cameras.counter_unwrapping import Unwrapped
 from edgeflow.matching.base import Rules, ViewSet
@@ -17,6 +19,7 @@ __all__ = ["ByCounter"]
 
 _AHEAD = 8  # a camera more triggers ahead of the oldest open set than this has jumped
 _PAST = 16  # closed sets of which the moment is remembered, for frames that come after them
+_NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
 _STEADY_NS = 10 * 10**9  # so long, two cameras' clocks drift apart by less than a millisecond
 
 
@@ -272,6 +275,8 @@ class ByCounter:
         return min(stamped_ns, round(at.earliest_ns) + rules.max_skew_ns)
 
     def _note_past(self, frames: Mapping[str, Frame]) -> None:
-        self._past.append((self._next, list(frames.values())))
-        if len(frames) == len(self._rules.views):
-            self._reference = dict(frames)
+        # Without their images: these are in shared memory, of which a camera has little.
+        seen = {view: replace(frame, image=_NO_IMAGE) for view, frame in frames.items()}
+        self._past.append((self._next, list(seen.values())))
+        if len(seen) == len(self._rules.views):
+            self._reference = seen

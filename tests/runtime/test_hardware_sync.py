@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from edgeflow.cameras.base import Frame
 from edgeflow.cameras.counter_unwrapping import Unwrapped
+from edgeflow.contracts.images import RgbImage
 from edgeflow.synchronizer import Synchronizer, ViewSet
 from edgeflow.triggers import Trigger
 
@@ -357,6 +360,21 @@ def test_positions_go_on_across_the_wrap_as_far_as_frames_were_counted(
         position = unwrapped.position(camera.expose(0, 0))
         assert position == last + lost + 1
         last = position
+
+
+def test_images_of_parts_that_are_over_are_let_go() -> None:
+    """A camera has memory for 16 images: what is kept of past parts must not hold them."""
+    line, sync = cameras(), synchronizer()
+    images: list[weakref.ref[RgbImage]] = []
+    for number in range(20):
+        for camera in line:
+            image = np.zeros((2, 2, 3), np.uint8)
+            images.append(weakref.ref(image))
+            frame = replace(camera.expose(number, number * PERIOD_MS * MS), image=image)
+            assert sync.add(frame, number * PERIOD_MS * MS) == [] or camera.view == VIEWS[-1]
+            del frame, image
+    gc.collect()
+    assert sum(kept() is not None for kept in images) == 0
 
 
 # When exposures are not known exactly

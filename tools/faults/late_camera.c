@@ -21,7 +21,6 @@
 #define LATCH_CONTROL 0x0944
 #define LATCHED_VALUE 0x0948
 #define NS 1000000000LL
-#define TICK_MS 40
 
 struct packet {
   struct packet *next;
@@ -123,9 +122,13 @@ ssize_t sendmsg(int socket, const struct msghdr *message, int flags) {
 
 int arv_fake_camera_is_in_free_running_mode(void *camera) {
   int (*real)(void *) = (int (*)(void *))dlsym(RTLD_NEXT, "arv_fake_camera_is_in_free_running_mode");
+  static int64_t answered;
   long period_ms = setting("LATE_PULSES");
   if (!period_ms) return real(camera);
-  return now_ns(CLOCK_REALTIME) / (NS / 1000) % period_ms < TICK_MS / 2;
+  int64_t now_ms = now_ns(CLOCK_REALTIME) / (NS / 1000);
+  if (now_ms / period_ms == answered || now_ms % period_ms > period_ms / 2) return 0;
+  answered = now_ms / period_ms;
+  return 1;
 }
 
 int arv_fake_camera_check_and_acknowledge_software_trigger(void *camera) {

@@ -216,7 +216,9 @@ class _announced:  # noqa: N801 - reads as what it is, a block in which parts ar
 
 def _skew_ms(corner: Corner) -> float:
     """These cameras answer a trigger at their next tick; a pulse reaches all of them at one tick."""
-    return max(_TICK_MS + 5, 0.4 * corner.period_ms) if corner.source == "software" else 0.75 * _TICK_MS
+    return (
+        max(_TICK_MS + 5, 0.4 * corner.period_ms) if corner.source == "software" else 0.35 * corner.period_ms
+    )
 
 
 def _box(folder: Path, corner: Corner, views: Sequence[str]) -> BoxConfig:
