@@ -19,11 +19,12 @@ from edgeflow.contracts.messages import Result
 from edgeflow.errors import StorageError
 from edgeflow.outbox_alarms import OutboxAlarms
 from edgeflow.outbox_backlog import Backlog, Gone, Item, Restored, SetAside
-from edgeflow.outbox_drops import Victim
 from edgeflow.outbox_file import check_file, claim, is_damage, is_full, mapped
+from edgeflow.outbox_opening import open_store
 from edgeflow.outbox_repair import Repaired, complete, copy_removed, repair
 from edgeflow.outbox_rows import Aside, Drop, Limits, Row, entry_of, fault_of
 from edgeflow.outbox_store import Store
+from edgeflow.outbox_writing import ITEM_FAULTS, unstorable, write_singly, write_together
 from edgeflow.settings.delivery import OutboxConfig
 from edgeflow.thread_activity import working
 
@@ -40,17 +41,6 @@ _DELETE_S = 0.05  # deletions alone wait for more of them
 _AT_ONCE = 1000  # puts, deliveries and marks in one transaction
 _SQUEEZE_BYTES = 1_000_000  # given up at once on a full disk: their deletion has to fit into the ballast
 _CLOSE_S = 10.0
-
-
-# A value that cannot be stored, as opposed to a disk that cannot be written.
-_ITEM_FAULTS = (
-    ValueError,
-    TypeError,
-    OverflowError,
-    sqlite3.IntegrityError,
-    sqlite3.DataError,
-    sqlite3.InterfaceError,
-)
 
 
 class Outbox:
@@ -98,7 +88,7 @@ class Outbox:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = claim(path)
             try:
-                self._store = self._opened()
+                self._store = open_store(path, self._ballast, self._told)
             except BaseException:
                 os.close(self._lock)
                 raise
@@ -121,7 +111,7 @@ class Outbox:
             item: Item = entry_of(result, self._root)
         except ValueError as cause:  # text that UTF-8 does not have: one result, not the line
             logger.exception("outbox: a result could not be written as JSON")
-            item = self._unstorable(result.result_id, cause, self._root)
+            item = unstorable(result.result_id, cause, self._root)
         else:
             with self._counting:
                 self._unstored += 1
@@ -269,10 +259,8 @@ class Outbox:
     def _write(self) -> None:
         log = self._backlog
         if log.is_pressing or self._delete_now() or self._store.clock_is_due:
-            try:
-                dropped, stored = self._store_pieces(log), [entry.result_id for entry in log.entries]
-            except _ITEM_FAULTS:
-                dropped, stored = self._store_singly()
+            dropped = self._store_backlog()
+            stored = [entry.result_id for entry in log.entries]
             with self._counting:
                 self._unstored -= len(stored)
             log.clear()
@@ -289,38 +277,17 @@ class Outbox:
             mark.set()
         log.marks.clear()
 
-    def _store_pieces(self, log: Backlog) -> int:
-        """Write all of it in one transaction; how many results were given up for it."""
-        return self._store.write(
-            log.entries,
-            log.gone,
-            log.given_up,
-            self._allowed(),
-            time.time(),
-            aside=log.aside,
-            restored=log.restored,
-        )
-
-    def _store_singly(self) -> tuple[int, list[str]]:
-        """Write one after the other, so that what cannot be stored costs nothing but itself."""
+    def _store_backlog(self) -> int:
+        """Write all that waits; how many results were given up for it."""
         log = self._backlog
-        dropped = 0
-        for piece in log.pieces():
-            try:
-                dropped += self._store_pieces(piece)
-            except _ITEM_FAULTS as cause:
-                logger.exception("outbox %s: an item cannot be stored", self._path)
-                for entry in piece.entries:
-                    log.given_up.append(self._unstorable(entry.result_id, cause, entry.root))
-                    with self._counting:
-                        self._unstored -= 1
-                log.remove(piece)
-        return dropped + self._store_pieces(log), [entry.result_id for entry in log.entries]
-
-    @staticmethod
-    def _unstorable(result_id: str, cause: Exception, root: str) -> Victim:
-        readable = result_id.encode("utf-8", "replace").decode()
-        return Victim(result_id=readable, why=f"could not be stored ({type(cause).__name__})", root=root)
+        waiting = len(log.entries)
+        try:
+            return write_together(self._store, log, self._allowed())
+        except ITEM_FAULTS:
+            return write_singly(self._store, log, self._allowed())
+        finally:
+            with self._counting:
+                self._unstored -= waiting - len(log.entries)
 
     def _delete_now(self) -> bool:
         """Deletions go with what is stored next; alone, they wait for more of them."""
@@ -388,26 +355,6 @@ class Outbox:
             if is_damage(cause):
                 self._damage = cause
                 self._inbox.put(None)
-
-    def _opened(self) -> Store:
-        """The database: repaired where it is damaged, and with the ballast's room where the disk is full."""
-        try:
-            return self._repaired_store()
-        except (sqlite3.OperationalError, OSError) as cause:
-            if not self._ballast.drop():
-                raise
-            logger.warning("outbox %s: %s; the ballast's room is used", self._path, cause)
-            return self._repaired_store()
-
-    def _repaired_store(self) -> Store:
-        complete(self._path)
-        try:
-            return Store(self._path)
-        except sqlite3.Error as cause:
-            if not is_damage(cause):
-                raise
-            self._told.repaired(cause, repair(self._path, cause))
-            return Store(self._path)
 
     def _begin_anew(self, cause: sqlite3.Error) -> None:
         """Repair the file while running; each step that fails is done again later."""

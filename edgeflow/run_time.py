@@ -48,9 +48,16 @@ class RunTime:
         return RunTime(boot=boot, run_s=self.run_s + max(0.0, passed_s))
 
 
-def read_boot() -> Boot:
-    """The present moment (Linux)."""
-    boot_id = _BOOT_ID.read_text("ascii").strip()
+def read_boot(boot_id_file: Path = _BOOT_ID) -> Boot:
+    """The present moment (Linux).
+
+    Where the computer's starts cannot be told apart (a service may be kept from reading that file), time is
+    counted as if there had been one start: too little of it rather than too much.
+    """
+    try:
+        boot_id = boot_id_file.read_text("ascii").strip()
+    except (OSError, ValueError):
+        boot_id = ""
     return Boot(id=boot_id, up_s=time.clock_gettime(time.CLOCK_BOOTTIME))
 
 

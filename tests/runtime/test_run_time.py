@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,3 +56,13 @@ def test_the_computer_tells_the_same_boot_and_a_later_time() -> None:
     assert first.id == second.id
     assert first.id
     assert 0 < first.up_s <= second.up_s
+
+
+def test_where_starts_cannot_be_told_apart_time_is_never_counted_twice(tmp_path: Path) -> None:
+    first, second = read_boot(tmp_path / "hidden"), read_boot(tmp_path / "hidden")
+    assert first.id == second.id == ""
+    before = RunTime(boot=Boot(id="", up_s=5000.0), run_s=7000.0)
+    assert before.at(Boot(id="", up_s=5010.0)).run_s == 7010.0
+    rebooted = before.at(Boot(id="", up_s=30.0))
+    assert rebooted.run_s == 7000.0
+    assert rebooted.at(Boot(id="", up_s=90.0)).run_s == 7060.0
