@@ -33,6 +33,7 @@ class LineWatch:
         self._last_part_ns = now_ns
         self._window: deque[tuple[bool, bool]] = deque(maxlen=bounds.window_parts)  # undecided, overrun
         self._ng = 0
+        self._failure = self._not_recorded = ""  # the first of a series: each text is told
         self._scored = 0
         self._connections = 0
         self._connected_ns: deque[int] = deque()
@@ -55,7 +56,9 @@ class LineWatch:
 
     def not_recorded(self, why: str) -> None:
         """A part was decided, but its result could not be made or kept."""
-        self._alarms.raise_("record_failed", "error", f"a decided part has no result: {why}; see the log")
+        self._not_recorded = self._not_recorded or why
+        text = f"decided parts have no result, the first one since {self._not_recorded}; see the log"
+        self._alarms.raise_("record_failed", "error", text)
 
     def turn(self, now_ns: int, connections: int) -> None:
         """Look at what comes about without parts; about once a second.
@@ -73,10 +76,13 @@ class LineWatch:
     def _note_failure(self, failure: str) -> None:
         if failure:
             self._scored = 0
-            self._alarms.raise_("scoring_failed", "error", f"parts are UNDECIDED: {failure}; see the log")
+            self._failure = self._failure or failure
+            text = f"parts are UNDECIDED, the first one since {self._failure}; see the log"
+            self._alarms.raise_("scoring_failed", "error", text)
             return
         self._scored += 1
         if self._scored == _CALM:
+            self._failure = ""
             self._alarms.clear("scoring_failed")
 
     def _note_series(self, verdict: VerdictName) -> None:

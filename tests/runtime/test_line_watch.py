@@ -82,8 +82,23 @@ def test_overruns_are_an_alarm_from_their_bound_to_half_of_it() -> None:
 def test_failed_scoring_is_an_alarm_until_20_parts_were_not_failed() -> None:
     line = Line(undecided_share=1.0)
     assert line.decided("UNDECIDED", failure="scoring failed: x") == {"scoring_failed"}
+    line.decided("UNDECIDED", failure="scoring failed: y")
+    (alarm,) = line.alarms.standing()
+    assert "scoring failed: x" in alarm.text, "one text for a series, since each change is told"
+    line.alarms.clear_all()
+    assert line.decided("UNDECIDED", failure="scoring failed: y") == {"scoring_failed"}, "told again"
     assert line.decided("OK", count=19) == {"scoring_failed"}
     assert line.decided("OK") == set()
+    line.decided("UNDECIDED", failure="scoring failed: z")
+    assert "scoring failed: z" in line.alarms.standing()[0].text, "a new series has its own"
+
+
+def test_a_decided_part_without_a_result_is_an_alarm_until_reset() -> None:
+    line = Line()
+    line.watch.not_recorded("KeyError: 'a'")
+    line.watch.not_recorded("KeyError: 'b'")
+    assert line.decided("OK", count=100) == {"record_failed"}
+    assert "KeyError: 'a'" in line.alarms.standing()[0].text
 
 
 @pytest.mark.parametrize(
