@@ -120,6 +120,9 @@ def test_calibrate_writes_the_next_version_signed(tiny: TinyProduct, tmp_path: P
     assert edgeflow_command("keys", "new", tmp_path / "line").returncode == 0
     target = tmp_path / "disc.2.bundle"
     arguments = ("calibrate", tiny.bundle, tiny.parts, "-o", target, "--rate", 0.1, "--json")
+    assert_refused(edgeflow_command(*arguments), 4, "only with --accept")
+    assert not target.exists()
+    arguments = (*arguments, "--accept")
     done = edgeflow_command(*arguments, "--sign", tmp_path / "line.key.pem")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
