@@ -1,20 +1,37 @@
-"""Image files to RGB pixels: the only decoder, strict about size and truncation."""
+"""Image files to RGB pixels: the only decoder, strict about size, truncation and depth."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from edgeflow.contracts.bit_depth import DEEPEST, DeepPixels, to_eight_bits
+from edgeflow.contracts.image_header import ImageHeader, header_of, png_notes
+from edgeflow.contracts.orientation import UPRIGHT, turned
 from edgeflow.errors import DataError
 
-__all__ = ["MAX_PIXELS", "RgbImage", "decode_image", "image_size", "read_image"]
+__all__ = [
+    "MAX_PIXELS",
+    "Reading",
+    "RgbImage",
+    "brightest_value",
+    "decode_image",
+    "deep_values",
+    "image_header",
+    "image_size",
+    "opened_image",
+    "read_bytes",
+    "read_image",
+]
 
 MAX_PIXELS = 64_000_000
 
@@ -26,21 +43,48 @@ RgbImage = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), red first."""
 
 
-def read_image(path: Path) -> RgbImage:
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How image files become pixels; the same for every file of a data set, and recorded in its bundle.
+
+    Attributes:
+        bits: significant bits of files with room for more than 8; None: all 16. Files of 8 bits are taken
+            as they are: they hold what the camera's driver or ``edgeflow record`` converted already.
+        orientation: ``followed``: turned as the file says (EXIF, XMP, TIFF's tag). ``ignored``: as stored.
+            ``refused``: a file that is to be turned is an error. TIFF is turned in all three.
+    """
+
+    bits: int | None = None
+    orientation: Literal["followed", "ignored", "refused"] = "followed"
+
+
+_AS_THE_FILE_SAYS = Reading()
+
+
+def read_image(path: Path, reading: Reading = _AS_THE_FILE_SAYS) -> RgbImage:
     """Decode one file to uint8 (H, W, 3), red first.
 
     Raises:
-        DataError: missing, no image of a known format, truncated, or larger than ``MAX_PIXELS``.
+        DataError: missing, no image of a known format, truncated, larger than ``MAX_PIXELS``, or not as
+            ``reading`` says.
+    """
+    return decode_image(read_bytes(path), what=str(path), reading=reading)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A whole image file.
+
+    Raises:
+        DataError: it cannot be read.
     """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as cause:
         raise _unreadable(path, cause) from cause
-    return decode_image(data, what=str(path))
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image file in pixels, from its header alone.
+def image_header(path: Path) -> ImageHeader:
+    """What an image file says of itself.
 
     Raises:
         DataError: missing, no image of a known format, or larger than ``MAX_PIXELS``.
@@ -49,32 +93,62 @@ def image_size(path: Path) -> tuple[int, int]:
         file = path.open("rb")
     except OSError as cause:
         raise _unreadable(path, cause) from cause
-    with file, _opened(file, str(path)) as image:
-        return image.height, image.width
+    with file, opened_image(file, str(path)) as (_, header):
+        return header
 
 
-def decode_image(data: bytes, *, what: str) -> RgbImage:
-    """Decode an encoded image to uint8 (H, W, 3), red first; size is checked from the header first.
-
-    Grey becomes three equal channels, of 16 bits the upper 8 are kept, transparency is dropped.
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image file in pixels, as it is to be looked at, from its header alone.
 
     Raises:
-        DataError: no image of a known format, truncated, or larger than ``MAX_PIXELS``.
+        DataError: see ``image_header``.
     """
-    with _opened(io.BytesIO(data), what) as image:
-        return _as_rgb(image, what)
+    header = image_header(path)
+    return header.height, header.width
+
+
+def decode_image(data: bytes, *, what: str, reading: Reading = _AS_THE_FILE_SAYS) -> RgbImage:
+    """Decode an encoded image to uint8 (H, W, 3), red first; size is checked from the header first.
+
+    Grey becomes three equal channels, transparency is dropped; see ``Reading`` for depth and orientation.
+
+    Raises:
+        DataError: see ``read_image``.
+    """
+    with opened_image(io.BytesIO(data), what) as (image, header):
+        must_turn = header.orientation != UPRIGHT and not header.turned_by_decoder
+        if must_turn and reading.orientation == "refused":
+            raise DataError(
+                f"{what}: is to be turned (EXIF orientation {header.orientation}), which edgeflow did not yet "
+                "do when this bundle was made; export the bundle again, or save the image upright"
+            )
+        pixels = _as_rgb(image, header, data, what, reading)
+    return turned(pixels, header.orientation) if must_turn and reading.orientation == "followed" else pixels
+
+
+def brightest_value(path: Path) -> int:
+    """The highest value of an image file, at its full depth.
+
+    Raises:
+        DataError: see ``read_image``.
+    """
+    data = read_bytes(path)
+    with opened_image(io.BytesIO(data), str(path)) as (image, header):
+        values = deep_values(image, data, str(path)) if header.is_deep else np.asarray(image.convert("RGB"))
+        return int(values.max(initial=0))
 
 
 @contextmanager
-def _opened(file: BinaryIO, what: str) -> Iterator[Image.Image]:
-    """An image whose size is known to be bearable; what goes wrong with it is named."""
+def opened_image(file: BinaryIO, what: str) -> Iterator[tuple[Image.Image, ImageHeader]]:
+    """An image whose size is known to be bearable, with its header; what goes wrong with it is named."""
     # No warnings.catch_warnings() here: cameras decode in threads, and it changes the whole process.
     try:
+        notes = png_notes(file)
         with Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise _too_large(what, f"{width}x{height} pixels")
-            yield image
+            yield image, header_of(image, notes)
     except UnidentifiedImageError as cause:
         raise DataError(f"{what}: not an image; replace it by one of {', '.join(_FORMATS)}") from cause
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as cause:
@@ -91,11 +165,39 @@ def _too_large(what: str, size: str) -> DataError:
     return DataError(f"{what}: {size}, more than the {MAX_PIXELS} allowed; use a smaller image")
 
 
-def _as_rgb(image: Image.Image, what: str) -> RgbImage:
-    # Pillow's own conversion of 16-bit grey would turn everything over 255 white.
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., np.newaxis], 3, axis=2)
-    if image.mode not in _MODES:
-        raise DataError(f"{what}: pixels of kind {image.mode} cannot be used; save it as 8-bit RGB or grey")
-    return np.asarray(image.convert("RGB"))
+def _as_rgb(image: Image.Image, header: ImageHeader, data: bytes, what: str, reading: Reading) -> RgbImage:
+    if not header.is_deep or not _is_usable(image):
+        declared = reading.bits or DEEPEST
+        if image.mode not in _MODES or (header.is_deep and declared != DEEPEST):
+            raise DataError(
+                f"{what}: pixels of kind {image.mode} cannot be used; save it as 8-bit RGB or grey"
+            )
+        return np.asarray(image.convert("RGB"))
+    try:
+        pixels = to_eight_bits(deep_values(image, data, what), reading.bits or DEEPEST)
+    except ValueError as cause:
+        raise DataError(
+            f"{what}: {cause}; declare the depth that the files have as image.bits in the recipe (16 where "
+            "values are shifted up), and export with it"
+        ) from cause
+    return np.repeat(pixels[..., np.newaxis], 3, axis=2) if pixels.ndim == 2 else pixels
+
+
+def _is_usable(image: Image.Image) -> bool:
+    """Whether deep pixels have a plain meaning: grey or RGB, no floating point, no other colour space."""
+    return image.mode.startswith("I;16") or image.mode in ("RGB", "RGBA", "RGBX", "LA")
+
+
+def deep_values(image: Image.Image, data: bytes, what: str) -> DeepPixels:
+    """Values of a deep image, uint16 (H, W) or (H, W, 3) red first, as they are stored.
+
+    Raises:
+        DataError: truncated, or neither grey nor RGB.
+    """
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)
+    image.load()  # Pillow keeps 8 bits of deep colour, but tells a truncated file
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16 or values.ndim != 3:
+        raise DataError(f"{what}: pixels of this depth cannot be used; save it as 8-bit RGB or 16-bit grey")
+    return np.ascontiguousarray(values[..., 2::-1])

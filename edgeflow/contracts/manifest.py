@@ -100,6 +100,17 @@ class Preprocessing(Document):
     width: Positive
     resize: Literal["bilinear-antialias"] = "bilinear-antialias"
     colour: Literal["rgb"] = "rgb"
+    bits: int | None = Field(
+        default=None,
+        ge=8,
+        le=16,
+        description="significant bits of image files with more than 8; None, in bundles made before 1.4: 16",
+    )
+    orientation: Literal["followed"] | None = Field(
+        default=None,
+        description="images are turned as their files say; None, in bundles made before 1.4: only TIFF was, so "
+        "that other files which are to be turned are refused",
+    )
 
 
 class Scoring(Document):

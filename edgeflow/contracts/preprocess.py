@@ -8,16 +8,21 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgeflow.contracts.images import RgbImage
+from edgeflow.contracts.images import Reading, RgbImage
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
 from edgeflow.errors import DataError
 
-__all__ = ["blank_image", "prepare", "prepare_mask"]
+__all__ = ["blank_image", "prepare", "prepare_mask", "reading_of"]
 
 _MEAN_COLOUR = (124, 116, 104)
 """ImageNet's mean, which normalisation turns into 0."""
 
 P = TypeVar("P", np.uint8, np.bool_)
+
+
+def reading_of(spec: Preprocessing) -> Reading:
+    """How a bundle's image files are read; one made before files were turned refuses those that are to be."""
+    return Reading(bits=spec.bits, orientation=spec.orientation or "refused")
 
 
 def prepare(image: RgbImage, view: ViewSpec, spec: Preprocessing) -> npt.NDArray[np.uint8]:
