@@ -191,7 +191,8 @@ def load_parts(bundle: Bundle, folder: Path | None) -> list[Images]:
     if folder is None:
         return [bundle.golden_images(part) for part in bundle.manifest.golden]
     found = find_bundle_parts(bundle, folder)[:MOST_PARTS]
-    return [{view: read_image(path) for view, path in part.images.items()} for part in found]
+    reading = reading_of(bundle.manifest.preprocessing)
+    return [{view: read_image(path, reading) for view, path in part.images.items()} for part in found]
 
 
 def contender_of(bundle: Bundle, graph: Graph, *, device: str, threads: int, streams: int) -> ScorerContender:

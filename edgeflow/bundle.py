@@ -138,7 +138,11 @@ class Bundle:
 
     def golden_images(self, part: GoldenPart) -> dict[str, RgbImage]:
         """Decoded images of a golden part: view → uint8 (H, W, 3)."""
-        return {view: decode_image(self.read(name), what=name) for view, name in part.images.items()}
+        reading = reading_of(self.manifest.preprocessing)
+        if reading.orientation == "refused":  # they were recorded by a version that did not turn them
+            reading = replace(reading, orientation="ignored")
+        images = part.images.items()
+        return {view: decode_image(self.read(name), what=name, reading=reading) for view, name in images}
 
     def golden_expectation(self, part: GoldenPart) -> GoldenExpectation:
         """What the trained model computes for a golden part."""

@@ -70,11 +70,11 @@ def score_parts(
     bundle: Bundle, scorer: Scorer, parts: tuple[RecordedPart, ...]
 ) -> Iterator[tuple[ScoredPart, Scores | None]]:
     """Score parts one by one; a view that is missing or cannot be decoded makes its part UNDECIDED."""
-    thresholds = bundle.manifest.thresholds
+    thresholds, reading = bundle.manifest.thresholds, reading_of(bundle.manifest.preprocessing)
     for part in parts:
         try:
             _require_views(part, bundle.manifest.view_ids)
-            images = {view: read_image(part.images[view]) for view in bundle.manifest.view_ids}
+            images = {view: read_image(part.images[view], reading) for view in bundle.manifest.view_ids}
             scores = scorer.score(images, ask="all")
         except DataError as error:
             views = tuple(ViewScore(id=view, score=None, score_raw=None) for view in bundle.manifest.view_ids)

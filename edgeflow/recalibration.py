@@ -20,7 +20,7 @@ from edgeflow.calibration import Method, calibrate
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.manifest import SCHEMA_VERSION, Graph, LabelledScores, Manifest, Thresholds
 from edgeflow.contracts.parts import RecordedPart
-from edgeflow.contracts.preprocess import blank_image
+from edgeflow.contracts.preprocess import blank_image, reading_of
 from edgeflow.contracts.scoring import FloatArray, part_score, scaled
 from edgeflow.detection_rates import shortcomings
 from edgeflow.errors import ConfigError, DataError, DeviceError, EdgeflowError, UsageError
@@ -170,9 +170,10 @@ class _Scores:
             DataError: images that cannot be read, or scores that are not finite; every such part is named.
         """
         problems = []
+        reading = reading_of(self._manifest.preprocessing)
         for part in parts:
             try:
-                images = {view: read_image(part.images[view]) for view in self._manifest.view_ids}
+                images = {view: read_image(part.images[view], reading) for view in self._manifest.view_ids}
                 self._add(part, images)
             except DataError as error:
                 problems.append(f"part {part.part_id}: {error.message}")

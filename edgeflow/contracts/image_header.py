@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -17,6 +18,8 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BITS_PER_SAMPLE = 258
 _LARGEST_SAMPLE = (281, 341)  # MaxSampleValue, SMaxSampleValue
 _XMP = b"XML:com.adobe.xmp"
+_SHORT = 64  # bytes of a chunk that tell what it is
+_TAIL = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,19 +86,27 @@ def png_notes(file: BinaryIO) -> PngNotes:
 
 
 def _walk(file: BinaryIO) -> PngNotes:
+    """The chunks before the pixels one by one; those behind, of which there are few, by their names."""
     significant: int | None = None
     may_be_turned = False
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
-        here = file.tell()
-        if kind == b"sBIT" and length <= 4:
-            significant = max(file.read(length), default=0) or None
-        elif kind in (b"eXIf", b"zTXt") or (kind == b"iTXt" and file.read(len(_XMP)) == _XMP):
-            may_be_turned = True
-        elif kind == b"IEND":
+        if kind == b"IDAT":
+            may_be_turned = may_be_turned or _is_named_behind(file)
             break
-        file.seek(here + length + 4)
+        content = file.read(min(length, _SHORT))
+        if kind == b"sBIT" and content:
+            significant = max(content[:4]) or None
+        may_be_turned = may_be_turned or kind == b"eXIf" or (kind == b"iTXt" and content.startswith(_XMP))
+        file.seek(length - len(content) + 4, os.SEEK_CUR)
     return PngNotes(significant_bits=significant, may_be_turned=may_be_turned)
+
+
+def _is_named_behind(file: BinaryIO) -> bool:
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - _TAIL))
+    tail = file.read()
+    return b"eXIf" in tail or _XMP in tail
 
 
 def _orientation(image: Image.Image) -> int:

@@ -141,6 +141,7 @@ def _place(
     part: RecordedPart, dataset: Dataset, kind: CachedKind[X], folder: Path, contents: Sequence[bytes]
 ) -> Path:
     digest = hashlib.sha256(f"{kind.identity} {kind.shape} {np.dtype(kind.dtype).str}".encode())
+    digest.update(repr(dataset.reading).encode())
     for view, content in zip(dataset.views, contents, strict=True):
         digest.update(view.model_dump_json(exclude=None if kind.by_name else {"id"}).encode())
         digest.update(hashlib.sha256(content).digest())
@@ -191,7 +192,7 @@ def _load(part: RecordedPart, dataset: Dataset, kind: CachedKind[X], folder: Pat
     """Where the array of the files as they are now belongs, and what it is computed from."""
     contents = _contents(part, dataset)
     images = [
-        decode_image(content, what=str(part.images[view]))
+        decode_image(content, what=str(part.images[view]), reading=dataset.reading)
         for view, content in zip(dataset.view_ids, contents, strict=True)
     ]
     return _place(part, dataset, kind, folder, contents), kind.load(images)

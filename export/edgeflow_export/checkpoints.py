@@ -25,9 +25,11 @@ from edgeflow_export.models.multiflow import FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import view_graph
 from edgeflow_export.recipe import HEADED, Recipe
 
-__all__ = ["TrainedModel", "build_model", "flow_shape", "load_checkpoint", "save_checkpoint"]
+__all__ = ["IMAGES_READ", "TrainedModel", "build_model", "flow_shape", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "edgeflow/checkpoint/1"
+IMAGES_READ = "images_read"
+"""In the provenance: depth and orientation with which training read its images; absent in older checkpoints."""
 
 
 @dataclass(frozen=True, kw_only=True)

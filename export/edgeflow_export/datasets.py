@@ -14,10 +14,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from edgeflow.contracts.images import image_size, read_image
+from edgeflow.contracts.bit_depth import DEEPEST, SHALLOWEST
+from edgeflow.contracts.data_depth import DataDepth, data_depth, require_filled_range
+from edgeflow.contracts.images import Reading, image_size, read_image
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
+from edgeflow.contracts.masks import read_mask
 from edgeflow.contracts.parts import RecordedPart, find_parts
-from edgeflow.contracts.preprocess import prepare, prepare_mask
+from edgeflow.contracts.preprocess import prepare, prepare_mask, reading_of
 from edgeflow.errors import DataError
 from edgeflow_export.published_mirroring import published_mirroring
 from edgeflow_export.recipe import DataSpec, Recipe
@@ -31,6 +34,7 @@ __all__ = [
     "load_dataset",
     "load_images",
     "load_masks",
+    "require_depth",
     "require_test_parts",
     "require_training_parts",
 ]
@@ -43,6 +47,7 @@ Masks = npt.NDArray[np.bool_]
 
 # Threads: decoding and resizing release the interpreter's lock.
 HELD_OUT_AT_LEAST = 2
+EIGHT_BITS = DataDepth(bits=8, deep=False, turned=False)
 READERS = min(16, max(4, os.cpu_count() or 1))
 _LOOK_AHEAD = 16
 
@@ -59,6 +64,7 @@ class Dataset:
         training: normal parts that the flow learns from.
         validation: normal parts held out for thresholds.
         test: all parts of the test split; empty where the layout has none.
+        depth: of the image files, and whether any is to be turned.
     """
 
     root: Path
@@ -67,14 +73,29 @@ class Dataset:
     training: tuple[RecordedPart, ...]
     validation: tuple[RecordedPart, ...]
     test: tuple[RecordedPart, ...]
+    depth: DataDepth = EIGHT_BITS
 
     @property
     def view_ids(self) -> tuple[str, ...]:
         return tuple(view.id for view in self.views)
 
+    @property
+    def reading(self) -> Reading:
+        """How the image files become pixels."""
+        return reading_of(self.preprocessing)
+
+    @property
+    def reads_as_before(self) -> bool:
+        """Whether versions that knew neither depth nor orientation read the same pixels."""
+        return not self.depth.turned and self.depth.bits in (SHALLOWEST, DEEPEST)
+
+    def files(self, parts: Iterable[RecordedPart]) -> list[Path]:
+        """The image files of parts, view after view."""
+        return [part.images[view] for part in parts for view in self.view_ids]
+
 
 def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
-    """Find the parts of a recipe and split them; no image is read.
+    """Find the parts of a recipe and split them; of the images only headers are read.
 
     Which normal parts are held out depends on the seed and on each part's own name, so parts that
     join later do not move the others.
@@ -83,8 +104,8 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
         root: another folder than the recipe's, for instance where data has moved.
 
     Raises:
-        DataError: no parts, parts with missing views, defective parts among those for training, or a
-            mirroring that does not fit the views or the class.
+        DataError: no parts, parts with missing views, defective parts among those for training, a
+            mirroring that does not fit the views or the class, or images of different depth.
     """
     folder = root or recipe.data.root
     parts = find_parts(folder, class_name=recipe.data.class_name, views=recipe.data.views)
@@ -97,14 +118,40 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
             problems=wrong,
         )
     training, validation = _split(candidates, recipe.data.validation_fraction, recipe.training.seed)
+    views = _views(parts, recipe.data)
+    files = [part.images[view.id] for part in parts for view in views]
+    depth = data_depth(files, declared=recipe.image.bits, what=str(folder))
     return Dataset(
         root=folder,
-        views=_views(parts, recipe.data),
-        preprocessing=Preprocessing(height=recipe.image.height, width=recipe.image.width),
+        views=views,
+        preprocessing=Preprocessing(
+            height=recipe.image.height,
+            width=recipe.image.width,
+            bits=depth.bits,
+            orientation="followed",
+        ),
         training=training,
         validation=validation,
         test=tuple(part for part in parts if part.split == "test"),
+        depth=depth,
     )
+
+
+def require_depth(dataset: Dataset, *, allow_dark: bool) -> None:
+    """Check that the images to train on have the depth that they are read with.
+
+    Raises:
+        DataError: 8-bit images where more bits are declared, or values that use less than a quarter of the
+            range.
+    """
+    bits = dataset.depth.bits
+    if not dataset.depth.deep:
+        if bits > SHALLOWEST:
+            raise DataError(f"{dataset.root}: image.bits: {bits}, but the images have 8 bits; leave it out")
+    elif not allow_dark:
+        files = dataset.files((*dataset.training, *dataset.validation))
+        remedy = "accept them with image.allow_dark: true"
+        require_filled_range(files, bits, what=str(dataset.root), remedy=remedy)
 
 
 def require_training_parts(dataset: Dataset, batch: int) -> None:
@@ -171,8 +218,9 @@ def load_images(part: RecordedPart, dataset: Dataset) -> Images:
     Raises:
         DataError: a file cannot be decoded or is smaller than its crop.
     """
+    spec, reading = dataset.preprocessing, dataset.reading
     return np.stack(
-        [prepare(read_image(part.images[view.id]), view, dataset.preprocessing) for view in dataset.views]
+        [prepare(read_image(part.images[view.id], reading), view, spec) for view in dataset.views]
     )
 
 
@@ -192,7 +240,7 @@ def load_masks(part: RecordedPart, dataset: Dataset, size: tuple[int, int]) -> M
         path = part.masks.get(view.id)
         if path is None:
             continue
-        mask = read_image(path).max(axis=2) > 0
+        mask = read_mask(path)
         image = part.images[view.id]
         height, width = image_size(image)
         if mask.shape != (height, width):

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from edgeflow.contracts.foreground import foreground_masks, map_mask, stored_mask
-from edgeflow.contracts.images import RgbImage, read_image
+from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
+from edgeflow.contracts.masks import read_mask
 from edgeflow.contracts.preprocess import prepare, prepare_mask
 from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import DataError
@@ -130,9 +131,10 @@ def load_teacher(spec: ForegroundSpec, *, device: str = "cpu") -> MaskTeacher | 
     if spec.kind == "none":
         return None
     if spec.masks is not None and spec.kind != "mvanet":
-        if any(spec.masks.glob("*.png")):
+        found = [file for file in spec.masks.rglob("*.png") if not file.name.startswith(".")]
+        if any(file.parent == spec.masks for file in found):
             return FixedTeacher(spec.masks)
-        if any(spec.masks.rglob("*.png")):
+        if found:
             return RecordedTeacher(spec.masks)
         raise DataError(
             f"{spec.masks}: holds no masks; expected <view>.png for all parts, or <part>/<view>.png"
@@ -148,7 +150,7 @@ def load_teacher(spec: ForegroundSpec, *, device: str = "cpu") -> MaskTeacher | 
 
 def _read_mask(path: Path, view: ViewSpec, size: Size) -> Masks:
     """A mask file through the view's geometry to map size, by the published two resizes."""
-    drawn = read_image(path).max(axis=2) > 0
+    drawn = read_mask(path)
     width, height = view.crop[2:] if view.crop is not None else drawn.shape[::-1]
     mask = prepare_mask(drawn, view, (height, width))
     return map_mask(stored_mask(mask.astype(np.uint8)), *size)
@@ -162,6 +164,8 @@ def _hash_of(folder: Path, pattern: str) -> str:
     """A hash of the names and contents of all files of a folder that match."""
     digest = hashlib.sha256()
     for file in sorted(folder.rglob(pattern)):
+        if file.name.startswith("."):
+            continue  # notes of macOS
         try:
             content = hashlib.sha256(file.read_bytes()).digest()
         except OSError as cause:

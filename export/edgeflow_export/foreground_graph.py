@@ -109,7 +109,8 @@ def _errors(teacher: NetworkTeacher, job: ExportJob, drafts: Iterable[Draft]) ->
     """Each back end's relative error of the logits of one recorded view, against torch."""
     data, size = job.data, teacher.spec.height
     view = data.views[0]
-    image = prepare(read_image((*data.validation, *data.training)[0].images[view.id]), view, teacher.spec)
+    part = (*data.validation, *data.training)[0]
+    image = prepare(read_image(part.images[view.id], data.reading), view, teacher.spec)
     with job.stage(f"the foreground network at {size}x{size} in torch"), torch.inference_mode():
         expected = teacher.network(torch.from_numpy(image[np.newaxis].copy())).numpy()
     errors = {}

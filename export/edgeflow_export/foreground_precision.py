@@ -150,7 +150,7 @@ class _Search:
 
     def _prepared(self, part: RecordedPart) -> Images:
         """All views of a part as the network takes them, uint8 (V, size, size, 3)."""
-        size = Preprocessing(height=self.size, width=self.size)
+        size, data = Preprocessing(height=self.size, width=self.size), self.job.data
         return np.stack(
-            [prepare(read_image(part.images[view.id]), view, size) for view in self.job.data.views]
+            [prepare(read_image(part.images[view.id], data.reading), view, size) for view in data.views]
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from edgeflow.errors import ConfigError, DataError, UsageError
-from edgeflow_export.checkpoints import TrainedModel, load_checkpoint
+from edgeflow_export.checkpoints import IMAGES_READ, TrainedModel, load_checkpoint
 from edgeflow_export.datasets import Dataset
 from edgeflow_export.official import OFFICIAL, OfficialFiles, official_model
 from edgeflow_export.recipe import Recipe
@@ -72,9 +72,14 @@ def with_views(model: TrainedModel, dataset: Dataset) -> TrainedModel:
     """The model with the names of the parts' views; an official file tells only how many there are.
 
     Raises:
-        DataError: the parts have other views.
+        DataError: the parts have other views, or images that an older version read otherwise.
     """
     official = OFFICIAL in model.provenance
+    if not official and not dataset.reads_as_before and IMAGES_READ not in model.provenance:
+        raise DataError(
+            f"{dataset.root}: its images are to be turned (EXIF), or hold {dataset.depth.bits} bits, which the "
+            "version of edgeflow that trained this model did not see; train it again"
+        )
     known: int | tuple[str, ...] = model.module.flow.shape.graph.views if official else model.views
     if known not in (dataset.view_ids, len(dataset.views)):
         trained = f"{known} views" if isinstance(known, int) else ", ".join(known)

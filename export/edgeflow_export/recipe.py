@@ -61,10 +61,20 @@ class DataSpec(Document):
 
 
 class ImageSpec(Document):
-    """Size of the model image."""
+    """Size of the model image, and depth of the recorded ones."""
 
     height: Positive
     width: Positive
+    bits: int | None = Field(
+        default=None,
+        ge=8,
+        le=16,
+        description="significant bits of image files with more than 8, such as 12 for unshifted Mono12; "
+        "default: what the files state, else all of theirs",
+    )
+    allow_dark: bool = Field(
+        default=False, description="train although no value reaches a quarter of the range of these bits"
+    )
 
 
 class TimmExtractor(Document):

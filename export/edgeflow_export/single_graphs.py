@@ -125,7 +125,8 @@ def _foreground(job: ExportJob, teacher: MaskTeacher | None, parts: Sequence[Rec
         view, spec = job.data.views[0], network.spec
 
         def view_of(part: RecordedPart) -> Array:
-            return np.array(prepare(read_image(part.images[view.id]), view, spec)[np.newaxis])
+            image = read_image(part.images[view.id], job.data.reading)
+            return np.array(prepare(image, view, spec)[np.newaxis])
 
         return _with_expected(network.network.to("cpu").eval(), view_of, parts[:1])
     trained = job.model.module

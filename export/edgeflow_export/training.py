@@ -16,8 +16,14 @@ from edgeflow import __version__
 from edgeflow.contracts.parts import RecordedPart
 from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import CheckpointError
-from edgeflow_export.checkpoints import TrainedModel, flow_shape, load_checkpoint, save_checkpoint
-from edgeflow_export.datasets import Dataset, load_dataset, require_training_parts
+from edgeflow_export.checkpoints import (
+    IMAGES_READ,
+    TrainedModel,
+    flow_shape,
+    load_checkpoint,
+    save_checkpoint,
+)
+from edgeflow_export.datasets import Dataset, load_dataset, require_depth, require_training_parts
 from edgeflow_export.distillation import distil
 from edgeflow_export.extractors import build_extractor, extractor_identity, output_shape
 from edgeflow_export.feature_cache import FeatureStore, cache_features, default_cache_dir
@@ -87,6 +93,7 @@ def train(
     progress = progress and processes.first
     dataset = load_dataset(recipe)
     require_training_parts(dataset, recipe.training.batch)
+    require_depth(dataset, allow_dark=recipe.image.allow_dark)
     require_even_split(recipe.training.batch, processes)
     board = TensorBoard(tensorboard) if tensorboard is not None and processes.first else None
     fingerprints = _fingerprints(recipe, dataset)
@@ -172,6 +179,7 @@ class _Run:
             _EPOCHS: str(recipe.training.epochs),
             "trained_by": f"edgeflow {__version__}, torch {torch.__version__}",
             "training_parts": str(len(self.dataset.training)),
+            IMAGES_READ: f"bits {self.dataset.depth.bits}, orientation followed",
             "training_loss": f"{losses[-1]:.6g}" if losses else str(math.nan),
         }
         return self._model(module, store, provenance)
@@ -312,7 +320,9 @@ def _fingerprint(recipe: Recipe, dataset: Dataset, *sections: str) -> str:
         "initial": hashlib.sha256(initial.read_bytes()).hexdigest() if initial is not None else None,
         "seed": recipe.training.seed,
         "views": [view.model_dump() for view in dataset.views],
-        "preprocessing": dataset.preprocessing.model_dump(),
+        "preprocessing": dataset.preprocessing.model_dump(
+            exclude={"bits", "orientation"} if dataset.reads_as_before else None
+        ),
         "parts": [
             [part.part_id, *(part.images[view].stat().st_size for view in dataset.view_ids)]
             for part in dataset.training
