@@ -16,6 +16,7 @@ from edgeflow.bench_start import Started
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.manifest import Graph
+from edgeflow.contracts.preprocess import reading_of
 from edgeflow.graph_runner import Placement
 from edgeflow.offline import find_bundle_parts
 from edgeflow.scorer import Scorer

@@ -6,7 +6,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +15,7 @@ import numpy as np
 from edgeflow.bundle_archive import Archive
 from edgeflow.contracts.images import RgbImage, decode_image
 from edgeflow.contracts.manifest import MANIFEST_NAME, RECORDED, GoldenPart, Graph, Manifest, parse_manifest
+from edgeflow.contracts.preprocess import reading_of
 from edgeflow.contracts.scoring import FloatArray, Masks, PixelStatistics
 from edgeflow.contracts.signature import (
     MAX_SIGNATURE_BYTES,

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeflow.config import BoxConfig, ReplayConfig
+from edgeflow.config import BoxConfig, CameraConfig, FileConfig, ReplayConfig, RtspConfig
+from edgeflow.contracts.manifest import Preprocessing
 from edgeflow.errors import ConfigError
 from edgeflow.synchronizer import Synchronizer, SyncMode
 
-__all__ = ["check_views", "is_named", "late_message_ms", "make_synchronizer", "open_limit_s"]
+__all__ = [
+    "as_bundle_reads",
+    "check_views",
+    "is_named",
+    "late_message_ms",
+    "make_synchronizer",
+    "open_limit_s",
+]
 
 _DRIVER_OPEN_S = 10.0
 
@@ -29,6 +37,25 @@ def check_views(config: BoxConfig, views: Sequence[str]) -> None:
     ]
     if problems:
         raise ConfigError("cameras and the bundle's views do not agree", problems=problems)
+
+
+def as_bundle_reads(config: BoxConfig, spec: Preprocessing) -> BoxConfig:
+    """The box file with its cameras reading depth and orientation as the bundle's own images were read.
+
+    A bundle made before images were turned goes on as it did: what its streams say is ignored, and a
+    recorded file that is to be turned is refused, since nobody knows how its model saw such files.
+    """
+    older = spec.orientation is None
+    cameras: dict[str, CameraConfig] = {}
+    for view, camera in config.cameras.items():
+        update: dict[str, object] = {}
+        if isinstance(camera, ReplayConfig):
+            update["bits"] = camera.bits or spec.bits
+            update["orientation"] = camera.orientation or ("refused" if older else "followed")
+        elif isinstance(camera, FileConfig | RtspConfig):
+            update["orientation"] = camera.orientation or ("ignored" if older else "followed")
+        cameras[view] = camera.model_copy(update=update)
+    return config.model_copy(update={"cameras": cameras})
 
 
 def is_named(config: BoxConfig) -> bool:

@@ -196,6 +196,7 @@ def score(json_output: bool, **options: Any) -> None:
 @click.option("--accept", is_flag=True, help="Take thresholds that move by more than 0.25 in scaled score.")
 @click.option("--sign", type=EXISTING, metavar="KEY", help="Sign with this private key, NAME.key.pem.")
 @click.option("--passphrase-file", type=EXISTING, help="As for 'edgeflow keys sign'.")
+@click.option("--allow-dark", is_flag=True, help="Accept images that use less than a quarter of their depth.")
 @as_json
 def calibrate(json_output: bool, **options: Any) -> None:
     """Give BUNDLE new thresholds from good PARTS recorded at this box, as its next version.

@@ -10,16 +10,19 @@ import numpy as np
 from PIL import Image
 
 from edgeflow.bundle import Bundle
+from edgeflow.contracts.bit_depth import DEEPEST
+from edgeflow.contracts.data_depth import data_depth, require_filled_range
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.contracts.parts import RecordedPart, find_parts
+from edgeflow.contracts.preprocess import reading_of
 from edgeflow.contracts.scoring import scaled
 from edgeflow.decision import judge_scores
 from edgeflow.errors import DataError
 from edgeflow.heatmap import heat_overlay
 from edgeflow.scorer import Scorer, Scores
 
-__all__ = ["ScoredPart", "ViewScore", "find_bundle_parts", "save_maps", "score_parts"]
+__all__ = ["ScoredPart", "ViewScore", "find_bundle_parts", "require_depth", "save_maps", "score_parts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,23 @@ def find_bundle_parts(
     if unknown:
         raise DataError(f"{root}: {len(unknown)} problem(s) with its parts", problems=unknown)
     return parts
+
+
+def require_depth(bundle: Bundle, parts: tuple[RecordedPart, ...], *, allow_dark: bool) -> None:
+    """Check that the files of recorded parts have one depth, and that they use the bundle's range of it.
+
+    Args:
+        allow_dark: accept parts whose values use less than a quarter of the range.
+
+    Raises:
+        DataError: files of different depth, or values that use less than a quarter of the range.
+    """
+    manifest = bundle.manifest
+    files = [part.images[view] for part in parts for view in manifest.view_ids]
+    depth = data_depth(files, declared=manifest.preprocessing.bits or DEEPEST, what="the parts")
+    if depth.deep and not allow_dark:
+        remedy = "accept them with --allow-dark"
+        require_filled_range(files, depth.bits, what="the parts", remedy=remedy)
 
 
 def score_parts(

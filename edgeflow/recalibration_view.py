@@ -14,7 +14,7 @@ from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.parts import RecordedPart
 from edgeflow.errors import UsageError
 from edgeflow.keys import read_passphrase, read_private_key
-from edgeflow.offline import find_bundle_parts
+from edgeflow.offline import find_bundle_parts, require_depth
 from edgeflow.output import print_json
 from edgeflow.recalibration import Recalibrated, recalibrate
 from edgeflow.tables import make_table, print_table
@@ -35,6 +35,7 @@ def calibrate(
     accept: bool,
     sign: Path | None,
     passphrase_file: Path | None,
+    allow_dark: bool,
     json_output: bool,
 ) -> None:
     """Write the next version of a bundle with thresholds from the parts below a folder."""
@@ -47,9 +48,11 @@ def calibrate(
         return track(list(found), "scoring", console=console, transient=True)
 
     with Bundle.open(bundle) as opened:
+        found = find_bundle_parts(opened, parts, class_name)
+        require_depth(opened, found, allow_dark=allow_dark)
         done = recalibrate(
             opened,
-            find_bundle_parts(opened, parts, class_name),
+            found,
             output,
             rate=rate,
             method=method,

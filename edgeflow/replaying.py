@@ -10,9 +10,10 @@ from pathlib import Path
 from edgeflow.cameras.base import Frame
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import load_config
-from edgeflow.contracts.images import read_image
+from edgeflow.contracts.images import Reading, read_image
 from edgeflow.contracts.messages import Decision, Result
 from edgeflow.contracts.parts import RecordedPart
+from edgeflow.contracts.preprocess import reading_of
 from edgeflow.contracts.recording import FILE_NAME, RecordedSet, read_recording
 from edgeflow.errors import DataError
 from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
@@ -76,6 +77,7 @@ def replay_box(
     with bundle:
         parts = find_bundle_parts(bundle, folder, incomplete=True)
         comparison.require_counterparts(parts)
+        reading = reading_of(bundle.manifest.preprocessing)
         numbers = itertools.count(1)
         scoring = ScoringThread()
         loaded = prove(config, bundle, graph, session=uuid.uuid4().hex[:12], numbers=numbers)
@@ -85,7 +87,7 @@ def replay_box(
                 bundles=slot, gate=_NoGate(), keep=_unkept, show=show, clock=monotonic_ns, scoring=scoring
             )
             view.ready(f"{len(parts)} recorded parts, {graph.id} on {config.runtime.device}; nobody is told")
-            counts = line.run(_view_sets(parts, bundle.manifest.view_ids, _timing(folder)))
+            counts = line.run(_view_sets(parts, bundle.manifest.view_ids, _timing(folder), reading))
         finally:
             slot.close()
             scoring.close(_END_S)
@@ -103,12 +105,15 @@ def _timing(folder: Path) -> Mapping[str, RecordedSet]:
 
 
 def _view_sets(
-    parts: Sequence[RecordedPart], views: Sequence[str], timing: Mapping[str, RecordedSet]
+    parts: Sequence[RecordedPart],
+    views: Sequence[str],
+    timing: Mapping[str, RecordedSet],
+    reading: Reading,
 ) -> Iterator[ViewSet]:
     for number, part in enumerate(parts, 1):
         now_ns = monotonic_ns()
         recorded = timing.get(part.part_id)
-        frames = _frames(part, views, number - 1, now_ns, recorded)
+        frames = _frames(part, views, number - 1, now_ns, recorded, reading)
         yield ViewSet(
             trigger_id=f"replay-{number:06d}",
             part_id=part.part_id,
@@ -121,7 +126,12 @@ def _view_sets(
 
 
 def _frames(
-    part: RecordedPart, views: Sequence[str], frame_id: int, now_ns: int, recorded: RecordedSet | None
+    part: RecordedPart,
+    views: Sequence[str],
+    frame_id: int,
+    now_ns: int,
+    recorded: RecordedSet | None,
+    reading: Reading,
 ) -> dict[str, Frame]:
     """The views that can be read, as far apart as they were recorded."""
     at_ms = {view: frame.at_ms for view, frame in recorded.frames.items()} if recorded else {}
@@ -129,7 +139,7 @@ def _frames(
     frames = {}
     for view in (view for view in views if view in part.images):
         try:
-            image = read_image(part.images[view])
+            image = read_image(part.images[view], reading)
         except DataError:
             continue  # as a frame that a camera lost
         captured_ns = now_ns + round((at_ms.get(view, first_ms) - first_ms) * 1e6)

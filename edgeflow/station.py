@@ -16,6 +16,7 @@ from pathlib import Path
 
 from edgeflow.bundle import Bundle
 from edgeflow.capture import Capture
+from edgeflow.capture_setup import as_bundle_reads
 from edgeflow.clock import monotonic_ns
 from edgeflow.command_issuers import read_rules
 from edgeflow.command_rules import Rules
@@ -158,7 +159,13 @@ def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewW
     with at_work(_CAMERAS_S):
         views = bundle.manifest.view_ids
         capture = stack.enter_context(
-            Capture(box.config, views, box.session, messages=box.out.triggers, alarms=alarms)
+            Capture(
+                as_bundle_reads(box.config, bundle.manifest.preprocessing),
+                views,
+                box.session,
+                messages=box.out.triggers,
+                alarms=alarms,
+            )
         )
         watch = _watched(box, bundle, capture, stack)
     box.state.move("opened", "golden parts reproduced, cameras open")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from collections import deque
 from typing import Any
 
@@ -12,8 +14,9 @@ from av.format import Flags
 
 from edgeflow.cameras.continuity import Continuity
 from edgeflow.clock import monotonic_ns
-from edgeflow.contracts.images import MAX_PIXELS, RgbImage
-from edgeflow.errors import CameraError
+from edgeflow.contracts.images import MAX_PIXELS, RgbImage, opened_image
+from edgeflow.contracts.orientation import UPRIGHT, turned
+from edgeflow.errors import CameraError, DataError
 
 __all__ = ["DamagedFrame", "Video", "rgb_of", "time_ns"]
 
@@ -22,6 +25,18 @@ av.logging.set_level(None)
 
 # Damage that a decoder notices is an error, not a picture; sizes are checked before any memory is taken.
 _DECODER = {"err_detect": "crccheck+bitstream+buffer+explode", "max_pixels": str(MAX_PIXELS)}
+
+
+# Signs of a display matrix: where one step right and one step down of the stored picture lead.
+_ORIENTATIONS = {
+    (-1, 0, 0, 1): 2,
+    (-1, 0, 0, -1): 3,
+    (1, 0, 0, -1): 4,
+    (0, 1, 1, 0): 5,
+    (0, 1, -1, 0): 6,
+    (0, -1, -1, 0): 7,
+    (0, -1, 1, 0): 8,
+}
 
 
 class DamagedFrame(Exception):  # noqa: N818 - the stream itself goes on
@@ -34,16 +49,27 @@ class Video:
     Args:
         name: for messages; ``source`` itself may hold a password and is never shown.
         advice: what to check where it cannot be opened.
+        turn: give pictures in the way in which the stream says that they are to be looked at: by a display
+            matrix, as in clips of phones, or by EXIF in MJPEG; False: as they are stored.
 
     Raises:
         CameraError: cannot be opened within ``open_s``, or holds no video.
     """
 
     def __init__(
-        self, source: str, *, name: str, open_s: float, read_s: float, options: dict[str, str], advice: str
+        self,
+        source: str,
+        *,
+        name: str,
+        open_s: float,
+        read_s: float,
+        options: dict[str, str],
+        advice: str,
+        turn: bool = True,
     ) -> None:
         self._name = name
         self._read_s = read_s
+        self._turn = turn
         self._decoded: deque[Any] = deque()
         started_ns = monotonic_ns()
         try:
@@ -62,6 +88,10 @@ class Video:
         self._track.codec_context.thread_count = 1  # several would hold frames back
         self._packets = self._container.demux(self._track)
         self._continuity = Continuity(intra=self._track.codec_context.codec.intra_only)
+        self._is_jpeg = self._track.codec_context.name == "mjpeg"
+        self._jpeg_orientation = UPRIGHT  # of the latest packet, which holds one whole picture
+        self.orientation = UPRIGHT
+        """How the frame that came last is to be turned, EXIF's number; see ``rgb_of``."""
         self._inside = 0  # packets whose frames the decoder still holds
         self._lost: deque[str] = deque()  # why, of every frame that is still to be reported
         self.waited_ns = 0
@@ -92,6 +122,8 @@ class Video:
                 return None
             self._take(packet)
         frame = self._decoded.popleft()
+        if self._turn:
+            self.orientation = self._jpeg_orientation if self._is_jpeg else _matrix_orientation(frame)
         if frame.is_corrupt:
             self._inside += 1 + len(self._decoded)
             self._decoded.clear()
@@ -115,6 +147,8 @@ class Video:
             if not self._continuity.begun:
                 return
             self._inside += 1
+            if self._is_jpeg and self._turn:
+                self._jpeg_orientation = _jpeg_orientation(bytes(packet))
         try:
             frames = packet.decode()
         except EOFError:
@@ -157,9 +191,35 @@ def time_ns(frame: Any) -> int | None:
     return None if frame.pts is None else round(frame.pts * frame.time_base * 1_000_000_000)
 
 
-def rgb_of(frame: Any) -> RgbImage:
-    """A decoded frame as uint8 (H, W, 3), red first."""
-    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+def rgb_of(frame: Any, orientation: int) -> RgbImage:
+    """A decoded frame, turned, as uint8 (H, W, 3), red first."""
+    return turned(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), orientation)
+
+
+def _matrix_orientation(frame: Any) -> int:
+    """EXIF's number of a frame's display matrix; 1 where it has none, or one that is no quarter turn."""
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # side data of a kind that PyAV does not know
+        return UPRIGHT
+    if matrix is None:
+        return UPRIGHT
+    # Where one step right (a, b) and one step down (c, d) of the stored picture lead in the shown one.
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    return _ORIENTATIONS.get((_sign(a), _sign(b), _sign(c), _sign(d)), UPRIGHT)
+
+
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _jpeg_orientation(data: bytes) -> int:
+    """What a JPEG picture says in its EXIF data; FFmpeg's decoder would tell turns without mirroring."""
+    try:
+        with opened_image(io.BytesIO(data), "frame") as (_, header):
+            return header.orientation
+    except DataError:
+        return UPRIGHT  # its decoder says what is wrong
 
 
 def _silence(limit_s: float) -> str:

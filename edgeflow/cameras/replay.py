@@ -10,7 +10,7 @@ from edgeflow.cameras.base import LOOK, EndOfStream, Frame, FrameLost
 from edgeflow.cameras.pace import Pace, Pacing, RecordedPace
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import ReplayConfig
-from edgeflow.contracts.images import RgbImage, read_image
+from edgeflow.contracts.images import Reading, RgbImage, read_image
 from edgeflow.contracts.parts import RecordedPart, find_parts
 from edgeflow.contracts.recording import read_recording
 from edgeflow.errors import CameraError, DataError
@@ -30,6 +30,7 @@ class ReplayCamera:
         self._view = view
         self._config = config
         self._recorded_view = config.view or view
+        self._reading = Reading(bits=config.bits, orientation=config.orientation or "followed")
         self._parts: tuple[RecordedPart, ...] = ()
         self._next = 0
         self._decoded: tuple[int, RgbImage | DataError] | None = None
@@ -126,7 +127,9 @@ class ReplayCamera:
         if self._decoded is not None and self._decoded[0] == number:
             return self._decoded[1]
         try:
-            image: RgbImage | DataError = read_image(self._part(number).images[self._recorded_view])
+            image: RgbImage | DataError = read_image(
+                self._part(number).images[self._recorded_view], self._reading
+            )
         except DataError as cause:
             image = cause
         self._decoded = number, image

@@ -76,12 +76,13 @@ class RtspCamera:
             CameraError: no frame in time, the connection is lost, or the stream changed its size.
         """
         while True:
-            frame, moment = self._next()
+            video = self._connected()
+            frame, moment = self._next(video)
             self._count += 1
             if moment.usable:
                 return Frame(
                     view=self._view,
-                    image=rgb_of(frame),
+                    image=rgb_of(frame, video.orientation),
                     captured_ns=moment.captured_ns,
                     frame_id=self._count - 1,
                 )
@@ -91,12 +92,15 @@ class RtspCamera:
                     "is over; check the network's load and the camera's rate"
                 )
 
-    def _next(self) -> tuple[Any, Moment]:
-        """The next picture, and when it was taken."""
+    def _connected(self) -> Video:
         if self._video is None:
             raise CameraError(f"{self._name}: read before it was opened")
+        return self._video
+
+    def _next(self, video: Video) -> tuple[Any, Moment]:
+        """The next picture, and when it was taken."""
         try:
-            frame = self._video.next()
+            frame = video.next()
         except DamagedFrame as cause:
             self._count += 1
             raise FrameLost(f"{self._name}: frame {self._count - 1} is damaged: {cause}") from None
@@ -116,7 +120,7 @@ class RtspCamera:
             self._clock = PaceClock()
         if isinstance(self._clock, StreamClock):
             return frame, self._clock.moment(stream_ns or 0, arrived_ns)
-        return frame, self._clock.moment(arrived_ns, waited_ns=self._video.waited_ns)
+        return frame, self._clock.moment(arrived_ns, waited_ns=video.waited_ns)
 
     def close(self) -> None:
         video, self._video = self._video, None
@@ -130,6 +134,7 @@ class RtspCamera:
             open_s=self._config.open_timeout_ms / 1000,
             read_s=self._config.read_timeout_ms / 1000,
             options=options,
+            turn=self._config.orientation != "ignored",
             advice="check address, user, password, stream path and network",
         )
 

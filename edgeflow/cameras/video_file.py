@@ -11,6 +11,7 @@ from edgeflow.cameras.base import EndOfStream, Frame, FrameLost
 from edgeflow.cameras.libav import DamagedFrame, Video, rgb_of, time_ns
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import FileConfig
+from edgeflow.contracts.orientation import UPRIGHT
 from edgeflow.errors import CameraError
 
 __all__ = ["FileCamera"]
@@ -25,11 +26,13 @@ class _Picture:
     Attributes:
         number: from 0, over all passes through the file.
         due_ns: monotonic.
+        orientation: how it is to be turned, EXIF's number.
     """
 
     number: int
     due_ns: int
     decoded: Any
+    orientation: int = UPRIGHT
 
 
 class FileCamera:
@@ -100,7 +103,7 @@ class FileCamera:
         self._delivered_ns = picture.due_ns
         if picture.decoded is None:
             raise FrameLost(f"{self._name}: frame {picture.number} is damaged")
-        image = rgb_of(picture.decoded)
+        image = rgb_of(picture.decoded, picture.orientation)
         return Frame(view=self._view, image=image, captured_ns=picture.due_ns, frame_id=picture.number)
 
     def close(self) -> None:
@@ -116,6 +119,7 @@ class FileCamera:
             open_s=self._config.open_timeout_ms / 1000,
             read_s=self._config.read_timeout_ms / 1000,
             options={},
+            turn=self._config.orientation != "ignored",
             advice="not a video that can be decoded",
         )
 
@@ -151,7 +155,8 @@ class FileCamera:
                 self._rewind(due_ns)
                 return
             due_ns = self._due_ns(decoded, due_ns)
-        self._last = _Picture(number=self._last.number + 1, due_ns=due_ns, decoded=decoded)
+        number, orientation = self._last.number + 1, self._video.orientation
+        self._last = _Picture(number=number, due_ns=due_ns, decoded=decoded, orientation=orientation)
         self._ready.append(self._last)
 
     def _due_ns(self, decoded: Any, usual_ns: int) -> int:

@@ -26,4 +26,4 @@ def to_eight_bits(values: DeepPixels, bits: int) -> npt.NDArray[np.uint8]:
     highest = int(values.max(initial=0))
     if highest >> bits:
         raise ValueError(f"value {highest} is above {2**bits - 1}, the highest of {bits} bits")
-    return (values >> np.uint16(bits - SHALLOWEST)).astype(np.uint8)
+    return np.asarray(values >> np.uint16(bits - SHALLOWEST), np.uint8)

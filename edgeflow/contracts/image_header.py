@@ -120,7 +120,7 @@ def _room(image: Image.Image) -> int:
     if image.format == "TIFF":
         samples = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))  # type: ignore[attr-defined]
         return min(DEEPEST, max(SHALLOWEST, *map(int, samples)))
-    args = image.tile[0].args if image.tile else ()
+    args = tiles[0].args if (tiles := getattr(image, "tile", ())) else ()
     raw_mode = args if isinstance(args, str) else str(args[0]) if args else ""
     return DEEPEST if ";16" in raw_mode else SHALLOWEST
 

@@ -119,8 +119,8 @@ def decode_image(data: bytes, *, what: str, reading: Reading = _AS_THE_FILE_SAYS
         must_turn = header.orientation != UPRIGHT and not header.turned_by_decoder
         if must_turn and reading.orientation == "refused":
             raise DataError(
-                f"{what}: is to be turned (EXIF orientation {header.orientation}), which edgeflow did not yet "
-                "do when this bundle was made; export the bundle again, or save the image upright"
+                f"{what}: is to be turned (EXIF orientation {header.orientation}), which edgeflow did not do "
+                "when this bundle was made; export the bundle again, or save the image upright"
             )
         pixels = _as_rgb(image, header, data, what, reading)
     return turned(pixels, header.orientation) if must_turn and reading.orientation == "followed" else pixels

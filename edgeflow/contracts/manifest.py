@@ -108,8 +108,8 @@ class Preprocessing(Document):
     )
     orientation: Literal["followed"] | None = Field(
         default=None,
-        description="images are turned as their files say; None, in bundles made before 1.4: only TIFF was, so "
-        "that other files which are to be turned are refused",
+        description="images are turned as their files say; None, in bundles made before 1.4: only TIFF was, "
+        "so that other files which are to be turned are refused",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 """(H, W), True where it is marked."""
 
 _HALF = 128
-_UNCLEAR = range(64, 192)  # in a lossy file; values along an edge are there too
+_CLEARLY_WHITE = 192
 
 
 def read_mask(path: Path) -> Mask:
@@ -60,10 +61,10 @@ def _marked(image: Image.Image, data: bytes, path: Path, *, deep: bool) -> Mask:
     _require_black_background(values, image, path)
     if least == _HALF:
         _require_clear(values, path)
-    return values >= least
+    return np.asarray(values >= least)
 
 
-def _by_value(values: npt.NDArray[np.generic], path: Path) -> Mask:
+def _by_value(values: npt.NDArray[Any], path: Path) -> Mask:
     """Grey of more than 8 bits."""
     if not np.isfinite(values.astype(np.float64)).all() or (values.astype(np.float64) < 0).any():
         raise _refused(path, "holds negative values or values that are not finite")
@@ -79,7 +80,7 @@ def _of_deep_colour(data: bytes, path: Path) -> Mask:
     return np.asarray(values.max(axis=2) > 0)
 
 
-def _visible(colour: npt.NDArray[np.generic], alpha: npt.NDArray[np.generic], least: int, path: Path) -> Mask:
+def _visible(colour: npt.NDArray[Any], alpha: npt.NDArray[Any], least: int, path: Path) -> Mask:
     """Where something is painted; a file in which colour and transparency are at odds is refused."""
     if not (alpha >= least).any():
         if (colour >= least).any():
@@ -101,8 +102,7 @@ def _require_clear(values: npt.NDArray[np.uint8], path: Path) -> None:
     highest = int(values.max(initial=0))
     if 0 < highest < _HALF:
         raise _refused(path, f"is lossy (JPEG, WebP) and no brighter than {highest} of 255")
-    unclear = int(((values >= _UNCLEAR.start) & (values < _UNCLEAR.stop)).sum())
-    if unclear > int((values >= _HALF).sum()):
+    if 2 * int((values >= _CLEARLY_WHITE).sum()) < int((values >= _HALF).sum()):
         raise _refused(path, "is lossy (JPEG, WebP) and neither black nor white in most of what it marks")
 
 

@@ -41,6 +41,15 @@ FeatureName = Annotated[
 ]
 
 
+StreamOrientation = Annotated[
+    Literal["followed", "ignored"] | None,
+    Field(
+        description="whether pictures are turned as the stream says; default: followed, but ignored with a "
+        "bundle whose manifest is older than 1.4"
+    ),
+]
+
+
 class ReplayConfig(Document):
     """Recorded parts played as a camera: the images of one view, part after part."""
 
@@ -52,6 +61,14 @@ class ReplayConfig(Document):
         default=False, description="in the rhythm that 'edgeflow record' noted, instead of rate_hz"
     )
     loop: bool = False
+    bits: int | None = Field(
+        default=None, ge=8, le=16, description="significant bits of deeper files; default: the bundle's"
+    )
+    orientation: Literal["followed", "ignored", "refused"] | None = Field(
+        default=None,
+        description="of files that are to be turned; default: followed, but refused with a bundle whose "
+        "manifest is older than 1.4",
+    )
 
     @model_validator(mode="after")
     def _one_rhythm(self) -> ReplayConfig:
@@ -121,6 +138,7 @@ class RtspConfig(_Timeouts):
     max_late_ms: Milliseconds = Field(
         default=500, description="pictures whose way took longer than usual by this are not used"
     )
+    orientation: StreamOrientation = None
 
     @property
     def encrypted(self) -> bool:
@@ -146,6 +164,7 @@ class FileConfig(_Timeouts):
     kind: Literal["file"]
     path: Path
     loop: bool = Field(default=False, description="start again at its end")
+    orientation: StreamOrientation = None
 
 
 class GenicamConfig(_Timeouts):

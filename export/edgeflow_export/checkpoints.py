@@ -29,7 +29,7 @@ __all__ = ["IMAGES_READ", "TrainedModel", "build_model", "flow_shape", "load_che
 
 FORMAT = "edgeflow/checkpoint/1"
 IMAGES_READ = "images_read"
-"""In the provenance: depth and orientation with which training read its images; absent in older checkpoints."""
+"""In the provenance: how training read its images (depth, orientation); absent in older checkpoints."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,8 +77,8 @@ def with_views(model: TrainedModel, dataset: Dataset) -> TrainedModel:
     official = OFFICIAL in model.provenance
     if not official and not dataset.reads_as_before and IMAGES_READ not in model.provenance:
         raise DataError(
-            f"{dataset.root}: its images are to be turned (EXIF), or hold {dataset.depth.bits} bits, which the "
-            "version of edgeflow that trained this model did not see; train it again"
+            f"{dataset.root}: its images are to be turned (EXIF), or hold {dataset.depth.bits} bits, which "
+            "the version of edgeflow that trained this model did not see; train it again"
         )
     known: int | tuple[str, ...] = model.module.flow.shape.graph.views if official else model.views
     if known not in (dataset.view_ids, len(dataset.views)):

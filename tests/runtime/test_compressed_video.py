@@ -32,7 +32,7 @@ def played(path: Path) -> list[int | None]:
         if frame is None:
             video.close()
             return shown
-        shown.append(bar_at(rgb_of(frame)))
+        shown.append(bar_at(rgb_of(frame, video.orientation)))
 
 
 def test_a_camera_that_plays_a_clip_shows_every_frame_in_its_turn(tmp_path: Path) -> None:

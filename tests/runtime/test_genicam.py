@@ -185,7 +185,7 @@ def test_every_pixel_format_gives_red_first() -> None:
             assert image[1:3, 1:3, 0].min() == 200, known.name
             assert image[..., 1:].max() == 0, known.name
         elif known.name.startswith("Mono"):
-            deep = np.full((4, 4), 200 << known.shift, "<u2" if known.shift else np.uint8)
+            deep = np.full((4, 4), 200 << (known.bits - 8), "<u2" if known.bits > 8 else np.uint8)
             assert np.array_equal(to_rgb(deep.tobytes(), 4, 4, code), np.full((4, 4, 3), 200, np.uint8))
         elif known.name in {"RGB8", "BGR8"}:
             raw = red if known.name == "RGB8" else red[..., ::-1]
@@ -204,3 +204,11 @@ def test_a_picture_that_cannot_be_is_refused() -> None:
         to_rgb(bytes(15), 4, 4, 0x01080001)
     with pytest.raises(ValueError, match="pixels, of at most"):
         to_rgb(b"", 65500, 16384, 0x01080001)
+
+
+def test_a_value_above_the_depth_that_the_camera_declares_is_refused() -> None:
+    mono12 = 0x01100005
+    highest = np.array([[4095, 16]], "<u2")
+    assert to_rgb(highest.tobytes(), 1, 2, mono12)[0, :, 0].tolist() == [255, 1]
+    with pytest.raises(ValueError, match="value 4096 is above 4095, the highest of 12 bits"):
+        to_rgb((highest + 1).astype("<u2").tobytes(), 1, 2, mono12)
