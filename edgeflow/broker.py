@@ -18,6 +18,7 @@ from paho.mqtt.properties import Properties
 from edgeflow.broker_answers import Settings
 from edgeflow.config import MqttConfig, TlsConfig
 from edgeflow.errors import ConfigError
+from edgeflow.secret_file import read_password
 
 __all__ = ["check_files", "connect_failure", "message_properties", "new_client"]
 
@@ -113,7 +114,7 @@ def _password(config: MqttConfig) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text("utf-8").rstrip("\r\n")
+        return read_password(path)
     except (OSError, UnicodeDecodeError) as cause:
         # The error text of a decoding error would hold the password's bytes.
         why = cause.strerror if isinstance(cause, OSError) else "not UTF-8 text"

@@ -9,6 +9,7 @@ from edgeflow.config import BoxConfig, IssuerConfig
 from edgeflow.errors import ConfigError, UsageError
 from edgeflow.keys import read_public_key
 from edgeflow.sealing_secret import MIN_SECRET
+from edgeflow.secret_file import read_secret_bytes
 
 __all__ = ["read_rules"]
 
@@ -47,7 +48,7 @@ def _key(issuer: IssuerConfig) -> Any:
         return read_public_key(issuer.key)
     if issuer.secret_file is None:
         raise UsageError("either secret_file or key")
-    secret = issuer.secret_file.read_bytes().strip()
+    secret = read_secret_bytes(issuer.secret_file).strip()
     if len(secret) < MIN_SECRET:
         raise UsageError(f"{issuer.secret_file}: a secret of at least {MIN_SECRET} bytes, please")
     return secret

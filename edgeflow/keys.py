@@ -25,6 +25,7 @@ from edgeflow.bundle_archive import write_archive
 from edgeflow.bundle_writer import bundle_entries
 from edgeflow.contracts.signature import TrustedKeys, key_id
 from edgeflow.errors import StorageError, UsageError
+from edgeflow.secret_file import read_secret_bytes
 
 __all__ = [
     "KeyPair",
@@ -81,7 +82,7 @@ def read_passphrase(file: Path | None) -> bytes | None:
     if file is None:
         return os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
     try:
-        return file.read_bytes().rstrip(b"\r\n") or None
+        return read_secret_bytes(file).rstrip(b"\r\n") or None
     except OSError as cause:
         raise UsageError(f"{file}: passphrase cannot be read: {cause.strerror}") from cause
 

@@ -8,6 +8,7 @@ from edgeflow.config import SealConfig
 from edgeflow.contracts.sealing import Secret
 from edgeflow.errors import ConfigError, UsageError
 from edgeflow.keys import read_passphrase, read_private_key
+from edgeflow.secret_file import read_secret_bytes
 
 __all__ = ["MIN_SECRET", "read_secret"]
 
@@ -26,7 +27,7 @@ def read_secret(seal: SealConfig | None) -> Secret | None:
     try:
         if seal.secret_file is None:
             return read_private_key(seal.key_file or Path(), read_passphrase(None))
-        secret = seal.secret_file.read_bytes().strip()
+        secret = read_secret_bytes(seal.secret_file).strip()
     except (OSError, UsageError) as cause:
         why = cause.strerror if isinstance(cause, OSError) else str(cause)
         raise ConfigError(f"mqtt.seal: {why}; see 'edgeflow keys new'") from cause

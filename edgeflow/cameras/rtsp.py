@@ -13,6 +13,7 @@ from edgeflow.cameras.tls import certificate_problem, tls_options
 from edgeflow.clock import monotonic_ns
 from edgeflow.config import RtspConfig
 from edgeflow.errors import CameraError
+from edgeflow.secret_file import read_password
 
 __all__ = ["RtspCamera"]
 
@@ -144,10 +145,12 @@ class RtspCamera:
         if config.username is None or config.password_file is None:
             return config.url
         try:
-            password = config.password_file.read_text("utf-8").strip()
+            password = read_password(config.password_file).strip()
         except (OSError, ValueError) as cause:
+            # The error text of a decoding error would hold the password's bytes.
+            why = cause.strerror if isinstance(cause, OSError) else "not UTF-8 text"
             raise CameraError(
-                f"{self._name}: {config.password_file} cannot be read: {cause}; check its path and rights"
-            ) from cause
+                f"{self._name}: {config.password_file} cannot be read: {why}; check its path and rights"
+            ) from None
         scheme, _, rest = config.url.partition("://")
         return f"{scheme}://{quote(config.username, safe='')}:{quote(password, safe='')}@{rest}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from edgeflow.contracts.file_names import as_text, is_foreign
 from edgeflow.contracts.recorded_part import IMAGE_SUFFIXES, NORMAL, RecordedPart, natural
 
 __all__ = ["labelled_parts"]
@@ -47,27 +48,28 @@ def _below(root: Path, folder: Path, split: Split | None, problems: list[str]) -
         if _images(first):  # parts for training, without a label between
             yield _part(root, first, NORMAL, split, problems)
             continue
-        label = NORMAL if first.name.lower() in _NORMAL_NAMES else first.name
+        label = NORMAL if first.name.lower() in _NORMAL_NAMES else as_text(first.name)
         for part in _folders(first):
             if _images(part):
                 yield _part(root, part, label, split, problems)
 
 
 def _part(root: Path, folder: Path, label: str, split: Split | None, problems: list[str]) -> RecordedPart:
-    part_id = folder.relative_to(root).as_posix()
+    part_id = "/".join(map(as_text, folder.relative_to(root).parts))
     images: dict[str, Path] = {}
     for file in _images(folder):
-        if file.stem in images:
-            problems.append(f"part {part_id}: view {file.stem} is there twice")
-        images[file.stem] = file
+        view = as_text(file.stem)
+        if view in images:
+            problems.append(f"part {part_id}: view {view} is there twice")
+        images[view] = file
     normal = label == NORMAL
-    masks = dict.fromkeys(images) if normal else _masks(root / "ground_truth" / label / folder.name, images)
+    masks = dict.fromkeys(images) if normal else _masks(root / "ground_truth" / folder.parent.name / folder.name, images)
     return RecordedPart(part_id=part_id, images=images, masks=masks, label=label, split=split)
 
 
 def _masks(folder: Path, images: Mapping[str, Path]) -> dict[str, Path | None]:
     """View → mask; nothing where nobody drew masks for the part."""
-    found = {file.stem.removesuffix("_mask"): file for file in _images(folder)}
+    found = {as_text(file.stem).removesuffix("_mask"): file for file in _images(folder)}
     return {view: found.get(view) for view in images} if found else {}
 
 
@@ -79,7 +81,7 @@ def _images(folder: Path) -> list[Path]:
         file
         for file in folder.iterdir()
         if file.suffix.lower() in IMAGE_SUFFIXES
-        and not file.name.startswith(".")
+        and not is_foreign(file)
         and not (is_evidence and file.stem.endswith(_HEAT))
     )
     return sorted(found, key=lambda path: natural(path.stem))
@@ -88,5 +90,5 @@ def _images(folder: Path) -> list[Path]:
 def _folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    found = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = (path for path in folder.iterdir() if path.is_dir() and not is_foreign(path))
     return sorted(found, key=lambda path: natural(path.name))

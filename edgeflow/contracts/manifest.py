@@ -27,6 +27,7 @@ __all__ = [
     "RECORDED",
     "REPORT_NAME",
     "SCHEMA_VERSION",
+    "VIEW_NAME",
     "AccuracyReport",
     "DeviceClass",
     "FileRecord",
@@ -67,13 +68,12 @@ EntryName = Annotated[
 ]
 Sha256 = Annotated[str, Text(pattern=r"^[0-9a-f]{64}$", words="a SHA-256 of 64 hexadecimal digits")]
 Version = Annotated[str, Text(pattern=r"^[0-9]+\.[0-9]+$", words="a version such as 1.3")]
-ViewId = Annotated[
-    str,
-    Text(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
-        words="a name of up to 64 letters, digits, . _ or -, beginning with a letter or digit",
-    ),
-]
+VIEW_NAME = Text(
+    pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+    words="a name of up to 64 letters, digits, . _ or -, beginning with a letter or digit",
+)
+"""What the name of a view may be: it is also a file's name and a level of a topic."""
+ViewId = Annotated[str, VIEW_NAME]
 DeviceClass = Annotated[
     str,
     Text(

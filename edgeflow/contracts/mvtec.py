@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from edgeflow.contracts.file_names import as_text, is_foreign
 from edgeflow.contracts.recorded_part import IMAGE_SUFFIXES, NORMAL, RecordedPart, natural
 from edgeflow.errors import DataError
 
@@ -13,14 +14,16 @@ __all__ = ["VIEW", "mvtec_classes", "mvtec_parts"]
 
 VIEW = "image"
 GOOD = "good"
+_SUFFIXES = sorted({*IMAGE_SUFFIXES, *(suffix.upper() for suffix in IMAGE_SUFFIXES)})
 
 
 def mvtec_classes(root: Path) -> dict[str, Path]:
     """The classes of a folder by name: its own, or those of the folders in it; none for another layout."""
     if _is_class(root):
-        return {root.resolve().name: root}
-    folders = sorted((path for path in root.iterdir() if path.is_dir()), key=lambda path: natural(path.name))
-    return {path.name: path for path in folders if _is_class(path)}
+        return {as_text(root.resolve().name): root}
+    found = (path for path in root.iterdir() if path.is_dir() and not is_foreign(path))
+    folders = sorted(found, key=lambda path: natural(path.name))
+    return {as_text(path.name): path for path in folders if _is_class(path)}
 
 
 def mvtec_parts(
@@ -52,15 +55,15 @@ def _is_class(folder: Path) -> bool:
 def _split(
     folder: Path, class_name: str, split: Literal["train", "test"], problems: list[str]
 ) -> Iterator[RecordedPart]:
-    kinds = [path for path in (folder / split).glob("*") if path.is_dir()]
+    kinds = [path for path in (folder / split).glob("*") if path.is_dir() and not is_foreign(path)]
     for kind in sorted(kinds, key=lambda path: natural(path.name)):
-        label = NORMAL if kind.name == GOOD else kind.name
+        label = NORMAL if kind.name == GOOD else as_text(kind.name)
         masks = None if label == NORMAL else _Masks(folder / "ground_truth" / kind.name)
         seen: set[str] = set()
         for file in sorted(kind.iterdir(), key=lambda path: natural(path.stem)):
-            if file.suffix.lower() not in IMAGE_SUFFIXES:
+            if file.suffix.lower() not in IMAGE_SUFFIXES or is_foreign(file):
                 continue
-            part_id = f"{split}/{kind.name}/{file.stem}"
+            part_id = f"{split}/{as_text(kind.name)}/{as_text(file.stem)}"
             if file.stem in seen:
                 problems.append(f"part {part_id}: view {VIEW} is there twice")
             seen.add(file.stem)
@@ -84,4 +87,8 @@ class _Masks:
         """An image's mask, where it belongs even if it is not there."""
         if self._folder is None:
             return None
-        return self._folder / f"{stem}_mask.png"
+        named = self._folder / f"{stem}_mask.png"
+        if named.is_file():
+            return named
+        others = (self._folder / f"{name}{suffix}" for name in (f"{stem}_mask", stem) for suffix in _SUFFIXES)
+        return next((other for other in others if other.is_file()), named)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from edgeflow.contracts.labelled_folders import labelled_parts
 from edgeflow.contracts.mvtec import mvtec_classes, mvtec_parts
+from edgeflow.contracts.part_folders import folder_per_part, unusable_view_names
 from edgeflow.contracts.real_iad import descriptions_of, real_iad_parts
-from edgeflow.contracts.recorded_part import IMAGE_SUFFIXES, RecordedPart, natural
+from edgeflow.contracts.recorded_part import IMAGE_SUFFIXES, RecordedPart
 from edgeflow.errors import DataError
 
 __all__ = ["IMAGE_SUFFIXES", "RecordedPart", "find_parts"]
@@ -38,10 +39,11 @@ def find_parts(
             or doubled views; every such part is named.
     """
     problems: list[str] = []
+    named = tuple(views) if views is not None else None
     try:
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; give the folder that holds the recorded parts")
-        parts = _parts(root, class_name, problems)
+        parts = _parts(root, class_name, named, problems)
     except OSError as cause:
         raise DataError(
             f"{cause.filename or root}: cannot be read: {cause.strerror}; check its rights"
@@ -51,10 +53,12 @@ def find_parts(
             f"{root}: holds no parts; expected realiad_jsons/<class>.json, train/good/ with images, "
             "or one folder per part with one image per view, named after the view"
         )
-    wanted = tuple(views) if views is not None else _common_views(parts)
+    if named is None:
+        problems += unusable_view_names(parts)
+    wanted = _common_views(parts) if named is None else named
     for part in parts:
         problems += [] if incomplete else _view_problems(part, wanted)
-        extra = [view for view in part.images if view not in wanted] if views is None else []
+        extra = [view for view in part.images if view not in wanted] if named is None else []
         if extra:
             problems.append(f"part {part.part_id}: view {', '.join(extra)}, which most parts have not")
     if problems:
@@ -65,7 +69,9 @@ def find_parts(
     return tuple(parts)
 
 
-def _parts(root: Path, class_name: str | None, problems: list[str]) -> list[RecordedPart]:
+def _parts(
+    root: Path, class_name: str | None, views: tuple[str, ...] | None, problems: list[str]
+) -> list[RecordedPart]:
     jsons = descriptions_of(root)
     if jsons is not None:
         return real_iad_parts(root, jsons, class_name, problems)
@@ -75,22 +81,7 @@ def _parts(root: Path, class_name: str | None, problems: list[str]) -> list[Reco
     classes = mvtec_classes(root)
     if classes:
         return mvtec_parts(root, classes, class_name, problems)
-    return _folder_per_part(root, problems)
-
-
-def _folder_per_part(root: Path, problems: list[str]) -> list[RecordedPart]:
-    parts = []
-    for folder in sorted((path for path in root.iterdir() if path.is_dir()), key=lambda p: natural(p.name)):
-        images: dict[str, Path] = {}
-        for file in sorted(folder.iterdir(), key=lambda path: natural(path.stem)):
-            if file.suffix.lower() not in IMAGE_SUFFIXES:
-                continue
-            if file.stem in images:
-                problems.append(f"part {folder.name}: view {file.stem} is there twice")
-            images[file.stem] = file
-        if images:
-            parts.append(RecordedPart(part_id=folder.name, images=images, masks={}, label=None, split=None))
-    return parts
+    return folder_per_part(root, views, problems)
 
 
 def _common_views(parts: list[RecordedPart]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from edgeflow.contracts.file_names import as_text, is_foreign
 from edgeflow.contracts.real_iad_json import Description, Entry, Split, choose_description
 from edgeflow.contracts.recorded_part import NORMAL, RecordedPart, natural
 from edgeflow.errors import DataError
@@ -17,7 +18,7 @@ JSONS = "realiad_jsons"
 # The published archives: one folder per image size, the descriptions beside them.
 SIZES = "realiad_*"
 # Defects have free names, so the camera is the last number of its kind in the file name.
-_CAMERA = re.compile(r"_C(\d+)(?=[_.])")
+_CAMERA = re.compile(r"_C(\d{1,9})(?=[_.])")
 _PROBED = 50
 
 
@@ -30,8 +31,12 @@ def descriptions_of(root: Path) -> Path | None:
     for folder in (base / JSONS for base in (root, *beside)):
         if folder.is_dir():
             inner = folder / JSONS
-            return inner if inner.is_dir() and not any(folder.glob("*.json")) else folder
+            return inner if inner.is_dir() and not _described(folder) else folder
     return None
+
+
+def _described(folder: Path) -> bool:
+    return any(not is_foreign(file) for file in folder.glob("*.json"))
 
 
 def real_iad_parts(
@@ -48,7 +53,7 @@ def real_iad_parts(
         DataError: no such class, several to choose from, or a malformed description.
     """
     path, document, category = choose_description(jsons, class_name)
-    name = category or next(iter(document.categories), path.stem)
+    name = category or next(iter(document.categories), as_text(path.stem))
     base = _base(root, document, category, name)
     normal = document.meta.normal_class
     groups: dict[tuple[Split, str], list[Entry]] = defaultdict(list)
@@ -91,7 +96,7 @@ def _part(
         labels |= {entry.anomaly_class} if defective else set()
         masks[view] = base / entry.mask_path if entry.mask_path and defective else None
     return RecordedPart(
-        part_id=folder,
+        part_id=as_text(folder),
         images=dict(sorted(images.items(), key=lambda item: natural(item[0]))),
         masks=masks,
         label=next(iter(sorted(labels)), NORMAL),

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, ValidationError, model_validato
 from pydantic_core import PydanticCustomError, from_json
 
 from edgeflow.contracts.document import Document
+from edgeflow.contracts.file_names import as_text, is_foreign
 from edgeflow.contracts.problems import EXPECTED_TEXT, problems_of
 from edgeflow.errors import DataError
 
@@ -26,7 +27,7 @@ def _below(text: str) -> str:
             raise PydanticCustomError(
                 EXPECTED_TEXT, "expected a relative path below the data set's folder, without '..'"
             )
-    return text
+    return text.replace("\\", "/")  # as a program on Windows writes it
 
 
 RelativePath = Annotated[str, AfterValidator(_below)]
@@ -87,7 +88,7 @@ def choose_description(folder: Path, class_name: str | None) -> tuple[Path, Desc
     Raises:
         DataError: no such class, several to choose from, or a malformed description.
     """
-    found = {path.stem: path for path in sorted(folder.glob("*.json"))}
+    found = {as_text(path.stem): path for path in sorted(folder.glob("*.json")) if not is_foreign(path)}
     if not found:
         raise DataError(f"{folder}: no <class>.json in it; put the data set's descriptions there")
     if class_name is None:
@@ -116,7 +117,7 @@ def _class_names(paths: Iterable[Path]) -> list[str]:
     names: set[str] = set()
     for path in paths:
         inside = _categories(path)
-        names |= inside if len(inside) > 1 else {path.stem}
+        names |= inside if len(inside) > 1 else {as_text(path.stem)}
     return sorted(names)
 
 

@@ -43,14 +43,20 @@ def small_bundle(
     model: bytes | None = None,
     signer: Ed25519PrivateKey | None = None,
     part: float | None = None,
+    golden: bytes | None = None,
     **fields: Any,
 ) -> Path:
-    """Write the bundle; ``fields`` replace those of the manifest, ``part`` the golden score."""
+    """Write the bundle; ``fields`` replace those of the manifest.
+
+    Args:
+        part: the golden part's score, instead of the true one.
+        golden: the file of every golden image.
+    """
     rng = np.random.default_rng(1)
     images = {view: rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8) for view in VIEWS}
     maps = np.stack([image.astype(np.float32).mean(axis=-1) for image in images.values()])
     files = {"mean.onnx": model or colour_mean().SerializeToString(), "golden/maps.npz": _npz(maps, part)}
-    files |= {f"golden/{view}.png": _png(image) for view, image in images.items()}
+    files |= {f"golden/{view}.png": golden or _png(image) for view, image in images.items()}
     scale = {"centre": 0.0, "threshold": 1000.0}
     shape = [len(VIEWS), SIDE, SIDE]
     document: dict[str, Any] = {

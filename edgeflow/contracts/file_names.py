@@ -1,0 +1,29 @@
+"""Names of files and folders as text that every message, database and terminal can hold."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+__all__ = ["as_text", "is_foreign"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Folders that file managers and file systems put beside one's own.
+_FOREIGN = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+)
+
+
+def as_text(name: str) -> str:
+    r"""A file's name as plain text, the same in every locale: what is not UTF-8 as ``\xfc``.
+
+    So do control characters, which could end a line or speak to a terminal.
+    """
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file or folder is hidden, or was put there by an operating system rather than its user."""
+    return path.name.startswith(".") or path.name.lower() in _FOREIGN

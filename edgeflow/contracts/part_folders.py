@@ -1,0 +1,102 @@
+"""Recorded parts as folders: one folder per part that holds one image per view, named after the view."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from edgeflow.contracts.file_names import as_text, is_foreign
+from edgeflow.contracts.manifest import VIEW_NAME
+from edgeflow.contracts.recorded_part import IMAGE_SUFFIXES, RecordedPart, natural
+from edgeflow.errors import DataError
+
+__all__ = ["folder_per_part", "unusable_view_names"]
+
+_SHOWN = 20
+_MOST_VIEWS = 8  # cameras of one box
+_CAMERA = re.compile(r"(cam(era)?|kamera|view|ansicht|sensor|c|gige|usb|video)[ _.#-]*\d{1,3}", re.IGNORECASE)
+_SIDES = frozenset({"top", "bottom", "left", "right", "front", "back", "rear", "side"})
+
+
+def folder_per_part(root: Path, views: tuple[str, ...] | None, problems: list[str]) -> list[RecordedPart]:
+    """The parts below a folder.
+
+    Args:
+        views: the views that are wanted; None: all that there are.
+        problems: gets a sentence for every view that is there twice.
+
+    Raises:
+        DataError: the folders are cameras that hold one image per part.
+    """
+    folders = {as_text(folder.name): _images(folder) for folder in _folders(root)}
+    _refuse_cameras(root, folders, views)
+    parts = []
+    for name, files in folders.items():
+        images: dict[str, Path] = {}
+        for file in files:
+            view = as_text(file.stem)
+            if view in images:
+                problems.append(f"part {name}: view {view} is there twice")
+            images[view] = file
+        if images:
+            parts.append(RecordedPart(part_id=name, images=images, masks={}, label=None, split=None))
+    return parts
+
+
+def _folders(root: Path) -> list[Path]:
+    found = (path for path in root.iterdir() if path.is_dir() and not is_foreign(path))
+    return sorted(found, key=lambda path: natural(as_text(path.name)))
+
+
+def _images(folder: Path) -> list[Path]:
+    found = (
+        file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not is_foreign(file)
+    )
+    return sorted(found, key=lambda path: natural(as_text(path.stem)))
+
+
+def unusable_view_names(parts: list[RecordedPart]) -> Iterator[str]:
+    """Views whose names can be no topic and no file of a bundle, each told once."""
+    counts: dict[str, int] = {}
+    for part in parts:
+        for view in part.images:
+            if not re.fullmatch(VIEW_NAME.pattern, view):
+                counts[view] = counts.get(view, 0) + 1
+    for view, count in list(counts.items())[:_SHOWN]:
+        of = "1 part" if count == 1 else f"{count} parts"
+        yield f"view '{view}' (of {of}): expected {VIEW_NAME.words}; rename the files"
+    if len(counts) > _SHOWN:
+        yield f"and {len(counts) - _SHOWN} more names of views"
+
+
+def _refuse_cameras(root: Path, folders: Mapping[str, list[Path]], views: tuple[str, ...] | None) -> None:
+    """Refuse one folder per camera: its images are parts, and would be taken for views."""
+    filled = {name: [as_text(file.stem) for file in files] for name, files in folders.items() if files}
+    if not filled or not (_are_wanted(filled, views) if views else _seem_cameras(filled)):
+        return
+    example, stems = next(iter(filled.items()))
+    raise DataError(
+        f"{root}: each folder looks like a camera that holds one image per part ({example} with {stems[0]} "
+        f"and {len(stems) - 1} more); put the images of one part into one folder, each named after its camera: "
+        f"{stems[0]}/{example}, or name the views in the recipe (data.views) if the folders are parts"
+    )
+
+
+def _are_wanted(filled: Mapping[str, list[str]], views: tuple[str, ...]) -> bool:
+    """Whether the wanted views are folders rather than images in them."""
+    inside = {stem for stems in filled.values() for stem in stems}
+    return set(views) <= set(filled) and not set(views) & inside
+
+
+def _seem_cameras(filled: Mapping[str, list[str]]) -> bool:
+    most = max(len(stems) for stems in filled.values())
+    numbered = all(len({re.sub(r"\d+", "#", stem) for stem in stems}) == 1 for stems in filled.values())
+    named = all(_CAMERA.fullmatch(name) or name.lower() in _SIDES for name in filled)
+    if named and most > 1 and not any(_CAMERA.fullmatch(s) or s.lower() in _SIDES for s in _all(filled)):
+        return True
+    return numbered and most > max(_MOST_VIEWS, len(filled))
+
+
+def _all(filled: Mapping[str, list[str]]) -> set[str]:
+    return {stem for stems in filled.values() for stem in stems}
