@@ -78,8 +78,8 @@ def _refuse_cameras(root: Path, folders: Mapping[str, list[Path]], views: tuple[
     example, stems = next(iter(filled.items()))
     raise DataError(
         f"{root}: each folder looks like a camera that holds one image per part ({example} with {stems[0]} "
-        f"and {len(stems) - 1} more); put the images of one part into one folder, each named after its camera: "
-        f"{stems[0]}/{example}, or name the views in the recipe (data.views) if the folders are parts"
+        f"and {len(stems) - 1} more); put the images of one part into one folder, each named after its "
+        f"camera, as {stems[0]}/{example}, or name the views in the recipe (data.views) if the folders are parts"
     )
 
 
