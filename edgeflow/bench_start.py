@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from edgeflow import errors
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.manifest import Graph
 from edgeflow.errors import DeviceError
+from edgeflow.temporary import temporary_folder
 
 __all__ = ["Start", "Started", "measure_starts"]
 
@@ -67,8 +67,8 @@ def measure_starts(bundle: Bundle, graph: Graph, *, device: str, threads: int, s
     }
     if graph.backend != "openvino":
         return Started(first=_start({**job, "cache_dir": None}, graph), warm=None)
-    with tempfile.TemporaryDirectory() as folder:
-        job = {**job, "cache_dir": folder}
+    with temporary_folder() as folder:
+        job = {**job, "cache_dir": str(folder)}
         return Started(first=_start(job, graph), warm=_start(job, graph))
 
 

@@ -6,7 +6,6 @@ import functools
 import importlib
 import logging
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,43 +15,24 @@ import click
 from edgeflow import __version__
 from edgeflow.bench_cli import bench
 from edgeflow.cameras_cli import cameras, record
+from edgeflow.cli_errors import ended_in_words
 from edgeflow.ctl_cli import ctl
-from edgeflow.errors import EdgeflowError, UsageError
+from edgeflow.errors import UsageError
 from edgeflow.evidence_cli import evidence
 from edgeflow.keys_cli import keys
 from edgeflow.outbox_cli import outbox
-from edgeflow.process_end import leave
 from edgeflow.replay_cli import replay
 
 __all__ = ["cli", "main"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 EXISTING = click.Path(path_type=Path)
-DEVICE_HELP = "where graphs run: CPU, GPU, NPU (OpenVINO); CPU, CUDA, TENSORRT (ONNX Runtime)"
+DEVICE_HELP = "where graphs run: CPU, GPU, NPU (OpenVINO); CPU, CUDA (ONNX Runtime)"
 
 
 def main() -> None:
-    """Entry point: errors that a user can act on end in one message and their exit code, no traceback."""
-    try:
-        cli(standalone_mode=False)
-    except click.exceptions.Abort:
-        leave(130)
-    except click.ClickException as error:
-        error.show()
-        leave(error.exit_code)
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        leave(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone; nothing is left to say
-        leave(141)
-    except EdgeflowError as error:
-        click.echo(f"error: {error}", err=True)
-        leave(error.exit_code)
-    except Exception:  # noqa: BLE001 - a mistake in the program: shown with its place, as Python would
-        traceback.print_exc()
-        leave(1)
-    leave(0)
+    """Entry point: whatever goes wrong ends in one message and its exit code, no traceback."""
+    ended_in_words(functools.partial(cli, standalone_mode=False))
 
 
 def as_json(command: F) -> F:

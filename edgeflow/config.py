@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from edgeflow.contracts.document import Document, parse_document
 from edgeflow.contracts.manifest import ViewId
+from edgeflow.contracts.paths import against, named_in_text
 from edgeflow.contracts.problems import ON_COMMAND_LINE
 from edgeflow.contracts.strict_yaml import Lines, read_yaml, read_yaml_text
 from edgeflow.errors import ConfigError
@@ -146,7 +147,7 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> BoxConfig:
     if problems:
         raise ConfigError("a setting on the command line cannot be used", problems=problems)
     config = parse_document(BoxConfig, data, what=str(path), error=ConfigError, lines=lines)
-    return _with_record(_absolute(config, path.resolve().parent))
+    return _with_record(_absolute(config, named_in_text(path.resolve().parent)))
 
 
 def config_sha256(config: BoxConfig) -> str:
@@ -186,7 +187,7 @@ def _absolute(config: BoxConfig, base: Path) -> BoxConfig:
 
     def resolved(value: object) -> object:
         if isinstance(value, Path):
-            return _against(base, value)
+            return against(base, value)
         if isinstance(value, Document):
             return value.model_copy(update={name: resolved(v) for name, v in value})
         if isinstance(value, tuple):
@@ -208,10 +209,3 @@ def _with_record(config: BoxConfig) -> BoxConfig:
         return config
     beside = trust.model_copy(update={"installed": config.outbox.path.with_name("installed.json")})
     return config.model_copy(update={"trust": beside})
-
-
-def _against(base: Path, path: Path) -> Path:
-    try:
-        return base / path.expanduser()
-    except RuntimeError as cause:
-        raise ConfigError(f"{path}: {cause}; write the whole path") from cause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,7 @@ __all__ = ["list_parts", "show"]
 
 _TILE = 256
 _CAPTION = 28
+_JOIN_THE_GROUP = "run this as the box's user, or as one of its group"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +81,45 @@ def show(part: str, box: Path, *, output: Path | None, json_output: bool) -> Non
 
 
 def _evidence(box: Path) -> Iterator[_Evidence]:
-    """Everything kept, newest first; a folder that goes meanwhile, or is none of ours, is left out."""
+    """Everything kept, newest first; a folder that goes meanwhile is left out, and closed ones are told.
+
+    Raises:
+        ConfigError: the box file, or it keeps no evidence.
+        StorageError: the evidence is another user's.
+    """
     config = load_config(box).evidence
     if config is None:
         raise ConfigError(f"{box}: keeps no evidence; give it a section 'evidence'")
+    _tell_closed_folders(config.dir)
     for kept in reversed(kept_parts(config.dir)):
         try:
             result = from_json(Result, (kept.folder / "result.json").read_bytes())
         except (OSError, DataError):
             continue
         yield _Evidence(folder=kept.folder, size=kept.size, result=result)
+
+
+def _tell_closed_folders(root: Path) -> None:
+    """Evidence that this user may not look into is not the same as none."""
+    try:
+        folders = [folder for day in root.iterdir() for folder in (day, *_inside(day)) if folder.is_dir()]
+        closed = [folder for folder in folders if not os.access(folder, os.R_OK | os.X_OK)]
+    except FileNotFoundError:
+        return
+    except OSError as cause:
+        raise StorageError(
+            f"evidence.dir {root}: cannot be read: {cause.strerror}; {_JOIN_THE_GROUP}"
+        ) from cause
+    if closed:
+        text = f"{len(closed)} folders such as {closed[0]} are closed to this user; {_JOIN_THE_GROUP}"
+        click.echo(f"note: {text}", err=True)
+
+
+def _inside(day: Path) -> list[Path]:
+    try:
+        return list(day.iterdir())
+    except OSError:
+        return []
 
 
 def _brief(result: Result) -> dict[str, object]:

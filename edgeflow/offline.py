@@ -12,13 +12,14 @@ from PIL import Image
 from edgeflow.bundle import Bundle
 from edgeflow.contracts.bit_depth import DEEPEST
 from edgeflow.contracts.data_depth import data_depth, require_filled_range
+from edgeflow.contracts.file_names import file_name
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.contracts.parts import RecordedPart, find_parts
 from edgeflow.contracts.preprocess import reading_of
 from edgeflow.contracts.scoring import scaled
 from edgeflow.decision import judge_scores
-from edgeflow.errors import DataError
+from edgeflow.errors import DataError, StorageError
 from edgeflow.heatmap import heat_overlay
 from edgeflow.scorer import Scorer, Scores
 
@@ -134,8 +135,21 @@ def _require_views(part: RecordedPart, views: tuple[str, ...]) -> None:
 
 
 def save_maps(bundle: Bundle, part_id: str, scores: Scores, folder: Path) -> None:
-    """Write per view the heat map over the model image (PNG), and all maps (npz)."""
-    target = folder / part_id.replace("/", "_")
+    """Write per view the heat map over the model image (PNG), and all maps (npz).
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    try:
+        _save_maps(bundle, part_id, scores, folder)
+    except OSError as cause:
+        raise StorageError(
+            f"{folder}: maps cannot be written: {cause.strerror}; make room, or give another folder"
+        ) from cause
+
+
+def _save_maps(bundle: Bundle, part_id: str, scores: Scores, folder: Path) -> None:
+    target = folder / file_name(part_id)
     target.mkdir(parents=True, exist_ok=True)
     for view, image, heat in zip(bundle.manifest.view_ids, scores.inputs, scores.maps, strict=True):
         overlay = heat_overlay(image, heat, bundle.manifest.thresholds.views[view])

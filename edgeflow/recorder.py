@@ -59,7 +59,11 @@ def record(config: BoxConfig, count: int, folder: Path) -> Iterator[Recorded]:
         CameraError: a camera cannot be opened.
         StorageError: the folder cannot be written.
     """
-    with _writable(folder), _captured(config) as view_sets, (folder / FILE_NAME).open("a") as timing:
+    with (
+        _writable(folder),
+        _captured(config) as view_sets,
+        (folder / FILE_NAME).open("a", encoding="utf-8") as timing,
+    ):
         first = _next_number(folder)
         write = _writer(folder, timing.write)
         kept = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from edgeflow.backends.onnxruntime_runner import open_session
+from edgeflow.temporary import temporary_folder
 
 __all__ = ["macs_of", "peak_macs_per_s"]
 
@@ -26,11 +26,11 @@ def macs_of(model: bytes, weights: bytes | None) -> int:  # noqa: ARG001 - as ev
 
     ONNX Runtime tells shapes only of what it runs: the graph as it is written runs once.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "profile")
+        options.profile_file_prefix = str(folder / "profile")
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         session.run(None, {item.name: np.zeros(item.shape, np.uint8) for item in session.get_inputs()})
         events = json.loads(Path(session.end_profiling()).read_text("utf-8"))

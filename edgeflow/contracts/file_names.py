@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
 
-__all__ = ["as_text", "is_foreign"]
+__all__ = ["as_text", "file_name", "is_foreign"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LONGEST = 200  # bytes; file systems allow 255, and a suffix may follow
 # Folders that file managers and file systems put beside one's own.
 _FOREIGN = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
@@ -22,6 +24,15 @@ def as_text(name: str) -> str:
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def file_name(text: str) -> str:
+    """A name for a file or folder out of a part's id: no slashes, and not too long for file systems."""
+    name = text.replace("/", "_")
+    if len(name.encode()) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name.encode()[: _LONGEST - 20].decode(errors='ignore')}-{digest}"
 
 
 def is_foreign(path: Path) -> bool:

@@ -79,7 +79,7 @@ def _refuse_cameras(root: Path, folders: Mapping[str, list[Path]], views: tuple[
     raise DataError(
         f"{root}: each folder looks like a camera that holds one image per part ({example} with {stems[0]} "
         f"and {len(stems) - 1} more); put the images of one part into one folder, each named after its "
-        f"camera, as {stems[0]}/{example}, or name the views in the recipe (data.views) if the folders are parts"
+        f"camera ({stems[0]}/{example}); if the folders are parts, name their views as data.views"
     )
 
 

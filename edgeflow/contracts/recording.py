@@ -49,7 +49,7 @@ def read_recording(folder: Path) -> Mapping[str, RecordedSet]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(f"{path}: larger than any recording; replace it")
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
         data = [json.loads(line) for line in lines if line.strip()]
     except OSError as cause:
         raise DataError(

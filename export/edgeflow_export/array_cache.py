@@ -64,9 +64,20 @@ class CachedKind(Generic[X]):
 
 
 def default_cache_dir() -> Path:
-    """``$XDG_CACHE_HOME/edgeflow``, or ``~/.cache/edgeflow``; it may be deleted at any time."""
+    """``$XDG_CACHE_HOME/edgeflow``, or ``~/.cache/edgeflow``; it may be deleted at any time.
+
+    Raises:
+        StorageError: this user has no home folder.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "edgeflow"
+    if base:
+        return Path(base) / "edgeflow"
+    try:
+        return Path.home() / ".cache" / "edgeflow"
+    except RuntimeError as cause:
+        raise StorageError(
+            "this user has no home folder for the cache; name a folder in the environment as XDG_CACHE_HOME"
+        ) from cause
 
 
 def cache_arrays(

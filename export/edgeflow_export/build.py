@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from edgeflow.contracts.manifest import (
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics, standardise
 from edgeflow.errors import AccuracyError, DataError, ParityError
+from edgeflow.temporary import temporary_folder
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import (
     HELD_OUT_AT_LEAST,
@@ -115,11 +115,9 @@ def build_bundle(
     ):
         if "bf16" in wanted:
             require_bf16(key)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         teacher = load_teacher(model.recipe.foreground, device=device)
-        job = ExportJob(
-            model=model, data=data, stage=stage, folder=Path(folder), results=results or StageResults()
-        )
+        job = ExportJob(model=model, data=data, stage=stage, folder=folder, results=results or StageResults())
         check_memory(job, teacher, ignore=ignore_memory)
         build = _Build(job, teacher, accept_low_recall=accept_low_recall)
         return build.run(output, release or Release())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
+from edgeflow.temporary import temporary_folder
 from edgeflow_export.checkpoints import TrainedModel
 from edgeflow_export.datasets import Dataset, require_training_parts
 from edgeflow_export.export_job import ExportJob, Stage
@@ -33,11 +33,9 @@ def build_graph(
         ParityError, ConfigError, StorageError, HardwareError: see there, and ``export_alone``.
     """
     require_training_parts(data, 1)
-    with tempfile.TemporaryDirectory() as work:
+    with temporary_folder() as work:
         teacher = load_teacher(model.recipe.foreground, device=device) if _asks(model, only) else None
-        job = ExportJob(
-            model=model, data=data, stage=stage, folder=Path(work), results=results or StageResults()
-        )
+        job = ExportJob(model=model, data=data, stage=stage, folder=work, results=results or StageResults())
         check_memory(job, teacher, ignore=ignore_memory)
         return export_alone(job, teacher, only, folder)
 

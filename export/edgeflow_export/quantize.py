@@ -10,7 +10,6 @@ import contextlib
 import logging
 import re
 import sys
-import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgeflow.backends.openvino_core import openvino_core
+from edgeflow.temporary import temporary_folder
 from edgeflow_export.datasets import Images
 
 __all__ = [
@@ -132,8 +132,8 @@ def quantize_onnx(source: Path, target: Path, parts: Iterable[Images], kept: Col
     """INT8 form of an ONNX graph: static QDQ, per channel, convolutions only; as :func:`quantize_ir`."""
     names = [node.name for node in _convolutions_of_onnx(source)]
     # ONNX Runtime's quantizer advises through the root logger.
-    with tempfile.TemporaryDirectory() as folder, quiet(None):
-        prepared = Path(folder) / "prepared.onnx"
+    with temporary_folder() as folder, quiet(None):
+        prepared = folder / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,

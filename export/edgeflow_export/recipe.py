@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from edgeflow.contracts.document import Document, parse_document
 from edgeflow.contracts.manifest import Scoring, ViewId
+from edgeflow.contracts.paths import against, named_in_text
 from edgeflow.contracts.strict_yaml import read_yaml
 from edgeflow.detection_rates import MIN_RECALL
 from edgeflow.errors import ConfigError
@@ -335,18 +336,18 @@ def load_recipe(path: Path) -> Recipe:
     """
     data, lines = read_yaml(path)
     recipe = parse_document(Recipe, data, what=str(path), error=ConfigError, lines=lines)
-    base = path.resolve().parent
+    base = named_in_text(path.resolve().parent)
     update: dict[str, object] = {
-        "data": recipe.data.model_copy(update={"root": base / recipe.data.root.expanduser()})
+        "data": recipe.data.model_copy(update={"root": against(base, recipe.data.root)})
     }
     if isinstance(recipe.extractor, TimmExtractor | EfficientNetB5Extractor) and recipe.extractor.weights:
-        weights = base / recipe.extractor.weights.expanduser()
+        weights = against(base, recipe.extractor.weights)
         update["extractor"] = recipe.extractor.model_copy(update={"weights": weights})
     if recipe.training.initial is not None:
-        initial = base / recipe.training.initial.expanduser()
+        initial = against(base, recipe.training.initial)
         update["training"] = recipe.training.model_copy(update={"initial": initial})
     files = {
-        key: base / path.expanduser()
+        key: against(base, path)
         for key in ("weights", "masks")
         if (path := getattr(recipe.foreground, key)) is not None
     }
