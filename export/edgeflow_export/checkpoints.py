@@ -127,7 +127,7 @@ def load_checkpoint(path: Path, *, search_path: Sequence[Path] = ()) -> TrainedM
     if "statistics.mean" in tensors and "statistics.std" in tensors:
         mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
         statistics = PixelStatistics(mean=mean.numpy(), std=std.numpy())
-    _load_strictly(module, tensors, path)
+    _load_strictly(module, _as_before(module, tensors), path)
     return TrainedModel(
         recipe=recipe,
         module=module.eval(),
@@ -154,6 +154,21 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"expected {FORMAT}); make one with 'edgeflow train RECIPE'"
         )
     return header, tensors
+
+
+def _as_before(module: InspectionModel, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a checkpoint; in one from before timm's models had a normalisation of their own, none."""
+    neutral = {
+        f"extractor.{name}": value
+        for name, value in zip(("input_scale", "input_shift"), (1.0, 0.0), strict=True)
+    }
+    expected = module.state_dict()
+    lacking = {
+        name: torch.full_like(expected[name], value)
+        for name, value in neutral.items()
+        if name in expected and not set(neutral) & set(tensors)
+    }
+    return tensors | lacking
 
 
 def _load_strictly(module: InspectionModel, tensors: dict[str, Tensor], path: Path) -> None:

@@ -58,10 +58,17 @@ def output_shape(extractor: nn.Module, height: int, width: int) -> tuple[int, in
     """Channels, height and width (C, h, w) of the features of an image.
 
     Raises:
-        ConfigError: no feature map (1, C, h, w), or an odd number of channels.
+        ConfigError: not an image size that it takes, no feature map (1, C, h, w), or an odd number of
+            channels.
     """
-    with torch.inference_mode():
-        features = extractor(torch.zeros(1, 3, height, width))
+    try:
+        with torch.inference_mode():
+            features = extractor(torch.zeros(1, 3, height, width))
+    except (AssertionError, RuntimeError, ValueError) as cause:
+        raise ConfigError(
+            f"the extractor does not take images of {height}x{width}: {cause}; set image.height and "
+            "image.width to what it takes"
+        ) from cause
     if not isinstance(features, Tensor) or features.ndim != 4 or features.shape[0] != 1:
         got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise ConfigError(f"the extractor must give one feature map (N, C, h, w) per image, got {got}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,16 +15,19 @@ from torch import Tensor, nn
 
 from edgeflow.errors import CheckpointError
 
-__all__ = ["Kind", "identify", "load_strictly", "read_published", "require_kind"]
+__all__ = ["Kind", "identify", "load_strictly", "read_published", "require_kind", "without_prefix"]
 
 Kind = Literal["multiflow", "mvanet", "efficientnet_pytorch", "timm", "unknown"]
+
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "network", "state_dict_ema", "model_ema")
+_PREFIXES = ("module.", "model.", "_orig_mod.")  # DataParallel, training frameworks, torch.compile
 
 OLDEST_SAFE_TORCH = (2, 10)  # before, torch.load(weights_only=True) could be made to execute code
 
 _MARKS: dict[Kind, re.Pattern[str]] = {
     "multiflow": re.compile(r"module_list\.\d+\.s[12]\.gamma0"),
     "mvanet": re.compile(r"multifieldcrossatt\.attention\.0\.in_proj_weight"),
-    "efficientnet_pytorch": re.compile(r"_blocks\.0\._depthwise_conv\.weight"),
+    "efficientnet_pytorch": re.compile(r"_conv_stem\.weight|_blocks\.0\._depthwise_conv\.weight"),
     "timm": re.compile(r"blocks\.0\.0\.conv_dw\.weight"),
 }
 
@@ -63,7 +66,8 @@ def read_published(path: Path) -> dict[str, Tensor]:
     """All tensors of a checkpoint file, on the CPU; nothing in the file is executed.
 
     Args:
-        path: a safetensors file, or a file of torch.save that holds a plain state dict.
+        path: a safetensors file, or a file of torch.save that holds a state dict, plain or under one of
+            the usual keys such as ``state_dict``. A prefix that wrapping gives to every name is dropped.
 
     Raises:
         CheckpointError: missing, damaged, not a plain state dict, or holding more than tensors.
@@ -83,7 +87,8 @@ def read_published(path: Path) -> dict[str, Tensor]:
         ) from cause
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as cause:
         raise CheckpointError(f"{path}: damaged or not a checkpoint: {cause}") from cause
-    return _plain(content, path)
+    state = _plain(_unwrapped(content), path)
+    return without_prefix(state, set())
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], *, what: str) -> None:
@@ -112,6 +117,28 @@ def _require_safe_torch(version: str) -> None:
             f"torch {version} cannot read foreign checkpoints safely; install torch >= 2.10, "
             "or convert the file to safetensors"
         )
+
+
+def _unwrapped(content: Any) -> Any:
+    """The state dict inside a training state, where exactly one of the usual keys holds one."""
+    if not isinstance(content, Mapping) or all(isinstance(value, Tensor) for value in content.values()):
+        return content
+    inside = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
+    return inside[0] if len(inside) == 1 else content
+
+
+def without_prefix(state: Mapping[str, Tensor], known: Collection[str]) -> dict[str, Tensor]:
+    """A state dict without the prefix that wrapping gave to all of its names.
+
+    Args:
+        known: the network's own names; a prefix that is part of them stays.
+    """
+    tensors = dict(state)
+    while prefix := next((p for p in _PREFIXES if tensors and all(n.startswith(p) for n in tensors)), ""):
+        if any(name.startswith(prefix) for name in known):
+            break
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def _plain(content: Any, path: Path) -> dict[str, Tensor]:

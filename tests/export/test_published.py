@@ -76,10 +76,24 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_training_state_is_refused_by_the_names_it_holds(tmp_path: Path) -> None:
-    torch.save({"epoch": 3, "model": {"a": torch.zeros(1)}}, tmp_path / "training.pth")
+    two = {"epoch": 3, "model": {"a": torch.zeros(1)}, "model_ema": {"a": torch.ones(1)}}
+    torch.save(two, tmp_path / "training.pth")
     with pytest.raises(CheckpointError, match="not a plain state dict") as caught:
         read_published(tmp_path / "training.pth")
-    assert caught.value.problems == ("no tensor: epoch", "no tensor: model")
+    assert caught.value.problems == ("no tensor: epoch", "no tensor: model", "no tensor: model_ema")
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.model.", "_orig_mod."])
+def test_one_state_dict_inside_a_training_state_is_read(tmp_path: Path, wrapper: str, prefix: str) -> None:
+    state = {f"{prefix}{name}": torch.ones(1) for name in ("a.weight", "b.weight")}
+    torch.save({"epoch": 3, wrapper: state}, tmp_path / "training.pth")
+    assert set(read_published(tmp_path / "training.pth")) == {"a.weight", "b.weight"}
+
+
+def test_a_prefix_that_only_some_names_have_stays(tmp_path: Path) -> None:
+    torch.save({"module.a": torch.ones(1), "b": torch.ones(1)}, tmp_path / "a.pth")
+    assert set(read_published(tmp_path / "a.pth")) == {"module.a", "b"}
 
 
 @pytest.mark.parametrize("version", ["2.9.1", "1.13.0+cu117"])

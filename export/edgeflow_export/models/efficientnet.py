@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edgeflow.errors import CheckpointError
 from edgeflow_export.published import load_strictly, require_kind
 
-__all__ = ["CHANNELS", "STRIDE", "EfficientNetB5", "published_efficientnet"]
+__all__ = ["CHANNELS", "STRIDE", "EfficientNetB5", "published_efficientnet", "timm_name"]
 
 CHANNELS = 304
 STRIDE = 32
@@ -101,7 +101,7 @@ def published_efficientnet(state: Mapping[str, Tensor]) -> EfficientNetB5:
             all are named.
     """
     kind = require_kind(state, "efficientnet_pytorch", "timm")
-    named = {_timm_name(name) if kind == "efficientnet_pytorch" else name: t for name, t in state.items()}
+    named = {timm_name(name) if kind == "efficientnet_pytorch" else name: t for name, t in state.items()}
     if len(named) != len(state):
         raise CheckpointError("EfficientNet-B5 checkpoint: two names for the same tensor")
     network = EfficientNetB5()
@@ -110,10 +110,14 @@ def published_efficientnet(state: Mapping[str, Tensor]) -> EfficientNetB5:
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def _timm_name(name: str) -> str:
-    """timm's name of a published tensor; a name that is not the published network's stays as it is."""
-    if (match := _BLOCK.fullmatch(name)) and int(match[1]) < sum(STAGE_BLOCKS):
-        stage, block = _place(int(match[1]))
+def timm_name(name: str, stage_blocks: Sequence[int] = STAGE_BLOCKS) -> str:
+    """timm's name of a published tensor; a name that is not the published network's stays as it is.
+
+    Args:
+        stage_blocks: how many blocks each stage of the network has.
+    """
+    if (match := _BLOCK.fullmatch(name)) and int(match[1]) < sum(stage_blocks):
+        stage, block = _place(int(match[1]), stage_blocks)
         layers = _WIDENING if stage else _PLAIN
         return f"blocks.{stage}.{block}.{layers[match[2]]}.{match[3]}" if match[2] in layers else name
     if (match := _END.fullmatch(name)) and match[1] in _ENDS:
@@ -121,9 +125,9 @@ def _timm_name(name: str) -> str:
     return name
 
 
-def _place(index: int) -> tuple[int, int]:
+def _place(index: int, stage_blocks: Sequence[int]) -> tuple[int, int]:
     """Stage and place in it of the block with a running index."""
-    for stage, count in enumerate(STAGE_BLOCKS):
+    for stage, count in enumerate(stage_blocks):
         if index < count:
             return stage, index
         index -= count
