@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sqlite3
 import sys
 import traceback
 from collections.abc import Callable
@@ -64,14 +65,22 @@ def ended_in_words(run: Callable[[], object]) -> None:
         leave(_READER_GONE)
     except EdgeflowError as error:
         _end(str(error), error.exit_code)
-    except OSError as error:
-        _end(_told(error), _USAGE if error.errno in _OF_THE_USER else _MACHINE)
-    except MemoryError:
-        _end("not enough memory; close other programs, or use smaller images or batches", _MACHINE)
-    except Exception:  # noqa: BLE001 - a mistake in the program: shown with its place, as Python would
-        traceback.print_exc()
-        leave(1)
+    except Exception as error:  # noqa: BLE001 - the last place that can tell it in words
+        _end_unforeseen(error)
     leave(0)
+
+
+def _end_unforeseen(error: Exception) -> None:
+    """What the system refused in words; a mistake in the program with its place, as Python would show it."""
+    if isinstance(error, OSError):
+        _end(_told(error), _USAGE if error.errno in _OF_THE_USER else _MACHINE)
+    elif isinstance(error, sqlite3.Error):
+        _end(f"a database cannot be used: {error}; check that this user may read and write it", _MACHINE)
+    elif isinstance(error, MemoryError):
+        _end("not enough memory; close other programs, or use smaller images or batches", _MACHINE)
+    else:
+        traceback.print_exception(error)
+        leave(1)
 
 
 def _require_usable_surroundings() -> None:

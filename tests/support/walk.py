@@ -7,8 +7,11 @@ of standard streams) and ``full`` (whether standard output takes nothing). Write
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import shutil
 import signal
@@ -96,10 +99,16 @@ def run(name: str, arguments: list[str], spec: dict[str, Any]) -> dict[str, obje
 
 
 def main() -> None:
-    # Imported once for all forks; nothing of it has started a thread yet.
-    import edgeflow_export.training_view  # noqa: F401
+    # All at once for all forks, while this user may read them; nothing of it has started a thread yet.
+    for name in ("encodings", "edgeflow", "edgeflow.backends", "edgeflow.cameras"):
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(f"{name}.{module.name}")
 
     spec = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    if "train" in spec["commands"]:
+        importlib.import_module("edgeflow_export.training_view")
     for name, arguments in spec["commands"].items():
         print(json.dumps(run(name, arguments, spec)), flush=True)
 
