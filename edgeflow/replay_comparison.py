@@ -150,7 +150,7 @@ def read_results(path: Path) -> Mapping[str, Result]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(f"{path}: larger than 1 GB; give the results of these parts only")
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
         records = [json.loads(line) for line in lines if line.strip()]
     except OSError as cause:
         raise DataError(f"{path}: cannot be read: {cause.strerror}") from cause

@@ -63,7 +63,11 @@ def _part(root: Path, folder: Path, label: str, split: Split | None, problems: l
             problems.append(f"part {part_id}: view {view} is there twice")
         images[view] = file
     normal = label == NORMAL
-    masks = dict.fromkeys(images) if normal else _masks(root / "ground_truth" / folder.parent.name / folder.name, images)
+    masks = (
+        dict.fromkeys(images)
+        if normal
+        else _masks(root / "ground_truth" / folder.parent.name / folder.name, images)
+    )
     return RecordedPart(part_id=part_id, images=images, masks=masks, label=label, split=split)
 
 

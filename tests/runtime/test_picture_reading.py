@@ -16,7 +16,7 @@ from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bench import load_parts
 from edgeflow.bundle import Bundle
 from edgeflow.cameras.base import FrameLost
-from edgeflow.cameras.libav import Video
+from edgeflow.cameras.libav import Video, rgb_of
 from edgeflow.cameras.replay import ReplayCamera
 from edgeflow.capture_setup import as_bundle_reads
 from edgeflow.config import BoxConfig, FileConfig, ReplayConfig, RtspConfig, load_config
@@ -226,7 +226,8 @@ def mjpeg_with_exif(path: Path, orientation: int) -> Path:
 def first_image(path: Path, *, turn: bool) -> np.ndarray:
     video = Video(str(path), name="clip", open_s=5, read_s=5, options={}, advice="none", turn=turn)
     try:
-        return video.rgb_of(video.next())
+        frame = video.next()
+        return rgb_of(frame, video.orientation)
     finally:
         video.close()
 
