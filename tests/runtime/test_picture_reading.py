@@ -131,7 +131,9 @@ def test_thresholds_from_deep_parts_are_those_of_the_converted_ones(tmp_path: Pa
         with Bundle.open(small_bundle(tmp_path / "b.bundle", preprocessing=NOW)) as bundle:
             found = find_bundle_parts(bundle, tmp_path / name)
             require_depth(bundle, found, allow_dark=False)
-            thresholds.append(recalibrate(bundle, found, tmp_path / f"{name}.bundle").after.part.threshold)
+            thresholds.append(
+                recalibrate(bundle, found, tmp_path / f"{name}.bundle", accept=True).after.part.threshold
+            )
     assert thresholds[0] == thresholds[1]
 
 
