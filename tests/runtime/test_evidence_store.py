@@ -277,6 +277,21 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "r-4" / "top.png").exists()
 
 
+def test_a_record_that_is_a_link_or_too_large_is_none(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "evidence", Computer(), max_bytes=1)
+    original = keep(store, tmp_path / "archive", "r-1")
+    copy = tmp_path / "evidence" / "2026-01-01" / "r-1"
+    copy.mkdir(parents=True)
+    (copy / "evidence.json").symlink_to(original / "evidence.json")
+    large = tmp_path / "evidence" / "2026-01-01" / "r-2"
+    large.mkdir()
+    record = {"schema": "edgeflow/evidence/1", "result_id": "r-2", "run_s": 0, "files": {}}
+    (large / "evidence.json").write_text(json.dumps({**record, "note": "x" * 4_000_000}))
+    assert kept_parts(tmp_path / "evidence") == []
+    (large / "evidence.json").write_text(json.dumps(record))
+    assert [kept.folder for kept in kept_parts(tmp_path / "evidence")] == [large]
+
+
 def test_files_that_others_put_into_a_part_stay(tmp_path: Path) -> None:
     store = store_of(tmp_path, Computer(), max_bytes=1)
     store.look()

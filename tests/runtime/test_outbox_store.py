@@ -282,6 +282,15 @@ def test_a_record_that_nobody_confirms_expires_like_a_result(tmp_path: Path) -> 
     store.close()
 
 
+def test_a_record_of_drops_never_makes_room_for_anything(tmp_path: Path) -> None:
+    store = Store(tmp_path / "outbox.db")
+    store.write([], [], [Victim(result_id="r-1", why="why")], PLENTY, 0)
+    store.seal_drops(0)
+    assert write(store, entry(2), limits=Limits(rows=9, bytes=1)) == 1
+    assert (store.records, ids(store)) == (1, [])
+    store.close()
+
+
 def test_rows_know_the_station_that_made_them_also_when_they_are_restored(tmp_path: Path) -> None:
     store = Store(tmp_path / "outbox.db")
     write(store, entry(1, root="edgeflow/v1/a/b/c"), entry(2))
