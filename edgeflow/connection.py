@@ -22,7 +22,7 @@ from edgeflow.errors import EdgeflowError
 from edgeflow.thread_activity import working
 from edgeflow.wire import Wire
 
-__all__ = ["Connection", "Live"]
+__all__ = ["Connection", "Live", "next_step"]
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class Connection:
         while not self._stopping.is_set():
             working(_SILENT_S)
             end = self._one_connection()
-            step = _next_step(end, step)
+            step = next_step(end, step)
             if step:  # else it may be back before anybody has noticed
                 self._tell_problem()
             if self._stopping.wait(_BACKOFF_S[step]):
@@ -287,7 +287,8 @@ class Connection:
         return f"{self._config.host}:{self._config.port}"
 
 
-def _next_step(end: _End, step: int) -> int:
+def next_step(end: _End, step: int) -> int:
+    """Which of the growing pauses comes before the next attempt."""
     if end == "long":
         return 0
     return min(step + 1, _SHORT_STEP if end == "short" else len(_BACKOFF_S) - 1)

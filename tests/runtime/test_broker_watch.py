@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgeflow.broker_limits import BrokerLimits
 from edgeflow.broker_watch import BrokerWatch
+from edgeflow.connection import next_step
 from edgeflow.contracts.topics import Topics
 from edgeflow.retained_documents import RetainedDocuments
 from edgeflow.unanswered import Sent, Unanswered
@@ -157,3 +158,11 @@ def test_limits_that_cost_something_are_told() -> None:
         "a/+",
         f"{TOPICS.root}/retained messages",
     ]
+
+
+def test_pauses_grow_for_connections_that_do_not_stand_and_end_with_one_that_does() -> None:
+    step, steps = 0, []
+    for end in ("never stood",) * 10 + ("short", "short", "long", "stalled", "stalled"):
+        step = next_step(end, step)  # type: ignore[arg-type]
+        steps.append(step)
+    assert steps == [1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 4, 4, 0, 1, 2]
