@@ -172,4 +172,4 @@ def test_the_line_never_locks_on_positions_without_any_sense(positions: list[int
 
 
 def test_an_encoder_that_stops_behind_its_last_position_costs_one_part() -> None:
-    assert follows([800, 900, 1000, 850, 850, 850, 850]) == [True] * 3 + [False] + [True] * 3
+    assert follows([800, 900, 1000, 850, 850, 850, 950, 1050]) == [True] * 3 + [False] + [True] * 4
