@@ -27,6 +27,8 @@ _WARM_UP = 4
 _WARM_UP_PAUSE_S = 0.010  # more before each: a camera that answers at ticks of its own answers one at once
 _WARM_UP_WAIT_US = 1_000_000
 _WARM_UP_MOST = 12  # images that came damaged
+_WARM_UP_ROUNDS = 3
+_QUIET_US = 100_000
 _LONG_BITS = 64  # USB3 Vision, and GigE Vision cameras with extended ids
 
 
@@ -55,6 +57,7 @@ class GenicamCamera:
         self._pairing = TriggerPairing(self._clock)
         self._pairing_lock = threading.Lock()
         self._positions = Unwrapped()
+        self._newest: int | None = None  # the furthest position so far
         self._delivered = 0
         self._counter_bits = _GIGE_BITS
         self._arrived_ns = 0
@@ -213,11 +216,16 @@ class GenicamCamera:
         payload = self._device.get_payload()
         for _ in range(_BUFFERS):
             self._stream.push_buffer(self._aravis.Buffer.new_allocate(payload))
+        self._arrived_ns = monotonic_ns()
+        self._device.start_acquisition()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Forget what was known of the camera's clock and count."""
         self._clock = DeviceClock()
         self._pairing = TriggerPairing(self._clock)
         self._positions = Unwrapped()
-        self._arrived_ns = monotonic_ns()
-        self._device.start_acquisition()
+        self._newest = None
         self._latch = ClockLatch(self._device, self._error, self._clock)
         self._latch.start()
 
@@ -228,9 +236,20 @@ class GenicamCamera:
         """
         if self._config.trigger_line is not None:
             return
-        got = whole = 0
+        for _ in range(_WARM_UP_ROUNDS):
+            longest_ns = self._take_for_nobody()
+            if not self._software or self._is_quiet(longest_ns):
+                return
+            self._begin_anew()
+        raise CameraError(
+            f"{self._name}: gives more images than it was asked for; set TriggerMode, TriggerSource and "
+            "AcquisitionMode so that a software trigger takes one image"
+        )
+
+    def _take_for_nobody(self) -> int:
+        """Some images, one after the other; the longest time from trigger to arrival, ns."""
+        got = whole = longest_ns = 0
         since_ns: int | None = None  # the first trigger that was not answered yet
-        unanswered = False
         while got < _WARM_UP or (not whole and got < _WARM_UP_MOST):
             if self._software:  # one that comes before the camera is ready for it is without effect
                 time.sleep(got * _WARM_UP_PAUSE_S)
@@ -240,17 +259,26 @@ class GenicamCamera:
                 self._device.software_trigger()
             buffer = self._stream.timeout_pop_buffer(_WARM_UP_WAIT_US)
             if buffer is None:
-                unanswered = True
+                longest_ns = _WARM_UP_WAIT_US * 1000
                 self._check_warm_up(got)
                 continue
             got, self._arrived_ns = got + 1, monotonic_ns()
+            longest_ns = max(longest_ns, self._arrived_ns - (since_ns or self._arrived_ns))
             whole += self._compare(buffer, since_ns)
             since_ns = None
-        while unanswered and self._software:  # it may have been answered after all
-            buffer = self._stream.timeout_pop_buffer(_WARM_UP_WAIT_US)
-            unanswered = buffer is not None
-            if buffer is not None:
-                self._compare(buffer, None)
+        return longest_ns
+
+    def _is_quiet(self, longest_ns: int) -> bool:
+        """Whether no image comes that nobody asked for: an old trigger's, which would shift the count by one.
+
+        Where one came, the rest is waited for.
+        """
+        wait_us = _QUIET_US + 3 * longest_ns // 2000
+        quiet = True
+        while (buffer := self._stream.timeout_pop_buffer(wait_us)) is not None:
+            quiet = False
+            self._stream.push_buffer(buffer)
+        return quiet
 
     def _check_warm_up(self, got: int) -> None:
         limit_ms = self._config.read_timeout_ms
@@ -279,11 +307,19 @@ class GenicamCamera:
         return whole
 
     def _position(self, buffer: Any) -> int | None:
-        """Where the camera's count puts an image; None for one that came without its first packet."""
+        """Where the camera's count puts an image; None for one that came without its first packet.
+
+        Such a one has the number of the image that was in its buffer before.
+        """
         counter = int(buffer.get_frame_id())
-        if counter == 0 and int(buffer.get_timestamp()) == 0:
+        damaged = buffer.get_status() != self._aravis.BufferStatus.SUCCESS
+        if damaged and counter == 0:
             return None
-        return self._positions.position_of(counter, self._counter_bits)
+        position = self._positions.position_of(counter, self._counter_bits)
+        if damaged and self._newest is not None and position <= self._newest:
+            return None
+        self._newest = position if self._newest is None else max(position, self._newest)
+        return position
 
     def _frame(self, buffer: Any, now_ns: int) -> Frame:
         status = buffer.get_status()
