@@ -165,6 +165,16 @@ def test_a_stream_that_is_only_refined_stands_still_where_parts_are_known_to_dif
     assert any(seen_by("stream", [refined(n) for n in range(8)], variety=variety)) == frozen
 
 
+def test_parts_that_hardly_differ_are_told_from_a_picture_that_stands_still() -> None:
+    shown = []
+    for number in range(8):
+        scene = np.full((64, 96, 3), 90, np.uint8)
+        scene[:48] += np.uint8(number % 2)  # by 0.75 grey levels on average
+        shown.append(scene)
+    assert not any(seen_by("stream", shown, variety=2.1))
+    assert any(seen_by("stream", shown, variety=4.0))
+
+
 def test_a_stream_of_parts_that_differ_is_live() -> None:
     shown = [np.full((64, 96, 3), 90 + 2 * (number % 2), np.uint8) for number in range(20)]
     assert not any(seen_by("stream", shown, variety=50.0))
