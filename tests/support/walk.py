@@ -28,6 +28,7 @@ LIMIT_S = 60.0
 def enter(spec: dict[str, Any]) -> None:
     """Make this process one that was started in these surroundings."""
     if spec.get("cwd"):
+        os.makedirs(os.fsencode(spec["cwd"]), exist_ok=True)  # noqa: PTH103 - a name of bytes
         os.chdir(os.fsencode(spec["cwd"]))
         if spec.get("gone"):
             shutil.rmtree(os.fsencode(spec["cwd"]))
