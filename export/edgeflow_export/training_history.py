@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -52,7 +53,8 @@ def write_history(path: Path, epochs: Iterable[Epoch]) -> None:
         partial.write_text(text.getvalue(), "utf-8")
         os.replace(partial, path)  # noqa: PTH105 - the atomic form
     except OSError as cause:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise StorageError(f"{path}: cannot be written: {cause.strerror}; check space and rights") from cause
 
 
