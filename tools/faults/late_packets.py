@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 from edgeflow.capture import Capture
-from edgeflow.clock import monotonic_ns, utc_text
+from edgeflow.clock import monotonic_ns
 from edgeflow.config import BoxConfig
 from edgeflow.contracts.document import parse_document
 from edgeflow.contracts.messages import TriggerMessage, to_json
@@ -195,7 +196,7 @@ class _announced:  # noqa: N801 - reads as what it is, a block in which parts ar
     def _run(self) -> None:
         assert self._triggers is not None  # noqa: S101 - started only then
         for pulse in self._pulses():
-            sent = TriggerMessage(trigger_id=f"t{pulse}", part_id=str(pulse), at=utc_text())
+            sent = TriggerMessage(trigger_id=f"t{pulse}", part_id=str(pulse), at=self._pulse_text(pulse))
             time.sleep(self._chance.uniform(0, 0.005))
             self._triggers.handle(
                 Incoming(
@@ -206,6 +207,11 @@ class _announced:  # noqa: N801 - reads as what it is, a block in which parts ar
                     received_ns=monotonic_ns(),
                 )
             )
+
+    def _pulse_text(self, pulse: int) -> str:
+        """When the pulse was, as a controller stamps it, however late this busy computer sends the message."""
+        moment = datetime.fromtimestamp(pulse * self._period_ms / 1000, timezone.utc)
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _pulses(self) -> Iterator[int]:
         pulse = time.time_ns() // MS // self._period_ms + 1
