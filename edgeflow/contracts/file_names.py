@@ -28,11 +28,11 @@ def as_text(name: str) -> str:
 
 def file_name(text: str) -> str:
     """A name for a file or folder out of a part's id: no slashes, and not too long for file systems."""
-    name = text.replace("/", "_")
-    if len(name.encode()) <= _LONGEST:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    return f"{name.encode()[: _LONGEST - 20].decode(errors='ignore')}-{digest}"
+    name = text.replace("/", "_").encode()
+    if len(name) > _LONGEST:
+        start = name[: _LONGEST - 20].decode(errors="ignore").encode()
+        name = start + b"-" + hashlib.sha256(name).hexdigest()[:16].encode()
+    return os.fsdecode(name)  # the same bytes on the disk in every locale
 
 
 def is_foreign(path: Path) -> bool:
