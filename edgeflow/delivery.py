@@ -38,6 +38,7 @@ _PAUSE_S = 0.002  # between groups of results, else they would keep a busy machi
 _BACKLOG_AT_ONCE = 4  # what had to wait goes in small groups with longer pauses: a decision comes first
 _BACKLOG_PAUSE_S = 0.003
 _OVERTAKEN_MOST = 1000
+_TRIAL_PAUSE_S = 2.1  # between trials of what may end the connection
 _ALONE_WITHIN_S = 5.0  # how long a suspect waits for a moment when nothing else is in flight
 _ENDS_CONNECTIONS = (
     "the connection ended twice while this message of {size} bytes was the only one in flight; raise the "
@@ -93,7 +94,7 @@ class Delivery:
         self._taken = 0  # by the broker, without a refusal
         self._let_gone = 0  # results, by whoever confirms them
         self._suspicion = Suspicion()
-        self._suspects_since_s = NEVER
+        self._suspects_since_s = self._next_trial_s = NEVER
         self._trouble = ""
         self._drain_until_s: float | None = None
         self._alarms = alarms
@@ -203,6 +204,8 @@ class Delivery:
             if key not in self._sent:  # not a result, or one that is gone
                 self._suspicion.forget(key)
         self._suspects_since_s = time.monotonic()
+        if len(lost.in_flight) == 1:  # decisions have a connection for most of the time
+            self._next_trial_s = time.monotonic() + _TRIAL_PAUSE_S
         if guilty in self._sent:
             size = self._sent[guilty].size
             self._set_aside(guilty, _ENDS_CONNECTIONS.format(size=size))
@@ -271,7 +274,7 @@ class Delivery:
 
     def _send_suspect(self) -> None:
         """One at a time, and nothing else of ours beside it."""
-        if self._in_flight:
+        if self._in_flight or time.monotonic() < self._next_trial_s:
             return
         waited_s = time.monotonic() - self._suspects_since_s
         if not self._link.idle and waited_s < _ALONE_WITHIN_S:
