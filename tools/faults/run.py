@@ -59,7 +59,7 @@ LONG: dict[str, Fault] = {
     "swap": lambda folder: swap_killed(folder, kills=100),
     "attacks": attacks,
     "rights": lambda folder: rights_refused(folder, events=1200),
-    "oversize": lambda folder: oversize(folder, events=1000),
+    "oversize": lambda folder: oversize(folder, events=120),
     "backlog": lambda folder: backlog(folder, rows=50_000, decisions=1000),
     "epoch": lambda folder: trigger_epoch(folder, parts=40, flood=20_000),
     "conservation": lambda folder: conservation(folder, parts=50_000, rate_hz=400, kills=30),
