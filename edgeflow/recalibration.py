@@ -17,6 +17,7 @@ from edgeflow.bundle import Bundle, read_manifest
 from edgeflow.bundle_archive import write_archive
 from edgeflow.bundle_writer import bundle_entries, manifest_bytes
 from edgeflow.calibration import Method, calibrate
+from edgeflow.contracts.evidence_folders import require_good_evidence
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.manifest import SCHEMA_VERSION, Graph, LabelledScores, Manifest, Thresholds
 from edgeflow.contracts.parts import RecordedPart
@@ -101,8 +102,8 @@ def recalibrate(
 
     Raises:
         UsageError: the output is there.
-        DataError: too few parts, unreadable ones, the same picture twice, or scores that are not finite; all
-            are named.
+        DataError: too few parts, unreadable ones, the same picture twice, scores that are not finite, or
+            unsorted evidence of rejected parts; all are named.
         AccuracyError: a threshold would move too far.
         ParityError: a graph and the trained model judge a golden part differently under the new thresholds.
         DeviceError: the graph cannot run here.
@@ -111,6 +112,7 @@ def recalibrate(
     manifest = bundle.manifest
     if output.exists():
         raise UsageError(f"{output}: is there already, and a bundle is never replaced; give another name")
+    require_good_evidence(parts)
     good = sum(not part.defective for part in parts)
     if good < LEAST_PARTS:
         raise DataError(

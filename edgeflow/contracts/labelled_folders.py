@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from edgeflow.contracts.evidence_folders import is_day, part_images, part_views, recorded_verdict
 from edgeflow.contracts.file_names import as_text, is_foreign
-from edgeflow.contracts.recorded_part import IMAGE_SUFFIXES, NORMAL, RecordedPart, natural
+from edgeflow.contracts.recorded_part import NORMAL, RecordedPart, natural
 
 __all__ = ["labelled_parts"]
 
 _NORMAL_NAMES = frozenset({"good", "ok"})
-_RECORD = "result.json"
-_HEAT = "_heat"  # of evidence: pictures of maps beside the images
 Split = Literal["train", "test"]
 
 
@@ -25,7 +25,7 @@ def labelled_parts(root: Path, problems: list[str]) -> list[RecordedPart] | None
     Masks lie in ``ground_truth/LABEL/PART/VIEW.png``, where there are any.
 
     Args:
-        problems: gets a sentence for every view that is there twice.
+        problems: gets a sentence for every view that is there twice, and every day of unsorted evidence.
     """
     if _has_labels(root / "test"):
         train = list(_below(root, root / "train", "train", problems))
@@ -38,30 +38,32 @@ def labelled_parts(root: Path, problems: list[str]) -> list[RecordedPart] | None
 def _has_labels(folder: Path) -> bool:
     """Whether part folders lie below folders that hold no image themselves."""
     labels = _folders(folder)
-    return any(any(map(_images, _folders(label))) for label in labels) and not any(map(_images, labels))
+    parts = [part for label in labels for part in _folders(label)]
+    return any(map(part_images, parts)) and not any(map(part_images, labels))
 
 
 def _below(root: Path, folder: Path, split: Split | None, problems: list[str]) -> Iterator[RecordedPart]:
     for first in _folders(folder):
         if first.name == "ground_truth":
             continue
-        if _images(first):  # parts for training, without a label between
-            yield _part(root, first, NORMAL, split, problems)
+        if part_images(first):  # parts for training, without a label between
+            yield replace(_part(root, first, NORMAL, split, problems), verdict=recorded_verdict(first))
+            continue
+        if is_day(first):
+            problems.append(
+                f"{as_text(first.name)} holds evidence that nobody has sorted; move its parts into good/ or "
+                "into a folder named after their defect"
+            )
             continue
         label = NORMAL if first.name.lower() in _NORMAL_NAMES else as_text(first.name)
         for part in _folders(first):
-            if _images(part):
+            if part_images(part):
                 yield _part(root, part, label, split, problems)
 
 
 def _part(root: Path, folder: Path, label: str, split: Split | None, problems: list[str]) -> RecordedPart:
     part_id = "/".join(map(as_text, folder.relative_to(root).parts))
-    images: dict[str, Path] = {}
-    for file in _images(folder):
-        view = as_text(file.stem)
-        if view in images:
-            problems.append(f"part {part_id}: view {view} is there twice")
-        images[view] = file
+    images = part_views(folder, part_id, problems)
     normal = label == NORMAL
     masks = (
         dict.fromkeys(images)
@@ -73,22 +75,8 @@ def _part(root: Path, folder: Path, label: str, split: Split | None, problems: l
 
 def _masks(folder: Path, images: Mapping[str, Path]) -> dict[str, Path | None]:
     """View → mask; nothing where nobody drew masks for the part."""
-    found = {as_text(file.stem).removesuffix("_mask"): file for file in _images(folder)}
+    found = {as_text(file.stem).removesuffix("_mask"): file for file in part_images(folder)}
     return {view: found.get(view) for view in images} if found else {}
-
-
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    is_evidence = (folder / _RECORD).is_file()
-    found = (
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_SUFFIXES
-        and not is_foreign(file)
-        and not (is_evidence and file.stem.endswith(_HEAT))
-    )
-    return sorted(found, key=lambda path: natural(path.stem))
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from edgeflow.contracts.evidence_folders import part_views, recorded_verdict
 from edgeflow.contracts.file_names import as_text, is_foreign
 from edgeflow.contracts.manifest import VIEW_NAME
-from edgeflow.contracts.recorded_part import IMAGE_SUFFIXES, RecordedPart, natural
+from edgeflow.contracts.recorded_part import RecordedPart, natural
 from edgeflow.errors import DataError
 
 __all__ = ["folder_per_part", "unusable_view_names"]
@@ -29,31 +30,26 @@ def folder_per_part(root: Path, views: tuple[str, ...] | None, problems: list[st
     Raises:
         DataError: the folders are cameras that hold one image per part.
     """
-    folders = {as_text(folder.name): _images(folder) for folder in _folders(root)}
-    _refuse_cameras(root, folders, views)
-    parts = []
-    for name, files in folders.items():
-        images: dict[str, Path] = {}
-        for file in files:
-            view = as_text(file.stem)
-            if view in images:
-                problems.append(f"part {name}: view {view} is there twice")
-            images[view] = file
-        if images:
-            parts.append(RecordedPart(part_id=name, images=images, masks={}, label=None, split=None))
-    return parts
+    folders = {as_text(folder.name): folder for folder in _folders(root)}
+    images = {name: part_views(folder, name, problems) for name, folder in folders.items()}
+    _refuse_cameras(root, {name: list(files) for name, files in images.items()}, views)
+    return [
+        RecordedPart(
+            part_id=name,
+            images=files,
+            masks={},
+            label=None,
+            split=None,
+            verdict=recorded_verdict(folders[name]),
+        )
+        for name, files in images.items()
+        if files
+    ]
 
 
 def _folders(root: Path) -> list[Path]:
     found = (path for path in root.iterdir() if path.is_dir() and not is_foreign(path))
     return sorted(found, key=lambda path: natural(as_text(path.name)))
-
-
-def _images(folder: Path) -> list[Path]:
-    found = (
-        file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not is_foreign(file)
-    )
-    return sorted(found, key=lambda path: natural(as_text(path.stem)))
 
 
 def unusable_view_names(parts: list[RecordedPart]) -> Iterator[str]:
@@ -70,9 +66,9 @@ def unusable_view_names(parts: list[RecordedPart]) -> Iterator[str]:
         yield f"and {len(counts) - _SHOWN} more names of views"
 
 
-def _refuse_cameras(root: Path, folders: Mapping[str, list[Path]], views: tuple[str, ...] | None) -> None:
+def _refuse_cameras(root: Path, folders: Mapping[str, list[str]], views: tuple[str, ...] | None) -> None:
     """Refuse one folder per camera: its images are parts, and would be taken for views."""
-    filled = {name: [as_text(file.stem) for file in files] for name, files in folders.items() if files}
+    filled = {name: stems for name, stems in folders.items() if stems}
     if not filled or not (_are_wanted(filled, views) if views else _seem_cameras(filled)):
         return
     example, stems = next(iter(filled.items()))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from edgeflow.contracts.evidence_folders import day_folders
 from edgeflow.contracts.labelled_folders import labelled_parts
 from edgeflow.contracts.mvtec import mvtec_classes, mvtec_parts
 from edgeflow.contracts.part_folders import folder_per_part, unusable_view_names
@@ -27,7 +29,8 @@ def find_parts(
 
     It is laid out as Real-IAD (``realiad_jsons/<class>.json``), as MVTec AD (``train/good``: one view,
     ``image``), or with one folder per part that holds one image per view, named after the view; such folders
-    may be sorted by split and label, see :func:`~edgeflow.contracts.labelled_folders.labelled_parts`.
+    may be sorted by split and label, see :func:`~edgeflow.contracts.labelled_folders.labelled_parts`. A box's
+    evidence, of one day or of all, is such folders too; its overlays are no views.
 
     Args:
         class_name: which class of a folder that holds several.
@@ -81,7 +84,11 @@ def _parts(
     classes = mvtec_classes(root)
     if classes:
         return mvtec_parts(root, classes, class_name, problems)
-    return folder_per_part(root, views, problems)
+    parts = folder_per_part(root, views, problems)
+    for day in day_folders(root):
+        evidence = folder_per_part(day, views, problems)
+        parts += [replace(part, part_id=f"{day.name}/{part.part_id}") for part in evidence]
+    return parts
 
 
 def _common_views(parts: list[RecordedPart]) -> tuple[str, ...]:

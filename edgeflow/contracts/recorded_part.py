@@ -24,6 +24,7 @@ class RecordedPart:
         label: ``OK`` or the defect's name; None where unknown.
         split: ``train`` or ``test``; None where the layout has none.
         class_name: the product it is one of; None where the layout does not say.
+        verdict: of the box whose evidence it is; None for other parts, and where it was sorted by label.
     """
 
     part_id: str
@@ -32,6 +33,7 @@ class RecordedPart:
     label: str | None
     split: Literal["train", "test"] | None
     class_name: str | None = None
+    verdict: str | None = None
 
     @property
     def defective(self) -> bool | None:

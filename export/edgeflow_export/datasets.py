@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from edgeflow.contracts.bit_depth import DEEPEST, SHALLOWEST
 from edgeflow.contracts.data_depth import DataDepth, data_depth, require_filled_range
+from edgeflow.contracts.evidence_folders import require_good_evidence
 from edgeflow.contracts.images import Reading, image_size, read_image
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
 from edgeflow.contracts.masks import read_mask
@@ -104,8 +105,9 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
         root: another folder than the recipe's, for instance where data has moved.
 
     Raises:
-        DataError: no parts, parts with missing views, defective parts among those for training, a
-            mirroring that does not fit the views or the class, or images of different depth.
+        DataError: no parts, parts with missing views, defective parts or unsorted evidence of rejected ones
+            among those for training, a mirroring that does not fit the views or the class, or images of
+            different depth.
     """
     folder = root or recipe.data.root
     parts = find_parts(folder, class_name=recipe.data.class_name, views=recipe.data.views)
@@ -117,6 +119,7 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
             "parts only: move them to the test split",
             problems=wrong,
         )
+    require_good_evidence(candidates)
     training, validation = _split(candidates, recipe.data.validation_fraction, recipe.training.seed)
     views = _views(parts, recipe.data)
     files = [part.images[view.id] for part in parts for view in views]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from edgeflow.contracts.evidence_folders import require_good_evidence
 from edgeflow.contracts.parts import find_parts
 from edgeflow.errors import DataError
 
@@ -96,6 +98,95 @@ def test_evidence_that_was_sorted_by_label_is_read_without_its_heat_maps(tmp_pat
         ("OK/s-1", "OK", ["top"]),
         ("dent/s-2", "dent", ["top"]),
     ]
+
+
+def evidence(root: Path, folder: str, verdict: str, *views: str) -> None:
+    """A part's folder as a box writes it, with an overlay for every view."""
+    touch(root, *(f"{folder}/{view}{end}.png" for view in views for end in ("", "_heat")))
+    name = folder.rpartition("/")[2]
+    result = {
+        "schema": "edgeflow/result/1",
+        "result_id": name,
+        "verdict": verdict,
+        "views": [{"id": view} for view in views],
+    }
+    (root / folder / "result.json").write_text(json.dumps(result))
+    (root / folder / "evidence.json").write_text(json.dumps({"schema": "edgeflow/evidence/1"}))
+
+
+@pytest.mark.parametrize("given", [".", "2026-11-28"])
+def test_evidence_as_it_lies_has_the_cameras_images_only_and_the_verdict_of_the_box(
+    tmp_path: Path, given: str
+) -> None:
+    evidence(tmp_path, "2026-11-28/s-1", "NG", "left", "top")
+    evidence(tmp_path, "2026-11-28/s-2", "OK", "left", "top")
+    (tmp_path / ".edgeflow-run-time.json").write_text("{}")
+    prefix = "" if given != "." else "2026-11-28/"
+    assert [
+        (part.part_id, part.verdict, part.label, list(part.images)) for part in find_parts(tmp_path / given)
+    ] == [
+        (f"{prefix}s-1", "NG", None, ["left", "top"]),
+        (f"{prefix}s-2", "OK", None, ["left", "top"]),
+    ]
+
+
+def test_evidence_of_several_days_and_parts_beside_it_are_all_found(tmp_path: Path) -> None:
+    evidence(tmp_path, "2026-11-29/s-2", "OK", "top")
+    evidence(tmp_path, "2026-11-28/s-1", "OK", "top")
+    touch(tmp_path, "kept/top.png")
+    found = [(part.part_id, part.verdict) for part in find_parts(tmp_path)]
+    assert found == [("kept", None), ("2026-11-28/s-1", "OK"), ("2026-11-29/s-2", "OK")]
+
+
+def test_a_view_may_be_called_heat(tmp_path: Path) -> None:
+    evidence(tmp_path, "2026-11-28/s-1", "OK", "pre_heat")
+    touch(tmp_path, "other/pre_heat.png")
+    assert [list(part.images) for part in find_parts(tmp_path)] == [["pre_heat"], ["pre_heat"]]
+
+
+def test_evidence_that_nobody_sorted_is_no_normal_part_by_name_and_verdict(tmp_path: Path) -> None:
+    for number, verdict in enumerate(("OK", "NG", "UNDECIDED"), 1):
+        evidence(tmp_path, f"2026-11-28/s-{number}", verdict, "top")
+    (tmp_path / "2026-11-28/s-1/note.txt").touch()
+    evidence(tmp_path, "2026-11-28/s-4", "OK", "top")
+    (tmp_path / "2026-11-28/s-4/result.json").write_text("{damaged")
+    with pytest.raises(DataError, match="nobody has said that they are good") as caught:
+        require_good_evidence(find_parts(tmp_path))
+    assert caught.value.problems == (
+        "part 2026-11-28/s-2: the box judged it NG",
+        "part 2026-11-28/s-3: the box judged it UNDECIDED",
+        "part 2026-11-28/s-4: the box judged it otherwise than its record can tell",
+    )
+
+
+def test_evidence_among_parts_for_training_keeps_its_verdict_until_it_is_called_good(tmp_path: Path) -> None:
+    evidence(tmp_path, "train/s-1", "NG", "top")
+    evidence(tmp_path, "train/good/s-2", "NG", "top")
+    touch(tmp_path, "test/good/a/top.png")
+    verdicts = {part.part_id: part.verdict for part in find_parts(tmp_path)}
+    assert verdicts == {"train/s-1": "NG", "train/good/s-2": None, "test/good/a": None}
+
+
+def test_a_day_of_evidence_is_no_kind_of_defect(tmp_path: Path) -> None:
+    evidence(tmp_path, "good/s-1", "OK", "top")
+    evidence(tmp_path, "2026-11-28/s-2", "OK", "top")
+    (problem,) = problems(tmp_path)
+    assert problem.startswith("2026-11-28 holds evidence that nobody has sorted; move its parts into good/")
+    (tmp_path / "2026-11-28").rename(tmp_path / "scratch")
+    assert [part.label for part in find_parts(tmp_path)] == ["OK", "scratch"]
+
+
+def test_somebody_else_s_result_file_makes_no_evidence(tmp_path: Path) -> None:
+    touch(tmp_path, "a/top.png")
+    (tmp_path / "a/result.json").write_text('{"verdict": "NG"}')
+    require_good_evidence(find_parts(tmp_path))
+
+
+def test_heat_maps_of_score_are_no_parts(tmp_path: Path) -> None:
+    touch(tmp_path, "a/top.png")
+    (tmp_path / "a/maps.npz").touch()
+    with pytest.raises(DataError, match="give the folder of the parts that were scored"):
+        find_parts(tmp_path)
 
 
 def test_single_images_by_label_stay_the_layout_of_mvtec(tmp_path: Path) -> None:

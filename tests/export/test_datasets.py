@@ -91,6 +91,26 @@ def test_folders_without_labels_are_all_normal_training_parts(recipe: Recipe, tm
         require_test_parts(dataset)
 
 
+def test_evidence_of_a_rejected_part_is_no_training_part_before_somebody_calls_it_good(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    for number in range(4):
+        folder = tmp_path / "evidence" / "2026-11-28" / f"s-{number}"
+        folder.mkdir(parents=True)
+        for name in ("C1", "C1_heat"):
+            Image.new("RGB", (SIZE, SIZE), (number, 0, 0)).save(folder / f"{name}.png")
+        verdict = "NG" if number == 2 else "OK"
+        (folder / "result.json").write_text(json.dumps({"schema": "edgeflow/result/1", "verdict": verdict}))
+    recipe = with_data(recipe, root=tmp_path / "evidence")
+    with pytest.raises(DataError) as caught:
+        load_dataset(recipe)
+    assert caught.value.problems == ("part 2026-11-28/s-2: the box judged it NG",)
+    (tmp_path / "evidence" / "2026-11-28").rename(tmp_path / "evidence" / "good")
+    dataset = load_dataset(recipe)
+    assert len(dataset.training) + len(dataset.validation) == 4
+    assert dataset.view_ids == ("C1",)
+
+
 def test_images_are_resized_and_mirrored_views_flipped(recipe: Recipe) -> None:
     plain = load_dataset(recipe)
     mirrored = load_dataset(with_data(recipe, mirror=("C2",)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -212,6 +213,17 @@ def test_missing_views_are_calibrated_again_with_blank_images(tmp_path: Path) ->
     # Each view of this graph is scored by itself: without the other, the part's score is the view's.
     assert found.subsets[subset_key(["top"])].threshold == pytest.approx(found.views["top"].threshold)
     assert set(found.subsets) == {"top"}
+
+
+def test_evidence_of_a_rejected_part_is_not_taken_for_a_good_one(tmp_path: Path) -> None:
+    source = small_bundle(tmp_path / "old.bundle")
+    write_good_parts(tmp_path / "parts", 30)
+    record = {"schema": "edgeflow/result/1", "result_id": "p004", "verdict": "NG"}
+    (tmp_path / "parts/p004/result.json").write_text(json.dumps(record))
+    with Bundle.open(source) as bundle, pytest.raises(DataError) as caught:
+        recalibrate(bundle, find_parts(tmp_path / "parts"), tmp_path / "new.bundle", accept=True)
+    assert caught.value.problems == ("part p004: the box judged it NG",)
+    assert not (tmp_path / "new.bundle").exists()
 
 
 def test_too_few_good_parts_are_refused(tmp_path: Path) -> None:
