@@ -35,7 +35,7 @@ def part_images(folder: Path) -> list[Path]:
     ]
     if found and (folder / _MAPS).is_file():
         raise DataError(
-            f"{folder}: holds heat maps that 'edgeflow score --maps' drew ({_MAPS} lies beside them); give the "
+            f"{folder}: holds heat maps that 'edgeflow score --maps' drew ({_MAPS} is beside them); give the "
             "folder of the parts that were scored"
         )
     if any((folder / name).is_file() for name in (_RECORD, _RESULT)):
