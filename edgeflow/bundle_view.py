@@ -44,8 +44,9 @@ def show(path: Path, *, report: Path | None = None, json_output: bool) -> None:
         if json_output:
             print_json({"sha256": bundle.sha256, **manifest.model_dump(mode="json")})
             return
-        console = Console(highlight=False)
-        console.print(f"[bold]{manifest.name}[/bold]  {path}  {path.stat().st_size / 1e6:.2f} MB")
+        console = Console(highlight=False, markup=False)
+        console.print(manifest.name, style="bold", end="")
+        console.print(f"  {path}  {path.stat().st_size / 1e6:.2f} MB")
         console.print(f"made by {manifest.created_by}; sha256 {bundle.sha256[:16]}…; all hashes match")
         console.print(_origin(bundle), markup=False)
         size = manifest.preprocessing

@@ -42,7 +42,7 @@ def status(box: Path, *, json_output: bool) -> None:
     if json_output:
         print_json(found)
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     parts = ", ".join(f"{count} {verdict}" for verdict, count in found["waiting"].items()) or "nothing"
     console.print(f"{path}: {parts} waiting ({found['mb']:g} MB)")
     if found["oldest_age_s"] is not None:

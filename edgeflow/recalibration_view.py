@@ -92,7 +92,7 @@ def _document(done: Recalibrated, *, signed: bool) -> dict[str, object]:
 
 
 def _print(done: Recalibrated, *, signed: bool) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     table = make_table("threshold of", "before", "now", "method", "95 % interval", right=("before", "now"))
     before, after = done.before, done.after
     table.add_row(*_row("part", before.part, after.part))

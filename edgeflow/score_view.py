@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
+from rich.text import Text
 
 from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
@@ -60,10 +61,10 @@ def _line(scored: ScoredPart) -> dict[str, object]:
     return line
 
 
-def _row(scored: ScoredPart) -> list[str]:
-    colour = _COLOURS[scored.verdict]
+def _row(scored: ScoredPart) -> list[str | Text]:
+    verdict = Text(scored.verdict, style=_COLOURS[scored.verdict])
     views = [_figure(view.score) for view in scored.views]
-    return [scored.part_id, f"[{colour}]{scored.verdict}[/{colour}]", _figure(scored.score), *views]
+    return [scored.part_id, verdict, _figure(scored.score), *views]
 
 
 def _figure(value: float | None) -> str:

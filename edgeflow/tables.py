@@ -27,12 +27,12 @@ def make_table(*headings: str, right: Sequence[str] = (), title: str | None = No
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table at its own width: a terminal that is too narrow wraps it, a pipe takes it whole."""
-    natural = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-    wide = Console(
-        file=console.file,
-        width=max(natural, console.width),
-        force_terminal=console.is_terminal,
-        highlight=False,
-    )
+    """Print a table at its own width: a terminal that is too narrow wraps it, a pipe takes it whole.
+
+    Cells are shown letter by letter; colour comes from cells that are ``rich.text.Text``.
+    """
+    # Names of parts and files may hold brackets, which must not be read as markup.
+    wide = Console(file=console.file, force_terminal=console.is_terminal, highlight=False, markup=False)
+    natural = Measurement.get(wide, wide.options.update(max_width=10_000), table).maximum
+    wide.width = max(natural, console.width)
     wide.print(table)

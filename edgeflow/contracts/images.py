@@ -31,12 +31,15 @@ __all__ = [
     "opened_image",
     "read_bytes",
     "read_image",
+    "require_plain_tiff",
 ]
 
 MAX_PIXELS = 64_000_000
 
 # Only formats that Pillow decodes itself: for others it starts programs such as Ghostscript.
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # tags of TIFF, and the values that are refused
+_PLANAR_CONFIGURATION, _SEPARATE_PLANES = 284, 2
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 
 RgbImage = npt.NDArray[np.uint8]
@@ -194,6 +197,7 @@ def deep_values(image: Image.Image, data: bytes, what: str) -> DeepPixels:
     Raises:
         DataError: truncated, or neither grey nor RGB.
     """
+    require_plain_tiff(image, what)
     if image.mode.startswith("I;16"):
         return np.asarray(image).astype(np.uint16)
     image.load()  # Pillow keeps 8 bits of deep colour, but tells a truncated file
@@ -201,3 +205,21 @@ def deep_values(image: Image.Image, data: bytes, what: str) -> DeepPixels:
     if values is None or values.dtype != np.uint16 or values.ndim != 3:
         raise DataError(f"{what}: pixels of this depth cannot be used; save it as 8-bit RGB or 16-bit grey")
     return np.ascontiguousarray(values[..., 2::-1])
+
+
+def require_plain_tiff(image: Image.Image, what: str) -> None:
+    """Check that a deep image is in no form of TIFF that decoders read wrongly without a word.
+
+    Raises:
+        DataError: white is 0, or each channel is stored by itself.
+    """
+    if image.format != "TIFF":
+        return
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        raise DataError(f"{what}: 0 is white in this TIFF of more than 8 bits; save it with 0 as black")
+    if tags.get(_PLANAR_CONFIGURATION) == _SEPARATE_PLANES:
+        raise DataError(
+            f"{what}: stores red, green and blue one after the other, which is not read at more than 8 bits; "
+            "save it with interleaved channels (planar configuration 1)"
+        )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgeflow.contracts.images import opened_image, read_bytes
+from edgeflow.contracts.images import opened_image, read_bytes, require_plain_tiff
 from edgeflow.contracts.orientation import UPRIGHT, turned
 from edgeflow.errors import DataError
 
@@ -39,6 +39,8 @@ def read_mask(path: Path) -> Mask:
     with opened_image(io.BytesIO(data), str(path)) as (image, header):
         if getattr(image, "n_frames", 1) > 1:
             raise _refused(path, "holds several pictures")
+        if header.is_deep:
+            require_plain_tiff(image, f"mask {path}")
         marked = _marked(image, data, path, deep=header.is_deep)
     if header.orientation == UPRIGHT or header.turned_by_decoder:
         return marked
@@ -58,7 +60,7 @@ def _marked(image: Image.Image, data: bytes, path: Path, *, deep: bool) -> Mask:
         pixels = np.asarray(image.convert("RGBA"))
         return _visible(pixels[..., :3].max(axis=2), pixels[..., 3], least, path)
     values = np.asarray(image.convert("RGB")).max(axis=2)
-    _require_black_background(values, image, path)
+    _require_telling_palette(values, image, path)
     if least == _HALF:
         _require_clear(values, path)
     return np.asarray(values >= least)
@@ -91,10 +93,14 @@ def _visible(colour: npt.NDArray[Any], alpha: npt.NDArray[Any], least: int, path
     return np.asarray((colour >= least) & (alpha >= least))
 
 
-def _require_black_background(values: npt.NDArray[np.uint8], image: Image.Image, path: Path) -> None:
+def _require_telling_palette(values: npt.NDArray[np.uint8], image: Image.Image, path: Path) -> None:
     """A palette may give any colour to the number 0; without a black one nobody knows the background."""
-    if image.mode == "P" and len(image.getcolors() or ()) > 1 and (values > 0).all():
+    if image.mode != "P" or len(image.getcolors() or ()) < 2:
+        return
+    if (values > 0).all():
         raise _refused(path, "has a palette without black, so that no colour is the background")
+    if not values.any():
+        raise _refused(path, "has several numbers that its palette all shows as black")
 
 
 def _require_clear(values: npt.NDArray[np.uint8], path: Path) -> None:

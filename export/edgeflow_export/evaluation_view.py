@@ -240,12 +240,12 @@ def _raise_together(failures: dict[Path, EdgeflowError], count: int) -> None:
 
 
 def _print_report(report: EvaluationReport, written: Sequence[Path]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     print_table(console, report_table(report))
     (row,) = compare_reports([report]).groups[0].rows
     figures = zip(FIGURES, _cells(row), strict=True)
     console.print("   ".join(f"{name} {value}" for name, value in figures))
-    console.print(f"[dim]{LEGEND}[/dim]")
+    console.print(LEGEND, style="dim")
     console.print("part AUROC from the same maps under other scorings (scoring in the recipe; * is in use):")
     print_table(console, poolings_table(report))
     console.print(_at_the_threshold(report), markup=False)
@@ -266,10 +266,10 @@ def _at_the_threshold(report: EvaluationReport) -> str:
 
 
 def _print_comparison(comparison: Comparison, folders: Sequence[Path]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if comparison.reports:
         print_table(console, comparison_table(comparison))
-        console.print(f"[dim]{LEGEND}[/dim]", soft_wrap=True)
+        console.print(LEGEND, style="dim", soft_wrap=True)
         console.print(f"written: {', '.join(map(str, folders))}", markup=False, soft_wrap=True)
 
 

@@ -60,4 +60,4 @@ def progress_bar(*, enabled: bool) -> Progress:
 def announce(message: str, *, enabled: bool) -> None:
     """One line on standard error, where progress is shown."""
     if enabled:
-        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(message, highlight=False, soft_wrap=True, markup=False)

@@ -63,6 +63,6 @@ def _show(checkpoints: list[Path], name: str, *, json_output: bool) -> None:
         print_json({"checkpoint": first} if not others else {"checkpoints": [first, *others]})
         return
     export = "" if others else f"  and  edgeflow export {first} -o {name}.bundle"
-    Console(highlight=False, soft_wrap=True).print(
+    Console(highlight=False, soft_wrap=True, markup=False).print(
         f"next: edgeflow evaluate {' '.join([first, *others])}{export}"
     )

@@ -17,6 +17,7 @@ from PIL import Image
 from edgeflow.contracts.bit_depth import to_eight_bits
 from edgeflow.contracts.data_depth import data_depth, require_filled_range
 from edgeflow.contracts.images import Reading, brightest_value, decode_image, image_header
+from edgeflow.contracts.masks import read_mask
 from edgeflow.errors import DataError
 
 GREY = np.random.default_rng(2).integers(0, 256, (6, 9), dtype=np.uint8)
@@ -39,6 +40,12 @@ def tiff(values: np.ndarray, **tags: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(values).save(buffer, "TIFF", **({"tiffinfo": {281: tags["highest"]}} if tags else {}))
     return buffer.getvalue()
+
+
+def retagged(data: bytes, tag: int, value: int) -> bytes:
+    """A little-endian TIFF whose tag, one short number, has another value."""
+    place = data.index(struct.pack("<HHI", tag, 3, 1)) + 8
+    return data[:place] + struct.pack("<H", value) + data[place + 2 :]
 
 
 def written(folder: Path, *contents: bytes) -> list[Path]:
@@ -190,3 +197,20 @@ def test_the_brightest_value_is_read_at_full_depth(tmp_path: Path) -> None:
     deep, eight = written(tmp_path, png(rgb), png(np.full((3, 3), 77, np.uint8)))
     assert brightest_value(deep) == 4001
     assert brightest_value(eight) == 77
+
+
+DEEP_TIFF = {
+    "0 is white": retagged(tiff(GREY.astype(np.uint16)), 262, 0),
+    "stores red, green and blue one after the other": retagged(
+        cv2.imencode(".tif", np.dstack([GREY.astype(np.uint16)] * 3))[1].tobytes(), 284, 2
+    ),
+}
+
+
+@pytest.mark.parametrize("why", DEEP_TIFF)
+def test_deep_tiff_that_decoders_read_wrongly_is_refused(why: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"^a: {why}"):
+        decode_image(DEEP_TIFF[why], what="a")
+    (file,) = written(tmp_path, DEEP_TIFF[why])
+    with pytest.raises(DataError, match=f"^mask .*: {why}"):
+        read_mask(file)

@@ -134,6 +134,7 @@ AMBIGUOUS = {
     "transparent everywhere": saved(rgba(grey(), np.zeros(MARKED.shape)), "PNG"),
     "black everywhere and transparent in places": saved(rgba(np.zeros(MARKED.shape), grey()), "PNG"),
     "palette without black": saved(palette(0, 0, 255, 255, 0, 0), "PNG"),
+    "several numbers that its palette all shows as black": saved(palette(0, 0, 0, 0, 0, 0), "PNG"),
     "several pictures": saved(
         Image.fromarray(grey()), "TIFF", save_all=True, append_images=[Image.fromarray(grey())]
     ),

@@ -6,6 +6,7 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from edgeflow.tables import make_table, print_table
 
@@ -27,3 +28,21 @@ def test_no_figure_and_no_heading_is_ever_cut(width: int, terminal: bool) -> Non
     if width >= 80:
         plain = [line for line in printed.splitlines() if "onnxruntime" in line]
         assert max(len(line.rstrip()) for line in plain) <= 80
+
+
+def test_brackets_in_a_name_are_shown_and_end_no_table() -> None:
+    table = make_table("part", "verdict")
+    names = ("[bold]a", "test/b[/zz]", "x[1]", "[/]")
+    for name in names:
+        table.add_row(name, Text("NG", style="red"))
+    out = io.StringIO()
+    print_table(Console(file=out, width=80), table)
+    assert [line.split()[0] for line in out.getvalue().splitlines() if "NG" in line] == list(names)
+
+
+def test_colour_of_a_cell_reaches_a_terminal() -> None:
+    table = make_table("verdict")
+    table.add_row(Text("NG", style="red"))
+    out = io.StringIO()
+    print_table(Console(file=out, width=80, force_terminal=True, color_system="standard"), table)
+    assert "\x1b[31mNG" in out.getvalue()
