@@ -23,7 +23,15 @@ from edgeflow.errors import DataError, StorageError
 from edgeflow.heatmap import heat_overlay
 from edgeflow.scorer import Scorer, Scores
 
-__all__ = ["ScoredPart", "ViewScore", "find_bundle_parts", "require_depth", "save_maps", "score_parts"]
+__all__ = [
+    "ScoredPart",
+    "ViewScore",
+    "doubtful_depth",
+    "find_bundle_parts",
+    "require_depth",
+    "save_maps",
+    "score_parts",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +87,23 @@ def require_depth(bundle: Bundle, parts: tuple[RecordedPart, ...], *, allow_dark
     Raises:
         DataError: files of different depth, or values that use less than a quarter of the range.
     """
+    _require_depth(bundle, parts, "accept them with --allow-dark", allow_dark=allow_dark)
+
+
+def doubtful_depth(bundle: Bundle, parts: tuple[RecordedPart, ...]) -> str | None:
+    """Why the scores of recorded parts may mean nothing: files of different depth, or nearly black ones."""
+    try:
+        _require_depth(bundle, parts, "the scores are right", allow_dark=False)
+    except DataError as error:
+        return str(error)
+    return None
+
+
+def _require_depth(bundle: Bundle, parts: tuple[RecordedPart, ...], remedy: str, *, allow_dark: bool) -> None:
     manifest = bundle.manifest
-    files = [part.images[view] for part in parts for view in manifest.view_ids]
+    files = [part.images[view] for part in parts for view in manifest.view_ids if view in part.images]
     depth = data_depth(files, declared=manifest.preprocessing.bits or DEEPEST, what="the parts")
     if depth.deep and not allow_dark:
-        remedy = "accept them with --allow-dark"
         require_filled_range(files, depth.bits, what="the parts", remedy=remedy)
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from edgeflow.backends.table import choose_graph, make_scorer
 from edgeflow.bundle import Bundle
-from edgeflow.offline import ScoredPart, find_bundle_parts, save_maps, score_parts
+from edgeflow.offline import ScoredPart, doubtful_depth, find_bundle_parts, save_maps, score_parts
 from edgeflow.output import print_json
 from edgeflow.tables import make_table, print_table
 
@@ -39,7 +39,9 @@ def score(
         table = make_table("part", "verdict", "score", *opened.manifest.view_ids)
         counts = dict.fromkeys(_COLOURS, 0)
         results = score_parts(opened, scorer, found)
-        console = Console(stderr=True)
+        console = Console(stderr=True, markup=False)
+        if doubt := doubtful_depth(opened, found):
+            console.print(f"warning: {doubt}", style="bold red", soft_wrap=True)
         for scored, scores in track(results, "scoring", len(found), console=console, transient=True):
             counts[scored.verdict] += 1
             if maps is not None and scores is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,6 +74,8 @@ def data_depth(files: Sequence[Path], *, declared: int | None, what: str) -> Dat
 def require_filled_range(files: Iterable[Path], bits: int, *, what: str, remedy: str) -> None:
     """Check that some value of a data set uses the range of its bits.
 
+    Files that cannot be read are left to whoever decodes them.
+
     Args:
         remedy: how to accept the data set as it is, by the name of the option.
 
@@ -81,10 +84,14 @@ def require_filled_range(files: Iterable[Path], bits: int, *, what: str, remedy:
     """
     least = 1 << (bits - _UNUSED_BITS)
     highest = 0
+    readable = False
     for file in files:
-        highest = max(highest, brightest_value(file))
+        with contextlib.suppress(DataError):
+            highest, readable = max(highest, brightest_value(file)), True
         if highest >= least:
             return
+    if not readable:
+        return
     likely = max(SHALLOWEST, highest.bit_length() + highest.bit_length() % 2)
     raise DataError(
         f"{what}: values up to {highest} of {2**bits - 1}: is this {likely}-bit data? Then set image.bits: "

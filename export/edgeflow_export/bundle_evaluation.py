@@ -11,7 +11,7 @@ from edgeflow.bundle import Bundle
 from edgeflow.contracts.manifest import Manifest
 from edgeflow.contracts.parts import RecordedPart, find_parts
 from edgeflow.errors import DataError, UsageError
-from edgeflow.offline import score_parts
+from edgeflow.offline import doubtful_depth, score_parts
 from edgeflow.recalibration import reference_graph
 from edgeflow.scorer import Scorer
 from edgeflow_export.datasets import Dataset, require_test_parts
@@ -19,7 +19,7 @@ from edgeflow_export.evaluation import MASK_SIZE, Evaluation
 from edgeflow_export.evaluation_report import ModelIdentity
 from edgeflow_export.ground_truth import load_ground_truth
 from edgeflow_export.measuring import ScoredParts, measure
-from edgeflow_export.progress import progress_bar
+from edgeflow_export.progress import announce, progress_bar
 
 __all__ = ["evaluate_bundle"]
 
@@ -51,6 +51,8 @@ def evaluate_bundle(
         graph = reference_graph(manifest, graph_id)
         dataset = _dataset(manifest, parts, class_name)
         require_test_parts(dataset)
+        if doubt := doubtful_depth(bundle, dataset.test):
+            announce(f"warning: {doubt}", enabled=True)
         truth = load_ground_truth(dataset, MASK_SIZE)
         scorer = make_scorer(bundle, graph, device=device)
         try:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeflow.contracts.manifest import MANIFEST_NAME
-from edgeflow.errors import CheckpointError, EdgeflowError
+from edgeflow.errors import CheckpointError, EdgeflowError, UsageError
 from edgeflow.output import print_json
 from edgeflow.tables import make_table, print_table
 from edgeflow_export.appearance_sheet import appearance_sheet
@@ -101,7 +101,9 @@ class _Run:
         return evaluation.report, write_files(folder, _files(evaluation))
 
     def _measured(self, path: Path) -> Evaluation:
-        if not _is_bundle(path):
+        is_bundle = _is_bundle(path)
+        self._require_fitting_options(path, is_bundle=is_bundle)
+        if not is_bundle:
             return measure(path, source=self.source, device=self.device, search_path=self.search_path)
         return evaluate_bundle(
             path,
@@ -110,6 +112,25 @@ class _Run:
             graph_id=self.bundle_graph,
             device="CPU" if self.device == "cpu" else self.device,
         )
+
+    def _require_fitting_options(self, path: Path, *, is_bundle: bool) -> None:
+        """Refuse options that would have no effect.
+
+        Raises:
+            UsageError: an option of checkpoints for a bundle, or one of bundles for a checkpoint.
+        """
+        if not is_bundle and self.bundle_graph is not None:
+            raise UsageError(f"{path}: is no bundle; leave out --bundle-graph")
+        of_checkpoints = {
+            "--recipe": self.source.recipe,
+            "--backbone": self.source.backbone,
+            "--mvanet": self.source.mvanet,
+            "--graph": self.source.graph,
+        }
+        given = [name for name, value in of_checkpoints.items() if value is not None]
+        if is_bundle and given:
+            remedy = "name a graph with --bundle-graph" if given == ["--graph"] else "leave it out"
+            raise UsageError(f"{path}: {', '.join(given)} does not go with a bundle; {remedy}")
 
     def compare(
         self, checkpoints: Sequence[Path], folders: Sequence[Path]

@@ -167,7 +167,9 @@ def _show_files(written: Sequence[Path], *, json_output: bool) -> None:
         print_json({"files": [str(path) for path in written], "peak_bytes": own_peak_bytes()})
         return
     for path in written:
-        Console(highlight=False, markup=False).print(f"{path}  {path.stat().st_size / 1e6:.2f} MB", soft_wrap=True)
+        Console(highlight=False, markup=False).print(
+            f"{path}  {path.stat().st_size / 1e6:.2f} MB", soft_wrap=True
+        )
 
 
 def _document(built: Built, seconds: float) -> dict[str, object]:

@@ -182,6 +182,13 @@ def test_a_data_set_far_below_its_depth_is_refused(tmp_path: Path, highest: int,
     assert "just dark, say so" in str(caught.value)
 
 
+def test_a_file_that_cannot_be_read_says_nothing_of_the_range(tmp_path: Path) -> None:
+    files = written(tmp_path, b"no image", png(np.full((2, 2), 4095, np.uint16)))
+    require_filled_range(files[:1], 16, what="data", remedy="")
+    with pytest.raises(DataError, match="values up to 4095 of 65535: is this 12-bit data"):
+        require_filled_range(files, 16, what="data", remedy="")
+
+
 def test_one_bright_value_in_a_data_set_is_enough(tmp_path: Path) -> None:
     dark, bright = np.zeros((4, 4), np.uint16), np.zeros((4, 4), np.uint16)
     bright[2, 3] = 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from edgeflow.errors import DataError, UsageError
 from edgeflow_export.bundle_evaluation import evaluate_bundle
 from edgeflow_export.evaluation import evaluate
 from support.small import SIDE, VIEWS, small_bundle
-from support.tiny import TinyProduct
+from support.tiny import TinyProduct, write_recipe
 
 
 def write_part(folder: Path, level: float) -> None:
@@ -74,6 +75,36 @@ def test_command_takes_a_bundle_and_writes_its_report(
     document = json.loads((tmp_path / "out" / "report.json").read_text())
     assert document["poolings"]["the mean"] == {"mean": 1.0, "max": 1.0}
     assert not (tmp_path / "out" / "normal.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "remedy"),
+    [
+        (["--graph", "onnxruntime-fp32"], "name a graph with --bundle-graph"),
+        (["--recipe", "r"], "leave it out"),
+    ],
+)
+def test_an_option_without_effect_on_a_bundle_is_refused(
+    bundle: Path, option: list[str], remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_recipe(tmp_path / "r", tmp_path)
+    with pytest.raises(UsageError, match=f"{option[0]} does not go with a bundle; {remedy}"):
+        cli(["evaluate", str(bundle), "--parts", str(tmp_path), *option], standalone_mode=False)
+
+
+def test_nearly_black_parts_of_more_bits_are_told(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label, level in (("good", 100), ("dent", 200)):
+        write_part(tmp_path / "parts" / label / "a", level)
+    for file in (tmp_path / "parts").rglob("*.png"):
+        Image.fromarray(np.asarray(Image.open(file).convert("L")).astype(np.uint16) * 16).save(file)
+    told = "warning: the parts: values up to .* of 65535: is this 12-bit data"
+    cli(["evaluate", str(bundle), "--parts", str(tmp_path / "parts")], standalone_mode=False)
+    assert re.search(told, capsys.readouterr().err)
+    cli(["score", str(bundle), str(tmp_path / "parts"), "--json"], standalone_mode=False)
+    assert re.search(told, capsys.readouterr().err)
 
 
 def test_every_graph_of_a_bundle_ranks_as_its_checkpoint_does(tiny: TinyProduct) -> None:
