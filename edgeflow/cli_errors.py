@@ -59,10 +59,12 @@ def ended_in_words(run: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         leave(_INTERRUPTED)
-    except BrokenPipeError:  # the reader has gone; nothing is left to say
-        for stream in (sys.stdout, sys.stderr):
-            _write_nowhere(stream)
-        leave(_READER_GONE)
+    except BrokenPipeError:
+        _leave_without_reader()
+    except SystemExit as end:  # 1: click and rich end so where the reader has gone
+        if end.code == 1:
+            _leave_without_reader()
+        raise
     except EdgeflowError as error:
         _end(str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last place that can tell it in words
@@ -127,6 +129,13 @@ def _end(text: str, code: int) -> None:
     except OSError:
         _write_nowhere(sys.stdout)
     leave(code)
+
+
+def _leave_without_reader() -> None:
+    """Nothing is left to say."""
+    for stream in (sys.stdout, sys.stderr):
+        _write_nowhere(stream)
+    leave(_READER_GONE)
 
 
 def _write_nowhere(stream: TextIO) -> None:

@@ -218,7 +218,11 @@ def _table(model: type[BaseModel]) -> str:
 
 
 def _exit_codes() -> str:
-    codes: dict[int, list[str]] = {0: ["Everything was done."]}
+    codes: dict[int, list[str]] = {
+        0: ["Everything was done."],
+        130: ["Interrupted with Ctrl+C."],
+        141: ["Whoever read the output closed it, as ``head`` does."],
+    }
     for name in errors.__all__:
         error = getattr(errors, name)
         if (

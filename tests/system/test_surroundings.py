@@ -287,3 +287,30 @@ def test_no_surroundings_end_a_command_with_a_traceback(name: str, tmp_path: Pat
         if end["code"] not in surroundings.codes or "Traceback" in f"{end['out']}{end['err']}"
     ]
     assert not wrong, "\n\n".join(wrong)
+
+
+COMMANDS_THAT_PRINT = (
+    ["--help"],
+    ["inspect", "BUNDLE", "--json"],
+    ["inspect", "BUNDLE"],
+    ["verify", "BUNDLE"],
+)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS_THAT_PRINT, ids=" ".join)
+def test_a_reader_that_has_gone_ends_a_command_quietly(arguments: list[str], tmp_path: Path) -> None:
+    bundle = small_bundle(tmp_path / "b.bundle")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgeflow.cli", *(str(bundle) if a == "BUNDLE" else a for a in arguments)],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
