@@ -100,6 +100,7 @@ def test_output_that_cannot_be_written_is_refused_before_anything_is_read(tmp_pa
             only=None,
             restart=False,
             ignore_memory=False,
+            accept_low_recall=False,
             json_output=False,
         )
 
