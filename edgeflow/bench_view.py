@@ -28,6 +28,7 @@ from edgeflow.bundle import Bundle
 from edgeflow.errors import ConfigError, DeviceError
 from edgeflow.graph_runner import Placement
 from edgeflow.output import print_json
+from edgeflow.tables import make_table, print_table
 
 __all__ = ["bench"]
 
@@ -164,20 +165,22 @@ def _machine() -> dict[str, object]:
 
 
 def _print(name: str, found: Sequence[Cost], base: str) -> None:
-    out = Console(highlight=False, soft_wrap=True)
-    table = Table("ms per part", *STAGES, "p50", "p99", "parts/s", "ratio")
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    figures = (*STAGES, "p50", "p99", "parts per s", "ratio")
+    table = make_table("ms per part", *figures, right=figures)
+    table.padding, table.show_edge = (0, 1, 0, 0), False  # nine columns on 80 letters
     for cost in found:
         table.add_row(
             cost.name,
             *(_figure(cost.p50_ms.get(stage)) for stage in STAGES),
             _figure(cost.p50_ms["part"]),
             _figure(cost.p99_ms["part"]),
-            f"{cost.parts_per_s:.2f}",
+            f"{cost.parts_per_s:.1f}",
             f"{cost.ratio:.2f}",
         )
-    out.print(table)
+    print_table(out, table)
     if any("flow" in cost.p50_ms for cost in found):
-        out.print(_halves_table(found, base))
+        print_table(out, _halves_table(found, base))
     out.print(f"{name}: stages are medians; ratios are to {base}", markup=False)
     for cost in found:
         if cost.work is not None and cost.placement is not None:
@@ -187,7 +190,8 @@ def _print(name: str, found: Sequence[Cost], base: str) -> None:
 def _halves_table(found: Sequence[Cost], base: str) -> Table:
     """Extractor and flow apart, of those that were run in two."""
     halves = {cost.name: cost.p50_ms for cost in found if "flow" in cost.p50_ms}
-    table = Table("ms per part", "features", "ratio", "flow", "ratio", "both", "ratio")
+    figures = ("features", "ratio", "flow", "ratio", "both", "ratio")
+    table = make_table("ms per part", *figures, right=figures)
     for name, ms in halves.items():
         row = []
         for stage in ("features", "flow", "graph"):

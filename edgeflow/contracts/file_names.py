@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 
-__all__ = ["as_text", "file_name", "is_foreign"]
+__all__ = ["as_text", "file_name", "is_foreign", "spelt_as"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LONGEST = 200  # bytes; file systems allow 255, and a suffix may follow
@@ -24,6 +26,14 @@ def as_text(name: str) -> str:
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def spelt_as(name: str, known: Collection[str]) -> str:
+    """A name as it is spelt among known ones: letters with accents are one sign on Linux, two on macOS."""
+    if name in known:
+        return name
+    wanted = unicodedata.normalize("NFC", name)
+    return next((other for other in known if unicodedata.normalize("NFC", other) == wanted), name)
 
 
 def file_name(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from edgeflow.contracts.file_names import as_text, is_foreign
+from edgeflow.contracts.file_names import as_text, is_foreign, spelt_as
 from edgeflow.contracts.recorded_part import IMAGE_SUFFIXES, NORMAL, RecordedPart, natural
 from edgeflow.errors import DataError
 
@@ -39,6 +39,7 @@ def mvtec_parts(
         DataError: no such class, or several to choose from.
     """
     names = ", ".join(classes)
+    class_name = spelt_as(class_name, classes) if class_name is not None else None
     if class_name is not None and class_name not in classes:
         raise DataError(f"{root}: no class '{class_name}'; found: {names}")
     if class_name is None and len(classes) > 1:

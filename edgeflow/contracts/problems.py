@@ -74,6 +74,9 @@ def _expected(detail: ErrorDetails) -> str:
     """What one of several allowed types expects, in words."""
     if detail["type"] == "literal_error":
         return str(detail["ctx"]["expected"])
+    if detail["type"] in _LIMITS:
+        words, limit = _LIMITS[detail["type"]]
+        return f"a number {words} {detail['ctx'][limit]:.12g}"
     return _EXPECTED.get(detail["type"], detail["msg"].removeprefix("expected "))
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, ValidationError, model_validato
 from pydantic_core import PydanticCustomError, from_json
 
 from edgeflow.contracts.document import Document
-from edgeflow.contracts.file_names import as_text, is_foreign
+from edgeflow.contracts.file_names import as_text, is_foreign, spelt_as
 from edgeflow.contracts.problems import EXPECTED_TEXT, problems_of
 from edgeflow.errors import DataError
 
@@ -97,6 +97,8 @@ def choose_description(folder: Path, class_name: str | None) -> tuple[Path, Desc
             raise DataError(f"{folder}: {len(names)} classes, choose one by name; found: {', '.join(names)}")
         path = next(iter(found.values()))
         return path, _read(path), None
+    if class_name not in found:
+        class_name = spelt_as(class_name, _class_names(found.values()))
     if class_name in found:
         path = found[class_name]
         document = _read(path)

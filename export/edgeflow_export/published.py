@@ -19,7 +19,20 @@ __all__ = ["Kind", "identify", "load_strictly", "read_published", "require_kind"
 
 Kind = Literal["multiflow", "mvanet", "efficientnet_pytorch", "timm", "unknown"]
 
-_WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "network", "state_dict_ema", "model_ema")
+_WRAPPERS = (
+    "state_dict",
+    "model",
+    "model_state_dict",
+    "model_state",
+    "net",
+    "network",
+    "weights",
+    "params",
+    "module",
+    "state_dict_ema",
+    "model_ema",
+)
+_MOST_WRAPPERS = 4
 _PREFIXES = ("module.", "model.", "_orig_mod.")  # DataParallel, training frameworks, torch.compile
 
 OLDEST_SAFE_TORCH = (2, 10)  # before, torch.load(weights_only=True) could be made to execute code
@@ -120,11 +133,15 @@ def _require_safe_torch(version: str) -> None:
 
 
 def _unwrapped(content: Any) -> Any:
-    """The state dict inside a training state, where exactly one of the usual keys holds one."""
-    if not isinstance(content, Mapping) or all(isinstance(value, Tensor) for value in content.values()):
-        return content
-    inside = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
-    return inside[0] if len(inside) == 1 else content
+    """The state dict inside a training state, where exactly one of the usual keys holds one at each level."""
+    for _ in range(_MOST_WRAPPERS):
+        if not isinstance(content, Mapping) or all(isinstance(value, Tensor) for value in content.values()):
+            break
+        inside = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
+        if len(inside) != 1:
+            break
+        content = inside[0]
+    return content
 
 
 def without_prefix(state: Mapping[str, Tensor], known: Collection[str]) -> dict[str, Tensor]:

@@ -194,6 +194,12 @@ class ScoringSpec(Document):
     part: Literal["mean", "max"] = "max"
     pixel_statistics: bool = False
 
+    @model_validator(mode="after")
+    def _top_k_is_given(self) -> ScoringSpec:
+        if self.view == "top_k" and self.top_k is None:
+            raise ValueError("view: top_k needs top_k, such as 0.02; or set view: max or mean")
+        return self
+
     def scoring(self, statistics_file: str | None) -> Scoring:
         """The manifest's form."""
         top = self.top_k if self.view == "top_k" else None

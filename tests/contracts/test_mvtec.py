@@ -73,3 +73,15 @@ def test_an_image_that_is_there_twice_is_named(bottle: Path) -> None:
 def test_other_views_than_the_one_are_missing(bottle: Path) -> None:
     with pytest.raises(DataError, match="part test/good/000: missing view top"):
         find_parts(bottle, views=("top",))
+
+
+def test_a_class_is_found_however_its_accents_are_spelt(tmp_path: Path) -> None:
+    for name in ("Schl\u00fcssel", "Du\u0308se", "D\u00fcse"):
+        touch(tmp_path, f"{name}/train/good/0.png")
+    for asked, found in (
+        ("Schlu\u0308ssel", "Schl\u00fcssel"),
+        ("Du\u0308se", "Du\u0308se"),
+        ("D\u00fcse", "D\u00fcse"),
+    ):
+        (part,) = find_parts(tmp_path, class_name=asked)
+        assert part.class_name == found

@@ -332,3 +332,8 @@ def test_real_recordings_are_found_whole(shared: Path) -> None:
     assert masked
     assert all(part.defective for part in masked)
     assert all(mask.is_file() for part in masked for mask in part.masks.values() if mask)
+
+
+def test_a_class_is_found_however_its_accents_are_spelt(tmp_path: Path) -> None:
+    real_iad(tmp_path, name="du\u0308se", train=both("S0001"), test=[])
+    assert [part.part_id for part in find_parts(tmp_path, class_name="d\u00fcse")] == ["OK/S0001"]

@@ -83,12 +83,17 @@ def test_training_state_is_refused_by_the_names_it_holds(tmp_path: Path) -> None
     assert caught.value.problems == ("no tensor: epoch", "no tensor: model", "no tensor: model_ema")
 
 
-@pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict"])
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict", "model_state", "weights"])
 @pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.model.", "_orig_mod."])
 def test_one_state_dict_inside_a_training_state_is_read(tmp_path: Path, wrapper: str, prefix: str) -> None:
     state = {f"{prefix}{name}": torch.ones(1) for name in ("a.weight", "b.weight")}
     torch.save({"epoch": 3, wrapper: state}, tmp_path / "training.pth")
     assert set(read_published(tmp_path / "training.pth")) == {"a.weight", "b.weight"}
+
+
+def test_a_state_dict_inside_two_training_states_is_read(tmp_path: Path) -> None:
+    torch.save({"model": {"epoch": 1, "state_dict": {"a": torch.ones(1)}}}, tmp_path / "a.pth")
+    assert set(read_published(tmp_path / "a.pth")) == {"a"}
 
 
 def test_a_prefix_that_only_some_names_have_stays(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import yaml
 
+from edgeflow.errors import ConfigError
 from edgeflow_export.checkpoints import flow_shape
 from edgeflow_export.extractors import build_extractor, output_shape
 from edgeflow_export.models.multiflow import MultiFlow
@@ -54,8 +56,7 @@ def test_pretrained_extractor_from_a_local_file_takes_the_trained_ones_place(
     assert isinstance(spec, TimmExtractor)
     assert spec.weights is not None
     weights = tmp_path / "weights.pth"
-    made = build_extractor(spec.model_copy(update={"weights": None}), pretrained=False)
-    torch.save(made.model.state_dict(), weights)
+    torch.save(timm.create_model(spec.model, pretrained=False).state_dict(), weights)
     built = build_extractor(spec.model_copy(update={"weights": weights}), pretrained=True)
     assert output_shape(built, recipe.image.height, recipe.image.width)[1:] == (16, 16)
 
@@ -64,3 +65,20 @@ def test_full_recipe_offers_the_published_sizes(tmp_path: Path) -> None:
     recipe = with_offers(FOLDER / "full.yaml", tmp_path / "recipe.yaml")
     assert (recipe.image.height, recipe.extractor.kind) == (768, "efficientnet_b5")
     assert (recipe.flow.hidden, recipe.flow.kernels) == (64, (3, 3, 3, 3, 3, 5))
+
+
+@pytest.mark.parametrize(
+    ("top_k", "told"),
+    [
+        (0, "expected a number greater than 0, got 0"),
+        (1.0, "expected a whole number or a number less than 1, got 1.0"),
+        (None, "view: top_k needs top_k, such as 0.02; or set view: max or mean"),
+    ],
+)
+def test_a_useless_top_k_is_refused_in_words(top_k: float | None, told: str, tmp_path: Path) -> None:
+    document = yaml.safe_load((FOLDER / "fast.yaml").read_text("utf-8"))
+    document["scoring"] = {"view": "top_k", "top_k": top_k}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(document), "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(tmp_path / "recipe.yaml")
+    assert told in "\n".join(caught.value.problems)

@@ -132,3 +132,18 @@ def test_graphs_that_were_not_named_may_be_missing_but_not_all(tiny: TinyProduct
 def test_golden_parts_stand_in_where_no_parts_are_given(tmp_path: Any) -> None:
     with Bundle.open(small_bundle(tmp_path / "small.bundle")) as bundle:
         assert [set(images) for images in load_parts(bundle, None)] == [{"top", "left"}]
+
+
+def test_a_terminal_of_80_columns_holds_whole_names_and_figures(
+    tmp_path: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    bench(small_bundle(tmp_path / "small.bundle"), **{**HOW, "json_output": False})
+    shown = capsys.readouterr().out
+    assert "\u2026" not in shown
+    assert "preprocess" in shown
+    (row,) = [
+        line for line in shown.splitlines() if line.startswith("onnxruntime-fp32 ") and " on " not in line
+    ]
+    assert len(row) <= 80
+    assert len(row.split()) == 9

@@ -84,7 +84,7 @@ def test_every_problem_is_in_one_report_with_path_line_and_cure(tmp_path: Path) 
         "cameras.top.fourcc (line 5): expected 4 letters or digits such as MJPG, got 'MJPEG' (text)",
         "cameras.left.parts (line 6): required key is missing",
         "cameras.left.prats (line 8): unknown key; did you mean 'parts'?; "
-        "allowed: kind, loop, parts, rate_hz, "
+        "allowed: bits, kind, loop, orientation, parts, rate_hz, "
         "recorded_timing, view",
         "runtime.backend (line 11): unknown value 'openvion'; did you mean 'openvino'?; "
         "allowed: openvino, onnxruntime",
@@ -105,7 +105,7 @@ def test_every_problem_is_in_one_report_with_path_line_and_cure(tmp_path: Path) 
          "cameras.left.kind (line 6): required key is missing; did you misspell it as 'knid'?; "
          "allowed: replay, v4l2, rtsp, file, genicam"),
         ("  left:", "  v4l2:\n    widht: 3",
-         "cameras.v4l2.widht (line 7): unknown key; allowed: kind, loop, parts, rate_hz, "
+         "cameras.v4l2.widht (line 7): unknown key; allowed: bits, kind, loop, orientation, parts, rate_hz, "
             "recorded_timing, view"),
         ("  left:", '  "left side":',
          "cameras.left side (line 6): expected a name of up to 64 letters, digits, . _ or -, "
