@@ -27,6 +27,7 @@ __all__ = ["cli", "main"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 EXISTING = click.Path(path_type=Path)
+NEW_BUNDLE = "The bundle file to write; one that is there is never replaced."
 DEVICE_HELP = "where graphs run: CPU, GPU, NPU (OpenVINO); CPU, CUDA (ONNX Runtime)"
 
 
@@ -163,7 +164,7 @@ def score(json_output: bool, **options: Any) -> None:
 @cli.command()
 @click.argument("bundle", type=EXISTING)
 @click.argument("parts", type=EXISTING)
-@click.option("-o", "--output", type=EXISTING, required=True, help="The bundle file to write.")
+@click.option("-o", "--output", type=EXISTING, required=True, help=NEW_BUNDLE)
 @click.option("--class", "class_name", help="Which class of a folder with several.")
 @click.option(
     "--rate",
@@ -233,7 +234,7 @@ def evaluate(json_output: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.option("-o", "--output", type=EXISTING, required=True, help="The bundle file to write.")
+@click.option("-o", "--output", type=EXISTING, required=True, help=NEW_BUNDLE)
 @model_source
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "int8"]), help="Besides fp32.")
 @click.option(

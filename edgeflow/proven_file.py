@@ -8,23 +8,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgeflow.errors import StorageError
+from edgeflow.errors import StorageError, UsageError
 
-__all__ = ["proven_file"]
+__all__ = ["proven_file", "require_new"]
+
+
+def require_new(path: Path) -> None:
+    """Check that a file's name is free: better known before hours of work than after.
+
+    Raises:
+        UsageError: something is there already.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; give the name of the bundle file to write")
+    if path.exists() or path.is_symlink():
+        raise UsageError(
+            f"{path}: is there already, and a bundle is never replaced; give another name, or move it away"
+        )
 
 
 @contextmanager
 def proven_file(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to and to prove; the file gets its own name where neither failed.
 
-    Whatever fails or interrupts the block, nothing new stands under ``path``, and what stood there stays.
+    Whatever fails or interrupts the block, nothing new stands under ``path``. A file that is there, or comes
+    while the block runs, stays.
 
     Raises:
+        UsageError: something is there already.
         StorageError: the file cannot take its name.
     """
+    require_new(path)
     draft = path.with_name(path.name + ".unproven")
     try:
         yield draft
+        require_new(path)
         try:
             os.replace(draft, path)  # noqa: PTH105 - the atomic form
         except OSError as cause:

@@ -24,8 +24,8 @@ from edgeflow.contracts.parts import RecordedPart
 from edgeflow.contracts.preprocess import blank_image, reading_of
 from edgeflow.contracts.scoring import FloatArray, part_score, scaled
 from edgeflow.detection_rates import shortcomings
-from edgeflow.errors import ConfigError, DataError, DeviceError, EdgeflowError, UsageError
-from edgeflow.proven_file import proven_file
+from edgeflow.errors import ConfigError, DataError, DeviceError, EdgeflowError
+from edgeflow.proven_file import proven_file, require_new
 from edgeflow.recalibration_effect import Effect, require_small
 from edgeflow.scorer import Scorer, Scores
 from edgeflow.verification import verify_graph
@@ -110,8 +110,7 @@ def recalibrate(
         StorageError: the new file cannot be written.
     """
     manifest = bundle.manifest
-    if output.exists():
-        raise UsageError(f"{output}: is there already, and a bundle is never replaced; give another name")
+    require_new(output)
     require_good_evidence(parts)
     good = sum(not part.defective for part in parts)
     if good < LEAST_PARTS:

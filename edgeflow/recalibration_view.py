@@ -12,10 +12,10 @@ from edgeflow.bundle import Bundle
 from edgeflow.calibration import Method
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.parts import RecordedPart
-from edgeflow.errors import UsageError
 from edgeflow.keys import read_passphrase, read_private_key
 from edgeflow.offline import find_bundle_parts, require_depth
 from edgeflow.output import print_json
+from edgeflow.proven_file import require_new
 from edgeflow.recalibration import Recalibrated, recalibrate
 from edgeflow.tables import make_table, print_table
 
@@ -39,8 +39,7 @@ def calibrate(
     json_output: bool,
 ) -> None:
     """Write the next version of a bundle with thresholds from the parts below a folder."""
-    if output.is_dir():
-        raise UsageError(f"{output}: is a folder; give the name of the bundle file to write")
+    require_new(output)
     signer = read_private_key(sign, read_passphrase(passphrase_file)) if sign is not None else None
     console = Console(stderr=True)
 

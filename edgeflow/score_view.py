@@ -38,6 +38,7 @@ def score(
         scorer = make_scorer(opened, graph, device=device)
         table = make_table("part", "verdict", "score", *opened.manifest.view_ids)
         counts = dict.fromkeys(_COLOURS, 0)
+        undecided: list[ScoredPart] = []
         results = score_parts(opened, scorer, found)
         console = Console(stderr=True, markup=False)
         if doubt := doubtful_depth(opened, found):
@@ -50,9 +51,12 @@ def score(
                 print_json(_line(scored))
             else:
                 table.add_row(*_row(scored))
+                undecided += [scored] if scored.verdict == "UNDECIDED" else []
     if not json_output:
         out = Console(highlight=False)
         print_table(out, table)
+        for scored in undecided:
+            out.print(f"{scored.part_id}: {scored.reason}", markup=False, soft_wrap=True)
         out.print(f"{len(found)} parts: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
 
 

@@ -13,7 +13,10 @@ if [ ! -d "$PARTS/foreground" ]; then
 fi
 edgeflow train export/recipes/fast.yaml -o "$RUN"
 edgeflow evaluate "$RUN/checkpoint.safetensors"
-edgeflow export "$RUN/checkpoint.safetensors" -o "$BUNDLE"
-edgeflow verify "$BUNDLE"
+# A bundle is never replaced by export: the new one takes the old one's place after it was verified.
+rm -f "$RUN/housing.bundle"
+edgeflow export "$RUN/checkpoint.safetensors" -o "$RUN/housing.bundle"
+edgeflow verify "$RUN/housing.bundle"
+mv -f "$RUN/housing.bundle" "$BUNDLE"
 python tools/pick_parts.py "$PARTS" tools/demo/parts --normal 24 --defective 24
 du -h "$BUNDLE" tools/demo/parts | tail -2

@@ -139,6 +139,7 @@ def _made(
         model = replace(model, recipe=recipe.model_copy(update={"export": export}))
     target = folder / f"{path.stem}.bundle"
     if not target.is_file() or target.stat().st_mtime < checkpoint.stat().st_mtime:
+        target.unlink(missing_ok=True)
         build_bundle(model, data, target, _stages(console))
     return model, data, target
 

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from edgeflow.bundle_view import print_rates
 from edgeflow.detection_rates import shortcomings
-from edgeflow.errors import ConfigError
 from edgeflow.keys import read_passphrase, read_private_key
 from edgeflow.output import print_json
 from edgeflow.peak_memory import own_peak_bytes
+from edgeflow.proven_file import require_new
 from edgeflow.tables import make_table, print_table
 from edgeflow_export.array_cache import default_cache_dir
 from edgeflow_export.build import build_bundle
@@ -109,8 +109,8 @@ def export(
         accept_low_recall: write even a bundle that lets most labelled defective parts pass.
         restart: take nothing over from an interrupted export.
     """
-    if output.is_dir() and only is None:
-        raise ConfigError(f"{output}: is a folder; give the name of the bundle file to write")
+    if only is None:
+        require_new(output)
     require_writable(output.absolute().parent if only is None else output)
     device = existing_device(device)
     started_s = time.monotonic()

@@ -166,9 +166,7 @@ def test_every_epoch_is_noted_with_loss_held_out_loss_and_time(run: Run, recipe:
     assert all(float(row["seconds"]) > 0 for row in history)
 
 
-def test_more_epochs_go_on_where_the_training_ended_with_the_same_bits(
-    run: Run, recipe: Recipe, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_more_epochs_go_on_where_the_training_ended_with_the_same_bits(run: Run, recipe: Recipe) -> None:
     at_once = load_file(run(changed(recipe, training={"epochs": 6}), "once"))
     path = run(recipe)
     assert run(changed(recipe, training={"epochs": 6})) == path
@@ -177,6 +175,24 @@ def test_more_epochs_go_on_where_the_training_ended_with_the_same_bits(
     for name, tensor in at_once.items():
         assert torch.equal(tensor, raised[name]), name
     assert [row["epoch"] for row in rows(path)] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_training_that_goes_on_says_at_which_epoch(
+    recipe: Recipe, tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(epochs: int) -> list[str]:
+        train(
+            changed(recipe, training={"epochs": epochs}),
+            tmp_path / "out",
+            cache_dir=tmp_path / "cache",
+            progress=True,
+            search_path=(repository / "tests",),
+        )
+        return [line for line in capsys.readouterr().err.splitlines() if "resumed" in line]
+
+    assert told(2) == []
+    assert told(5) == ["flow: resumed at epoch 3 of 5"]
+    assert told(5) == []
 
 
 def test_fewer_epochs_than_were_trained_are_refused(run: Run, recipe: Recipe) -> None:

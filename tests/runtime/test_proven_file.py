@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.errors import ParityError, StorageError
-from edgeflow.proven_file import proven_file
+from edgeflow.errors import ParityError, StorageError, UsageError
+from edgeflow.proven_file import proven_file, require_new
 
 
 def test_proven_file_takes_its_name_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -18,9 +18,7 @@ def test_proven_file_takes_its_name_and_leaves_nothing_else(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("failure", [ParityError("differs"), KeyboardInterrupt()])
-def test_file_that_is_not_proven_leaves_the_old_one_alone(tmp_path: Path, failure: BaseException) -> None:
-    (tmp_path / "b").write_bytes(b"old")
-
+def test_file_that_is_not_proven_leaves_nothing(tmp_path: Path, failure: BaseException) -> None:
     def fail() -> None:
         with proven_file(tmp_path / "b") as draft:
             draft.write_bytes(b"half")
@@ -28,12 +26,41 @@ def test_file_that_is_not_proven_leaves_the_old_one_alone(tmp_path: Path, failur
 
     with pytest.raises(type(failure)):
         fail()
-    assert (tmp_path / "b").read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_that_is_there_or_comes_meanwhile_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "early").write_bytes(b"old")
+    with pytest.raises(UsageError, match="is there already"), proven_file(tmp_path / "early"):
+        pytest.fail("the work begins although its result cannot be kept")
+
+    def meanwhile(path: Path) -> None:
+        with proven_file(path) as draft:
+            draft.write_bytes(b"new")
+            path.write_bytes(b"old")
+
+    with pytest.raises(UsageError, match="is there already"):
+        meanwhile(tmp_path / "late")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"early": b"old", "late": b"old"}
+
+
+def test_link_that_leads_nowhere_is_a_name_that_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "b").symlink_to("disc-2.bundle")
+    with pytest.raises(UsageError, match="is there already"):
+        require_new(tmp_path / "b")
+
+
+def test_folder_is_told_apart_from_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder; give the name of the bundle file"):
+        require_new(tmp_path)
 
 
 def test_name_that_cannot_be_taken_is_a_storage_error(tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    with pytest.raises(StorageError, match="cannot take its name"), proven_file(tmp_path / "b") as draft:
-        draft.write_bytes(b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    def lose(path: Path) -> None:
+        with proven_file(path) as draft:
+            draft.write_bytes(b"new")
+            draft.unlink()
+
+    with pytest.raises(StorageError, match="cannot take its name"):
+        lose(tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 import edgeflow
 from edgeflow.bundle import Bundle
 from edgeflow.cli import cli
+from edgeflow.contracts.parts import find_parts
 from support.bundles import manifest_of, rewritten
 from support.tiny import TinyProduct, search_path, write_recipe
 
@@ -78,6 +80,35 @@ def test_score_prints_a_json_line_per_part(tiny: TinyProduct, tmp_path: Path) ->
     assert all(line["verdict"] == "NG" for line in lines if line["part_id"].startswith("spot"))
     assert all((line["score"] > 1) == (line["verdict"] == "NG") for line in lines)
     assert len(list((tmp_path / "maps").iterdir())) == 42
+
+
+def test_table_of_scores_says_why_a_part_is_undecided(tiny: TinyProduct, tmp_path: Path) -> None:
+    for number, part in enumerate(find_parts(tiny.parts)[:2]):
+        folder = tmp_path / f"[b]part {number}"
+        folder.mkdir()
+        for view, file in part.images.items():
+            shutil.copy(file, folder / f"{view}{file.suffix}")
+    (tmp_path / "[b]part 1" / "C3.jpg").unlink()
+    done = edgeflow_command("score", tiny.bundle, tmp_path)
+    assert done.returncode == 0, done.stderr
+    *table, reason, counts = done.stdout.splitlines()
+    assert reason == "[b]part 1: missing views: C3"
+    assert counts == "2 parts: 1 OK, 0 NG, 1 UNDECIDED"
+    assert [line.split()[:3] for line in table if "part" in line][1:] == [
+        ["[b]part", "0", "OK"],
+        ["[b]part", "1", "UNDECIDED"],
+    ]
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_export_and_calibrate_never_replace_a_file(tiny: TinyProduct, tmp_path: Path) -> None:
+    taken = tmp_path / "disc.bundle"
+    taken.write_bytes(b"an earlier bundle")
+    for words in (["export", tiny.checkpoint], ["calibrate", tiny.bundle, tiny.parts]):
+        done = edgeflow_command(*words, "-o", taken)
+        assert_refused(done, 2, "disc.bundle: is there already", "give another name")
+    assert taken.read_bytes() == b"an earlier bundle"
+    assert list(tmp_path.iterdir()) == [taken]
 
 
 def test_scores_that_are_not_finite_are_undecided(tiny: TinyProduct, tmp_path: Path) -> None:

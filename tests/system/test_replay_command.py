@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from edgeflow.contracts.parts import find_parts
 from support.tiny import VIEWS, TinyProduct
 
 NOBODY_LISTENS = 9  # the discard port: the line runs without a broker
@@ -32,6 +34,35 @@ def box(tiny: TinyProduct, folder: Path) -> Path:
     path = folder / "box.yaml"
     path.write_text(json.dumps(document))  # JSON is YAML
     return path
+
+
+def test_a_part_without_one_of_its_views_is_decided_as_the_box_would(
+    tiny: TinyProduct, tmp_path: Path
+) -> None:
+    for part in find_parts(tiny.parts)[:3]:
+        folder = tmp_path / "recorded" / part.part_id.replace("/", "_")
+        folder.mkdir(parents=True)
+        for view, file in part.images.items():
+            shutil.copy(file, folder / f"{view}{file.suffix}")
+    recorded = sorted((tmp_path / "recorded").iterdir())
+    (recorded[1] / "C3.jpg").unlink()
+
+    def decided(*more: str) -> list[dict[str, object]]:
+        done = edgeflow("replay", box(tiny, tmp_path), tmp_path / "recorded", "--json", *more)
+        assert done.returncode == 0, done.stderr
+        return [line for line in map(json.loads, done.stdout.splitlines()) if "result_id" in line]
+
+    whole, lacking, after = decided()
+    assert [whole["part_id"], lacking["part_id"], after["part_id"]] == [folder.name for folder in recorded]
+    assert lacking["verdict"] == "UNDECIDED"
+    assert "C3" in str(lacking["reason"])
+    assert lacking["score"] is None
+    assert "UNDECIDED" not in {whole["verdict"], after["verdict"]}
+
+    _, degraded, _ = decided("--set", "sync.on_missing=degraded", "--set", "sync.min_views=2")
+    assert degraded["verdict"] != "UNDECIDED"
+    assert "C3" in str(degraded["reason"])
+    assert degraded["score"] is not None
 
 
 def test_the_parts_of_a_line_are_decided_again_bit_by_bit(tiny: TinyProduct, tmp_path: Path) -> None:

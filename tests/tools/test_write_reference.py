@@ -1,0 +1,57 @@
+"""The reference pages are what the code says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeflow.cli import cli
+
+PAGES = ("box-file.md", "cli.md", "exit-codes.md", "messages.md", "recipe.md")
+
+
+def write_reference(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(checkout / "tools" / "write_reference.py"), *options]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, repository: Path) -> Path:
+    """A folder with the tool and the pages as they are in the repository."""
+    (tmp_path / "tools").mkdir()
+    shutil.copy(repository / "tools" / "write_reference.py", tmp_path / "tools")
+    shutil.copytree(repository / "docs" / "reference", tmp_path / "docs" / "reference")
+    return tmp_path
+
+
+def test_reference_in_the_repository_is_what_the_code_says(repository: Path) -> None:
+    done = write_reference(repository, "--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_page_that_is_stale_or_missing_is_named_and_written_anew(checkout: Path) -> None:
+    pages = checkout / "docs" / "reference"
+    right = {name: (pages / name).read_text() for name in PAGES}
+    (pages / "cli.md").write_text(right["cli.md"].replace("--json", "--jason", 1))
+    (pages / "recipe.md").unlink()
+    done = write_reference(checkout, "--check")
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip() == "docs/reference: cli.md, recipe.md differ from the code; run 'make reference'"
+    )
+    assert write_reference(checkout).returncode == 0
+    assert {name: (pages / name).read_text() for name in PAGES} == right
+    assert write_reference(checkout, "--check").returncode == 0
+
+
+def test_every_command_and_option_has_its_place(repository: Path) -> None:
+    page = (repository / "docs" / "reference" / "cli.md").read_text()
+    for name, command in cli.commands.items():
+        assert re.search(rf"^## `edgeflow {name}\b", page, re.MULTILINE), name
+        for parameter in command.params:
+            assert all(option in page for option in parameter.opts if option.startswith("--")), parameter.name
