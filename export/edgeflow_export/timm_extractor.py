@@ -74,12 +74,15 @@ def build_timm(spec: TimmExtractor, *, pretrained: bool) -> TimmLayer:
         raise ConfigError(
             f"extractor.layer: {spec.model} has layers 0..{count - 1} (or -{count}..-1), got {spec.layer}"
         )
-    model = _create(timm, spec, indices=(index,), **(_weights(timm, spec) if pretrained else {}))
+    model = _create(timm, spec, indices=(index,))
+    if pretrained:
+        weights = _weights(timm, spec, layers=set(model.state_dict()))
+        model = _create(timm, spec, indices=(index,), **weights)
     config = timm.get_pretrained_cfg(spec.model)
     return TimmLayer(model, tuple(config.mean), tuple(config.std))
 
 
-def _weights(timm: Any, spec: TimmExtractor) -> dict[str, object]:
+def _weights(timm: Any, spec: TimmExtractor, *, layers: set[str]) -> dict[str, object]:
     """What makes timm load weights: the recipe's file, what was downloaded before, or a download now."""
     config = timm.get_pretrained_cfg(spec.model)
     file = spec.weights
@@ -88,7 +91,7 @@ def _weights(timm: Any, spec: TimmExtractor) -> dict[str, object]:
         if file is None:
             require_reachable(spec.model, config)
             return {"pretrained": True}
-    return {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": _fitting(timm, file, spec.model)}}
+    return {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": _fitting(timm, file, spec.model, layers)}}
 
 
 def _create(
@@ -107,10 +110,11 @@ def _create(
     return model
 
 
-def _fitting(timm: Any, path: Path, name: str) -> dict[str, Tensor]:
+def _fitting(timm: Any, path: Path, name: str, layers: set[str]) -> dict[str, Tensor]:
     """A file's tensors under timm's names, every one of the whole model accounted for.
 
-    The wrapped model has other names, and lacks what lies behind the chosen layer.
+    The wrapped model has other names, and lacks what lies behind the chosen layer. A file with exactly the
+    tensors of the wrapped model, ``layers``, was saved from one and fits as well.
 
     Raises:
         CheckpointError: tensors are missing, left over or of another shape; all are named.
@@ -125,6 +129,8 @@ def _fitting(timm: Any, path: Path, name: str) -> dict[str, Tensor]:
     heads = _heads(timm.get_pretrained_cfg(name).classifier)
     compared = {key for key in expected if not key.startswith(heads)} if heads else set(expected)
     found = {key for key in state if not key.startswith(heads)} if heads else set(state)
+    if found == layers:
+        compared &= layers
     problems = [
         f"missing: {key}" for key in expected if key in compared - found and not key.endswith(_COUNTER)
     ]
