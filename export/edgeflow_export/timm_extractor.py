@@ -91,7 +91,10 @@ def _weights(timm: Any, spec: TimmExtractor, *, layers: set[str]) -> dict[str, o
         if file is None:
             require_reachable(spec.model, config)
             return {"pretrained": True}
-    return {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": _fitting(timm, file, spec.model, layers)}}
+    return {
+        "pretrained": True,
+        "pretrained_cfg_overlay": {"state_dict": _fitting(timm, file, spec.model, layers)},
+    }
 
 
 def _create(
