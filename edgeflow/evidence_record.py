@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def _record(document: Mapping[str, Any]) -> EvidenceRecord | None:
     result_id, files, run_s = (document.get(name) for name in ("result_id", "files", "run_s"))
     if document.get("schema") != _SCHEMA or not isinstance(result_id, str) or not isinstance(files, dict):
         return None
-    if not isinstance(run_s, (int, float)):
+    if not isinstance(run_s, (int, float)) or not math.isfinite(run_s):
         return None
     sizes = {name: size for name, size in files.items() if _FILE_NAME.fullmatch(name) and type(size) is int}
     return EvidenceRecord(result_id=result_id, files={**sizes, RECORD_FILE: 0}, run_s=float(run_s))

@@ -8,6 +8,7 @@ switched off is not known for sure and does not count: nothing is removed too ea
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,9 @@ def parse_run_time(text: str | None, now: Boot) -> RunTime:
     try:
         kept = json.loads(text or "")
         boot = Boot(id=str(kept["boot_id"]), up_s=float(kept["up_s"]))
-        return RunTime(boot=boot, run_s=max(0.0, float(kept["run_s"]))).at(now)
+        run_s = float(kept["run_s"])
     except (ValueError, TypeError, KeyError, OverflowError):
         return RunTime(boot=now)
+    if not (math.isfinite(boot.up_s) and math.isfinite(run_s)):
+        return RunTime(boot=now)
+    return RunTime(boot=boot, run_s=max(0.0, run_s)).at(now)

@@ -44,7 +44,8 @@ def test_what_is_kept_on_the_disk_goes_on(run_s: float, up_s: float, more_s: flo
 @pytest.mark.parametrize(
     "text",
     [None, "", "{}", "[]", "7", "null", '{"boot_id": "a"}', '{"boot_id": "a", "up_s": "x", "run_s": 1}',
-     '{"boot_id": "a", "up_s": null, "run_s": 1}', "\x00", "[" * 100],
+     '{"boot_id": "a", "up_s": null, "run_s": 1}', "\x00", "[" * 100,
+     '{"boot_id": "a", "up_s": 1, "run_s": Infinity}', '{"boot_id": "b", "up_s": NaN, "run_s": 1}'],
 )  # fmt: skip
 def test_what_cannot_be_read_begins_with_zero(text: str | None) -> None:
     now = Boot(id="b", up_s=50.0)
