@@ -66,6 +66,9 @@ class ByTrigger:
     def refuse(self, trigger: Trigger, fault: str) -> list[ViewSet]:
         waiting = self._waiting(trigger)
         waiting.refused = fault
+        for earlier in self._open:  # the refused part is there, too, where it is known when that was
+            if trigger.given_ns is not None and earlier.trigger.moment_ns < trigger.moment_ns:
+                earlier.until_ns = min(earlier.until_ns, trigger.moment_ns - 1)
         self._open.append(waiting)
         return self._settled()
 

@@ -320,6 +320,15 @@ def test_a_free_running_image_is_used_only_where_it_surely_follows_its_trigger(
     assert bool(sync.add(seen, 12 * MS)) == used
 
 
+@pytest.mark.parametrize(("given_ms", "used"), [(40, False), (60, True), (-10, True)])
+def test_an_image_of_a_refused_part_is_not_that_of_the_part_before(given_ms: float, used: bool) -> None:
+    sync = synchronizer(views=("top",))
+    sync.trigger(trigger(0, "t0"), 0)
+    sync.refuse(replace(trigger(70, "t1"), given_ns=round(given_ms * MS)), "too many parts wait")
+    sets = add_all(sync, [frame("top", 50)]) + sync.expire(2 * TIMEOUT_MS * MS)
+    assert [(s.trigger_id, list(s.frames)) for s in sets] == [("t0", ["top"] if used else []), ("t1", [])]
+
+
 def test_a_refused_trigger_makes_a_set_without_frames_in_its_turn() -> None:
     sync = synchronizer(views=("top",))
     sync.trigger(trigger(0, "t0"), 0)
