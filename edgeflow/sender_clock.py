@@ -9,7 +9,8 @@ from datetime import datetime, timezone
 __all__ = ["DRIFT_PPM", "Heard", "SenderClock", "utc_ns"]
 
 DRIFT_PPM = 100  # two quartz clocks part by less
-_SETTLED = 3  # messages: the first ones after a start may all have been held up together
+_SETTLED = 3  # messages that agree: the first ones after a start may all have been held up together
+_AGREE_NS = 20_000_000  # those that were held up together agree less: they were sent one part after the other
 _NEW_EPOCH = 20  # messages in a row that are late by one and the same time: the sender's clock was set back
 _NEW_EPOCH_NS = 5 * 10**9  # and for so long: a held-up connection empties its queue far sooner
 _NEW_EPOCH_SPREAD_NS = 50_000_000
@@ -27,11 +28,13 @@ class Heard:
         moment_ns: monotonic, never after the arrival.
         held_ns: by how much it came later than that; 0 where nothing is known.
         known: whether other messages tell it. Without them, it may have been sent at any time before.
+        settling: the sender tells its time, but too few messages agree to know its clock.
     """
 
     moment_ns: int
     held_ns: int
     known: bool
+    settling: bool = False
 
 
 class SenderClock:
@@ -41,6 +44,7 @@ class SenderClock:
     bound loosens with age by the drift of clocks. Only differences of ``at`` count: the sender's clock may
     be wrong by years. One that is set forward makes a new smallest value at once. One that is set back looks
     like messages that are held up, and is taken for that until 20 messages over 5 s are late by the same.
+    What it tells is known once three messages agree.
     A clock that tells whole seconds only tells nothing here.
     """
 
@@ -48,6 +52,7 @@ class SenderClock:
         self._bound_ns = 0  # smallest arrival − at, as of _bound_at_ns
         self._bound_at_ns = 0
         self._heard = 0
+        self._agreed = 0  # messages that came as quickly as the quickest one
         self._late: deque[tuple[int, int]] = deque(maxlen=_NEW_EPOCH)  # arrival, offset
         self._recent: deque[tuple[int, int]] = deque(maxlen=_COARSE)  # at, offset
 
@@ -63,9 +68,13 @@ class SenderClock:
         offset_ns = arrived_ns - at_ns
         aged_ns = self._bound_ns + (arrived_ns - self._bound_at_ns) * DRIFT_PPM // 10**6
         if self._heard == 0 or offset_ns <= aged_ns:
+            self._agreed = 1 if aged_ns - offset_ns > _AGREE_NS else self._agreed + 1
             aged_ns = self._bound(offset_ns, arrived_ns)
         elif self._is_new_epoch(arrived_ns, offset_ns, aged_ns):
+            self._agreed = len(self._late)
             aged_ns = self._bound(min(offset for _, offset in self._late), arrived_ns)
+        else:
+            self._agreed += offset_ns - aged_ns <= _AGREE_NS
         self._heard += 1
         self._recent.append((at_ns, offset_ns))
         if self._is_coarse():
@@ -73,7 +82,8 @@ class SenderClock:
         return Heard(
             moment_ns=min(arrived_ns, at_ns + aged_ns),
             held_ns=max(0, offset_ns - aged_ns),
-            known=self._heard >= _SETTLED,
+            known=self._agreed >= _SETTLED,
+            settling=self._agreed < _SETTLED,
         )
 
     def _bound(self, offset_ns: int, arrived_ns: int) -> int:

@@ -172,8 +172,9 @@ class TriggerIntake:
             part_id=message.part_id,
             at_ns=received_ns,
             encoder=message.encoder,
-            given_ns=heard.moment_ns if heard is not None and heard.known else None,
+            given_ns=heard.moment_ns if heard is not None and (heard.known or heard.settling) else None,
             context=message.context,
+            settling=heard is not None and heard.settling,
         )
         return Intake(outcome=outcome, trigger=trigger, text=text)
 

@@ -27,6 +27,7 @@ class Trigger:
         given_ns: monotonic, when it would have come if nothing had held it up, as the sender's clock tells;
             None where this is not known, so that it may have been given at any time before ``at_ns``.
         context: what else the line said of the part, in its own words.
+        settling: too few messages of this sender came; it may have been given before ``given_ns``.
     """
 
     trigger_id: str
@@ -35,6 +36,7 @@ class Trigger:
     encoder: int | None = None
     given_ns: int | None = None
     context: Mapping[str, Scalar] | None = None
+    settling: bool = False
 
     @property
     def moment_ns(self) -> int:

@@ -49,8 +49,9 @@ class Naming:
     where this fits, and would not fit the message of the part before or after: parts are at least
     ``least_gap_ns`` apart, or as near as the latest sets were. So neither a lost message nor a part that no
     camera saw makes the following ones take each other's names, nor does transfer of any length. A message
-    that does not tell when it was sent may be late: after a set without name, it names one only where it
-    follows the message before as the set follows its predecessor.
+    that does not tell when it was sent may be late: at first, and after a set without name, it names one only
+    where no other message follows that fits, too; and after a set without name, or while the sender's clock
+    is about to be known, only where it follows the message before as the set follows its predecessor.
 
     A set that cannot be told from its neighbours gets a fault; a message without set makes an empty one.
     """
@@ -101,6 +102,8 @@ class Naming:
     def _first(self, now_ns: int) -> ViewSet | None:
         if self._sets and self._sets[0].at is None:
             return self._without_name("its frames do not tell when it was")
+        if self._may_be_followed(now_ns):
+            return None
         if self._sets and self._announced:
             return self._told_apart(self._sets[0].at, self._announced[0])
         if self._sets and self._set_until_ns(self._sets[0]) <= now_ns:
@@ -108,6 +111,13 @@ class Naming:
         if self._announced and self._announced_until_ns(self._announced[0]) <= now_ns:
             return self._rules.view_set(self._announced.popleft().trigger, {})
         return None
+
+    def _may_be_followed(self, now_ns: int) -> bool:
+        """Whether the only message may be that of a part before: then the set's own one follows."""
+        due_ns = self.next_expiry_ns()
+        if due_ns is None or not self._sets or len(self._announced) != 1:
+            return False
+        return self._is_of_any_age(self._announced[0]) and now_ns < due_ns
 
     def _told_apart(self, at: Interval | None, announced: _Announced) -> ViewSet:
         assert at is not None  # noqa: S101 - the caller made sure
@@ -144,12 +154,18 @@ class Naming:
             return f"message {name} does not tell when it was sent, and may be that of a part before"
         return ""
 
+    def _is_of_any_age(self, announced: _Announced) -> bool:
+        """Whether a message does not tell when it was sent, and others may be on their way."""
+        if announced.trigger.given_ns is not None and not announced.trigger.settling:
+            return False
+        if announced.trigger.settling or self._latest is None:
+            return True
+        return any(other.latest_ns > announced.at_ns - _HELD_UP_NS for other in self._unnamed)
+
     def _may_be_late(self, at: Interval, announced: _Announced) -> bool:
-        if announced.trigger.given_ns is not None:
+        if self._latest is None or not self._is_of_any_age(announced):
             return False
-        if not any(other.latest_ns > announced.at_ns - _HELD_UP_NS for other in self._unnamed):
-            return False
-        if announced.before_ns is None or self._latest is None:
+        if announced.before_ns is None:
             return True
         messages_ns = announced.at_ns - announced.before_ns
         return abs(messages_ns - (at.latest_ns - self._latest.latest_ns)) > self._window_ns / _IN_RHYTHM

@@ -41,6 +41,23 @@ def test_the_first_messages_after_a_start_tell_no_moment() -> None:
     ]  # fmt: skip
 
 
+def test_messages_that_were_held_up_together_tell_no_moment_until_others_agree() -> None:
+    clock = SenderClock()
+    held = [clock.hear(ZERO + at_ms * MS, (5902 + at_ms // 200) * MS) for at_ms in (0, 200, 650)]
+    assert [each.known for each in held] == [False, False, False]
+    on_time = [clock.hear(ZERO + at_ms * MS, (5002 + at_ms) * MS) for at_ms in (1000, 1200, 1400)]
+    assert [each.known for each in on_time] == [False, False, True]
+    assert on_time[2].moment_ns == 6402 * MS
+
+
+@pytest.mark.parametrize(("more_ms", "known"), [(19, True), (21, False)])
+def test_what_came_quicker_by_far_has_to_be_agreed_to_anew(more_ms: int, known: bool) -> None:
+    clock = SenderClock()
+    for k in range(5):
+        clock.hear(ZERO + 200 * k * MS, (5000 + 200 * k) * MS)
+    assert clock.hear(ZERO + 1000 * MS, (6000 - more_ms) * MS).known is known
+
+
 def test_a_message_without_a_clock_is_of_unknown_age() -> None:
     told = SenderClock().hear(None, 7)
     assert (told.moment_ns, told.held_ns, told.known) == (7, 0, False)
