@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -23,7 +22,6 @@ from edgeflow.broker_watch import REPLY, BrokerWatch
 from edgeflow.config import BoxConfig
 from edgeflow.connection import Connection, Live
 from edgeflow.contracts.commands import Reply
-from edgeflow.contracts.compact_decision import compact_decision
 from edgeflow.contracts.messages import (
     Alarm,
     Availability,
@@ -33,15 +31,14 @@ from edgeflow.contracts.messages import (
     State,
     to_json,
 )
-from edgeflow.contracts.sealing import seal
 from edgeflow.contracts.topics import Topics
 from edgeflow.copies import with_gate_told
+from edgeflow.decision_packets import DecisionPackets
 from edgeflow.errors import ConfigError, DataError
 from edgeflow.gate_record import GateRecord
 from edgeflow.link_events import Acked, Confirmed, Connected, LinkEvent, Lost, Oversize, Receipt
 from edgeflow.publish_properties import MessageProperties
 from edgeflow.retained_documents import Document, RetainedDocuments
-from edgeflow.sealing_secret import read_secret
 from edgeflow.subscriptions import Handler, Incoming, Subscriptions
 from edgeflow.wire import Wire
 
@@ -69,10 +66,8 @@ class MqttLink:
         self.username = config.mqtt.username or ""
         self._accepted = 0
         self._topics = Topics(root=config.topic_root)
-        self._compact = config.decision.compact
-        self._decision_expiry_s = math.ceil(config.decision.valid_ms / 1000)
         self._properties = MessageProperties(config.mqtt, session)
-        self._secret = read_secret(config.mqtt.seal)
+        self._decisions = DecisionPackets(config, self._topics, self._properties)
         self._documents = RetainedDocuments(self._publish_document)
         self._watch = BrokerWatch(self._topics, config.decision.valid_ms / 1000, self._documents)
         self._listener: Callable[[LinkEvent], None] | None = None
@@ -178,37 +173,20 @@ class MqttLink:
 
     def publish_decision(self, decision: Decision) -> bool:
         """Send a decision now or never: False (and counted) where the broker cannot take it; never blocks."""
-        # Without expiry a broker could keep it for a sleeping subscriber and deliver it hours later.
-        properties = self._properties.often(
-            decision.schema_, decision.session, expiry_s=self._decision_expiry_s, seq=decision.seq
-        )
-        if self._secret is not None:
-            signature = seal(decision.model_dump(mode="json", by_alias=True), self._secret)
-            decision = decision.model_copy(update={"signature": signature})
-        topic, live = self._topics.decision, self._connection.live
+        packet, live = self._decisions.full(decision), self._connection.live
         sent: Receipt | Oversize | None = None
+        name = decision.result_id
         if live is not None and self._watch.takes_decisions(live.wire.unanswered, self._connection.limits):
-            name = decision.result_id
-            sent = self._publish(topic, to_json(decision), properties, decision_id=name)
+            sent = self._publish(packet.topic, packet.payload, packet.properties, decision_id=name)
         if isinstance(sent, Receipt):
-            self._watch.gate.sent(decision.result_id)
-            if self._compact:
-                self._publish_compact(decision)
+            self._watch.gate.sent(name)
+            if short := self._decisions.compact(decision):
+                self._publish(short.topic, short.payload, short.properties)
             return True
         if sent is not None:
-            self._watch.oversize(topic, sent)
-        self._watch.gate.not_sent(decision.result_id)
+            self._watch.oversize(packet.topic, sent)
+        self._watch.gate.not_sent(name)
         return False
-
-    def _publish_compact(self, decision: Decision) -> None:
-        properties = self._properties.often(
-            decision.schema_,
-            decision.session,
-            expiry_s=self._decision_expiry_s,
-            content_type="text/plain",
-            seq=decision.seq,
-        )
-        self._publish(self._topics.compact_decision, compact_decision(decision), properties)
 
     def together(self) -> AbstractContextManager[None]:
         """Results published within leave in one piece."""
@@ -374,11 +352,9 @@ class MqttLink:
             logger.debug("the connection went before '%s' was confirmed", word)
 
     def _say(self, wire: Wire, word: Availability) -> paho.MQTTMessageInfo:
-        topic = self._topics.availability
+        topic, properties = self._topics.availability, self._properties.presence()
         retain = self._connection.limits.retain
-        return wire.publish(
-            topic, word.encode(), key=topic, retain=retain, properties=self._properties.presence()
-        )
+        return wire.publish(topic, word.encode(), key=topic, retain=retain, properties=properties)
 
     def _on_publish(
         self, _client: paho.Client, wire: Wire, message_id: int, reason: ReasonCode, _properties: Any

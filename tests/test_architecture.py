@@ -58,7 +58,8 @@ def test_importing_the_package_alone_loads_nothing_else() -> None:
         "import sys; before = set(sys.modules); import edgeflow; print(*sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["edgeflow"]
+    # The second is no module: its entry keeps OpenVINO from importing what sends statistics.
+    assert done.stdout.split() == ["edgeflow", "openvino_telemetry"]
 
 
 def test_modules_stay_short(repository: Path) -> None:

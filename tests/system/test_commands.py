@@ -325,7 +325,8 @@ def test_kept_parts_are_listed_and_shown(tmp_path: Path, box: Boxes) -> None:
     assert read_image(picture).shape == (2 * (256 + 28), 512, 3)
     record = json.loads(evidence("show", name, str(path), "--json").stdout)
     assert record["files"] == [
-        f"{view}{kind}" for view in ("left", "top") for kind in (".png", "_heat.png", "_map.npy")
+        "evidence.json",
+        *(f"{view}{kind}" for view in ("left", "top") for kind in (".png", "_heat.png", "_map.npy")),
     ]
     assert evidence("show", "nobody", str(path)).returncode == 2
 
