@@ -67,6 +67,7 @@ class EvidenceStore:
         self._max_days = max_days
         self._boot = boot
         self._run_time = parse_run_time(None, boot())
+        self._clock_found = False
         self._clock_kept_s = float("-inf")
         self._kept: deque[Kept] = deque()
         self._found: list[Kept] = []
@@ -116,8 +117,10 @@ class EvidenceStore:
         self._kept.extendleft(reversed(before))
         self._size += sum(kept.size for kept in before)
         now = self._run_time.at(self._boot())
-        newest_s = before[-1].run_s if before else 0.0
-        self._run_time = replace(now, run_s=max(now.run_s, newest_s))  # where the clock's file was lost
+        if not self._clock_found:  # then the newest part tells how long the box has run at least
+            newest_s = before[-1].run_s if before else 0.0
+            now = replace(now, run_s=max(now.run_s, newest_s))
+        self._run_time = now
 
     def add(self, folder: Path) -> None:
         """A part was written; one that somebody has removed already is none."""
@@ -177,6 +180,7 @@ class EvidenceStore:
         except (OSError, ValueError):
             text = None
         self._run_time = parse_run_time(text, self._boot())
+        self._clock_found = self._run_time.run_s > 0
 
 
 def kept_parts(root: Path) -> list[Kept]:

@@ -59,5 +59,7 @@ class ClockLatch:
             per_s = int(self._device.get_integer(frequency)) if frequency else _NS_PER_S
         except self._error:
             return  # that it is gone, its stream tells
-        if per_s > 0 and not self._clock.read(ticks * _NS_PER_S // per_s, before_ns, after_ns):
-            self._features = None  # it reads a clock that is not that of its frames
+        if (
+            per_s > 0
+        ):  # a reading that cannot be of the frames' clock is passed over: the clock may just be set
+            self._clock.read(ticks * _NS_PER_S // per_s, before_ns, after_ns)

@@ -10,6 +10,8 @@ __all__ = ["Moment", "PaceClock", "StreamClock"]
 
 _DRIFT = 200e-6  # clocks of cameras and computers differ by 100 ppm at most
 _LOWERED_NS = 10_000_000
+_ON_TIME_NS = 50_000_000
+_OFTEN_NS = 5 * 10**9  # a network that only holds pictures up lets one through in time now and then
 _SETTLE_NS = 500_000_000  # many servers send a stored second of pictures first, faster than they were taken
 
 _FIRST_STEPS = 10
@@ -47,6 +49,9 @@ class StreamClock:
     ``arrival - stream time`` seen so far. This bound is kept for as long as the stream's time goes on: it
     only rises as fast as clocks drift apart. Pictures are usable once it has been steady for half a second.
 
+    Where every picture is late for seconds, the stream's time does not keep step with the computer's: stamps
+    fall behind by an unknown part of that lateness, so that late pictures are no longer usable.
+
     Args:
         max_late_ns: pictures that are later than this are not usable.
     """
@@ -55,7 +60,7 @@ class StreamClock:
         self._max_late_ns = max_late_ns
         self._last: tuple[int, int] | None = None  # stream time and arrival of the latest picture
         self._bound_ns = 0
-        self._steady_since_ns = 0
+        self._steady_since_ns = self._on_time_ns = 0
 
     def moment(self, stream_ns: int, arrived_ns: int) -> Moment:
         """When a picture was taken.
@@ -76,10 +81,13 @@ class StreamClock:
         self._last = stream_ns, arrived_ns
         late_ns = offset_ns - self._bound_ns
         steady = arrived_ns - self._steady_since_ns >= _SETTLE_NS
+        if late_ns <= _ON_TIME_NS:
+            self._on_time_ns = arrived_ns
+        in_step = arrived_ns - self._on_time_ns <= _OFTEN_NS
         return Moment(
             captured_ns=stream_ns + self._bound_ns,
             late_ns=late_ns,
-            usable=steady and late_ns <= self._max_late_ns,
+            usable=steady and in_step and late_ns <= self._max_late_ns,
         )
 
     def _crept(self, arrived_ns: int) -> int:

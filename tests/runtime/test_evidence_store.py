@@ -168,6 +168,22 @@ def test_without_the_clocks_file_nothing_is_older_than_the_newest_part(tmp_path:
     assert names(tmp_path) == ["2026-03-10/r-2"]
 
 
+def test_a_part_of_a_box_that_ran_for_longer_makes_no_part_of_this_one_old(tmp_path: Path) -> None:
+    computer = Computer()
+    store = store_of(tmp_path, computer, max_days=3)
+    store.look()
+    store.keep_clock(at_once=True)
+    computer.up_s = DAY_S
+    own = keep(store, tmp_path, "own")
+    store.keep_clock(at_once=True)
+    write_evidence(tmp_path / "2026-03-10" / "copied", job("copied", 400 * DAY_S))
+    again = store_of(tmp_path, computer, max_days=3)
+    again.look()
+    again.tidy()
+    assert own.is_dir()
+    assert again.run_s < 2 * DAY_S
+
+
 def test_the_oldest_go_until_the_size_holds(tmp_path: Path) -> None:
     computer = Computer()
     store = store_of(tmp_path, computer)

@@ -194,3 +194,11 @@ def test_pictures_that_come_a_little_unevenly_are_all_used() -> None:
     moments = by_pace(queued([chance.uniform(0, 20) for _ in range(1000)]))
     assert all(moment.usable for moment in moments)
     assert all(0 <= moment.late_ns < 25 * MS for moment in moments)
+
+
+@pytest.mark.parametrize("rate", [0.999, 0.9995, 0.99])
+def test_a_stream_whose_time_runs_slow_gives_no_stamp_that_is_far_behind(rate: float) -> None:
+    moments = by_stream(queued([0.0] * 8000), rate=rate)
+    behind_ms = [-error for error in errors_ms(moments).values()]
+    assert max(behind_ms) < 50 + 5000 * (1 - rate)
+    assert not any(moment.usable for moment in moments[-500:])
