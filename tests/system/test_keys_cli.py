@@ -30,6 +30,7 @@ runtime: {backend: onnxruntime, precision: fp32}
 mqtt: {host: 127.0.0.1, port: 1883}
 outbox: {path: state/outbox.db, confirm: broker}
 trust: {keys: [line.pub.pem], device_class: n100}
+views: {unusable: "off"}
 """
 
 
