@@ -101,7 +101,7 @@ def no_mqtt(settings: Settings) -> str:
 
 
 def rights_refusal(reason_code: int) -> str:
-    """What the broker's refusal of a message or a subscription means, with what to do."""
+    """A broker's refusal of a message or a subscription in words, with what to do."""
     words = _words(reason_code)
     if reason_code in (0x80, 0x87):
         return f"{words}; give this user the right at the broker"

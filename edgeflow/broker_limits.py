@@ -1,4 +1,4 @@
-"""What a broker says in its CONNACK that it takes, and how large a packet of ours is: pure."""
+"""Limits that a broker announces in its CONNACK, and the size of a packet. Pure."""
 
 from __future__ import annotations
 

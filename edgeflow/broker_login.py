@@ -1,4 +1,4 @@
-"""How programs beside the box log in at a broker: an address, a user, certificates."""
+"""Login at a broker for programs beside the box: address, user, certificates."""
 
 from __future__ import annotations
 

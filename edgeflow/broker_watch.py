@@ -1,4 +1,4 @@
-"""What the broker's answers, silences and hang-ups say: who is told, what is refused, when to give up."""
+"""The broker's answers, silences and hang-ups judged: refusals, suspects, and when to give up."""
 
 from __future__ import annotations
 

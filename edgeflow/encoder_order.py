@@ -1,4 +1,4 @@
-"""Whether a part comes after the last one by an encoder, which may wrap, jump, be zeroed or run backwards."""
+"""Order of parts by an encoder, which may wrap, jump, be zeroed or run backwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which decisions the broker took in time, so that each result can say whether the gate was told."""
+"""Record of the decisions that the broker took in time, for the results that say so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the outbox says is wrong with it: to the log once, and as alarms while it lasts."""
+"""Problems of the outbox: logged once, and alarms while they last."""
 
 from __future__ import annotations
 

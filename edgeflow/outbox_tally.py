@@ -1,4 +1,4 @@
-"""How much the outbox holds, known without asking the disk."""
+"""Rows and bytes in the outbox, known without asking the disk."""
 
 from __future__ import annotations
 

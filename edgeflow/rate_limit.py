@@ -1,4 +1,4 @@
-"""How often something may be done: so many times at once, then once in a while; pure."""
+"""Rate limit: a burst at once, then a steady rate. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the broker does not take, by topic: as alarms and as lines for people."""
+"""Refusals of the broker by topic, as alarms and as lines for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is published retained at every connection: the latest of each topic, suspects one at a time."""
+"""Retained messages, published at every connection: the latest of each topic, suspects one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What systemd is told of a box and expects from it: readiness, time for a start, signs of life."""
+"""The box's side of systemd's notification protocol: readiness, time for a start, watchdog."""
 
 from __future__ import annotations
 

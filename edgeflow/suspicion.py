@@ -1,4 +1,4 @@
-"""Which messages may be what ends the connection again and again: pure."""
+"""Messages that may be the reason why the connection ends again and again. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long cameras' images take from exposure to arrival, and whether parts can be told apart by then."""
+"""Latency of cameras' images from exposure to arrival, and an alarm where it mixes parts."""
 
 from __future__ import annotations
 

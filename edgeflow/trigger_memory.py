@@ -1,4 +1,4 @@
-"""Which triggers and parts came before: a copy of a message told from an id that is used again."""
+"""Earlier triggers and parts: a copy of a message is told from an id that is used again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a camera still sees: pictures of different parts that are the same. Pure."""
+"""Detection of frozen cameras: pictures of different parts that are the same. Pure."""
 
 from __future__ import annotations
 

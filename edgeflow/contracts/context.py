@@ -1,4 +1,4 @@
-"""What the line tells of a part in its own words: carried from the trigger into decision and result."""
+"""The line's own fields of a part, carried from the trigger into decision and result."""
 
 from __future__ import annotations
 
