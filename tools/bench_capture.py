@@ -20,15 +20,15 @@ import cv2
 import numpy as np
 from rich.console import Console
 
-from edgeflow.cameras.base import Camera
+from edgeflow.cameras.camera import Camera
+from edgeflow.cameras.drivers import make_camera, make_driver
 from edgeflow.cameras.process import ProcessCamera
-from edgeflow.cameras.table import make_camera, make_driver
-from edgeflow.capture import Capture
+from edgeflow.capture.capture import Capture
+from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import BoxConfig, CameraConfig
-from edgeflow.contracts.document import parse_document
+from edgeflow.config.box import BoxConfig, CameraConfig
+from edgeflow.contracts.documents.document import parse_document
 from edgeflow.errors import ConfigError
-from edgeflow.synchronizer import ViewSet
 from fake_gige import FakeCamera, fake_cameras
 
 VIEWS = ("C1", "C2", "C3", "C4", "C5")

@@ -19,16 +19,16 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.backends.table import choose_graph, make_runner
-from edgeflow.bundle import Bundle
+from edgeflow.backends.registry import choose_graph, make_runner
+from edgeflow.backends.runner import GraphRunner, Placement
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.manifest import Graph, Tensor, ViewSpec
 from edgeflow.contracts.scoring import FloatArray, Masks, scaled
+from edgeflow.decision.recorded_parts import find_bundle_parts
 from edgeflow.errors import EdgeflowError, UsageError
-from edgeflow.foreground_source import NetworkForeground
-from edgeflow.graph_runner import GraphRunner, Placement
-from edgeflow.offline import find_bundle_parts
-from edgeflow.scorer import Scorer
+from edgeflow.scoring.foreground import NetworkForeground
+from edgeflow.scoring.scorer import Scorer
 
 WARM_UP = 2
 NONE, HEAD = "none", "distilled"

@@ -19,10 +19,10 @@ import click
 import torch
 from rich.console import Console
 
-from edgeflow.contracts.parts import find_parts
-from edgeflow_export.checkpoints import TrainedModel, build_model, save_checkpoint
-from edgeflow_export.datasets import load_dataset, load_images
-from edgeflow_export.extractors import build_extractor
+from edgeflow.contracts.datasets.find_parts import find_parts
+from edgeflow_export.checkpoints.checkpoint import TrainedModel, build_model, save_checkpoint
+from edgeflow_export.data.dataset import load_dataset, load_images
+from edgeflow_export.features.extractors import build_extractor
 from edgeflow_export.recipe import Recipe
 from watched_run import watched_run
 

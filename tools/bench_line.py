@@ -16,20 +16,20 @@ from pathlib import Path
 import click
 import numpy as np
 
-from edgeflow.bundle import Bundle
-from edgeflow.cameras.base import Frame
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.cli.output import print_json
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import load_config
+from edgeflow.config.box import load_config
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.messages import Decision, Result, to_json
-from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
-from edgeflow.offline import find_bundle_parts
-from edgeflow.output import print_json
-from edgeflow.pipeline import Line
-from edgeflow.scorer import Scores
-from edgeflow.scoring_thread import ScoringThread
-from edgeflow.synchronizer import ViewSet
-from edgeflow.turns import take_short_turns
+from edgeflow.decision.recorded_parts import find_bundle_parts
+from edgeflow.scoring.scorer import Scores
+from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
+from edgeflow.station.line import Line
+from edgeflow.station.process.switch_interval import take_short_turns
+from edgeflow.station.scoring_thread import ScoringThread
 from faults.figures import percentile
 
 _WARM_UP = 20

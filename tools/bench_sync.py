@@ -16,11 +16,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.cameras.base import Frame
-from edgeflow.capture import Capture
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.capture import Capture
+from edgeflow.capture.synchronizer import SyncMode
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import BoxConfig
-from edgeflow.synchronizer import SyncMode
+from edgeflow.config.box import BoxConfig
 from paced_source import PacedSource
 from recorded_jitter import load_profile, simulate
 

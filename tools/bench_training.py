@@ -19,12 +19,12 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from edgeflow.peak_memory import own_peak_bytes
-from edgeflow_export.flow_training import make_optimizer
+from edgeflow.diagnostics.peak_memory import own_peak_bytes
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.models.plain_flow import PlainFlow
 from edgeflow_export.models.view_graph import view_graph
 from edgeflow_export.recipe import NoiseSpec, TrainingSpec
+from edgeflow_export.training.flow import make_optimizer
 
 # Largest differences allowed. Rounding decides on which side of ReLU's kink a few of the millions of
 # activations fall, and each that falls on the other moves the gradients by 1e-4 of their norm.

@@ -11,14 +11,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow.alarms import Alarms
-from edgeflow.config import load_config
-from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
-from edgeflow.mqtt import MqttLink
-from edgeflow.operations import Operations
-from edgeflow.service_manager import ServiceManager
-from edgeflow.station_state import StationState
-from edgeflow.trust import note_as_run
+from edgeflow.bundles.trust import note_as_run
+from edgeflow.config.box import load_config
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.mqtt.link import MqttLink
+from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
+from edgeflow.station.operations import Operations
+from edgeflow.station.process.service_manager import ServiceManager
+from edgeflow.station.state import StationState
 
 STEPS = ("os.rename", "os.symlink", "os.remove", "os.mkdir", "open")
 

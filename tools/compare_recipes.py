@@ -18,21 +18,21 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.backends.table import make_scorer
-from edgeflow.bundle import Bundle
+from edgeflow.backends.registry import make_scorer
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.parity import relative_error
-from edgeflow.contracts.parts import RecordedPart
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import EdgeflowError
-from edgeflow.scorer import Scorer
-from edgeflow_export.build import build_bundle
-from edgeflow_export.checkpoints import TrainedModel, load_checkpoint
-from edgeflow_export.datasets import Dataset, load_dataset, load_images
-from edgeflow_export.evaluation import torch_maps
-from edgeflow_export.ranking import auroc
+from edgeflow.scoring.scorer import Scorer
+from edgeflow_export.bundling.build import build_bundle
+from edgeflow_export.checkpoints.checkpoint import TrainedModel, load_checkpoint
+from edgeflow_export.data.dataset import Dataset, load_dataset, load_images
+from edgeflow_export.evaluation.auroc import auroc
+from edgeflow_export.evaluation.evaluate import torch_maps
 from edgeflow_export.recipe import load_recipe
-from edgeflow_export.training import train
+from edgeflow_export.training.train import train
 
 WARM_UP = 3
 

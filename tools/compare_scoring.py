@@ -14,12 +14,12 @@ from rich.table import Table
 
 from edgeflow.contracts.manifest import Scoring
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics, part_score, standardise, view_scores
-from edgeflow_export.checkpoints import load_checkpoint
-from edgeflow_export.datasets import load_dataset
-from edgeflow_export.evaluation import anomaly_maps, torch_maps
-from edgeflow_export.ranking import auroc
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint
+from edgeflow_export.data.dataset import load_dataset
+from edgeflow_export.evaluation.auroc import auroc
+from edgeflow_export.evaluation.evaluate import anomaly_maps, torch_maps
 from edgeflow_export.recipe import Recipe, load_recipe
-from edgeflow_export.training import train
+from edgeflow_export.training.train import train
 
 VIEWS = {"max": None, "mean": None, "top_5": 5, "top_10": 10, "top_20": 20, "top_50": 50}
 Figures = dict[str, float]

@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.live import Live
 
 from demo_summary import print_summary, write_contact_sheet
+from edgeflow.cli.monitor import render
+from edgeflow.cli.monitor_board import Board, Seen, read_message
+from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.contracts.messages import Ack, Result, to_json
-from edgeflow.contracts.parts import find_parts
 from edgeflow.contracts.topics import Topics
-from edgeflow.monitor import render
-from edgeflow.monitor_board import Board, Seen, read_message
 
 HERE = Path(__file__).resolve().parent / "demo"
 ROOT = "edgeflow/v1"

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
+from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.messages import Result
-from edgeflow.contracts.parts import RecordedPart
 
 TILE = 160
 CAPTION = 34

@@ -25,13 +25,13 @@ import click
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgeflow.broker import connect_failure
-from edgeflow.broker_answers import closed_early, no_mqtt, refusal
-from edgeflow.broker_login import LOGIN_SETTINGS, Login, parse_url
 from edgeflow.clock import utc_text
 from edgeflow.contracts.messages import Ack, Decision, Dropped, TriggerMessage, from_json, to_json
 from edgeflow.contracts.topics import Topics
 from edgeflow.errors import ConfigError, DataError, EdgeflowError, HardwareError
+from edgeflow.mqtt.broker.answers import closed_early, no_mqtt, refusal
+from edgeflow.mqtt.broker.login import LOGIN_SETTINGS, Login, parse_url
+from edgeflow.mqtt.client import connect_failure
 from line_control.gate import Gate, Ruling
 from line_control.receipts import Receipts
 

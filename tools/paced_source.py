@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from edgeflow.cameras.base import Frame
+from edgeflow.cameras.camera import Frame
 from edgeflow.clock import monotonic_ns
 from edgeflow.contracts.images import RgbImage
 

@@ -11,13 +11,13 @@ from typing import Literal
 
 import numpy as np
 
-from edgeflow.cameras.base import Frame
-from edgeflow.cameras.device_clock import DeviceClock
-from edgeflow.cameras.trigger_pairing import TriggerPairing
+from edgeflow.cameras.camera import Frame
+from edgeflow.cameras.genicam.device_clock import DeviceClock
+from edgeflow.cameras.genicam.trigger_pairing import TriggerPairing
+from edgeflow.capture.synchronizer import Synchronizer, ViewSet
+from edgeflow.capture.trigger_messages.filter import TriggerIntake
+from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import TriggerMessage
-from edgeflow.synchronizer import Synchronizer, ViewSet
-from edgeflow.trigger_intake import TriggerIntake
-from edgeflow.triggers import Trigger
 
 __all__ = ["SOURCES", "Faults", "Outcome", "Source", "simulate"]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgeflow.cameras.base import Frame
-from edgeflow.synchronizer import Synchronizer, SyncMode, ViewSet
-from edgeflow.triggers import Trigger
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.synchronizer import Synchronizer, SyncMode, ViewSet
+from edgeflow.capture.triggers import Trigger
 
 __all__ = ["Outcome", "Profile", "load_profile", "simulate"]
 

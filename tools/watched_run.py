@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from edgeflow.peak_memory import peak_bytes
+from edgeflow.diagnostics.peak_memory import peak_bytes
 
 __all__ = ["watched_run"]
 

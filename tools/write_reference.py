@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from edgeflow import errors
 from edgeflow.cli import cli
-from edgeflow.config import BoxConfig
+from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import MESSAGES
 from edgeflow_export.recipe import Recipe
 

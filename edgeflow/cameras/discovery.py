@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow.cameras.aravis import load_aravis
+from edgeflow.cameras.genicam.aravis import load_aravis
 from edgeflow.errors import CameraError
 
 __all__ = ["Attached", "attached_cameras"]

@@ -14,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from edgeflow.cameras.base import EndOfStream, Frame, FrameLost
-from edgeflow.cameras.ring import RingReader
+from edgeflow.cameras.camera import EndOfStream, Frame, FrameLost
+from edgeflow.cameras.shared_frames import RingReader
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import CameraConfig
+from edgeflow.config.box import CameraConfig
 from edgeflow.errors import CameraError
 
 __all__ = ["ProcessCamera"]
@@ -75,7 +75,7 @@ class ProcessCamera:
         self.close()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command = [sys.executable, "-m", "edgeflow.cameras.child", str(theirs.fileno())]
+            command = [sys.executable, "-m", "edgeflow.cameras.process_main", str(theirs.fileno())]
             self._child = subprocess.Popen(  # noqa: S603 - our own interpreter; secrets go over the link
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
             )

@@ -6,13 +6,13 @@ import queue
 import time
 from itertools import pairwise
 
-from edgeflow.cameras.base import LOOK, EndOfStream, Frame, FrameLost
-from edgeflow.cameras.pace import Pace, Pacing, RecordedPace
+from edgeflow.cameras.camera import LOOK, EndOfStream, Frame, FrameLost
+from edgeflow.cameras.pacing import Pace, Pacing, RecordedPace
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import ReplayConfig
+from edgeflow.config.box import ReplayConfig
+from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
+from edgeflow.contracts.datasets.recording import read_recording
 from edgeflow.contracts.images import Reading, RgbImage, read_image
-from edgeflow.contracts.parts import RecordedPart, find_parts
-from edgeflow.contracts.recording import read_recording
 from edgeflow.errors import CameraError, DataError
 
 __all__ = ["ReplayCamera"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeflow.cameras.base import Camera, EndOfStream, Frame, FrameLost
+from edgeflow.cameras.camera import Camera, EndOfStream, Frame, FrameLost
 from edgeflow.clock import monotonic_ns
 from edgeflow.errors import CameraError
 

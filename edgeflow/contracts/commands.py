@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from edgeflow.contracts.document import Text
-from edgeflow.contracts.message import AnyTime, Message, Timestamp
+from edgeflow.contracts.documents.document import Text
+from edgeflow.contracts.message_parts.base import AnyTime, Message, Timestamp
 
 __all__ = ["Command", "Outcome", "Reply", "Verb"]
 

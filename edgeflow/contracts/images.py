@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from edgeflow.contracts.bit_depth import DEEPEST, DeepPixels, to_eight_bits
-from edgeflow.contracts.image_header import ImageHeader, header_of, png_notes
-from edgeflow.contracts.orientation import UPRIGHT, turned
+from edgeflow.contracts.image_files.bit_depth import DEEPEST, DeepPixels, to_eight_bits
+from edgeflow.contracts.image_files.header import ImageHeader, header_of, png_notes
+from edgeflow.contracts.image_files.orientation import UPRIGHT, turned
 from edgeflow.errors import DataError
 
 __all__ = [

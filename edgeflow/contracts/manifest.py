@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from edgeflow.contracts.document import Document, Text, parse_document
+from edgeflow.contracts.documents.document import Document, Text, parse_document
 from edgeflow.contracts.thresholds import (
     Count,
     Interval,

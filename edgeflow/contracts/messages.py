@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from edgeflow.contracts.commands import Command, Reply
-from edgeflow.contracts.context import Context
-from edgeflow.contracts.document import Growing, parse_document
-from edgeflow.contracts.message import Message, Timestamp
-from edgeflow.contracts.reason_codes import ReasonCode
-from edgeflow.contracts.trigger_message import TriggerMessage
+from edgeflow.contracts.documents.document import Growing, parse_document
+from edgeflow.contracts.message_parts.base import Message, Timestamp
+from edgeflow.contracts.message_parts.context import Context
+from edgeflow.contracts.message_parts.reason_codes import ReasonCode
+from edgeflow.contracts.message_parts.trigger_message import TriggerMessage
 from edgeflow.errors import DataError
 
 __all__ = [

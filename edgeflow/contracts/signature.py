@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import Field, StringConstraints, ValidationError
 
-from edgeflow.contracts.document import Document
+from edgeflow.contracts.documents.document import Document
 from edgeflow.errors import IntegrityError
 
 __all__ = [

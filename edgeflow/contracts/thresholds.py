@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edgeflow.contracts.document import Document
+from edgeflow.contracts.documents.document import Document
 
 __all__ = [
     "Count",

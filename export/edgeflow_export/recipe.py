@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from edgeflow.contracts.document import Document, parse_document
+from edgeflow.calibration.detection_rates import MIN_RECALL
+from edgeflow.contracts.documents.document import Document, parse_document
+from edgeflow.contracts.documents.paths import against, named_in_text
+from edgeflow.contracts.documents.strict_yaml import read_yaml
 from edgeflow.contracts.manifest import Scoring, ViewId
-from edgeflow.contracts.paths import against, named_in_text
-from edgeflow.contracts.strict_yaml import read_yaml
-from edgeflow.detection_rates import MIN_RECALL
 from edgeflow.errors import ConfigError
 from edgeflow_export.models.view_graph import GRAPHS, view_graph
 

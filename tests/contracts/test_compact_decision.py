@@ -6,9 +6,9 @@ import typing
 
 import pytest
 
-from edgeflow.contracts.compact_decision import compact_decision
+from edgeflow.contracts.message_parts.compact_decision import compact_decision
+from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.messages import Decision, VerdictName
-from edgeflow.contracts.reason_codes import ReasonCode
 
 AT = "2026-11-28T13:00:00.0Z"
 

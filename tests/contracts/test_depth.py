@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgeflow.contracts.bit_depth import to_eight_bits
-from edgeflow.contracts.data_depth import data_depth, require_filled_range
+from edgeflow.contracts.datasets.data_depth import data_depth, require_filled_range
+from edgeflow.contracts.image_files.bit_depth import to_eight_bits
+from edgeflow.contracts.image_files.masks import read_mask
 from edgeflow.contracts.images import Reading, brightest_value, decode_image, image_header
-from edgeflow.contracts.masks import read_mask
 from edgeflow.errors import DataError
 
 GREY = np.random.default_rng(2).integers(0, 256, (6, 9), dtype=np.uint8)

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from edgeflow.contracts.document import Document, Text, parse_document
-from edgeflow.contracts.problems import KeyPath
+from edgeflow.contracts.documents.document import Document, Text, parse_document
+from edgeflow.contracts.documents.problems import KeyPath
 from edgeflow.errors import ConfigError, IntegrityError
 
 

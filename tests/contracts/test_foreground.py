@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgeflow.contracts.foreground import (
+from edgeflow.contracts.mask_postprocessing import (
     Mask,
     binarised,
     dilated,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.contracts.masks import read_mask
+from edgeflow.contracts.image_files.masks import read_mask
 from edgeflow.errors import DataError
 
 MARKED = np.zeros((40, 60), np.bool_)

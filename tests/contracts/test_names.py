@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.contracts.file_names import as_text, file_name, is_foreign
-from edgeflow.contracts.parts import find_parts
+from edgeflow.contracts.datasets.find_parts import find_parts
+from edgeflow.contracts.documents.file_names import as_text, file_name, is_foreign
 from edgeflow.errors import DataError
 
 VIEWS = ("C1", "C2", "C3")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from edgeflow.contracts.image_files.orientation import swaps_sides, turned
 from edgeflow.contracts.images import Reading, decode_image, image_header, image_size
-from edgeflow.contracts.orientation import swaps_sides, turned
 from edgeflow.errors import DataError
 
 ORIENTATION = 0x112

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from edgeflow.contracts.evidence_folders import require_good_evidence
-from edgeflow.contracts.parts import find_parts
+from edgeflow.contracts.datasets.evidence_folders import require_good_evidence
+from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.errors import DataError
 
 

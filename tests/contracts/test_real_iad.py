@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from edgeflow.contracts.parts import RecordedPart, find_parts
+from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
 from edgeflow.errors import DataError
 
 

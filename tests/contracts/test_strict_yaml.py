@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeflow.contracts.strict_yaml import MAX_BYTES, read_yaml, read_yaml_text
+from edgeflow.contracts.documents.strict_yaml import MAX_BYTES, read_yaml, read_yaml_text
 from edgeflow.errors import ConfigError
 
 

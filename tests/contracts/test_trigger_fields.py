@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.contracts.context import context_bytes
+from edgeflow.contracts.message_parts.context import context_bytes
+from edgeflow.contracts.message_parts.trigger_fields import TRIGGER_KEYS, tidy_trigger, utc_form
 from edgeflow.contracts.messages import TriggerMessage, from_json, shipped_schema, to_json
-from edgeflow.contracts.trigger_fields import TRIGGER_KEYS, tidy_trigger, utc_form
 from edgeflow.errors import DataError
 
 

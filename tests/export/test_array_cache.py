@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.images import RgbImage, read_image
-from edgeflow.contracts.parts import RecordedPart
 from edgeflow.errors import DataError, StorageError
-from edgeflow_export.array_cache import Array, CachedKind, cache_arrays, read_array
-from edgeflow_export.datasets import Dataset, load_dataset
+from edgeflow_export.data.array_cache import Array, CachedKind, cache_arrays, read_array
+from edgeflow_export.data.dataset import Dataset, load_dataset
 from edgeflow_export.recipe import load_recipe
 from support.tiny import write_parts, write_recipe
 
@@ -29,8 +29,8 @@ import resource, sys, time
 from pathlib import Path
 import numpy as np
 from edgeflow.errors import StorageError
-from edgeflow_export.array_cache import CachedKind, cache_arrays
-from edgeflow_export.datasets import load_dataset
+from edgeflow_export.data.array_cache import CachedKind, cache_arrays
+from edgeflow_export.data.dataset import load_dataset
 from edgeflow_export.recipe import load_recipe
 
 root, pause_s, limit = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])

@@ -13,17 +13,17 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from edgeflow.contracts.datasets.recorded_part import RecordedPart
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
-from edgeflow.contracts.recorded_part import RecordedPart
 from edgeflow.errors import ConfigError, DataError, DeviceError, StorageError
-from edgeflow_export.datasets import Dataset
-from edgeflow_export.export_choices import ExportChoices
-from edgeflow_export.export_view import export
-from edgeflow_export.graphs import convert_to_ir, export_onnx, serialise_ir
-from edgeflow_export.model_source import ModelSource
-from edgeflow_export.processes import existing_device
-from edgeflow_export.release import Release
-from edgeflow_export.trial import require_finite
+from edgeflow_export.bundling.release import Release
+from edgeflow_export.checkpoints.model_source import ModelSource
+from edgeflow_export.cli.export import export
+from edgeflow_export.cli.export_choices import ExportChoices
+from edgeflow_export.conversion.onnx_and_ir import convert_to_ir, export_onnx, serialise_ir
+from edgeflow_export.data.dataset import Dataset
+from edgeflow_export.distributed import existing_device
+from edgeflow_export.quantization.trial import require_finite
 
 
 def test_values_that_are_not_finite_are_named_by_part_view_and_image() -> None:
@@ -115,8 +115,8 @@ def test_full_disk_leaves_no_half_written_bundle(tmp_path: Path) -> None:
     """The system refuses to let a file grow, as a full disk does."""
     script = (
         "import resource, sys; from pathlib import Path\n"
-        "from edgeflow.bundle_archive import write_archive; from edgeflow.errors import StorageError\n"
-        "from edgeflow.proven_file import proven_file\n"
+        "from edgeflow.bundles.archive import write_archive; from edgeflow.errors import StorageError\n"
+        "from edgeflow.files import proven_file\n"
         "import random; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n"
         "    with proven_file(Path(sys.argv[1])) as draft:\n"

@@ -12,8 +12,8 @@ from PIL import Image
 
 from edgeflow.cli import cli
 from edgeflow.errors import DataError, UsageError
-from edgeflow_export.bundle_evaluation import evaluate_bundle
-from edgeflow_export.evaluation import evaluate
+from edgeflow_export.evaluation.bundle import evaluate_bundle
+from edgeflow_export.evaluation.evaluate import evaluate
 from support.small import SIDE, VIEWS, small_bundle
 from support.tiny import TinyProduct, write_recipe
 
@@ -119,7 +119,7 @@ def test_every_graph_of_a_bundle_ranks_as_its_checkpoint_does(tiny: TinyProduct)
 
 def test_export_and_evaluate_name_one_part_auroc(tiny: TinyProduct) -> None:
     """Both rank the test parts alone; the held-out parts that set the threshold are no test."""
-    from edgeflow.bundle import Bundle
+    from edgeflow.bundles.bundle import Bundle
 
     torch = evaluate(tiny.checkpoint, progress=False).report
     with Bundle.open(tiny.bundle) as opened:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from edgeflow.errors import CheckpointError, StorageError
-from edgeflow_export.checkpoints import load_checkpoint, save_checkpoint
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from support.tiny import TinyProduct
 
 

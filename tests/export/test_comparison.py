@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgeflow_export.comparison import Comparison, compare_reports
-from edgeflow_export.evaluation_report import EvaluationReport
+from edgeflow_export.evaluation.comparison import Comparison, compare_reports
+from edgeflow_export.evaluation.report import EvaluationReport
 from support.evaluations import hand_made, identity, report_on
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from edgeflow.errors import DataError
-from edgeflow_export.datasets import (
+from edgeflow_export.data.dataset import (
     ahead,
     iterate_images,
     load_dataset,

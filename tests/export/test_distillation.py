@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from edgeflow.contracts.scoring import Masks
-from edgeflow_export.distillation import PRIOR_LIMIT, distil, intersection_over_union
-from edgeflow_export.feature_cache import FeatureStore
+from edgeflow_export.features.feature_cache import FeatureStore
+from edgeflow_export.masks.distillation import PRIOR_LIMIT, distil, intersection_over_union
 from edgeflow_export.models.mask_head import MaskHead
 
 PARTS, VIEWS, CHANNELS, SIDE = 40, 3, 4, 16

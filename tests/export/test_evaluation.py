@@ -15,11 +15,11 @@ from PIL import Image
 
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import CheckpointError, DataError, DeviceError
-from edgeflow_export.checkpoints import load_checkpoint
-from edgeflow_export.datasets import Images
-from edgeflow_export.evaluation import evaluate
-from edgeflow_export.evaluation_report import EvaluationReport
-from edgeflow_export.model_source import ModelSource
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint
+from edgeflow_export.checkpoints.model_source import ModelSource
+from edgeflow_export.data.dataset import Images
+from edgeflow_export.evaluation.evaluate import evaluate
+from edgeflow_export.evaluation.report import EvaluationReport
 from edgeflow_export.models import published_multiflow
 from edgeflow_export.recipe import load_recipe
 from support.tiny import SIZE, VIEWS, TinyProduct, write_parts

@@ -11,7 +11,7 @@ from PIL import Image
 
 from edgeflow.cli import cli
 from edgeflow.errors import CheckpointError, EdgeflowError, StorageError
-from edgeflow_export.evaluation_view import find_checkpoints
+from edgeflow_export.cli.evaluate import find_checkpoints
 from support.tiny import TinyProduct
 
 FILES = ["mistakes.png", "normal.png", "report.json", "roc.png", "scores.png"]

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from edgeflow.errors import CheckpointError, ConfigError
-from edgeflow_export.extractors import build_extractor, extractor_identity, normalised, output_shape
+from edgeflow_export.features.extractors import build_extractor, extractor_identity, normalised, output_shape
 from edgeflow_export.recipe import FunctionExtractor, SelfSupervisedExtractor, TimmExtractor
 
 COMPACT = SelfSupervisedExtractor(kind="self_supervised", channels=12)
@@ -223,7 +223,7 @@ def test_an_image_size_that_a_model_does_not_take_is_told() -> None:
 
 def test_a_missing_network_is_told_at_once(tmp_path: Path) -> None:
     code = (
-        "from edgeflow_export.extractors import build_extractor\n"
+        "from edgeflow_export.features.extractors import build_extractor\n"
         "from edgeflow_export.recipe import TimmExtractor\n"
         "from edgeflow.errors import ConfigError\n"
         "try:\n"
@@ -251,7 +251,7 @@ def test_a_missing_network_is_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("offline", ["1", "true"])
 def test_a_machine_that_is_told_to_stay_offline_does(offline: str, tmp_path: Path) -> None:
     code = (
-        "import timm\nfrom edgeflow_export.timm_download import require_reachable\n"
+        "import timm\nfrom edgeflow_export.features.timm_download import require_reachable\n"
         "try:\n    require_reachable('test_resnet', timm.get_pretrained_cfg('test_resnet'))\n"
         "except Exception as error:\n    print(error)\n"
     )
@@ -269,7 +269,7 @@ def test_a_machine_that_is_told_to_stay_offline_does(offline: str, tmp_path: Pat
 
 def test_weights_that_were_fetched_before_need_no_network(tmp_path: Path) -> None:
     code = (
-        "import timm\nfrom edgeflow_export.timm_download import cached_weights\n"
+        "import timm\nfrom edgeflow_export.features.timm_download import cached_weights\n"
         "print(cached_weights(timm.get_pretrained_cfg('test_resnet')))\n"
     )
     repository = tmp_path / "hub" / "models--timm--test_resnet.r160_in1k"

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from edgeflow.errors import DataError
-from edgeflow_export.feature_cache import FeatureStore
-from edgeflow_export.flow_training import draw_noise, train_flow
+from edgeflow_export.features.feature_cache import FeatureStore
+from edgeflow_export.features.statistics import feature_statistics
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.models.view_graph import view_graph
-from edgeflow_export.normal_statistics import feature_statistics
 from edgeflow_export.recipe import NoiseSpec, TrainingSpec
+from edgeflow_export.training.flow import draw_noise, train_flow
 
 SHAPE = FlowShape(
     channels=4, hidden=4, kernels=(3, 1), clamp=1.9, conditioned=True, graph=view_graph("cs_neigh", 2)
@@ -148,7 +148,7 @@ FULL_DISK = """
 import resource, signal, sys, torch
 from pathlib import Path
 from edgeflow.errors import StorageError
-from edgeflow_export.resume import read_state, write_state
+from edgeflow_export.state_file import read_state, write_state
 
 path = Path(sys.argv[1])
 write_state(path, "w", {"losses": [1.0]})

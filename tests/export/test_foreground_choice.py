@@ -10,7 +10,7 @@ import pytest
 from edgeflow.contracts.manifest import Scoring
 from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import AccuracyError
-from edgeflow_export.foreground_choice import Candidate, Evidence, choose_foreground, fixed_from
+from edgeflow_export.foreground.choice import Candidate, Evidence, choose_foreground, fixed_from
 
 PARTS = 10
 

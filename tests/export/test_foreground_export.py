@@ -14,22 +14,22 @@ import pytest
 import yaml
 from PIL import Image
 
-from edgeflow.backends.openvino_core import openvino_core
-from edgeflow.backends.table import choose_graph, make_scorer
-from edgeflow.bundle import Bundle
+from edgeflow.backends.openvino.core import openvino_core
+from edgeflow.backends.registry import choose_graph, make_scorer
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.manifest import Graph
-from edgeflow.contracts.parts import RecordedPart, find_parts
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import masked, standardise, view_scores
 from edgeflow.errors import AccuracyError
-from edgeflow.verification import verify_graph
-from edgeflow_export.build import build_bundle
-from edgeflow_export.build_graph import build_graph
-from edgeflow_export.checkpoints import load_checkpoint
-from edgeflow_export.datasets import load_dataset
+from edgeflow.scoring.verification import verify_graph
+from edgeflow_export.bundling.build import build_bundle
+from edgeflow_export.bundling.build_graph import build_graph
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint
+from edgeflow_export.data.dataset import load_dataset
 from edgeflow_export.recipe import load_recipe
-from edgeflow_export.training import train
+from edgeflow_export.training.train import train
 from support import tiny as product
 from support.tiny import VIEWS, TinyProduct
 

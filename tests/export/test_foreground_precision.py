@@ -13,21 +13,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgeflow.contracts.foreground import foreground_masks
 from edgeflow.contracts.manifest import Scoring
+from edgeflow.contracts.mask_postprocessing import foreground_masks
 from edgeflow.errors import ConfigError
-from edgeflow_export.build import build_bundle
-from edgeflow_export.checkpoints import load_checkpoint
-from edgeflow_export.datasets import load_dataset, load_images
-from edgeflow_export.drafts import Draft, OnnxSource, draft_onnx
-from edgeflow_export.export_choices import ExportChoices
-from edgeflow_export.export_job import ExportJob
-from edgeflow_export.foreground_choice import Evidence
-from edgeflow_export.foreground_precision import reduce_network, require_bf16
-from edgeflow_export.graphs import FOREGROUND
+from edgeflow_export.bundling.build import build_bundle
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint
+from edgeflow_export.cli.export_choices import ExportChoices
+from edgeflow_export.conversion.candidate_graphs import Draft, OnnxSource, draft_onnx
+from edgeflow_export.conversion.int8 import has_bf16
+from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.conversion.onnx_and_ir import FOREGROUND
+from edgeflow_export.data.dataset import load_dataset, load_images
+from edgeflow_export.foreground.choice import Evidence
+from edgeflow_export.foreground.reduced_precision import reduce_network, require_bf16
 from edgeflow_export.models.foreground_net import ForegroundNet
 from edgeflow_export.models.mvanet import MVANet
-from edgeflow_export.quantize import has_bf16
 from support import tiny as product
 from support.tiny import SIZE, TinyProduct
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from edgeflow.errors import DataError
-from edgeflow_export.datasets import Dataset, load_dataset
-from edgeflow_export.ground_truth import load_ground_truth
+from edgeflow_export.data.dataset import Dataset, load_dataset
+from edgeflow_export.data.ground_truth import load_ground_truth
 from edgeflow_export.recipe import load_recipe
 from support.tiny import SIZE, write_parts, write_recipe
 

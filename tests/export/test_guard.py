@@ -8,8 +8,8 @@ import pytest
 
 from edgeflow.contracts.manifest import Scale
 from edgeflow.errors import AccuracyError
-from edgeflow_export.golden import choose_golden
-from edgeflow_export.guard import Scored, compare, part_auroc
+from edgeflow_export.bundling.golden_parts import choose_golden
+from edgeflow_export.quantization.accuracy_guard import Scored, compare, part_auroc
 from edgeflow_export.recipe import ExportSpec
 
 SCALE = Scale(centre=0.0, threshold=1.0)

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow_export.halving import least_within
+from edgeflow_export.quantization.halving import least_within
 
 COUNTS = st.integers(0, 40)
 

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 from edgeflow.errors import DataError
-from edgeflow_export.checkpoints import IMAGES_READ, load_checkpoint
-from edgeflow_export.datasets import iterate_images, load_dataset, require_depth
-from edgeflow_export.model_source import with_views
+from edgeflow_export.checkpoints.checkpoint import IMAGES_READ, load_checkpoint
+from edgeflow_export.checkpoints.model_source import with_views
+from edgeflow_export.data.dataset import iterate_images, load_dataset, require_depth
 from edgeflow_export.recipe import Recipe, load_recipe
-from edgeflow_export.training import train
+from edgeflow_export.training.train import train
 from support.tiny import SIZE, VIEWS, write_recipe
 
 ORIENTATION = 0x112

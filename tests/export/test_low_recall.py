@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edgeflow.bundle import Bundle
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.calibration.detection_rates import recall
 from edgeflow.cli import cli
 from edgeflow.contracts.manifest import REPORT_NAME
-from edgeflow.detection_rates import recall
 from edgeflow.errors import AccuracyError
-from edgeflow_export.build import build_bundle
-from edgeflow_export.checkpoints import TrainedModel, load_checkpoint
-from edgeflow_export.datasets import Dataset, load_dataset
+from edgeflow_export.bundling.build import build_bundle
+from edgeflow_export.checkpoints.checkpoint import TrainedModel, load_checkpoint
+from edgeflow_export.data.dataset import Dataset, load_dataset
 from edgeflow_export.recipe import ExportSpec
 from support import tiny as product
 from support.tiny import TinyProduct

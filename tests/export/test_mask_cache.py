@@ -12,8 +12,8 @@ from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import ViewSpec
 from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import DataError
-from edgeflow_export.datasets import Dataset, load_dataset
-from edgeflow_export.mask_cache import cache_masks
+from edgeflow_export.data.dataset import Dataset, load_dataset
+from edgeflow_export.masks.mask_cache import cache_masks
 from edgeflow_export.recipe import load_recipe
 from support.tiny import write_parts, write_recipe
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 
 from edgeflow.contracts.scoring import PixelStatistics
-from edgeflow_export.ground_truth import GroundTruth
+from edgeflow_export.data.ground_truth import GroundTruth
 from support.evaluations import hand_made, report_on
 
 

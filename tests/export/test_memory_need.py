@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgeflow.diagnostics.peak_memory import own_peak_bytes
 from edgeflow.errors import HardwareError
-from edgeflow.peak_memory import own_peak_bytes
 from edgeflow_export.memory import attainable_bytes
 from edgeflow_export.memory_need import Need, needed, require_memory, volume_of
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from edgeflow.contracts.manifest import Thresholds
-from edgeflow_export.evaluation import Evaluation, evaluate
-from edgeflow_export.measuring import measure
-from edgeflow_export.mistakes import LEGEND, MOST, choose_mistakes, mistakes_sheet
+from edgeflow_export.evaluation.evaluate import Evaluation, evaluate
+from edgeflow_export.evaluation.metrics import measure
+from edgeflow_export.evaluation.mistakes_sheet import LEGEND, MOST, choose_mistakes, mistakes_sheet
 from support.tiny import TinyProduct
 
 
@@ -77,7 +77,7 @@ def test_there_is_no_sheet_without_a_threshold(evaluation: Evaluation) -> None:
 
 @pytest.mark.parametrize("views", [1, 2, 5, 8])
 def test_layout_fits_any_number_of_views(views: int) -> None:
-    from edgeflow_export.sheet_layout import Cell, Panel, Tile, draw_sheet, tile_width
+    from edgeflow_export.evaluation.sheet_layout import Cell, Panel, Tile, draw_sheet, tile_width
 
     width = tile_width(views)
     picture = np.full((width, width, 3), 90, np.uint8)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edgeflow.errors import CheckpointError, DataError
 from edgeflow_export.models.mvanet import MVANet
 from edgeflow_export.models.published_mvanet import published_mvanet
-from edgeflow_export.models.tta import SixfoldAverage
+from edgeflow_export.models.test_time_augmentation import SixfoldAverage
 from support.reference import deviation, given_input, golden, published_state
 
 INDEX = "backbone.layers.0.blocks.0.attn.relative_position_index"

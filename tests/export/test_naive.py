@@ -9,16 +9,16 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from edgeflow.backends.openvino_core import openvino_core
-from edgeflow.backends.openvino_parts import cut
-from edgeflow.bench import load_parts
-from edgeflow.bundle import Bundle
+from edgeflow.backends.openvino.core import openvino_core
+from edgeflow.backends.openvino.split_graph import cut
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.parity import relative_error
+from edgeflow.diagnostics.benchmark import load_parts
 from edgeflow.errors import CheckpointError
-from edgeflow_export.bench_view import bench_against
-from edgeflow_export.checkpoints import load_checkpoint, save_checkpoint
-from edgeflow_export.naive import Naive
-from edgeflow_export.quantize_ir import join
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from edgeflow_export.cli.bench import bench_against
+from edgeflow_export.conversion.int8_openvino import join
+from edgeflow_export.conversion.naive_baseline import Naive
 from support.tiny import TinyProduct
 from support.tiny import tests_on_path as extractor_on_path
 

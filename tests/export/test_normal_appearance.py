@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from edgeflow_export.evaluation.normal_appearance import normal_appearance
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import view_graph
-from edgeflow_export.normal_appearance import normal_appearance
 
 
 @pytest.fixture

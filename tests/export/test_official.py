@@ -12,13 +12,13 @@ import yaml
 from click.testing import CliRunner
 
 from edgeflow.cli import cli
-from edgeflow.contracts.parts import find_parts
+from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.errors import CheckpointError, ConfigError, DataError, UsageError
-from edgeflow_export.checkpoints import load_checkpoint
-from edgeflow_export.model_source import ModelSource, load_model
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint
+from edgeflow_export.checkpoints.model_source import ModelSource, load_model
 from edgeflow_export.models.published_multiflow import published_shape, published_state
 from edgeflow_export.recipe import load_recipe
-from edgeflow_export.training import train
+from edgeflow_export.training.train import train
 from support import reference
 from support.official import RECIPE, published_scores, three_views
 from support.tiny import write_parts
@@ -112,7 +112,7 @@ def test_real_iad_classes_are_mirrored_as_published(
     # The small flow does not fit EfficientNet-B5; what was made of the files is seen before that.
     with pytest.raises(CheckpointError, match="for 16 channels, but the extractor gives 304"):
         load_model(source)
-    from edgeflow_export.official import OfficialFiles, _published_recipe
+    from edgeflow_export.checkpoints.official_model import OfficialFiles, _published_recipe
 
     files = OfficialFiles(multiflow=source.multiflow or Path(), backbone=source.backbone)
     assert _published_recipe(files, folder, class_name).data.mirror == mirror

@@ -14,9 +14,9 @@ import yaml
 from safetensors.torch import load_file
 
 from edgeflow.errors import ConfigError
-from edgeflow_export.processes import ALONE, Processes, joined
+from edgeflow_export.distributed import ALONE, Processes, joined
 from edgeflow_export.recipe import load_recipe
-from edgeflow_export.training import train as run_training
+from edgeflow_export.training.train import train as run_training
 from support.tiny import write_parts, write_recipe
 
 LAUNCHER = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]

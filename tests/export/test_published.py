@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from edgeflow.errors import CheckpointError
 from edgeflow_export import published
-from edgeflow_export.published import identify, read_published, require_kind
+from edgeflow_export.weight_files import identify, read_published, require_kind
 
 KINDS = {"mvanet": "mvanet", "efficientnet_b5": "efficientnet_pytorch", "multiflow_small_cs_top": "multiflow"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeflow.errors import DataError
-from edgeflow_export.published_mirroring import MIRRORING, published_mirroring
+from edgeflow_export.data.published_mirroring import MIRRORING, published_mirroring
 
 
 @pytest.mark.parametrize(

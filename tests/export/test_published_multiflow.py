@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from edgeflow.errors import CheckpointError, ConfigError
-from edgeflow_export.models.inspection import InspectionModel
+from edgeflow_export.conversion.rewrite import rewrite
+from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.models.published_multiflow import published_shape
 from edgeflow_export.models.published_multiflow import published_state as translated
 from edgeflow_export.models.view_graph import view_graph
-from edgeflow_export.rewrite import rewrite
 from support.reference import deviation, given_input, golden, published_state
 
 VIEWS = 5

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeflow.backends.openvino_core import openvino_core
+from edgeflow.backends.openvino.core import openvino_core
 from edgeflow.contracts.parity import relative_error
-from edgeflow_export.graphs import convert_to_ir, export_onnx
+from edgeflow_export.conversion.int8 import convolutions_of_ir
+from edgeflow_export.conversion.int8_openvino import float_again, quantize_ir
+from edgeflow_export.conversion.onnx_and_ir import convert_to_ir, export_onnx
 from edgeflow_export.models.compact_net import CompactNet
-from edgeflow_export.quantize import convolutions_of_ir
-from edgeflow_export.quantize_ir import float_again, quantize_ir
 
 VIEWS, SIDE, CHANNELS = 3, 32, 8
 

@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from edgeflow.errors import ConfigError
-from edgeflow_export.checkpoints import flow_shape
-from edgeflow_export.extractors import build_extractor, output_shape
+from edgeflow_export.checkpoints.checkpoint import flow_shape
+from edgeflow_export.features.extractors import build_extractor, output_shape
 from edgeflow_export.models.multiflow import MultiFlow
 from edgeflow_export.recipe import Recipe, TimmExtractor, load_recipe
 

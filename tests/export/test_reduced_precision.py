@@ -12,19 +12,19 @@ import onnx
 import pytest
 import torch
 
-from edgeflow.calibration import calibrate
+from edgeflow.calibration.thresholds import calibrate
 from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import AccuracyError
-from edgeflow_export.checkpoints import load_checkpoint
-from edgeflow_export.datasets import iterate_images, load_dataset
-from edgeflow_export.drafts import OnnxSource, draft_onnx
-from edgeflow_export.export_job import ExportJob
-from edgeflow_export.graphs import FOREGROUND, MAPS, convert_to_ir
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint
+from edgeflow_export.conversion.candidate_graphs import OnnxSource, draft_onnx
+from edgeflow_export.conversion.int8 import groups_of_ir, groups_of_onnx
+from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS, convert_to_ir
+from edgeflow_export.conversion.rewrite import rewrite
+from edgeflow_export.data.dataset import iterate_images, load_dataset
 from edgeflow_export.models.mask_head import MaskHead
-from edgeflow_export.quantize import groups_of_ir, groups_of_onnx
-from edgeflow_export.reduced_precision import Effort, Float, Reduced, reduce_precision
-from edgeflow_export.rewrite import rewrite
-from edgeflow_export.trial import Trial
+from edgeflow_export.quantization.search import Effort, Float, Reduced, reduce_precision
+from edgeflow_export.quantization.trial import Trial
 from support import tiny as tiny_product
 from support.tiny import SIZE, VIEWS, TinyProduct
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from edgeflow.cli import cli
-from edgeflow.keys import new_key
+from edgeflow.security.keys import new_key
 from support import tiny as product
 from support.tiny import TinyProduct
 

@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from edgeflow.bundle import Bundle
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.manifest import REPORT_NAME, Manifest
-from edgeflow_export.export_view import print_built
-from edgeflow_export.proven_bundle import Built
-from edgeflow_export.report import _by_step
-from edgeflow_export.report_plots import _histogram, scores_svg, view_scores_svg
+from edgeflow_export.bundling.proven_bundle import Built
+from edgeflow_export.cli.export import print_built
+from edgeflow_export.report.page import _by_step
+from edgeflow_export.report.plots import _histogram, scores_svg, view_scores_svg
 from support.tiny import VIEWS, TinyProduct
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.errors import StorageError
-from edgeflow_export.report_files import require_writable, write_files
+from edgeflow_export.report.files import require_writable, write_files
 
 
 def test_second_run_replaces_the_first_and_leaves_other_files(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from edgeflow_export.models.inspection import InspectionModel
+from edgeflow_export.conversion.rewrite import rewrite
+from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.multiflow import CouplingBlock, FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import GRAPHS, view_graph
-from edgeflow_export.rewrite import rewrite
 from support.tiny_extractor import tiny as tiny_extractor
 
 

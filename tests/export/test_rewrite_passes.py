@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeflow_export.models.multiflow import CLAMP_FACTOR, CouplingBlock, CrossViewNet, FlowShape
-from edgeflow_export.models.view_graph import view_graph
-from edgeflow_export.rewrite_passes import (
+from edgeflow_export.conversion.rewrite_passes import (
     fold_clamp,
     fold_normalisation,
     gather_order,
     merge_messages,
     without_noise,
 )
+from edgeflow_export.models.multiflow import CLAMP_FACTOR, CouplingBlock, CrossViewNet, FlowShape
+from edgeflow_export.models.view_graph import view_graph
 
 CHANNELS, HIDDEN, CLAMP = 6, 4, 1.9
 

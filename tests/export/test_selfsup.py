@@ -10,10 +10,8 @@ import pytest
 import torch
 
 from edgeflow.errors import CheckpointError, DataError
-from edgeflow_export.datasets import Dataset, load_dataset
-from edgeflow_export.models.compact_net import CompactNet
-from edgeflow_export.recipe import SelfSupervisedExtractor, load_recipe
-from edgeflow_export.selfsup import (
+from edgeflow_export.data.dataset import Dataset, load_dataset
+from edgeflow_export.features.self_supervised import (
     SAVE_EVERY_STEPS,
     STATE_NAME,
     cell_targets,
@@ -21,7 +19,9 @@ from edgeflow_export.selfsup import (
     segmentation_loss,
     train_extractor,
 )
-from edgeflow_export.synthetic_defects import KINDS, add_defect, vary
+from edgeflow_export.features.synthetic_defects import KINDS, add_defect, vary
+from edgeflow_export.models.compact_net import CompactNet
+from edgeflow_export.recipe import SelfSupervisedExtractor, load_recipe
 from support.tiny import write_parts, write_recipe
 
 SPEC = SelfSupervisedExtractor(kind="self_supervised", channels=8, steps=12, batch=4, learning_rate=2e-3)

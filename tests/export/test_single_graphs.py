@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from edgeflow.errors import ConfigError, ParityError
-from edgeflow_export.checkpoints import TrainedModel, load_checkpoint
-from edgeflow_export.datasets import Dataset, load_dataset, load_images
-from edgeflow_export.export_job import ExportJob
-from edgeflow_export.foreground import NetworkTeacher
+from edgeflow_export.bundling.single_graph import export_alone
+from edgeflow_export.checkpoints.checkpoint import TrainedModel, load_checkpoint
+from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.data.dataset import Dataset, load_dataset, load_images
+from edgeflow_export.masks.teachers import NetworkTeacher
 from edgeflow_export.models.foreground_net import ForegroundNet
 from edgeflow_export.models.mvanet import MVANet
 from edgeflow_export.recipe import ForegroundSpec
-from edgeflow_export.single_graphs import export_alone
 from support import tiny as product
 from support.tiny import TinyProduct
 

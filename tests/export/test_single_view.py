@@ -11,13 +11,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from edgeflow.bundle import Bundle
-from edgeflow_export.build import build_bundle
-from edgeflow_export.checkpoints import load_checkpoint
-from edgeflow_export.datasets import load_dataset
-from edgeflow_export.evaluation import evaluate
+from edgeflow.bundles.bundle import Bundle
+from edgeflow_export.bundling.build import build_bundle
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint
+from edgeflow_export.data.dataset import load_dataset
+from edgeflow_export.evaluation.evaluate import evaluate
 from edgeflow_export.recipe import Recipe, load_recipe
-from edgeflow_export.training import train
+from edgeflow_export.training.train import train
 from support.tiny import SIZE, write_recipe
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeflow.contracts.parts import find_parts
-from edgeflow_export.array_cache import Array
-from edgeflow_export.checkpoints import load_checkpoint
-from edgeflow_export.datasets import load_dataset
-from edgeflow_export.stage_results import StageResults, module_identity
+from edgeflow.contracts.datasets.find_parts import find_parts
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint
+from edgeflow_export.conversion.stage_results import StageResults, module_identity
+from edgeflow_export.data.array_cache import Array
+from edgeflow_export.data.dataset import load_dataset
 from support import tiny as product
 from support.tiny import TinyProduct
 

@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file
 
 from edgeflow.errors import CheckpointError, DataError
-from edgeflow_export.checkpoints import load_checkpoint
-from edgeflow_export.datasets import iterate_images, load_dataset
-from edgeflow_export.flow_training import STATE_NAME as FLOW_STATE
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint
+from edgeflow_export.data.dataset import iterate_images, load_dataset
+from edgeflow_export.features.self_supervised import STATE_NAME as EXTRACTOR_STATE
 from edgeflow_export.recipe import Recipe, SelfSupervisedExtractor, load_recipe
-from edgeflow_export.resume import write_state
-from edgeflow_export.selfsup import STATE_NAME as EXTRACTOR_STATE
-from edgeflow_export.training import train
+from edgeflow_export.state_file import write_state
+from edgeflow_export.training.flow import STATE_NAME as FLOW_STATE
+from edgeflow_export.training.train import train
 from support.tiny import write_parts, write_recipe
 
 Run = Callable[..., Path]

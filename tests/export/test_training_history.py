@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.errors import StorageError, UsageError
-from edgeflow_export.training_history import Epoch, TensorBoard, write_history
+from edgeflow_export.training.history import Epoch, TensorBoard, write_history
 
 EPOCHS = [
     Epoch(number=1, loss=1.5, held_out_loss=math.nan, seconds=math.nan),

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from edgeflow.cli import cli
 from edgeflow.errors import ConfigError
-from edgeflow_export.checkpoints import load_checkpoint
+from edgeflow_export.checkpoints.checkpoint import load_checkpoint
 from edgeflow_export.models.view_graph import GRAPHS
 from support.tiny import write_parts, write_recipe
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeflow.ack_delay import AckDelay
+from edgeflow.delivery.retry_delay import AckDelay
 
 
 def test_a_quick_consumer_is_asked_again_after_a_second() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.acknowledgement import confirmed_ids
 from edgeflow.errors import DataError
+from edgeflow.mqtt.acknowledgement import confirmed_ids
 
 
 def ack(*result_ids: object, **more: object) -> bytes:

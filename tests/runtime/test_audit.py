@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.audit import Audit, read_audit
+from edgeflow.commands.audit_log import Audit, read_audit
 from edgeflow.errors import StorageError
 
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from edgeflow.backends import onnxruntime_work, openvino_work
-from edgeflow.bench import costs, load_parts, take_turns, work_of
-from edgeflow.bench_start import measure_starts
-from edgeflow.bench_view import bench
-from edgeflow.bundle import Bundle
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cli.bench_report import bench
+from edgeflow.diagnostics.benchmark import costs, load_parts, take_turns, work_of
+from edgeflow.diagnostics.startup_time import measure_starts
 from edgeflow.errors import ConfigError, DeviceError
 from support.small import small_bundle
 from support.tiny import TinyProduct

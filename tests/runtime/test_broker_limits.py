@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edgeflow.broker_limits import BrokerLimits, limits_of, publish_bytes
-from edgeflow.publish_properties import PublishProperties
+from edgeflow.mqtt.broker.limits import BrokerLimits, limits_of, publish_bytes
+from edgeflow.mqtt.properties import PublishProperties
 
 
 def connack(**values: int) -> Properties:

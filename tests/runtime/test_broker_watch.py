@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from edgeflow.broker_limits import BrokerLimits
-from edgeflow.broker_watch import BrokerWatch
-from edgeflow.connection import next_step
 from edgeflow.contracts.topics import Topics
-from edgeflow.retained_documents import RetainedDocuments
-from edgeflow.unanswered import Sent, Unanswered
+from edgeflow.mqtt.broker.limits import BrokerLimits
+from edgeflow.mqtt.broker.unanswered import Sent, Unanswered
+from edgeflow.mqtt.broker.watch import BrokerWatch
+from edgeflow.mqtt.connection import next_step
+from edgeflow.mqtt.retained_documents import RetainedDocuments
 
 TOPICS = Topics(root="edgeflow/v1/a/b/c")
 LIMITS = BrokerLimits(in_flight=3)

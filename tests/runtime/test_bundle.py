@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.bundle import Bundle
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import IntegrityError, UsageError
 from support.bundles import manifest_of, rewritten
 from support.tiny import TinyProduct

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeflow.bundle import Bundle
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import IntegrityError, UsageError
 from support.bundle_attacks import ATTACKS, OURS, TRUSTED, inner_bomb, with_listed
 from support.small import small_bundle
@@ -49,7 +49,7 @@ def test_bomb_is_refused_before_it_is_inflated(good: Path, tmp_path: Path) -> No
     assert (tmp_path / "bad.bundle").stat().st_size < 300_000
     script = (
         "import re, resource, sys; from pathlib import Path\n"
-        "from edgeflow.bundle import Bundle\n"
+        "from edgeflow.bundles.bundle import Bundle\n"
         "Bundle.open(Path(sys.argv[2])).close()\n"
         "data = int(re.search(r'VmData:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1]) * 1024\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (data + 100_000_000,) * 2)\n"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.bundle_link import previous_target, sibling, switch
+from edgeflow.bundles.current_link import previous_target, sibling, switch
 from edgeflow.errors import UsageError
 
 # Ends itself by SIGKILL just before its n-th step on the file system.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from edgeflow.bundle_link import switch
+from edgeflow.bundles.current_link import switch
 current, target, left = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 def step(event, _):
     global left

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.bundle import Bundle
-from edgeflow.bundle_writer import write_bundle
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.bundles.writer import write_bundle
 from edgeflow.errors import StorageError
 from support.tiny import TinyProduct
 

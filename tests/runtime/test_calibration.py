@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgeflow.calibration import calibrate, operating_curve, threshold_of, view_subsets
+from edgeflow.calibration.thresholds import calibrate, operating_curve, threshold_of, view_subsets
 from edgeflow.contracts.scoring import FloatArray, near_threshold, subset_scale
 from edgeflow.errors import ConfigError, DataError
 

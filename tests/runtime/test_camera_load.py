@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.camera_load import box_loads, usb_controller
-from edgeflow.check_cameras import load_findings, source_findings
-from edgeflow.config import BoxConfig
+from edgeflow.config.box import BoxConfig
+from edgeflow.diagnostics.bandwidth import box_loads, usb_controller
+from edgeflow.diagnostics.check_cameras import load_findings, source_findings
 
 VIEWS = ("top", "front", "left", "back", "right")
 

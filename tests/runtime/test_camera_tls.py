@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeflow.cameras.rtsp import RtspCamera
-from edgeflow.check_cameras import camera_findings
-from edgeflow.config import RtspConfig
+from edgeflow.cameras.streams.rtsp import RtspCamera
+from edgeflow.config.box import RtspConfig
+from edgeflow.diagnostics.check_cameras import camera_findings
 from edgeflow.errors import CameraError
 from support.certificates import Authority
 from support.fake_cameras import need

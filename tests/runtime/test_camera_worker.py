@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from edgeflow.cameras.base import EndOfStream, Frame, FrameLost
+from edgeflow.cameras.camera import EndOfStream, Frame, FrameLost
 from edgeflow.cameras.worker import CameraWorker
 from edgeflow.clock import monotonic_ns
 from edgeflow.errors import CameraError

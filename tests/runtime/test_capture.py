@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.alarms import Alarms
-from edgeflow.cameras.base import Frame
-from edgeflow.capture import OVERRUN, Capture, check_views
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.capture import OVERRUN, Capture, check_views
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import BoxConfig
+from edgeflow.config.box import BoxConfig
+from edgeflow.config.capture import SyncConfig
 from edgeflow.contracts.messages import Alarm
 from edgeflow.errors import CameraError, ConfigError
-from edgeflow.mqtt_triggers import MqttTriggers
-from edgeflow.settings.capture import SyncConfig
-from edgeflow.subscriptions import Incoming
-from edgeflow.synchronizer import ViewSet
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.mqtt.subscriptions import Incoming
 
 VIEWS = ("top", "left", "right")
 PART_COUNT = 6

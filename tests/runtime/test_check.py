@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from edgeflow.check import Finding, Report, check_box
-from edgeflow.keys import new_key, read_private_key, sign_bundle
+from edgeflow.diagnostics.check_box import Finding, Report, check_box
+from edgeflow.security.keys import new_key, read_private_key, sign_bundle
 from support.brokers import Broker, mosquitto
 
 NULL_DEVICE = "/dev/null"  # a character device that everyone may read and write, as a camera is
@@ -279,7 +279,7 @@ def test_folders_that_cannot_be_written_are_found(box: Path) -> None:
 _FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from edgeflow.check import check_box
+from edgeflow.diagnostics.check_box import check_box
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 for found in check_box(Path(sys.argv[1])).findings:
     print(found.name, found.state, sep=",")

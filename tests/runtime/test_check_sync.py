@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from edgeflow.check_sync import sync_findings
-from edgeflow.config import BoxConfig
-from edgeflow.contracts.document import parse_document
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.documents.document import parse_document
+from edgeflow.diagnostics.check_sync import sync_findings
+from edgeflow.diagnostics.findings import Finding
 from edgeflow.errors import ConfigError
-from edgeflow.findings import Finding
 
 
 def findings(trigger: dict[str, Any], sync: dict[str, Any] | None = None) -> list[Finding]:

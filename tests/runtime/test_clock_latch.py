@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgeflow.cameras.clock_latch import ClockLatch
-from edgeflow.cameras.device_clock import DeviceClock
+from edgeflow.cameras.genicam.clock_latch import ClockLatch
+from edgeflow.cameras.genicam.device_clock import DeviceClock
 from edgeflow.clock import monotonic_ns
 
 S = 10**9

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edgeflow.command_rules import MAX_COMMAND_BYTES, Issuer, Judged, Rules, judge
+from edgeflow.commands.rules import MAX_COMMAND_BYTES, Issuer, Judged, Rules, judge
 from edgeflow.contracts.sealing import Secret, seal
-from edgeflow.subscriptions import Incoming
+from edgeflow.mqtt.subscriptions import Incoming
 
 BOX = "edgeflow/v1/plant/l1/s1"
 NOW = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)

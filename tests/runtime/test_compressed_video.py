@@ -8,12 +8,12 @@ from pathlib import Path
 import av
 import pytest
 
-from edgeflow.cameras.base import EndOfStream
-from edgeflow.cameras.continuity import Continuity
-from edgeflow.cameras.libav import DamagedFrame, Video, rgb_of
-from edgeflow.cameras.video_file import FileCamera
+from edgeflow.cameras.camera import EndOfStream
+from edgeflow.cameras.streams.decoder import DamagedFrame, Video, rgb_of
+from edgeflow.cameras.streams.key_frames import Continuity
+from edgeflow.cameras.streams.video_file import FileCamera
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import FileConfig
+from edgeflow.config.box import FileConfig
 from support.clips import KEY_EVERY, bar_at, packets_of, write_clip
 
 COUNT = 40

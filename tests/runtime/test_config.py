@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.config import (
+from edgeflow.config.box import (
     BoxConfig,
     FileConfig,
     MqttConfig,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.command_desk import Answer
+from edgeflow.commands.control_socket import ControlSocket, ask
+from edgeflow.commands.dispatcher import Answer
 from edgeflow.contracts.commands import Reply
-from edgeflow.control_socket import ControlSocket, ask
 from edgeflow.errors import HardwareError, UsageError
 
 AT = "2026-03-04T10:11:12.123Z"

@@ -10,9 +10,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from edgeflow.cameras.base import Frame
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.config.capture import SyncConfig
+from edgeflow.config.scoring import DecisionConfig
 from edgeflow.contracts.manifest import Scale, Thresholds
-from edgeflow.decision import (
+from edgeflow.decision.decision import (
     Policy,
     Verdict,
     answer_by_ns,
@@ -22,10 +25,7 @@ from edgeflow.decision import (
     no_time_left,
 )
 from edgeflow.errors import ConfigError
-from edgeflow.scorer import Scores
-from edgeflow.settings.capture import SyncConfig
-from edgeflow.settings.scoring import DecisionConfig
-from edgeflow.synchronizer import ViewSet
+from edgeflow.scoring.scorer import Scores
 
 Mapped = Literal["undecided", "ng"]
 VIEWS = ("top", "left")

@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.calibration import calibrate
-from edgeflow.contracts.manifest import Thresholds
-from edgeflow.detection_rates import (
+from edgeflow.calibration.detection_rates import (
     Rate,
     binomial,
     false_rejects,
@@ -18,6 +16,8 @@ from edgeflow.detection_rates import (
     recall,
     shortcomings,
 )
+from edgeflow.calibration.thresholds import calibrate
+from edgeflow.contracts.manifest import Thresholds
 
 
 def thresholds(

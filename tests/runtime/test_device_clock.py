@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.cameras.device_clock import DeviceClock
+from edgeflow.cameras.genicam.device_clock import DeviceClock
 
 MS = 1_000_000
 S = 1000 * MS

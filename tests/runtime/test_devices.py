@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from edgeflow.backends.openvino_device import require_device
-from edgeflow.backends.table import choose_graph, make_scorer
-from edgeflow.bundle import Bundle
+from edgeflow.backends.openvino.device import require_device
+from edgeflow.backends.registry import choose_graph, make_scorer
+from edgeflow.backends.runner import Placement
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import DeviceError
-from edgeflow.graph_runner import Placement
-from edgeflow.scorer import Scores
+from edgeflow.scoring.scorer import Scores
 from support.tiny import TinyProduct
 
 TWO_GPUS = ("CPU", "GPU.0", "GPU.1")

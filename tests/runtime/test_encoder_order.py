@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.encoder_order import EncoderOrder
+from edgeflow.capture.trigger_messages.encoder_order import EncoderOrder
 
 MS = 1_000_000
 PACE = 400

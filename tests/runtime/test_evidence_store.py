@@ -11,8 +11,8 @@ import pytest
 
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.messages import Result, from_json, to_json
-from edgeflow.evidence_files import EvidenceJob, write_evidence
-from edgeflow.evidence_store import EvidenceStore, kept_parts
+from edgeflow.evidence.files import EvidenceJob, write_evidence
+from edgeflow.evidence.retention import EvidenceStore, kept_parts
 from edgeflow.run_time import Boot
 
 SAMPLE = from_json(Result, (Path(__file__).parents[1] / "samples" / "result.json").read_bytes())

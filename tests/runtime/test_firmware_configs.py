@@ -21,11 +21,11 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edgeflow.camera_load import box_loads
-from edgeflow.cameras.features import read_features
-from edgeflow.check_cameras import source_findings
-from edgeflow.config import BoxConfig, GenicamConfig, RtspConfig, V4l2Config, load_config
-from edgeflow.process_end import STOP_LIMIT_S
+from edgeflow.cameras.genicam.features import read_features
+from edgeflow.config.box import BoxConfig, GenicamConfig, RtspConfig, V4l2Config, load_config
+from edgeflow.diagnostics.bandwidth import box_loads
+from edgeflow.diagnostics.check_cameras import source_findings
+from edgeflow.station.process.end import STOP_LIMIT_S
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware_configs"
 BOXES = {

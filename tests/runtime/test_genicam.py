@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeflow.cameras.base import Frame, FrameLost
-from edgeflow.cameras.features import read_features
-from edgeflow.cameras.genicam import GenicamCamera
-from edgeflow.cameras.pixels import PIXEL_FORMATS, to_rgb
+from edgeflow.cameras.camera import Frame, FrameLost
+from edgeflow.cameras.genicam.camera import GenicamCamera
+from edgeflow.cameras.genicam.features import read_features
+from edgeflow.cameras.genicam.pixel_formats import PIXEL_FORMATS, to_rgb
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import GenicamConfig
+from edgeflow.config.box import GenicamConfig
 from edgeflow.errors import CameraError, ConfigError
 from fake_gige import is_one_image
 from support.fake_cameras import FakeCamera, fake_cameras

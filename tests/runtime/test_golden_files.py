@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from edgeflow.bundle import Bundle
-from edgeflow.cameras.features import read_features
-from edgeflow.config import load_config
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cameras.genicam.features import read_features
+from edgeflow.config.box import load_config
 from edgeflow.contracts.messages import Dropped, Result, from_json
 from edgeflow.contracts.signature import TrustedKeys, key_id
+from edgeflow.delivery.outbox import Outbox
+from edgeflow.delivery.store.records import Limits
 from edgeflow.errors import IntegrityError
-from edgeflow.outbox import Outbox
-from edgeflow.outbox_rows import Limits
-from edgeflow.verification import verify_graph
+from edgeflow.scoring.verification import verify_graph
 
 FIRST = Path(__file__).parents[1] / "golden" / "2026-11-28"
 WAITING = ["session-a-000002", "session-a-000004", "session-a-000005", "session-a-000006"]

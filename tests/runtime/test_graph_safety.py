@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from edgeflow.backends.ir_safety import inspect_ir
-from edgeflow.backends.onnx_safety import ONNX_OPERATORS, inspect_onnx
-from edgeflow.backends.table import make_runner
-from edgeflow.bundle import Bundle
+from edgeflow.backends.inspect_ir import inspect_ir
+from edgeflow.backends.inspect_onnx import ONNX_OPERATORS, inspect_onnx
+from edgeflow.backends.registry import make_runner
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import IntegrityError
 from support.hostile_graphs import GOOD, HOSTILE, looping
 from support.tiny import TinyProduct

@@ -11,11 +11,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.cameras.base import Frame
-from edgeflow.cameras.counter_unwrapping import Unwrapped
+from edgeflow.cameras.camera import Frame
+from edgeflow.cameras.genicam.counter_unwrapping import Unwrapped
+from edgeflow.capture.synchronizer import Synchronizer, ViewSet
+from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.images import RgbImage
-from edgeflow.synchronizer import Synchronizer, ViewSet
-from edgeflow.triggers import Trigger
 
 MS = 1_000_000
 IMAGE = np.zeros((1, 1, 3), np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeflow.contracts.manifest import Scale
-from edgeflow.heatmap import MAX_REGIONS, find_regions, heat_overlay
+from edgeflow.scoring.heatmap import MAX_REGIONS, find_regions, heat_overlay
 
 SCALE = Scale(centre=2.0, threshold=4.0)
 GREY = np.full((32, 48, 3), 128, np.uint8)

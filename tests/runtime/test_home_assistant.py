@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgeflow.config import BoxConfig
-from edgeflow.contracts.document import parse_document
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.documents.document import parse_document
 from edgeflow.errors import ConfigError
-from edgeflow.home_assistant import discovery
+from edgeflow.mqtt.home_assistant import discovery
 
 
 def box(**mqtt: Any) -> BoxConfig:

@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edgeflow.bundle import Bundle
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import StorageError, UsageError
-from edgeflow.keys import new_key, read_private_key, read_public_key, sign_bundle, trusted_keys
+from edgeflow.security.keys import new_key, read_private_key, read_public_key, sign_bundle, trusted_keys
 from support.small import small_bundle
 
 

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from edgeflow.alarms import Alarms
+from edgeflow.config.alarms import AlarmsConfig
+from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.messages import Alarm, VerdictName
-from edgeflow.contracts.reason_codes import ReasonCode
-from edgeflow.line_turns import LineTurns
-from edgeflow.line_watch import LineWatch
-from edgeflow.scorer import Scores
-from edgeflow.scoring_thread import NotScoredInTime, ScoringThread
-from edgeflow.service_manager import ServiceManager
-from edgeflow.settings.alarms import AlarmsConfig
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.monitoring.line_monitor import LineWatch
+from edgeflow.scoring.scorer import Scores
+from edgeflow.station.line_turns import LineTurns
+from edgeflow.station.process.service_manager import ServiceManager
+from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.thread_activity import overdue_threads, waiting, working
 
 S = 1_000_000_000

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.backends.table import choose_graph, make_scorer
-from edgeflow.bundle import Bundle
-from edgeflow.model_cache import trim_cache, usable_cache
+from edgeflow.backends.model_cache import trim_cache, usable_cache
+from edgeflow.backends.registry import choose_graph, make_scorer
+from edgeflow.bundles.bundle import Bundle
 from support.tiny import TinyProduct
 
 
@@ -82,9 +82,9 @@ def test_a_scorer_is_made_where_the_cache_cannot_be(
 _FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from edgeflow.bundle import Bundle
-from edgeflow.verification import verify_graph
-from edgeflow.backends.table import choose_graph
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.scoring.verification import verify_graph
+from edgeflow.backends.registry import choose_graph
 if sys.argv[3] == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 with Bundle.open(Path(sys.argv[1])) as bundle:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from edgeflow.cli.monitor import PASSWORD_VARIABLE, parse_url, render, run_monitor
+from edgeflow.cli.monitor_board import Board, Seen, json_line, plain_line, read_message
 from edgeflow.contracts.messages import Alarm, Decision, Result, State, VerdictName, from_json, to_json
 from edgeflow.errors import ConfigError
-from edgeflow.monitor import PASSWORD_VARIABLE, parse_url, render, run_monitor
-from edgeflow.monitor_board import Board, Seen, json_line, plain_line, read_message
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
 BOX = "edgeflow/v1/plant1/l3/s2"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from edgeflow.alarms import Alarms
+from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
+from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import Alarm
-from edgeflow.mqtt_triggers import MqttTriggers
-from edgeflow.subscriptions import Incoming
-from edgeflow.triggers import Trigger
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.mqtt.subscriptions import Incoming
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -214,11 +214,11 @@ def test_a_flood_of_refused_messages_is_answered_fifty_times_and_then_five_times
 def test_a_flood_costs_few_log_lines_few_alarms_and_bounded_memory(caplog: pytest.LogCaptureFixture) -> None:
     box = Box()
     box.under_way = 200
-    with caplog.at_level(logging.WARNING, logger="edgeflow.mqtt_triggers"):
+    with caplog.at_level(logging.WARNING, logger="edgeflow.capture.trigger_messages.mqtt_triggers"):
         for number in range(5000):
             wrong = {"at": "never"} if number % 2 else {f"part{number}_id": 1}
             box.send(after_ms=1, trigger_id=f"t{number}", part_id=f"p{number}", order=[number], **wrong)
-    lines = [record for record in caplog.records if record.name == "edgeflow.mqtt_triggers"]
+    lines = [record for record in caplog.records if record.name == "edgeflow.capture.trigger_messages.mqtt_triggers"]
     assert 20 < len(lines) <= 20 + 5
     assert "more that were not logged" in caplog.text
     assert len(box.told.alarms) <= 4 * 6

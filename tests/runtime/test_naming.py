@@ -9,15 +9,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edgeflow.cameras.base import Frame
-from edgeflow.cameras.device_clock import DeviceClock
-from edgeflow.capture_setup import make_synchronizer
-from edgeflow.config import load_config
+from edgeflow.cameras.camera import Frame
+from edgeflow.cameras.genicam.device_clock import DeviceClock
+from edgeflow.capture.matching.matcher import ViewSet
+from edgeflow.capture.setup import make_synchronizer
+from edgeflow.capture.synchronizer import Synchronizer
+from edgeflow.capture.trigger_messages.filter import TriggerIntake
+from edgeflow.capture.triggers import Trigger
+from edgeflow.config.box import load_config
 from edgeflow.contracts.messages import TriggerMessage
-from edgeflow.matching.base import ViewSet
-from edgeflow.synchronizer import Synchronizer
-from edgeflow.trigger_intake import TriggerIntake
-from edgeflow.triggers import Trigger
 
 MS = 1_000_000
 IMAGE = np.zeros((1, 1, 3), np.uint8)

@@ -10,8 +10,8 @@ from support.tiny import TinyProduct
 _SIGNAL_AFTER_AN_EXCHANGE = """
 import gc, signal, sys
 from pathlib import Path
-from edgeflow.backends.table import choose_graph, make_scorer
-from edgeflow.bundle import Bundle
+from edgeflow.backends.registry import choose_graph, make_scorer
+from edgeflow.bundles.bundle import Bundle
 
 signal.signal(signal.SIGTERM, lambda *_: print("stopped in order"))
 with Bundle.open(Path(sys.argv[1])) as bundle:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.alarms import Alarms
-from edgeflow.bundle import Bundle
-from edgeflow.config import load_config
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.config.box import load_config
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import Alarm, State
 from edgeflow.errors import IntegrityError, UsageError
-from edgeflow.loaded_bundle import BundleSlot, open_for_box, prove
-from edgeflow.operations import Operations
-from edgeflow.service_manager import ServiceManager
-from edgeflow.station_state import StationState
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
+from edgeflow.station.operations import Operations
+from edgeflow.station.process.service_manager import ServiceManager
+from edgeflow.station.state import StationState
 from support.mean_box import write_box
 from support.small import small_bundle
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm, Dropped, Result, VerdictName, from_json, to_json
+from edgeflow.delivery.outbox import Outbox
+from edgeflow.delivery.store.records import DROPPED, Limits
 from edgeflow.errors import StorageError
-from edgeflow.outbox import Outbox
-from edgeflow.outbox_rows import DROPPED, Limits
+from edgeflow.monitoring.alarms import Alarms
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
 
@@ -227,8 +227,8 @@ def test_what_is_on_the_disk_survives_a_killed_process(tmp_path: Path) -> None:
         "import os, sys\n"
         "from pathlib import Path\n"
         "from edgeflow.contracts.messages import Result, from_json\n"
-        "from edgeflow.outbox import Outbox\n"
-        "from edgeflow.outbox_rows import Limits\n"
+        "from edgeflow.delivery.outbox import Outbox\n"
+        "from edgeflow.delivery.store.records import Limits\n"
         "outbox = Outbox(Path(sys.argv[1]), Limits(rows=10))\n"
         "outbox.put(from_json(Result, Path(sys.argv[2]).read_bytes()))\n"
         "outbox.flush()\n"

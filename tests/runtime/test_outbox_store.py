@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from edgeflow.contracts.messages import Dropped, Result, VerdictName, from_json
-from edgeflow.outbox_aside import restore_rows
-from edgeflow.outbox_drops import Victim
-from edgeflow.outbox_rows import DROPPED, Entry, Limits, entry_of
-from edgeflow.outbox_store import Store
+from edgeflow.delivery.store.aside import restore_rows
+from edgeflow.delivery.store.database import Store
+from edgeflow.delivery.store.drops import Victim
+from edgeflow.delivery.store.records import DROPPED, Entry, Limits, entry_of
 from edgeflow.run_time import Boot
 
 SAMPLE = from_json(Result, (Path(__file__).parents[1] / "samples" / "result.json").read_bytes())

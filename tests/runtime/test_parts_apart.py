@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeflow.cameras.base import Frame
-from edgeflow.check_sync import sync_findings
-from edgeflow.config import BoxConfig
-from edgeflow.matching.parts_apart import PartsApart
-from edgeflow.synchronizer import Synchronizer, ViewSet
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.matching.part_spacing import PartsApart
+from edgeflow.capture.synchronizer import Synchronizer, ViewSet
+from edgeflow.config.box import BoxConfig
+from edgeflow.diagnostics.check_sync import sync_findings
 
 VIEWS = ("top", "left")
 IMAGE = np.zeros((1, 1, 3), np.uint8)

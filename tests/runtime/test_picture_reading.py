@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.backends.table import choose_graph, make_scorer
-from edgeflow.bench import load_parts
-from edgeflow.bundle import Bundle
-from edgeflow.cameras.base import FrameLost
-from edgeflow.cameras.libav import Video, rgb_of
+from edgeflow.backends.registry import choose_graph, make_scorer
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.calibration.recalibrate import recalibrate
+from edgeflow.cameras.camera import FrameLost
 from edgeflow.cameras.replay import ReplayCamera
-from edgeflow.capture_setup import as_bundle_reads
-from edgeflow.config import BoxConfig, FileConfig, ReplayConfig, RtspConfig, load_config
+from edgeflow.cameras.streams.decoder import Video, rgb_of
+from edgeflow.capture.setup import as_bundle_reads
+from edgeflow.config.box import BoxConfig, FileConfig, ReplayConfig, RtspConfig, load_config
+from edgeflow.contracts.image_files.orientation import turned
 from edgeflow.contracts.manifest import Preprocessing
-from edgeflow.contracts.orientation import turned
+from edgeflow.decision.recorded_parts import ScoredPart, find_bundle_parts, require_depth, score_parts
+from edgeflow.diagnostics.benchmark import load_parts
 from edgeflow.errors import DataError
-from edgeflow.offline import ScoredPart, find_bundle_parts, require_depth, score_parts
-from edgeflow.recalibration import recalibrate
 from support.small import SIDE, VIEWS, small_bundle
 
 ORIENTATION = 0x112

@@ -12,27 +12,27 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgeflow.alarms import Alarms
-from edgeflow.bundle import Bundle
-from edgeflow.cameras.base import Frame
+from edgeflow.backends.runner import Placement
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.clock import monotonic_ns
+from edgeflow.config.alarms import AlarmsConfig
+from edgeflow.config.capture import SyncConfig
+from edgeflow.config.scoring import DecisionConfig
 from edgeflow.contracts.messages import Alarm, Decision, Result
 from edgeflow.contracts.scoring import FloatArray
-from edgeflow.decision import Policy
+from edgeflow.decision.decision import Policy
+from edgeflow.decision.lateness import LateWatch
+from edgeflow.decision.result import Origin, ResultMaker
 from edgeflow.errors import DeviceError
-from edgeflow.graph_runner import Placement
-from edgeflow.lateness import LateWatch
-from edgeflow.line_watch import LineWatch
-from edgeflow.loaded_bundle import BundleSlot, LoadedBundle
-from edgeflow.pipeline import Line
-from edgeflow.result import Origin, ResultMaker
-from edgeflow.scorer import Scorer, Scores
-from edgeflow.scoring_thread import ScoringThread
-from edgeflow.settings.alarms import AlarmsConfig
-from edgeflow.settings.capture import SyncConfig
-from edgeflow.settings.scoring import DecisionConfig
-from edgeflow.synchronizer import ViewSet
-from edgeflow.view_watch import bundle_baseline
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.monitoring.line_monitor import LineWatch
+from edgeflow.monitoring.view_monitor import bundle_baseline
+from edgeflow.scoring.scorer import Scorer, Scores
+from edgeflow.station.active_bundle import BundleSlot, LoadedBundle
+from edgeflow.station.line import Line
+from edgeflow.station.scoring_thread import ScoringThread
 from support.small import SIDE, VIEWS, small_bundle
 
 NEVER_LATE_MS = 600_000.0

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeflow.cameras.base import EndOfStream, Frame, FrameLost
+from edgeflow.cameras.camera import EndOfStream, Frame, FrameLost
 from edgeflow.cameras.process import ProcessCamera
-from edgeflow.cameras.ring import RingReader, RingWriter
+from edgeflow.cameras.shared_frames import RingReader, RingWriter
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import FileConfig, GenicamConfig
+from edgeflow.config.box import FileConfig, GenicamConfig
 from edgeflow.contracts.images import RgbImage
 from edgeflow.errors import CameraError
 from support.fake_cameras import FakeCamera, fake_cameras
@@ -184,7 +184,7 @@ def test_a_child_ends_with_its_parent_even_where_both_are_stuck(video: Path) -> 
         "import sys, time\n"
         "from pathlib import Path\n"
         "from edgeflow.cameras.process import ProcessCamera\n"
-        "from edgeflow.config import FileConfig\n"
+        "from edgeflow.config.box import FileConfig\n"
         "camera = ProcessCamera('top', FileConfig(kind='file', path=Path(sys.argv[1]), loop=True))\n"
         "camera.open(time.monotonic_ns())\n"
         "print(camera.pid, flush=True)\n"

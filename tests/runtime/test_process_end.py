@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import pytest
 
-from edgeflow.process_end import TimedEnd
+from edgeflow.station.process.end import TimedEnd
 
 HANGS = """
 import ctypes, signal, sys, threading
-from edgeflow.process_end import TimedEnd
+from edgeflow.station.process.end import TimedEnd
 
 def words(text):
     print(text, flush=True)
@@ -32,7 +32,7 @@ with TimedEnd(words, limit_s=0.3):
 
 LEFT = """
 import threading
-from edgeflow.process_end import leave
+from edgeflow.station.process.end import leave
 from edgeflow.thread_activity import waiting, working
 
 def run():

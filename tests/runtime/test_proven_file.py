@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.errors import ParityError, StorageError, UsageError
-from edgeflow.proven_file import proven_file, require_new
+from edgeflow.files import proven_file, require_new
 
 
 def test_proven_file_takes_its_name_and_leaves_nothing_else(tmp_path: Path) -> None:

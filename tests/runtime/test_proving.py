@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from onnx import helper
 
-from edgeflow.bundle import Bundle
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import DeviceError, IntegrityError, ParityError
-from edgeflow.proving import Limits, prove_apart
+from edgeflow.scoring.isolated_verification import Limits, prove_apart
 from support.small import colour_mean, small_bundle
 
 

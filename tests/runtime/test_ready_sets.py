@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 
-from edgeflow.cameras.base import Frame
-from edgeflow.ready_sets import OVERRUN, ReadySets
-from edgeflow.synchronizer import ViewSet
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set_queue import OVERRUN, ReadySets
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 

@@ -6,7 +6,7 @@ import re
 import typing
 from pathlib import Path
 
-from edgeflow.contracts.reason_codes import ReasonCode
+from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 
 
 def test_every_reason_code_is_explained_once_in_order(repository: Path) -> None:

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.backends.table import choose_graph, make_scorer
-from edgeflow.bundle import Bundle
+from edgeflow.backends.registry import choose_graph, make_scorer
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.calibration.recalibrate import recalibrate
+from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.manifest import subset_key
-from edgeflow.contracts.parts import RecordedPart, find_parts
 from edgeflow.contracts.preprocess import blank_image
 from edgeflow.errors import AccuracyError, ConfigError, DataError, ParityError, UsageError
-from edgeflow.keys import new_key, read_private_key, trusted_keys
-from edgeflow.recalibration import recalibrate
-from edgeflow.verification import verify_graph
+from edgeflow.scoring.verification import verify_graph
+from edgeflow.security.keys import new_key, read_private_key, trusted_keys
 from support.bundles import manifest_of
 from support.small import VIEWS, colour_mean, small_bundle
 from support.tiny import TinyProduct
@@ -272,7 +272,7 @@ def test_blank_camera_image_is_the_blank_model_image() -> None:
 def test_parts_held_out_at_export_give_the_thresholds_of_export_again(
     tiny: TinyProduct, tmp_path: Path
 ) -> None:
-    from edgeflow_export.datasets import load_dataset
+    from edgeflow_export.data.dataset import load_dataset
     from edgeflow_export.recipe import load_recipe
 
     data = load_dataset(load_recipe(tiny.recipe))

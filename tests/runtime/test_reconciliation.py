@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeflow.cameras.base import Frame
-from edgeflow.reconciliation import Reconciler
-from edgeflow.synchronizer import ViewSet
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.reconciliation import Reconciler
+from edgeflow.capture.synchronizer import ViewSet
 
 VIEWS = ("top", "left")
 IMAGE = np.zeros((1, 1, 3), np.uint8)

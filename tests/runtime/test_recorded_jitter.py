@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.synchronizer import SyncMode
+from edgeflow.capture.synchronizer import SyncMode
 from recorded_jitter import load_profile, simulate
 
 FAST, SLOW = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
-from edgeflow.refusals import Refusals
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.mqtt.broker.refusals import Refusals
 
 
 class Board:

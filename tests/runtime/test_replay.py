@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.cameras.base import EndOfStream, Frame, FrameLost
-from edgeflow.cameras.pace import Pace
+from edgeflow.cameras.camera import EndOfStream, Frame, FrameLost
+from edgeflow.cameras.drivers import make_camera
+from edgeflow.cameras.pacing import Pace
 from edgeflow.cameras.replay import ReplayCamera
-from edgeflow.cameras.table import make_camera
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import ReplayConfig
+from edgeflow.config.box import ReplayConfig
 from edgeflow.errors import CameraError
 
 PART_COUNT = 3

@@ -9,7 +9,7 @@ import pytest
 
 from edgeflow.contracts.messages import Result, from_json, to_json
 from edgeflow.errors import DataError, ParityError
-from edgeflow.replay_comparison import Comparison, Difference, read_results
+from edgeflow.station.replay_comparison import Comparison, Difference, read_results
 
 TOLERANCE = 1e-4
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeflow.retained_documents import Document, RetainedDocuments
+from edgeflow.mqtt.retained_documents import Document, RetainedDocuments
 
 
 class Network:

@@ -19,11 +19,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeflow.cameras.base import Frame, FrameLost
-from edgeflow.cameras.rtsp import RtspCamera
-from edgeflow.cameras.table import make_camera
+from edgeflow.cameras.camera import Frame, FrameLost
+from edgeflow.cameras.drivers import make_camera
+from edgeflow.cameras.streams.rtsp import RtspCamera
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import RtspConfig
+from edgeflow.config.box import RtspConfig
 from edgeflow.errors import CameraError
 from support.clips import KEY_EVERY, bar_at, write_clip
 from support.fake_cameras import need

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edgeflow.clock import monotonic_ns
-from edgeflow.scorer import Scores
-from edgeflow.scoring_thread import NotScoredInTime, ScoringThread
+from edgeflow.scoring.scorer import Scores
+from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.thread_activity import busy_threads
 
 MINUTE_NS = 60_000_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeflow.scoring_time import ScoringTime
+from edgeflow.decision.deadline import ScoringTime
 
 MS = 1_000_000
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.command_issuers import read_rules
-from edgeflow.config import BoxConfig, IssuerConfig, SealConfig, load_config
-from edgeflow.contracts.recording import FILE_NAME, read_recording
-from edgeflow.keys import read_passphrase
-from edgeflow.sealing_secret import read_secret
-from edgeflow.secret_file import read_password, read_secret_bytes
+from edgeflow.commands.issuers import read_rules
+from edgeflow.config.box import BoxConfig, IssuerConfig, SealConfig, load_config
+from edgeflow.contracts.datasets.recording import FILE_NAME, read_recording
+from edgeflow.security.keys import read_passphrase
+from edgeflow.security.secret_file import read_password, read_secret_bytes
+from edgeflow.security.shared_secrets import read_secret
 
 WORD = "pässword with blanks "
 FORMS = {

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeflow.capture.trigger_messages.filter import TriggerIntake
+from edgeflow.capture.trigger_messages.sender_clock import SenderClock, utc_ns
 from edgeflow.contracts.messages import TriggerMessage
-from edgeflow.sender_clock import SenderClock, utc_ns
-from edgeflow.trigger_intake import TriggerIntake
 
 MS = 1_000_000
 ZERO = utc_ns("2026-11-28T12:00:00.0Z") or 0

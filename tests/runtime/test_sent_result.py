@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeflow.sent_result import SentResult
+from edgeflow.delivery.sent_result import SentResult
 
 
 def test_one_that_is_sent_again_and_again_is_overtaken() -> None:

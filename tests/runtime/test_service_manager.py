@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.service_manager import ServiceManager
+from edgeflow.station.process.service_manager import ServiceManager
 
 MS = 1_000_000
 

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from edgeflow.contracts.manifest import Scoring
 from edgeflow.contracts.scoring import FloatArray, Masks, masked, part_score, view_bounds, view_scores
-from edgeflow.settling import settle
+from edgeflow.scoring.lazy_masks import settle
 
 SHAPE = (3, 4, 4)
 SCORINGS = [

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeflow.cameras.stream_clock import Moment, PaceClock, StreamClock
+from edgeflow.cameras.streams.stream_clock import Moment, PaceClock, StreamClock
 
 MS = 1_000_000
 STEP_MS = 40

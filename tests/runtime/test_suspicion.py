@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.suspicion import Suspicion
+from edgeflow.mqtt.broker.suspects import Suspicion
 
 
 def test_one_that_ends_the_connection_twice_alone_is_found_when_others_passed_in_between() -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.cameras.base import Frame
-from edgeflow.synchronizer import Synchronizer, SyncMode, ViewSet
-from edgeflow.triggers import Trigger
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.synchronizer import Synchronizer, SyncMode, ViewSet
+from edgeflow.capture.triggers import Trigger
 
 MS = 1_000_000
 VIEWS = ("top", "left", "right")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from edgeflow.tail import tail_threshold
+from edgeflow.calibration.extreme_value_tail import tail_threshold
 
 KINDS = {
     "light": stats.norm(),

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeflow.cameras.base import Frame
-from edgeflow.config import BoxConfig
-from edgeflow.contracts.document import parse_document
+from edgeflow.cameras.camera import Frame
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.documents.document import parse_document
 from edgeflow.errors import ConfigError
-from edgeflow.transfer_watch import TransferWatch
+from edgeflow.monitoring.transfer_monitor import TransferWatch
 
 MS = 1_000_000
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeflow.capture.trigger_messages.filter import Intake, TriggerIntake
+from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import TriggerMessage
-from edgeflow.trigger_intake import Intake, TriggerIntake
-from edgeflow.triggers import Trigger
 
 
 def message(

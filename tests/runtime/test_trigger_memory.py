@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from edgeflow.capture.trigger_messages.memory import Known, TriggerMemory, Windows
 from edgeflow.contracts.messages import TriggerMessage
-from edgeflow.trigger_memory import Known, TriggerMemory, Windows
 
 SECOND = 1_000_000_000
 WINDOWS = Windows(under_way_ns=SECOND, part_ns=2 * SECOND, doubt_ns=60 * SECOND)

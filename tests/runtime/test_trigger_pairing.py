@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeflow.cameras.device_clock import DeviceClock
-from edgeflow.cameras.trigger_pairing import Paired, TriggerPairing
+from edgeflow.cameras.genicam.device_clock import DeviceClock
+from edgeflow.cameras.genicam.trigger_pairing import Paired, TriggerPairing
 
 MS = 1_000_000
 PARTS = 40

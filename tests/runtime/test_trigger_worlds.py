@@ -9,8 +9,8 @@ from typing import Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeflow.capture.trigger_messages.filter import TriggerIntake
 from edgeflow.contracts.messages import TriggerMessage
-from edgeflow.trigger_intake import TriggerIntake
 
 MS = 1_000_000
 ZERO = datetime(2026, 11, 28, tzinfo=timezone.utc)

@@ -7,8 +7,8 @@ import queue
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeflow.capture.triggers import IntervalPacer, IntervalSource, Trigger
 from edgeflow.clock import monotonic_ns
-from edgeflow.triggers import IntervalPacer, IntervalSource, Trigger
 
 MS = 1_000_000
 

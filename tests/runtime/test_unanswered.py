@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeflow.unanswered import BrokerPace, Sent, Unanswered
+from edgeflow.mqtt.broker.unanswered import BrokerPace, Sent, Unanswered
 
 
 def sent(key: str, at_s: float, *, decision: bool = False) -> Sent:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeflow.cli.output_thread import UnhurriedView
 from edgeflow.contracts.messages import Result, VerdictName, from_json
-from edgeflow.unhurried_view import UnhurriedView
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "result.json"
 

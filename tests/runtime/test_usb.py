@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.cameras.usb import usb_serial, usb_twins
+from edgeflow.cameras.v4l2.usb import usb_serial, usb_twins
 
 
 def attach(root: Path, device: str, port: str = "1-4", **values: str) -> Path:

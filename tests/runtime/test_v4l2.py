@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgeflow.cameras.v4l2 import V4l2Camera, captured_at_ns, setting_problems, settings_of
-from edgeflow.config import V4l2Config
+from edgeflow.cameras.v4l2.camera import V4l2Camera, captured_at_ns, setting_problems, settings_of
+from edgeflow.config.box import V4l2Config
 from edgeflow.errors import CameraError
 
 

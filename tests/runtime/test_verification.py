@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from edgeflow.backends.table import choose_graph, make_scorer
-from edgeflow.bundle import Bundle
+from edgeflow.backends.registry import choose_graph, make_scorer
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import ConfigError, DeviceError, ParityError
-from edgeflow.verification import verify_graph
+from edgeflow.scoring.verification import verify_graph
 from support.bundles import manifest_of, rewritten
 from support.small import VIEWS as SMALL_VIEWS
 from support.small import colour_mean, small_bundle

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgeflow.cameras.base import Camera, EndOfStream, Frame, FrameLost
-from edgeflow.cameras.source import public_source, public_url
-from edgeflow.cameras.video_file import FileCamera
+from edgeflow.cameras.addresses import public_source, public_url
+from edgeflow.cameras.camera import Camera, EndOfStream, Frame, FrameLost
+from edgeflow.cameras.streams.video_file import FileCamera
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import FileConfig, GenicamConfig, ReplayConfig, V4l2Config
+from edgeflow.config.box import FileConfig, GenicamConfig, ReplayConfig, V4l2Config
 from edgeflow.errors import CameraError
 
 FRAME_COUNT = 5

@@ -10,10 +10,10 @@ import openvino as ov
 import pytest
 from openvino import opset13 as op
 
-from edgeflow.backends.openvino_core import openvino_core
-from edgeflow.backends.openvino_inference import AllViews, ViewByView
-from edgeflow.backends.openvino_parts import cut
-from edgeflow.backends.table import make_runner
+from edgeflow.backends.openvino.core import openvino_core
+from edgeflow.backends.openvino.inference import AllViews, ViewByView
+from edgeflow.backends.openvino.split_graph import cut
+from edgeflow.backends.registry import make_runner
 from edgeflow.contracts.manifest import Graph, Tensor
 
 VIEWS, CHANNELS = 3, 4

@@ -13,23 +13,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.alarms import Alarms
-from edgeflow.appearance import Baseline, blindness, glance, make_baseline
-from edgeflow.bundle import Bundle
-from edgeflow.cameras.base import Frame
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cameras.camera import Frame
 from edgeflow.cameras.liveness import Origin, Repetition, is_same_picture, scene_changed
-from edgeflow.config import BoxConfig
-from edgeflow.contracts.document import parse_document
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.config.box import BoxConfig
+from edgeflow.config.views import ViewsConfig
+from edgeflow.contracts.datasets.find_parts import find_parts
+from edgeflow.contracts.documents.document import parse_document
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.messages import Alarm
-from edgeflow.contracts.parts import find_parts
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import CameraError, ConfigError
-from edgeflow.scorer import Scores
-from edgeflow.settings.views import ViewsConfig
-from edgeflow.synchronizer import ViewSet
-from edgeflow.view_check import ViewCheck, origin_of
-from edgeflow.view_watch import ViewWatch, bundle_baseline, check_identity
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.monitoring.view_appearance import Baseline, blindness, glance, make_baseline
+from edgeflow.monitoring.view_check import ViewCheck, origin_of
+from edgeflow.monitoring.view_monitor import ViewWatch, bundle_baseline, check_identity
+from edgeflow.scoring.scorer import Scores
 
 Images = dict[str, RgbImage]
 SENSORS = {"kind": "genicam", "address": "10.0.0.1"}

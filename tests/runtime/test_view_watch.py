@@ -9,17 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeflow.alarms import Alarms
-from edgeflow.appearance import Baseline, likenesses, swapped_views
-from edgeflow.bundle import Bundle
-from edgeflow.cameras.base import Frame
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cameras.camera import Frame
+from edgeflow.config.views import ViewsConfig
+from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.messages import Alarm
-from edgeflow.contracts.parts import find_parts
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import CameraError
-from edgeflow.settings.views import ViewsConfig
-from edgeflow.view_watch import ViewWatch, bundle_baseline, check_identity
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.monitoring.view_appearance import Baseline, likenesses, swapped_views
+from edgeflow.monitoring.view_monitor import ViewWatch, bundle_baseline, check_identity
 
 Images = dict[str, RgbImage]
 

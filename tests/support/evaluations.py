@@ -6,9 +6,9 @@ import numpy as np
 
 from edgeflow.contracts.manifest import Scale, Scoring, Thresholds
 from edgeflow.contracts.scoring import FloatArray, PixelStatistics
-from edgeflow_export.evaluation_report import EvaluationReport, ModelIdentity
-from edgeflow_export.ground_truth import GroundTruth
-from edgeflow_export.measuring import measure, score_maps
+from edgeflow_export.data.ground_truth import GroundTruth
+from edgeflow_export.evaluation.metrics import measure, score_maps
+from edgeflow_export.evaluation.report import EvaluationReport, ModelIdentity
 
 MAX_MEAN = Scoring(view="max", part="mean")
 

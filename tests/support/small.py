@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper
 from PIL import Image
 
-from edgeflow.bundle_writer import file_records, write_bundle
+from edgeflow.bundles.writer import file_records, write_bundle
 from edgeflow.contracts.manifest import SCHEMA_VERSION, Manifest
 
 VIEWS = ("top", "left")

@@ -104,11 +104,11 @@ def tests_on_path() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyProduct:
     """The tiny product: trained for real, exported for real, about half a minute once per session."""
-    from edgeflow_export.build import build_bundle
-    from edgeflow_export.checkpoints import load_checkpoint
-    from edgeflow_export.datasets import load_dataset
+    from edgeflow_export.bundling.build import build_bundle
+    from edgeflow_export.checkpoints.checkpoint import load_checkpoint
+    from edgeflow_export.data.dataset import load_dataset
     from edgeflow_export.recipe import load_recipe
-    from edgeflow_export.training import train
+    from edgeflow_export.training.train import train
 
     root = tmp_path_factory.mktemp("tiny")
     write_parts(root / "parts", train=30, normal=6, defective=6)

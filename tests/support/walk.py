@@ -109,7 +109,7 @@ def main() -> None:
 
     spec = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     if "train" in spec["commands"]:
-        importlib.import_module("edgeflow_export.training_view")
+        importlib.import_module("edgeflow_export.cli.train")
     for name, arguments in spec["commands"].items():
         print(json.dumps(run(name, arguments, spec)), flush=True)
 

@@ -12,8 +12,8 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edgeflow.config import BoxConfig
-from edgeflow.contracts.document import parse_document
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.documents.document import parse_document
 from edgeflow.contracts.messages import Result, VerdictName, from_json
 from edgeflow.errors import ConfigError
 from support.brokers import Broker, mosquitto

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from edgeflow.cameras.discovery import attached_cameras
-from edgeflow.capture import Capture
-from edgeflow.config import load_config
+from edgeflow.capture.capture import Capture
+from edgeflow.config.box import load_config
+from edgeflow.contracts.datasets.find_parts import find_parts
+from edgeflow.contracts.datasets.recording import FILE_NAME, read_recording
+from edgeflow.contracts.documents.strict_yaml import read_yaml_text
 from edgeflow.contracts.images import read_image
-from edgeflow.contracts.parts import find_parts
-from edgeflow.contracts.recording import FILE_NAME, read_recording
-from edgeflow.contracts.strict_yaml import read_yaml_text
 from edgeflow.errors import DataError
 from support.fake_cameras import FakeCamera, fake_cameras
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import edgeflow
-from edgeflow.bundle import Bundle
+from edgeflow.bundles.bundle import Bundle
 from edgeflow.cli import cli
-from edgeflow.contracts.parts import find_parts
+from edgeflow.contracts.datasets.find_parts import find_parts
 from support.bundles import manifest_of, rewritten
 from support.tiny import TinyProduct, search_path, write_recipe
 
@@ -117,7 +117,7 @@ def test_scores_that_are_not_finite_are_undecided(tiny: TinyProduct, tmp_path: P
     buffer = io.BytesIO()
     np.savez(buffer, mean=np.zeros((3, 8, 8), np.float32), std=np.zeros((3, 8, 8), np.float32))
     data = buffer.getvalue()
-    from edgeflow.bundle_writer import file_records
+    from edgeflow.bundles.writer import file_records
 
     name = "scoring/pixel_statistics.npz"
     files = document["files"]

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from edgeflow.cli import cli
-from edgeflow.config import load_config
-from edgeflow.keys import new_key
+from edgeflow.config.box import load_config
+from edgeflow.security.keys import new_key
 from system.test_readme import blocks, commands
 
 TUTORIALS = ("docs/tutorials/first-bundle.md", "docs/tutorials/first-box.md")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.bundle import Bundle
+from edgeflow.bundles.bundle import Bundle
 from support.tiny import TinyProduct, search_path
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgeflow.outbox import Outbox
-from edgeflow.outbox_rows import Limits
+from edgeflow.delivery.outbox import Outbox
+from edgeflow.delivery.store.records import Limits
 from support.mean_box import ROOT, ctl, write_box
 
 if TYPE_CHECKING:

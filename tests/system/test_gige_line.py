@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.capture import Capture
+from edgeflow.capture.capture import Capture
+from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import BoxConfig
-from edgeflow.contracts.document import parse_document
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.documents.document import parse_document
 from edgeflow.errors import CameraError, ConfigError
-from edgeflow.synchronizer import ViewSet
 from support.fake_cameras import fake_cameras
 
 VIEWS = ("C1", "C2", "C3", "C4", "C5")

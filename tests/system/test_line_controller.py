@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeflow.clock import monotonic_ns, utc_text
-from edgeflow.config import BoxConfig
+from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import Decision, Result, VerdictName, to_json
-from edgeflow.delivery import Delivery
-from edgeflow.mqtt import MqttLink
-from edgeflow.outbox import open_outbox
+from edgeflow.delivery.outbox import open_outbox
+from edgeflow.delivery.sender import Delivery
+from edgeflow.mqtt.link import MqttLink
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker, Client

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgeflow.cli.monitor import run_monitor
 from edgeflow.contracts.messages import Result, to_json
 from edgeflow.errors import ConfigError, HardwareError
-from edgeflow.monitor import run_monitor
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker, Client
@@ -29,7 +29,7 @@ Results = Callable[[int], Result]
 
 def watch(*arguments: str) -> subprocess.Popen[str]:
     """The watcher as a program of its own, its output a pipe."""
-    script = f"import sys; from edgeflow.monitor import run_monitor; run_monitor({', '.join(arguments)})"
+    script = f"import sys; from edgeflow.cli.monitor import run_monitor; run_monitor({', '.join(arguments)})"
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
 
 
@@ -112,7 +112,7 @@ def test_on_a_terminal_it_draws_a_table(broker: Broker, client: Clients, make_re
     box = client("unused")
     box.publish(f"{BOX}/result", to_json(make_result(1)), retain=True)
     near, far = os.openpty()
-    script = f"from edgeflow.monitor import run_monitor; run_monitor('mqtt://127.0.0.1:{broker.port}')"
+    script = f"from edgeflow.cli.monitor import run_monitor; run_monitor('mqtt://127.0.0.1:{broker.port}')"
     program = subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=far,

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgeflow.alarms import Alarms
 from edgeflow.clock import utc_text
-from edgeflow.config import BoxConfig
+from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import (
     Alarm,
     Birth,
@@ -32,11 +31,12 @@ from edgeflow.contracts.messages import (
 )
 from edgeflow.contracts.sealing import is_sealed
 from edgeflow.errors import ConfigError
-from edgeflow.home_assistant import discovery
-from edgeflow.keys import new_key, read_public_key
-from edgeflow.link_events import Acked, LinkEvent
-from edgeflow.mqtt import MqttLink
-from edgeflow.subscriptions import Incoming
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.mqtt.events import Acked, LinkEvent
+from edgeflow.mqtt.home_assistant import discovery
+from edgeflow.mqtt.link import MqttLink
+from edgeflow.mqtt.subscriptions import Incoming
+from edgeflow.security.keys import new_key, read_public_key
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker, Client
@@ -285,8 +285,8 @@ def test_the_broker_reports_a_killed_box_as_offline(
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from edgeflow.config import BoxConfig\n"
-        "from edgeflow.mqtt import MqttLink\n"
+        "from edgeflow.config.box import BoxConfig\n"
+        "from edgeflow.mqtt.link import MqttLink\n"
         "MqttLink(BoxConfig.model_validate_json(Path(sys.argv[1]).read_text()), 'session-a').start()\n"
         "time.sleep(60)\n"
     )

@@ -19,8 +19,8 @@ import paho.mqtt.client as paho
 import pytest
 
 from edgeflow.contracts.messages import Result, VerdictName
-from edgeflow.outbox import Outbox
-from edgeflow.outbox_rows import Limits
+from edgeflow.delivery.outbox import Outbox
+from edgeflow.delivery.store.records import Limits
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker, Client

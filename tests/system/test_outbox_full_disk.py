@@ -14,8 +14,8 @@ SCRIPT = """
 import os, shutil, sys
 from pathlib import Path
 from edgeflow.contracts.messages import Result, from_json
-from edgeflow.outbox import Outbox
-from edgeflow.outbox_rows import Limits
+from edgeflow.delivery.outbox import Outbox
+from edgeflow.delivery.store.records import Limits
 
 disk, sample = Path(sys.argv[1]), from_json(Result, Path(sys.argv[2]).read_bytes())
 

@@ -18,10 +18,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.contracts.messages import Ack, shipped_schema, to_json
-from edgeflow.contracts.parts import find_parts
-from edgeflow.outbox import Outbox
-from edgeflow.outbox_rows import Limits
+from edgeflow.delivery.outbox import Outbox
+from edgeflow.delivery.store.records import Limits
 from support.tiny import VIEWS, TinyProduct
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import yaml
 from PIL import Image
 
 from edgeflow.cli import cli
-from edgeflow.keys import new_key
+from edgeflow.security.keys import new_key
 from support.small import VIEWS, small_bundle
 from support.tiny import HERE, search_path, write_recipe
 from system.test_cli import commands_of

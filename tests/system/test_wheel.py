@@ -60,7 +60,7 @@ def test_wheel_holds_every_file_of_both_packages(wheel: Path, repository: Path) 
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert wanted - names == set()
-    assert {"edgeflow/py.typed", "edgeflow_export/templates/report.html.j2"} <= names
+    assert {"edgeflow/py.typed", "edgeflow_export/report/templates/report.html.j2"} <= names
     assert not {name for name in names if name.startswith(("tests/", "tools/"))}
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edgeflow.contracts.parts import find_parts
+from edgeflow.contracts.datasets.find_parts import find_parts
 
 
 def demo(repository: Path, *options: str) -> subprocess.CompletedProcess[str]:

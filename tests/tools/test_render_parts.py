@@ -14,7 +14,7 @@ from click.testing import CliRunner
 pytest.importorskip("pyvista", reason="the renderer needs the dev extra")
 
 import render_parts
-from edgeflow.contracts.parts import find_parts
+from edgeflow.contracts.datasets.find_parts import find_parts
 from rendering.camera import VIEWPOINTS
 from rendering.contact_sheet import overview, write_contact_sheet
 from rendering.defects import DEFECTS, draw_defect

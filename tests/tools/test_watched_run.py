@@ -14,7 +14,7 @@ from watched_run import watched_run
 MB = 1_000_000
 _LARGE_PARENT = """
 import json, resource, sys
-from edgeflow.peak_memory import own_peak_bytes
+from edgeflow.diagnostics.peak_memory import own_peak_bytes
 from watched_run import watched_run
 held = bytearray(400_000_000)
 output, peak = watched_run([sys.executable, "-c", sys.argv[1]])

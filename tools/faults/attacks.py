@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from command_attacks import HUGE, Attacker
 from command_attacks import attacks as command_attacks
-from edgeflow.config import load_config
-from edgeflow.control_socket import ask
+from edgeflow.commands.control_socket import ask
+from edgeflow.config.box import load_config
 from faults.figures import Figure
 from faults.site import Site, site, wait_for
 from support.bundle_attacks import ATTACKS, OURS, with_listed

@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeflow.alarms import Alarms
 from edgeflow.clock import monotonic_ns, utc_text
-from edgeflow.config import BoxConfig
-from edgeflow.contracts.document import parse_document
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.documents.document import parse_document
 from edgeflow.contracts.messages import (
     BundleInfo,
     Deadline,
@@ -29,11 +28,12 @@ from edgeflow.contracts.messages import (
     VerdictName,
     ViewResult,
 )
-from edgeflow.delivery import Delivery
+from edgeflow.delivery.outbox import Outbox, open_outbox
+from edgeflow.delivery.sender import Delivery
 from edgeflow.errors import ConfigError
-from edgeflow.mqtt import MqttLink
-from edgeflow.outbox import Outbox, open_outbox
-from edgeflow.turns import take_short_turns
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.mqtt.link import MqttLink
+from edgeflow.station.process.switch_interval import take_short_turns
 from faults.parts import Parts
 from faults.site import wait_for
 

@@ -6,11 +6,11 @@ from itertools import islice
 from pathlib import Path
 
 from bench_capture import PERIOD_MS, VIEWS, gige_box, one_camera_goes
-from edgeflow.capture import Capture
+from edgeflow.capture.capture import Capture
+from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.clock import monotonic_ns
-from edgeflow.decision import decide
-from edgeflow.settings.capture import SyncConfig
-from edgeflow.synchronizer import ViewSet
+from edgeflow.config.capture import SyncConfig
+from edgeflow.decision.decision import decide
 from fake_gige import FakeCamera, fake_cameras, is_one_image
 from faults.figures import Figure
 from faults.parts import policy, scores

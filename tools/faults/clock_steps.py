@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from edgeflow.outbox_file import read_only
+from edgeflow.delivery.store.database_file import read_only
 from fake_gige import NotPossibleError
 from faults.figures import Figure
 from faults.site import Site, site, wait_for

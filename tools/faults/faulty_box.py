@@ -15,16 +15,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgeflow.backends.runner import Placement
+from edgeflow.cli.output_thread import UnhurriedView
+from edgeflow.cli.run import RunView, make_view
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import Result
 from edgeflow.errors import DeviceError, EdgeflowError
-from edgeflow.graph_runner import Placement
-from edgeflow.loaded_bundle import LoadedBundle, prove
-from edgeflow.process_end import leave
-from edgeflow.run_view import RunView, make_view
-from edgeflow.scorer import Ask, Scorer, Scores
-from edgeflow.station import run_box
-from edgeflow.unhurried_view import UnhurriedView
+from edgeflow.scoring.scorer import Ask, Scorer, Scores
+from edgeflow.station.active_bundle import LoadedBundle, prove
+from edgeflow.station.process.end import leave
+from edgeflow.station.station import run_box
 
 HOUR_S = 3600
 PAUSE_S = 4.0

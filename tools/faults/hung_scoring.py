@@ -15,8 +15,8 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edgeflow.outbox import Outbox
-from edgeflow.outbox_rows import Limits
+from edgeflow.delivery.outbox import Outbox
+from edgeflow.delivery.store.records import Limits
 from faults.figures import Figure, percentile
 from faults.site import site, wait_for
 from support.mean_box import ROOT, write_box

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow.cameras.aravis import load_aravis
+from edgeflow.cameras.genicam.aravis import load_aravis
 from fake_gige import FakeCamera, NotPossibleError, lonely_network
 
 __all__ = ["Late", "late_cameras"]

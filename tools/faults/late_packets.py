@@ -12,15 +12,15 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from edgeflow.capture import Capture
+from edgeflow.capture.capture import Capture
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import BoxConfig
-from edgeflow.contracts.document import parse_document
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.documents.document import parse_document
 from edgeflow.contracts.messages import TriggerMessage, to_json
 from edgeflow.errors import ConfigError
-from edgeflow.mqtt_triggers import MqttTriggers
-from edgeflow.subscriptions import Incoming
-from edgeflow.synchronizer import ViewSet
+from edgeflow.mqtt.subscriptions import Incoming
 from faults.figures import Figure
 from faults.late_cameras import Late, late_cameras
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from edgeflow.outbox_file import read_only
+from edgeflow.delivery.store.database_file import read_only
 from faults.cable import Way, way
 from faults.figures import Figure
 from faults.kills import accounts

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeflow.cameras.base import Frame
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.synchronizer import Synchronizer, ViewSet
+from edgeflow.capture.triggers import Trigger
 from edgeflow.clock import monotonic_ns
+from edgeflow.config.capture import SyncConfig
+from edgeflow.config.scoring import DecisionConfig
 from edgeflow.contracts.manifest import Scale, Thresholds, subset_key
-from edgeflow.decision import Policy, Verdict, decide
-from edgeflow.scorer import Scores
-from edgeflow.settings.capture import SyncConfig
-from edgeflow.settings.scoring import DecisionConfig
-from edgeflow.synchronizer import Synchronizer, ViewSet
-from edgeflow.triggers import Trigger
+from edgeflow.decision.decision import Policy, Verdict, decide
+from edgeflow.scoring.scorer import Scores
 
 __all__ = ["VIEWS", "Parts", "policy", "scores"]
 

@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.output import print_json
+from edgeflow.cli.output import print_json
 from fake_gige import NotPossibleError
 from faults.attacks import attacks
 from faults.cameras import camera_stopped, packets_lost

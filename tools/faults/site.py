@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeflow.outbox_aside import list_aside
-from edgeflow.outbox_file import check_file, read_only
+from edgeflow.delivery.store.aside import list_aside
+from edgeflow.delivery.store.database_file import check_file, read_only
 
 __all__ = ["ROOT", "Site", "site", "wait_for"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench_sync import RATE_HZ, sources
+from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.clock import monotonic_ns
-from edgeflow.synchronizer import ViewSet
 from faults.figures import Figure, percentile
 
 __all__ = ["slow_scoring"]

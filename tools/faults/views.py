@@ -8,13 +8,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from edgeflow.capture import Capture
+from edgeflow.capture.capture import Capture
+from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.clock import monotonic_ns
-from edgeflow.config import BoxConfig
-from edgeflow.contracts.document import parse_document
-from edgeflow.decision import Policy, decide
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.documents.document import parse_document
+from edgeflow.decision.decision import Policy, decide
 from edgeflow.errors import ConfigError
-from edgeflow.synchronizer import ViewSet
 from faults.figures import Figure
 from faults.parts import VIEWS, policy, scores
 from paced_source import PacedSource

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeflow.contracts.foreground import filled
+from edgeflow.contracts.mask_postprocessing import filled
 from rendering.camera import VIEWPOINTS, Viewpoint
 from rendering.defects import DEFECTS, draw_defect
 from rendering.drawing import Changes, Dimensions

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeflow.errors import CheckpointError
-from edgeflow_export.published import load_strictly, require_kind
+from edgeflow_export.weight_files import load_strictly, require_kind
 
 __all__ = ["CHANNELS", "STRIDE", "EfficientNetB5", "published_efficientnet", "timm_name"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgeflow_export.models.inspection import IMAGE_MEAN, IMAGE_STD
+from edgeflow_export.models.inspection_model import IMAGE_MEAN, IMAGE_STD
 from edgeflow_export.models.mvanet import MVANet
-from edgeflow_export.models.tta import SixfoldAverage
+from edgeflow_export.models.test_time_augmentation import SixfoldAverage
 
 __all__ = ["ForegroundNet"]
 

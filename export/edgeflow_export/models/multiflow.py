@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from edgeflow.errors import ConfigError
 from edgeflow_export.models.convolution import Convolution, DirectConvolution, winograd
-from edgeflow_export.models.messages import message_maps
 from edgeflow_export.models.view_graph import ViewGraph
+from edgeflow_export.models.view_messages import message_maps
 
 __all__ = ["CLAMP_FACTOR", "CouplingBlock", "CrossViewNet", "FlowOutput", "FlowShape", "MultiFlow", "nll_map"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from edgeflow.errors import CheckpointError, ConfigError
 from edgeflow_export.models.multiflow import FlowShape
 from edgeflow_export.models.view_graph import ViewGraph, view_graph
-from edgeflow_export.published import identify, require_kind
+from edgeflow_export.weight_files import identify, require_kind
 
 __all__ = ["initial_state", "is_published_multiflow", "published_graph", "published_shape", "published_state"]
 

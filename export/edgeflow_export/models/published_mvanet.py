@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgeflow.errors import CheckpointError
 from edgeflow_export.models.mvanet import MVANet
-from edgeflow_export.published import load_strictly, require_kind
+from edgeflow_export.weight_files import load_strictly, require_kind
 
 __all__ = ["published_mvanet"]
 

@@ -1,0 +1,1 @@
+"""ONNX Runtime: one compiled graph on one device."""

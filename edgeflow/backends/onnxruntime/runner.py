@@ -1,0 +1,127 @@
+"""Graphs on ONNX Runtime: one named execution provider, precision pinned, no silent fallback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from edgeflow.backends.runner import Placement
+from edgeflow.contracts.manifest import Graph
+from edgeflow.contracts.scoring import FloatArray
+from edgeflow.errors import DeviceError
+
+__all__ = ["OnnxRuntimeRunner", "open_session"]
+
+# Name → provider and the options that keep it from computing in less than the graph says.
+_PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
+    "CPU": ("CPUExecutionProvider", {}),
+    "CUDA": ("CUDAExecutionProvider", {"use_tf32": "0"}),
+    "TENSORRT": ("TensorrtExecutionProvider", {"trt_fp16_enable": "0", "trt_bf16_enable": "0"}),
+    "MIGRAPHX": ("MIGraphXExecutionProvider", {"migraphx_fp16_enable": "0"}),
+    "DML": ("DmlExecutionProvider", {}),
+    "XNNPACK": ("XnnpackExecutionProvider", {}),
+    "ACL": ("ACLExecutionProvider", {"enable_fast_math": "false"}),
+}
+
+
+class OnnxRuntimeRunner:
+    """An ONNX graph in an ONNX Runtime session.
+
+    Raises:
+        DeviceError: the device is not there, or cannot run the whole graph.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        model: bytes,
+        weights: bytes | None,  # noqa: ARG002 - ONNX carries its weights; external data is refused
+        *,
+        device: str,
+        threads: int,
+        streams: int,
+        cache_dir: Path | None,  # noqa: ARG002 - ONNX Runtime has no model cache
+    ) -> None:
+        try:
+            self._session = open_session(model, device=device, threads=threads, streams=streams)
+        except DeviceError:
+            raise
+        except Exception as cause:  # ONNX Runtime has no common base class for its errors
+            raise DeviceError(f"ONNX Runtime cannot load {graph.id} on {device}: {cause}") from cause
+        self._graph = graph
+        self._device = device
+        self._threads = (threads or len(os.sched_getaffinity(0))) if device == "CPU" else 0
+        self._streams = streams
+
+    @property
+    def placement(self) -> Placement:
+        """Where the graph runs."""
+        return Placement(device=self._device, precision="f32", threads=self._threads, streams=self._streams)
+
+    def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
+        """uint8 (N, H, W, 3) to the graph's outputs, float32 (N, h, w) each."""
+        names = [tensor.name for tensor in self._graph.outputs]
+        try:
+            outputs = self._session.run(names, {self._graph.input.name: images})
+        except Exception as cause:
+            raise DeviceError(f"ONNX Runtime failed on {self._graph.id}: {cause}") from cause
+        return tuple(np.asarray(output, np.float32) for output in outputs)
+
+    def close(self) -> None:
+        """Nothing to release: the session ends with its last reference."""
+
+
+def open_session(model: bytes, *, device: str, threads: int, streams: int) -> ort.InferenceSession:
+    """A session on one execution provider.
+
+    Raises:
+        DeviceError: the device is not there.
+        Exception: ONNX Runtime cannot load the model there.
+    """
+    provider, pinned = _provider(device)
+    options = _options(device, threads, streams)
+    session = ort.InferenceSession(model, options, providers=[(provider, pinned)])
+    # A provider whose libraries are missing is passed over with a line in the log.
+    if session.get_providers()[0] != provider:
+        taken = _name(session.get_providers()[0])
+        raise DeviceError(
+            f"ONNX Runtime device '{device}' did not load, {taken} would run instead; check its driver "
+            f"and libraries, or ask for {taken}"
+        )
+    return session
+
+
+def _provider(device: str) -> tuple[str, dict[str, str]]:
+    provider, pinned = _PROVIDERS.get(device, ("", {}))
+    available = ort.get_available_providers()
+    if provider not in available:
+        known = ", ".join(name for name, (found, _) in _PROVIDERS.items() if found in available)
+        raise DeviceError(
+            f"ONNX Runtime device '{device}' is not on this machine; found: {known}; install the "
+            "onnxruntime package that has it, or name another with --device or runtime.device"
+        )
+    return provider, pinned
+
+
+def _options(device: str, threads: int, streams: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    if streams > 1:
+        options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
+        options.inter_op_num_threads = streams
+    options.log_severity_level = 3
+    # Else the content decides, and ONNX Runtime's own format would pass by the inspection of ONNX.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    options.add_session_config_entry("mlas.enable_gemm_fastmath_arm64_bfloat16", "0")
+    if device != "CPU":
+        # What the device lacks would run on the processor without a word.
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return options
+
+
+def _name(provider: str) -> str:
+    return next((name for name, (found, _) in _PROVIDERS.items() if found == provider), provider)

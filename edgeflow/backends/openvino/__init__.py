@@ -1,0 +1,1 @@
+"""OpenVINO: one compiled graph on one device."""

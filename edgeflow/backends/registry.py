@@ -1,0 +1,141 @@
+"""Back end name → the class that runs its graphs, imported only when asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeflow.backends.inspect_ir import inspect_ir
+from edgeflow.backends.inspect_onnx import inspect_onnx
+from edgeflow.backends.runner import GraphRunner
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.contracts.manifest import Graph
+from edgeflow.errors import ConfigError, DeviceError
+from edgeflow.scoring.foreground import FixedForeground, ForegroundSource, NetworkForeground
+from edgeflow.scoring.scorer import Scorer
+
+__all__ = ["BACKENDS", "choose_graph", "inspect_graph", "make_runner", "make_scorer"]
+
+BACKENDS = {
+    "openvino": ("edgeflow.backends.openvino.runner", "OpenVinoRunner"),
+    "onnxruntime": ("edgeflow.backends.onnxruntime.runner", "OnnxRuntimeRunner"),
+}
+
+PREFERRED = ("int8", "bf16", "fp32")
+"""Precisions, the one to take first where the user names none."""
+
+
+def choose_graph(bundle: Bundle, *, backend: str | None, precision: str | None) -> Graph:
+    """The bundle's graph for a back end and precision; of several that fit, the most reduced one.
+
+    Args:
+        backend: None for the first that the bundle has.
+        precision: None, or ``auto``, for int8 where the bundle has it, else bf16, else fp32.
+
+    Raises:
+        ConfigError: the bundle has no such graph.
+    """
+    fitting = [
+        graph
+        for graph in bundle.manifest.graphs
+        if backend in (None, graph.backend) and precision in (None, "auto", graph.precision)
+    ]
+    if fitting:
+        return min(fitting, key=lambda graph: PREFERRED.index(graph.precision))
+    found = ", ".join(graph.id for graph in bundle.manifest.graphs)
+    wanted = " in ".join(name for name in (backend, precision) if name is not None)
+    raise ConfigError(f"{bundle.path}: no graph for {wanted}; the bundle holds: {found}")
+
+
+def inspect_graph(graph: Graph, model: bytes, weights: bytes | None) -> None:
+    """Refuse a graph that does more than compute, before a library sees it; needs no library itself.
+
+    Raises:
+        IntegrityError: it names other files, loops, or is not what its back end would read.
+    """
+    if graph.backend == "onnxruntime":
+        inspect_onnx(model, what=graph.model)
+    else:
+        inspect_ir(model, weights or b"", what=graph.model)
+
+
+def make_runner(
+    graph: Graph,
+    model: bytes,
+    weights: bytes | None,
+    *,
+    device: str = "CPU",
+    threads: int = 0,
+    streams: int = 1,
+    cache_dir: Path | None = None,
+) -> GraphRunner:
+    """Compile one graph.
+
+    Args:
+        threads: 0 for one per core.
+        streams: inferences beside each other; more than one helps only who asks for several at once.
+
+    Raises:
+        IntegrityError: the graph holds what no graph may hold; export meets this before a box does.
+        DeviceError: the library or the device is not there, or it cannot compile the graph.
+    """
+    inspect_graph(graph, model, weights)
+    module_name, class_name = BACKENDS[graph.backend]
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as cause:
+        raise DeviceError(
+            f"back end {graph.backend} is not installed; run: pip install 'edgeflow[{graph.backend}]'"
+        ) from cause
+    runner: GraphRunner = getattr(module, class_name)(
+        graph, model, weights, device=device, threads=threads, streams=streams, cache_dir=cache_dir
+    )
+    return runner
+
+
+def make_scorer(
+    bundle: Bundle,
+    graph: Graph,
+    *,
+    device: str = "CPU",
+    threads: int = 0,
+    streams: int = 1,
+    cache_dir: Path | None = None,
+) -> Scorer:
+    """The scorer of a bundle on one device, with its foreground where it has one.
+
+    Args:
+        graph: one of the bundle's anomaly graphs; see :func:`choose_graph`.
+    """
+
+    def runner_of(entry: Graph) -> GraphRunner:
+        weights = bundle.read(entry.weights) if entry.weights else None
+        return make_runner(
+            entry,
+            bundle.read(entry.model),
+            weights,
+            device=device,
+            threads=threads,
+            streams=streams,
+            cache_dir=cache_dir,
+        )
+
+    foreground = _foreground(bundle, graph, runner_of)
+    return Scorer(bundle.manifest, runner_of(graph), bundle.statistics(), foreground)
+
+
+def _foreground(
+    bundle: Bundle, graph: Graph, runner_of: Callable[[Graph], GraphRunner]
+) -> ForegroundSource | None:
+    """Where masks come from; None where every pixel counts, or the graph itself gives them."""
+    spec = bundle.manifest.foreground
+    if spec is None or spec.kind == "distilled":
+        return None
+    if spec.kind == "fixed":
+        return FixedForeground(bundle.fixed_masks())
+    for network in spec.graphs:
+        if network.backend == graph.backend and spec.size is not None:
+            height, width = graph.output.shape[1:]
+            return NetworkForeground(runner_of(network), spec.size, (height, width))
+    raise ConfigError(f"{bundle.path}: no foreground graph for {graph.backend}; export with this back end")

@@ -1,0 +1,1 @@
+"""A bundle file: opened, checked, written, signed, trusted, switched."""

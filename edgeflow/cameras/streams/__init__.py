@@ -1,0 +1,1 @@
+"""Network streams and video files through FFmpeg."""

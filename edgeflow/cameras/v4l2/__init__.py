@@ -1,0 +1,1 @@
+"""USB cameras through Video4Linux."""

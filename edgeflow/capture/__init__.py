@@ -1,0 +1,1 @@
+"""Triggers and frames in, view sets out."""

@@ -1,0 +1,294 @@
+"""All cameras of a box together: triggers in, view sets out, in order and with none left unsaid."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+
+from edgeflow.cameras.camera import LOOK, Camera, Frame
+from edgeflow.cameras.drivers import make_camera
+from edgeflow.cameras.group import CameraCrew
+from edgeflow.cameras.worker import CameraHealth
+from edgeflow.capture.reconciliation import Tally
+from edgeflow.capture.setup import check_views, make_synchronizer
+from edgeflow.capture.sync_monitor import SyncWatch
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
+from edgeflow.capture.triggers import IntervalSource, Trigger
+from edgeflow.capture.view_set_queue import OVERRUN, ReadySets
+from edgeflow.clock import monotonic_ns
+from edgeflow.config.box import BoxConfig, CameraConfig, ReplayConfig
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.thread_activity import waiting, working
+
+__all__ = ["OVERRUN", "CameraHealth", "Capture", "check_views"]
+
+_WAITING_SETS = 2  # with images
+_WAITING_FREE = 1  # the same of cameras that run by themselves: the first image of a set is old by then
+_WAITING_EVENTS = 64  # frames beyond are not taken in: the synchronizer is far faster than cameras
+_CLOSE_S = 3.0
+_TURN_S = 1.0  # of the part loop, where no part comes
+_SILENT_S = 10.0  # without a sign of life the synchronizer hangs
+
+logger = logging.getLogger(__name__)
+
+
+class Capture:
+    """Cameras, triggers and synchronizer of one box; a context manager that opens all cameras.
+
+    Every trigger comes out as exactly one view set, also when scoring is too slow: then the oldest
+    waiting set comes out without its images, with fault ``OVERRUN``. This holds for recordings
+    too: a ``period_ms`` shorter than scoring takes overruns, and a longer one inspects every part.
+
+    Args:
+        views: the bundle's views, in order.
+        session: makes trigger ids unique.
+        messages: the line's triggers, where the box file says that they come over MQTT.
+        alarms: told where triggers, frames and results do not agree.
+        make: how a configured camera becomes one that can be opened.
+
+    Raises:
+        ConfigError: cameras and views do not agree.
+    """
+
+    def __init__(
+        self,
+        config: BoxConfig,
+        views: Sequence[str],
+        session: str,
+        *,
+        messages: MqttTriggers | None = None,
+        alarms: Alarms | None = None,
+        make: Callable[[str, CameraConfig], Camera] = make_camera,
+    ) -> None:
+        check_views(config, views)
+        self._config = config
+        self._views = tuple(views)
+        self._free = config.trigger.source == "free"
+        self._messages = messages
+        self._watch = SyncWatch(config, views, alarms)
+        self._crew = CameraCrew(
+            config, views, make, on_frame=self._on_frame, on_lost=self._on_lost, on_end=self._on_end
+        )
+        self._sync = make_synchronizer(config, views, session)
+        self._source = (
+            IntervalSource(period_ms=period_ms, session=session, on_trigger=self._on_trigger)
+            if (period_ms := config.trigger.period_ms) is not None
+            else None
+        )
+        # Steps of the synchronizer, done by one thread in the order of their coming.
+        self._steps: queue.SimpleQueue[Callable[[int], list[ViewSet]]] = queue.SimpleQueue()
+        self._ready = ReadySets(_WAITING_FREE if self._free else _WAITING_SETS)
+        self._assembler = threading.Thread(target=self._assemble, name="synchronizer", daemon=True)
+        self._ended: set[str] = set()
+        self._seen = threading.Condition()
+        self._looked: dict[str, Frame] = {}  # what came before anybody waited for view sets
+        self._under_way: dict[str, None] = {}  # the line's triggers that have no decision yet
+        self._started = False  # somebody waits for view sets
+        self._stopping = False  # no new triggers
+        self._finishing = False  # the assembler ends when nothing is in flight
+        self._closed = False
+
+    def __enter__(self) -> Capture:
+        """Open all cameras.
+
+        Raises:
+            CameraError: names every camera that cannot be opened, with what to check.
+        """
+        try:
+            self._crew.open()
+        except BaseException:
+            self.close()
+            raise
+        self._assembler.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def look(self, timeout_s: float) -> dict[str, Frame]:
+        """What the cameras see before the line runs, view → frame; of no part, and never used for one.
+
+        Cameras with a trigger line of their own give nothing until it pulses, and recordings that play by
+        themselves are not looked at, since this would cost their first parts.
+        """
+        if any(isinstance(c, ReplayConfig) and c.by_itself for c in self._config.cameras.values()):
+            return {}
+        deadline_ns = monotonic_ns() + round(timeout_s * 1e9)
+        if self._config.trigger.source in ("interval", "mqtt"):
+            self._crew.trigger(LOOK)
+        with self._seen:
+            while len(self._looked) < len(self._views) and monotonic_ns() < deadline_ns:
+                self._seen.wait((deadline_ns - monotonic_ns()) / 1e9)
+            return dict(self._looked)
+
+    def view_sets(self, turn: Callable[[], None] = lambda: None) -> Iterator[ViewSet]:
+        """View sets in order, from this call on: what cameras saw earlier is of no part.
+
+        Ends when all cameras reached the end of their recordings, or after ``stop``; everything
+        that was triggered comes out before.
+
+        Args:
+            turn: called by whoever takes view sets before each one, and every second while none comes.
+        """
+        if not self._started:
+            self._started = True
+            self._looked.clear()
+            if self._source is not None:
+                self._source.start()
+            if self._messages is not None:
+                self._messages.start(self._on_message, self._on_refused, lambda: len(self._under_way))
+        return self._taken(turn)
+
+    def stop(self) -> None:
+        """No new triggers; ``view_sets`` ends when what is in flight has come out.
+
+        May be called from a signal handler: it takes no lock and returns at once.
+        """
+        self._stopping = True
+        self._steps.put(self._finish)
+
+    def statuses(self) -> dict[str, CameraHealth]:
+        """Health of every camera, by view."""
+        return self._crew.statuses()
+
+    def tally(self) -> Tally:
+        """How many triggers, frames and results there were."""
+        return self._watch.tally()
+
+    def latencies_ms(self) -> dict[str, float]:
+        """View → how long its latest images took from exposure to arrival, where its clock tells it."""
+        return self._watch.latencies_ms()
+
+    def close(self) -> None:
+        """Release all cameras; one that hangs is left behind. Safe to call twice."""
+        self._stopping = self._closed = True
+        self._stop_sources()
+        self._crew.close()
+        self._steps.put(self._finish)
+        if self._assembler.is_alive():
+            self._assembler.join(_CLOSE_S)
+        self._ready.finish(None)
+
+    def _taken(self, turn: Callable[[], None]) -> Iterator[ViewSet]:
+        while True:
+            turn()
+            if not self._ready.wait(_TURN_S):
+                continue
+            if (view_set := self._ready.take()) is None:
+                return
+            yield view_set
+            self._under_way.pop(view_set.trigger_id, None)
+            self._steps.put(self._decided)
+
+    def _on_trigger(self, trigger: Trigger) -> None:
+        if self._stopping or self._finishing:
+            return
+        self._announce(trigger)  # known before its frames come
+        for view in self._crew.trigger(trigger.trigger_id):
+            self._on_lost(view, trigger.trigger_id)
+
+    def _on_message(self, trigger: Trigger) -> None:
+        """A trigger of the line: for the cameras, unless these have a line of their own."""
+        self._under_way[trigger.trigger_id] = None
+        if self._config.trigger.source == "mqtt":
+            self._on_trigger(trigger)
+        elif not (self._stopping or self._finishing):
+            self._announce(trigger)
+
+    def _on_refused(self, trigger: Trigger, why: str) -> None:
+        def refuse(_now_ns: int) -> list[ViewSet]:
+            self._watch.triggered(trigger.trigger_id)
+            return self._sync.refuse(trigger, why)
+
+        if not (self._stopping or self._finishing):
+            self._under_way[trigger.trigger_id] = None
+            self._steps.put(refuse)
+
+    def _announce(self, trigger: Trigger) -> None:
+        def announce(now_ns: int) -> list[ViewSet]:
+            self._watch.triggered(trigger.trigger_id)
+            self._ready.one_more_comes()
+            return self._sync.trigger(trigger, now_ns)
+
+        self._steps.put(announce)
+
+    def _on_frame(self, frame: Frame) -> None:
+        arrived_ns = monotonic_ns()
+
+        def add(now_ns: int) -> list[ViewSet]:
+            self._watch.arrived(frame, arrived_ns)
+            return [] if of_no_part else self._sync.add(frame, now_ns)
+
+        of_no_part = not self._started or frame.trigger_id == LOOK
+        if self._steps.qsize() < _WAITING_EVENTS:
+            self._steps.put(add)
+        if not self._started:
+            with self._seen:
+                self._looked[frame.view] = frame
+                self._seen.notify_all()
+
+    def _on_lost(self, view: str, trigger_id: str | None) -> None:
+        self._steps.put(lambda _: self._sync.fail(view, trigger_id))
+
+    def _on_end(self, view: str) -> None:
+        self._steps.put(lambda now_ns: self._end(view, now_ns))
+
+    def _end(self, view: str, now_ns: int) -> list[ViewSet]:
+        self._ended.add(view)
+        if len(self._ended) == len(self._views):
+            self._finish(now_ns)
+        return self._sync.end(view, now_ns)
+
+    def _finish(self, now_ns: int) -> list[ViewSet]:  # noqa: ARG002 - a step like the others
+        self._finishing = True
+        self._stop_sources()  # what they triggered before is in the queue now
+        return []
+
+    def _stop_sources(self) -> None:
+        if self._source is not None:
+            self._source.stop()
+        if self._messages is not None:
+            self._messages.stop()
+
+    def _decided(self, now_ns: int) -> list[ViewSet]:  # noqa: ARG002 - a step like the others
+        self._watch.decided()
+        return []
+
+    def _assemble(self) -> None:
+        error: Exception | None = None
+        try:
+            while not self._is_done():
+                view_sets = self._settle()
+                self._watch.settled(view_sets, self._sync.mismatches)
+                for view_set in view_sets:
+                    self._ready.put(view_set)
+        except Exception as cause:
+            logger.exception("the synchronizer failed")
+            error = cause
+        self._ready.finish(error)
+
+    def _settle(self) -> list[ViewSet]:
+        """Wait for the next step or expiry, whichever comes first."""
+        expiry_ns = self._sync.next_expiry_ns()
+        timeout_s = None if expiry_ns is None else max(0, expiry_ns - monotonic_ns()) / 1e9
+        try:
+            waiting()
+            step = self._steps.get(timeout=timeout_s)
+        except queue.Empty:
+            return self._sync.expire(monotonic_ns())
+        working(_SILENT_S)
+        now_ns = monotonic_ns()
+        return [*step(now_ns), *self._sync.expire(now_ns)]
+
+    def _is_done(self) -> bool:
+        if not self._finishing:
+            return False
+        if self._closed or (self._free and self._stopping):
+            return True  # single frames of free-running cameras are no part yet
+        return self._sync.next_expiry_ns() is None and self._steps.empty()

@@ -1,0 +1,145 @@
+"""Frames to the triggers that caused them."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.matching.exposure import Interval, exposed
+from edgeflow.capture.matching.matcher import Rules, ViewSet
+from edgeflow.capture.triggers import Trigger
+
+__all__ = ["ByTrigger"]
+
+
+@dataclass(kw_only=True)
+class _Open:
+    """A trigger whose frames are still coming.
+
+    Attributes:
+        deadline_ns: up to here the set waits.
+        last_ns: up to here a frame may be stamped.
+        until_ns: up to here a frame may have been exposed: the next trigger is of the next part.
+        lost: views known not to deliver.
+        refused: why no frame belongs to it at all.
+    """
+
+    trigger: Trigger
+    deadline_ns: int
+    last_ns: int
+    until_ns: int
+    refused: str = ""
+    frames: dict[str, Frame] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+
+    def accepts(self, frame: Frame, at: Interval) -> bool:
+        if self.refused or frame.view in self.frames or frame.view in self.lost:
+            return False
+        stamp_ns = frame.captured_ns
+        if frame.trigger_id is not None:
+            own = frame.trigger_id == self.trigger.trigger_id
+            # What is exposed after the next trigger shows the next part, whatever asked for it.
+            in_time = frame.device_ns is None or stamp_ns <= self.until_ns
+            return own and in_time and self.trigger.at_ns <= stamp_ns <= self.last_ns
+        sure = self.trigger.at_ns <= at.earliest_ns and at.latest_ns <= self.until_ns
+        return sure and stamp_ns <= self.last_ns
+
+
+class ByTrigger:
+    """Frames to the trigger that caused them."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._open: deque[_Open] = deque()
+        self._early: dict[str, Frame] = {}  # one per view, in case it overtook the news of its trigger
+        self._ended: set[str] = set()
+
+    def trigger(self, trigger: Trigger) -> list[ViewSet]:
+        waiting = self._waiting(trigger)
+        for earlier in self._open:  # what a free-running camera sees from now on is the next part
+            earlier.until_ns = min(earlier.until_ns, trigger.moment_ns - 1)
+        self._open.append(waiting)
+        self._early = {view: frame for view, frame in self._early.items() if not self._take(frame)}
+        return self._settled()
+
+    def refuse(self, trigger: Trigger, fault: str) -> list[ViewSet]:
+        waiting = self._waiting(trigger)
+        waiting.refused = fault
+        for earlier in self._open:  # the refused part is there, too, where it is known when that was
+            if trigger.given_ns is not None and earlier.trigger.moment_ns < trigger.moment_ns:
+                earlier.until_ns = min(earlier.until_ns, trigger.moment_ns - 1)
+        self._open.append(waiting)
+        return self._settled()
+
+    def add(self, frame: Frame) -> list[ViewSet]:
+        if not self._take(frame):
+            self._early[frame.view] = frame
+        return self._settled()
+
+    def fail(self, view: str, trigger_id: str | None) -> list[ViewSet]:
+        for waiting in self._open:
+            if waiting.trigger.trigger_id == trigger_id:
+                waiting.lost.add(view)
+        return self._settled()
+
+    def end(self, view: str) -> list[ViewSet]:
+        self._ended.add(view)
+        return self._settled()
+
+    def expire(self, now_ns: int) -> list[ViewSet]:
+        sets = []
+        while self._open and self._open[0].deadline_ns <= now_ns:
+            sets.append(self._close_first())
+            sets += self._settled()
+        return sets
+
+    def next_expiry_ns(self) -> int | None:
+        return self._open[0].deadline_ns if self._open else None
+
+    def _waiting(self, trigger: Trigger) -> _Open:
+        at_ns, rules = trigger.moment_ns, self._rules
+        return _Open(
+            trigger=trigger,
+            deadline_ns=at_ns + rules.timeout_ns,
+            last_ns=at_ns + rules.window_ns,
+            until_ns=at_ns + rules.window_ns,
+        )
+
+    def _take(self, frame: Frame) -> bool:
+        at = self._exposed(frame)
+        taker = next((waiting for waiting in self._open if waiting.accepts(frame, at)), None)
+        if taker is not None:
+            taker.frames[frame.view] = frame
+        return taker is not None
+
+    def _exposed(self, frame: Frame) -> Interval:
+        """When a frame was exposed; of a clock that nothing is known of, up to the timeout before."""
+        rules = self._rules
+        if frame.device_ns is None and frame.unsure_ns is None:
+            at_ns = frame.captured_ns - rules.delay_ns
+            return Interval(earliest_ns=at_ns, latest_ns=at_ns)
+        transfer_ns = rules.transfer_ns
+        if transfer_ns is None:
+            transfer_ns = rules.delay_ns or rules.timeout_ns
+        return exposed(frame, transfer_ns)
+
+    def _settled(self) -> list[ViewSet]:
+        """The first triggers as far as nothing more is to come for them."""
+        sets = []
+        while self._open and all(self._is_settled(self._open[0], view) for view in self._rules.views):
+            first = self._open[0]
+            if first.frames or first.lost or first.refused:
+                sets.append(self._close_first())
+            else:  # given after the end of every recording
+                self._open.popleft()
+        return sets
+
+    def _is_settled(self, waiting: _Open, view: str) -> bool:
+        return bool(waiting.refused) or view in waiting.frames or view in waiting.lost or view in self._ended
+
+    def _close_first(self) -> ViewSet:
+        first = self._open.popleft()
+        if first.refused:
+            return self._rules.refused(first.trigger, first.refused)
+        return self._rules.view_set(first.trigger, first.frames)

@@ -1,0 +1,149 @@
+"""What every way of matching shares: the set that it makes, the rules for one, and its calls."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.triggers import Trigger, trigger_name
+from edgeflow.contracts.message_parts.context import Scalar
+from edgeflow.contracts.message_parts.reason_codes import ReasonCode
+
+__all__ = ["Matcher", "Rules", "ViewSet"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewSet:
+    """The frames of one part, complete or expired.
+
+    Attributes:
+        frames: view → frame, in the order of the bundle's views; missing views are absent, and
+            after an overrun or for a refused trigger all are, although none was missing.
+        missing: views without a usable frame, in order.
+        skew_ms: spread of the capture stamps; None with fewer than one frame.
+        fault: why the set must not be scored although frames came (skew, frames of different
+            parts, overrun, a trigger that was refused); empty where nothing is wrong.
+        encoder: the line's position at the trigger, where the line gave one.
+        fault_code: the first fault, for programs.
+        context: what the trigger carried of the line's own.
+    """
+
+    trigger_id: str
+    part_id: str
+    triggered_ns: int
+    frames: Mapping[str, Frame]
+    missing: tuple[str, ...]
+    skew_ms: float | None
+    fault: str = ""
+    encoder: int | None = None
+    fault_code: ReasonCode | None = None
+    context: Mapping[str, Scalar] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What makes a set.
+
+    Attributes:
+        timeout_ns: how long a set waits for its frames.
+        window_ns: how long after the trigger a frame may be stamped; with a trigger line of the cameras, how
+            far apart the stamps of frames may be that the cameras' own clocks say belong together.
+        delay_ns: from the beginning of an exposure to the frame's stamp, for cameras that run by
+            themselves and have no clock of their own: what is stamped earlier than this after a trigger
+            was exposed before it.
+        transfer_ns: how long the quickest frame of a camera takes from its exposure at most, for cameras
+            whose clock is not compared with the computer's; None where nobody says it.
+        pull_ns: how far apart transfer may pull the stamps of one moment, for these cameras; None where
+            nobody says it.
+    """
+
+    views: tuple[str, ...]
+    max_skew_ns: int
+    timeout_ns: int
+    window_ns: int
+    delay_ns: int
+    session: str
+    transfer_ns: int | None = None
+    pull_ns: int | None = None
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def new_trigger(self, at_ns: int) -> Trigger:
+        """A name for a set that no trigger of the line named."""
+        name = trigger_name(self.session, next(self.numbers))
+        return Trigger(trigger_id=name, part_id=None, at_ns=at_ns)
+
+    def view_set(
+        self, trigger: Trigger, frames: Mapping[str, Frame], *, skew_ns: int | None = None
+    ) -> ViewSet:
+        """Frames as one part, with all that is wrong with them.
+
+        Args:
+            skew_ns: where better known than from the frames' capture stamps.
+        """
+        if skew_ns is None and frames:
+            stamps = [frame.captured_ns for frame in frames.values()]
+            skew_ns = max(stamps) - min(stamps)
+        recorded = {view: f.part_id for view in self.views if (f := frames.get(view)) and f.part_id}
+        agreed = next(iter(recorded.values())) if len(set(recorded.values())) == 1 else None
+        faults: dict[ReasonCode, str] = {}
+        if len(set(recorded.values())) > 1:
+            different = ", ".join(f"{v} {p}" for v, p in recorded.items())
+            faults["mixed_parts"] = f"frames of different parts: {different}"
+        if skew_ns is not None and skew_ns > self.max_skew_ns:
+            limit_ms = self.max_skew_ns / 1e6
+            faults["skew"] = f"skew of {skew_ns / 1e6:.1f} ms is over max_skew_ms {limit_ms:g}"
+        return ViewSet(
+            trigger_id=trigger.trigger_id,
+            part_id=trigger.part_id or agreed or trigger.trigger_id,
+            triggered_ns=trigger.moment_ns,
+            frames={view: frames[view] for view in self.views if view in frames},
+            missing=tuple(view for view in self.views if view not in frames),
+            skew_ms=None if skew_ns is None else skew_ns / 1e6,
+            fault="; ".join(faults.values()),
+            fault_code=next(iter(faults), None),
+            encoder=trigger.encoder,
+            context=trigger.context,
+        )
+
+    def refused(self, trigger: Trigger, fault: str) -> ViewSet:
+        """The set of a trigger that no camera was asked for."""
+        return ViewSet(
+            trigger_id=trigger.trigger_id,
+            part_id=trigger.part_id or trigger.trigger_id,
+            triggered_ns=trigger.moment_ns,
+            frames={},
+            missing=(),
+            skew_ms=None,
+            fault=fault,
+            fault_code="trigger_refused",
+            encoder=trigger.encoder,
+            context=trigger.context,
+        )
+
+
+class Matcher(Protocol):
+    """One way to find out which frames are one part."""
+
+    def trigger(self, trigger: Trigger) -> list[ViewSet]:
+        """A trigger was given."""
+
+    def refuse(self, trigger: Trigger, fault: str) -> list[ViewSet]:
+        """A trigger was refused: it makes a set without frames, in its turn."""
+
+    def add(self, frame: Frame) -> list[ViewSet]:
+        """A frame came that was not there before."""
+
+    def fail(self, view: str, trigger_id: str | None) -> list[ViewSet]:
+        """A view will not deliver for this trigger."""
+
+    def end(self, view: str) -> list[ViewSet]:
+        """A view's recording is over."""
+
+    def expire(self, now_ns: int) -> list[ViewSet]:
+        """The sets whose time is over."""
+
+    def next_expiry_ns(self) -> int | None:
+        """When to call ``expire`` at the latest; None while nothing is waiting."""

@@ -1,0 +1,114 @@
+"""Triggers = frames per camera = results: counted part by part, and the first disagreement named."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgeflow.capture.synchronizer import ViewSet
+
+__all__ = ["Reconciler", "Tally"]
+
+_WELL_AFTER = 20  # parts in a row that agree end a disagreement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What was counted since the start; all figures agree where nothing was lost.
+
+    Attributes:
+        triggers: that the line gave; of cameras that run by themselves, the sets that were found.
+        frames: view → frames that were used.
+        refused: sets that were made without asking the cameras.
+    """
+
+    triggers: int
+    view_sets: int
+    results: int
+    refused: int
+    frames: Mapping[str, int]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every trigger has one set, one frame of every camera, and one result."""
+        asked = self.view_sets - self.refused
+        return self.triggers == self.view_sets == self.results and set(self.frames.values()) <= {asked}
+
+
+class Reconciler:
+    """Counts; pure. ``problem`` stands from the first disagreement until 20 parts in a row agree again.
+
+    Args:
+        named: whether triggers are given, so that every set must belong to one.
+    """
+
+    def __init__(self, views: Sequence[str], *, named: bool) -> None:
+        self._named = named
+        self._waiting: deque[str] = deque()
+        self._triggers = self._view_sets = self._results = self._refused = 0
+        self._frames = dict.fromkeys(views, 0)
+        self._well = 0
+        self.problem = ""
+
+    def triggered(self, trigger_id: str) -> None:
+        """The line gave a trigger."""
+        self._triggers += 1
+        self._waiting.append(trigger_id)
+
+    def settled(self, view_set: ViewSet) -> None:
+        """A set came out."""
+        self._view_sets += 1
+        self._triggers += not self._named
+        self._refused += not view_set.frames and not view_set.missing
+        for view in view_set.frames:
+            self._frames[view] += 1
+        disagreement = self._out_of_turn(view_set.trigger_id) or _without_frames(view_set)
+        if disagreement:
+            self._well = 0
+            self.problem = self.problem or disagreement
+            return
+        self._well += 1
+        if self._well >= _WELL_AFTER:
+            self.problem = ""
+
+    def mismatched(self, text: str) -> None:
+        """Counters and time contradicted each other."""
+        self._well = 0
+        self.problem = self.problem or f"{text}; check its trigger cable and the camera's trigger settings"
+
+    def decided(self) -> None:
+        """A set has its result."""
+        self._results += 1
+
+    def tally(self) -> Tally:
+        """All figures, as they are now."""
+        return Tally(
+            triggers=self._triggers,
+            view_sets=self._view_sets,
+            results=self._results,
+            refused=self._refused,
+            frames=dict(self._frames),
+        )
+
+    def _out_of_turn(self, trigger_id: str) -> str:
+        if not self._named:
+            return ""
+        if trigger_id not in self._waiting:
+            return f"frames came for '{trigger_id}', which no trigger announced; check the line's messages"
+        skipped = self._waiting.popleft()
+        if skipped == trigger_id:
+            return ""
+        while self._waiting.popleft() != trigger_id:
+            pass
+        return f"trigger '{skipped}' made no view set"
+
+
+def _without_frames(view_set: ViewSet) -> str:
+    if not view_set.missing:
+        return ""
+    views = ", ".join(f"'{view}'" for view in view_set.missing)
+    return (
+        f"trigger '{view_set.trigger_id}' has no frame of view {views}; "
+        "check the camera's status, its cable and its trigger"
+    )

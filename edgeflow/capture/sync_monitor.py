@@ -1,0 +1,90 @@
+"""What capture keeps an eye on: that triggers, frames and results agree, and that parts can be told apart."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.matching.part_spacing import PartsApart
+from edgeflow.capture.reconciliation import Reconciler, Tally
+from edgeflow.capture.setup import is_named
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.messages import AlarmCode, Severity
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.monitoring.transfer_monitor import TransferWatch
+
+__all__ = ["SyncWatch"]
+
+logger = logging.getLogger(__name__)
+
+
+class SyncWatch:
+    """Told of every trigger, set and result; raises an alarm where they do not agree. For one thread."""
+
+    def __init__(self, config: BoxConfig, views: Sequence[str], alarms: Alarms | None) -> None:
+        self._reconciler = Reconciler(views, named=is_named(config))
+        self._apart = _parts_apart(config)
+        self._transfer = TransferWatch(config)
+        self._alarms = alarms
+        self._mismatches = 0
+
+    def arrived(self, frame: Frame, arrived_ns: int) -> None:
+        """A frame came, be it of a part or of none."""
+        self._transfer.arrived(frame, arrived_ns)
+
+    def latencies_ms(self) -> dict[str, float]:
+        """View → from exposure to arrival, where the camera's clock tells it."""
+        return self._transfer.latencies_ms()
+
+    def triggered(self, trigger_id: str) -> None:
+        """The line gave a trigger."""
+        self._reconciler.triggered(trigger_id)
+
+    def decided(self) -> None:
+        """A set has its result."""
+        self._reconciler.decided()
+
+    def tally(self) -> Tally:
+        """How many triggers, frames and results there were."""
+        return self._reconciler.tally()
+
+    def settled(self, view_sets: Sequence[ViewSet], mismatches: tuple[int, str]) -> None:
+        """Sets came out.
+
+        Args:
+            mismatches: how often counters and time contradicted each other so far, and how the last time.
+        """
+        for view_set in view_sets:
+            self._reconciler.settled(view_set)
+            if self._apart is not None:
+                self._apart.settled(view_set)
+        count, text = mismatches
+        if count > self._mismatches:
+            self._mismatches = count
+            logger.warning("cameras are paired anew: %s", text)
+            self._reconciler.mismatched(text)
+        self._tell("sync_mismatch", "error", self._reconciler.problem)
+        self._tell("sync_ambiguous", "warning", self._apart.problem if self._apart else "")
+        self._tell("sync_latency", "error", self._transfer.problem)
+
+    def _tell(self, code: AlarmCode, severity: Severity, problem: str) -> None:
+        if self._alarms is None:
+            return
+        if problem:
+            self._alarms.raise_(code, severity, problem)
+        else:
+            self._alarms.clear(code)
+
+
+def _parts_apart(config: BoxConfig) -> PartsApart | None:
+    """For boxes that pair frames by time, be it only until counters are locked; None for all others."""
+    sync, source = config.sync, config.trigger.source
+    if source == "free":
+        return PartsApart(tolerance_ms=sync.max_skew_ms, setting="sync.max_skew_ms")
+    if source == "hardware":
+        window_ms = sync.window_ms or 0.0
+        setting = "sync.window_ms" if window_ms > sync.max_skew_ms else "sync.max_skew_ms"
+        return PartsApart(tolerance_ms=max(window_ms, sync.max_skew_ms), setting=setting)
+    return None

@@ -1,0 +1,1 @@
+"""Trigger messages over MQTT: read, filtered, ordered, rate-limited."""

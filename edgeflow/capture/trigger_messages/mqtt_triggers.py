@@ -1,0 +1,170 @@
+"""Triggers that the line sends over MQTT: heard from the start, acted upon only while the line runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from edgeflow.capture.trigger_messages.filter import Intake, TriggerIntake, TriggerOutcome
+from edgeflow.capture.trigger_messages.memory import Windows
+from edgeflow.rate_limit import RateLimit
+from edgeflow.capture.trigger_messages.reading import read_trigger
+from edgeflow.capture.triggers import Trigger
+from edgeflow.contracts.messages import AlarmCode, Severity
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.mqtt.subscriptions import Incoming
+
+__all__ = ["MAX_TRIGGER_BYTES", "MqttTriggers"]
+
+logger = logging.getLogger(__name__)
+
+MAX_TRIGGER_BYTES = 16_384
+_WELL_AFTER = 100  # accepted triggers in a row end the alarms
+_ALARMS: tuple[AlarmCode, ...] = ("trigger_refused", "trigger_flood", "trigger_message")
+_ALARM_EVERY_NS = 1_000_000_000
+_LINES, _LINE_EVERY_NS = 20, 1_000_000_000
+_REPEATED = (
+    "trigger ids come again within a minute, so that a late copy cannot be told from a new part; let ids "
+    "count on for longer, or send 'at', the time of each trigger, with milliseconds"
+)
+_FLOOD = (
+    "triggers come faster than parts are decided, so that some get no decision; check what sends them "
+    "('edgeflow ctl BOX status' counts them)"
+)
+
+
+class MqttTriggers:
+    """Handles the ``trigger`` topic; at QoS 1 the broker repeats messages, and the intake finds them.
+
+    Work and memory of each message are bounded, whatever is sent and how often.
+
+    Args:
+        alarms: told of every kind of refusal but mere repetition.
+        late_ms, names_only, windows: as of :class:`~edgeflow.capture.trigger_messages.filter.TriggerIntake`.
+    """
+
+    def __init__(
+        self,
+        alarms: Alarms | None = None,
+        *,
+        late_ms: float | None = None,
+        names_only: bool = False,
+        windows: Windows | None = None,
+    ) -> None:
+        late_ns = None if late_ms is None else round(late_ms * 1e6)
+        self._intake = TriggerIntake(late_ns=late_ns, names_only=names_only, windows=windows)
+        self._alarms = alarms
+        self._accepted: Callable[[Trigger], None] | None = None
+        self._refused: Callable[[Trigger, str], None] | None = None
+        self._under_way: Callable[[], int] = lambda: 0
+        self._reset_wanted = False
+        self._well = 0
+        self._lines = RateLimit(at_once=_LINES, every_ns=_LINE_EVERY_NS)
+        self._unlogged = 0
+        self._told_ns: dict[AlarmCode, int] = {}
+
+    @property
+    def counts(self) -> Mapping[TriggerOutcome, int]:
+        """How many messages met which fate."""
+        return self._intake.counts
+
+    def status(self) -> dict[str, int]:
+        """The same for people, with how many refused ones got no decision because there were too many."""
+        return {**dict(sorted(self._intake.counts.items())), "unanswered": self._intake.unanswered}
+
+    def start(
+        self,
+        on_trigger: Callable[[Trigger], None],
+        on_refused: Callable[[Trigger, str], None],
+        under_way: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """From now on, messages are triggers; all functions are called on the network thread.
+
+        Args:
+            under_way: how many triggers have no decision yet.
+        """
+        self._under_way = under_way
+        self._refused = on_refused
+        self._accepted = on_trigger
+
+    def stop(self) -> None:
+        """From now on, messages are refused again."""
+        self._accepted = None
+
+    def reset(self) -> None:
+        """Forget the sender's clock, encoder and ids from the next message on; any thread may ask for it."""
+        self._reset_wanted = True
+
+    def handle(self, incoming: Incoming) -> None:
+        """Take one message of the topic; never blocks."""
+        if self._reset_wanted:
+            self._reset_wanted = False
+            self._intake.reset(incoming.received_ns)
+        accepted, refused = self._accepted, self._refused
+        intake = self._offer(incoming, ready=accepted is not None)
+        self._tell(intake, incoming.received_ns)
+        if intake.trigger is None or accepted is None or refused is None:
+            return
+        if intake.outcome == "accepted":
+            accepted(intake.trigger)
+        else:
+            refused(intake.trigger, intake.text)
+
+    def _offer(self, incoming: Incoming, *, ready: bool) -> Intake:
+        if incoming.size > MAX_TRIGGER_BYTES:
+            text = f"trigger message: {incoming.size} bytes, more than {MAX_TRIGGER_BYTES}; not read"
+            return self._intake.refuse("invalid", text)
+        reading = read_trigger(incoming.payload)
+        for note in reading.notes:
+            self._raise("trigger_message", "warning", f"a trigger message: {note}", incoming.received_ns)
+        message, now_ns, count = reading.message, incoming.received_ns, self._under_way()
+        if message is None:
+            return self._intake.refuse("invalid", reading.problem)
+        if incoming.retained:
+            return self._intake.offer(message, retained=True, received_ns=now_ns)
+        if not ready:
+            self._intake.hear(message, now_ns)
+            text = f"trigger '{message.trigger_id}': the line does not run; wait for the state to be ready"
+            return self._intake.refuse("not_ready", text)
+        if reading.problem:
+            return self._intake.refuse_named(message, reading.problem, received_ns=now_ns, under_way=count)
+        return self._intake.offer(message, retained=False, received_ns=now_ns, under_way=count)
+
+    def _tell(self, intake: Intake, now_ns: int) -> None:
+        if self._intake.ids_are_used_again or intake.outcome == "repeated":
+            self._raise("trigger_repeated", "warning", _REPEATED, now_ns)
+        if intake.outcome == "accepted":
+            self._well += 1
+            if self._well == _WELL_AFTER and self._alarms is not None:
+                for code in _ALARMS:
+                    self._alarms.clear(code)
+                if not self._intake.ids_are_used_again:
+                    self._alarms.clear("trigger_repeated")
+            return
+        if intake.outcome == "duplicate":  # QoS 1 may do this any time
+            logger.debug("%s", intake.text)
+            return
+        self._well = 0
+        self._log(intake.text, now_ns)
+        kind = intake.outcome.replace("_", " ")
+        text = f"a trigger was refused ({kind}), see the log; check what sends them"
+        self._raise("trigger_refused", "warning", text, now_ns)
+        if intake.outcome == "crowded":
+            self._raise("trigger_flood", "error", _FLOOD, now_ns)
+
+    def _log(self, text: str, now_ns: int) -> None:
+        """One line for each refusal, unless there are too many; these are counted."""
+        if not self._lines.allows(now_ns):
+            self._unlogged += 1
+            return
+        more = f" (and {self._unlogged} more that were not logged)" if self._unlogged else ""
+        self._unlogged = 0
+        logger.warning("%s%s", text, more)
+
+    def _raise(self, code: AlarmCode, severity: Severity, text: str, now_ns: int) -> None:
+        """Let an alarm stand; its text changes once a second at most."""
+        told_ns = self._told_ns.get(code)
+        if self._alarms is None or (told_ns is not None and now_ns - told_ns < _ALARM_EVERY_NS):
+            return
+        self._told_ns[code] = now_ns
+        self._alarms.raise_(code, severity, text)

@@ -1,0 +1,54 @@
+"""The ``edgeflow bench`` command."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgeflow.errors import UsageError
+
+__all__ = ["bench"]
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("bundle", type=FILE)
+@click.option(
+    "--device", default="CPU", show_default=True, help="As for 'edgeflow verify'; AUTO says what it took."
+)
+@click.option("--graph", "graph_ids", multiple=True, metavar="ID", help="Only this graph; may be repeated.")
+@click.option("--parts", type=FILE, help="Recorded parts to score; default: the bundle's golden parts.")
+@click.option("--turns", type=click.IntRange(min=3), default=50, show_default=True)
+@click.option(
+    "--at-most", "at_most_s", type=click.FloatRange(min=0), default=120, help="Seconds for the turns."
+)
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="0: one per core.")
+@click.option("--streams", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--starts/--no-starts", default=True, help="Measure starts and memory in fresh processes.")
+@click.option("--against", type=FILE, metavar="CHECKPOINT", help="Besides, the naive export of this model.")
+@click.option("--backbone", type=FILE, help="For an official CHECKPOINT: EfficientNet-B5's file.")
+@click.option("--recipe", type=FILE, help="For a CHECKPOINT that needs one.")
+@click.option("--json", "json_output", is_flag=True, help="Machine-readable output.")
+def bench(
+    bundle: Path, against: Path | None, backbone: Path | None, recipe: Path | None, **options: Any
+) -> None:
+    """Measure what BUNDLE's graphs cost here: milliseconds by stage, starts, memory, share of the peak.
+
+    Graphs take turns, so that ratios hold on a busy machine.
+    """
+    path = options.pop("parts")
+    if against is None:
+        importlib.import_module("edgeflow.cli.bench_report").bench(bundle, parts=path, **options)
+        return
+    try:
+        naive = importlib.import_module("edgeflow_export.cli.bench")
+    except ModuleNotFoundError as cause:
+        raise UsageError(
+            f"--against needs the workstation packages ({cause.name} is missing); "
+            "run: pip install 'edgeflow[export]'"
+        ) from cause
+    naive.bench_against(bundle, against, backbone=backbone, recipe=recipe, parts=path, **options)

@@ -1,0 +1,208 @@
+"""What ``edgeflow inspect`` and ``edgeflow verify`` print."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.calibration.detection_rates import false_rejects, recall, shortcomings
+from edgeflow.cli.output import print_json
+from edgeflow.cli.tables import make_table, print_table
+from edgeflow.contracts.manifest import REPORT_NAME, Foreground, Graph, Manifest
+from edgeflow.errors import (
+    ConfigError,
+    DeviceError,
+    EdgeflowError,
+    IntegrityError,
+    ParityError,
+    StorageError,
+)
+from edgeflow.scoring.isolated_verification import prove_apart
+from edgeflow.scoring.verification import GoldenCheck
+
+__all__ = ["print_rates", "show", "verify"]
+
+
+def show(path: Path, *, report: Path | None = None, json_output: bool) -> None:
+    """Print the manifest: a summary for people, all of it for machines.
+
+    Args:
+        report: where to write the report that the bundle carries.
+
+    Raises:
+        ConfigError: the bundle carries none.
+        StorageError: it cannot be written there.
+    """
+    with Bundle.open(path) as bundle:
+        manifest = bundle.manifest
+        if report is not None:
+            _write_report(bundle, report)
+        if json_output:
+            print_json({"sha256": bundle.sha256, **manifest.model_dump(mode="json")})
+            return
+        console = Console(highlight=False, markup=False)
+        console.print(manifest.name, style="bold", end="")
+        console.print(f"  {path}  {path.stat().st_size / 1e6:.2f} MB")
+        console.print(f"made by {manifest.created_by}; sha256 {bundle.sha256[:16]}…; all hashes match")
+        console.print(_origin(bundle), markup=False)
+        size = manifest.preprocessing
+        views = ", ".join(view.id + (" (mirrored)" if view.mirror else "") for view in manifest.views)
+        console.print(f"views: {views}; model image {size.width}×{size.height}")
+        print_rates(console, manifest)
+        _print_scoring(console, manifest)
+        if manifest.foreground is not None:
+            console.print(_foreground(manifest.foreground), markup=False)
+        print_table(console, _graph_table(manifest))
+        for found in manifest.accuracy:
+            if found.quantized:
+                console.print(f"{found.graph}: {found.quantized} in INT8", markup=False)
+        for note in manifest.notes:
+            console.print(f"note: {note}", markup=False)
+        for key, value in manifest.provenance.items():
+            console.print(f"{key}: {value}", markup=False)
+        if REPORT_NAME in manifest.files:
+            where = report or f"'edgeflow inspect {path} --report FILE' writes it"
+            console.print(f"report with pictures: {where}", markup=False, soft_wrap=True)
+
+
+def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) -> None:
+    """Replay the golden parts on every graph (or one) and print each figure.
+
+    Raises:
+        ParityError: a graph is out of tolerance; all graphs are tried and printed first.
+        IntegrityError: a graph holds what none may hold, or takes more memory or time than allowed.
+        DeviceError: no graph of the bundle can run on this machine.
+    """
+    with Bundle.open(path) as bundle:
+        graphs = [graph for graph in bundle.manifest.graphs if graph_id in (None, graph.id)]
+        if not graphs:
+            found = ", ".join(graph.id for graph in bundle.manifest.graphs)
+            raise ConfigError(f"{path}: no graph '{graph_id}'; the bundle holds: {found}")
+        checks: list[GoldenCheck] = []
+        failures: list[EdgeflowError] = []
+        for graph in graphs:
+            try:
+                checks += prove_apart(bundle, graph, device=device)
+            except (ParityError, DeviceError, IntegrityError) as error:
+                failures.append(error)
+    if json_output:
+        print_json(
+            {"device": device, "checks": [asdict(c) for c in checks], "failures": [str(f) for f in failures]}
+        )
+    else:
+        print_table(Console(highlight=False), _check_table(checks))
+    if failures:
+        raise _worst(failures)
+
+
+def _write_report(bundle: Bundle, target: Path) -> None:
+    if REPORT_NAME not in bundle.manifest.files:
+        raise ConfigError(f"{bundle.path}: carries no report; export it with this version of edgeflow")
+    try:
+        target.write_bytes(bundle.read(REPORT_NAME))
+    except OSError as cause:
+        raise StorageError(
+            f"{target}: the report cannot be written: {cause.strerror}; check space and rights"
+        ) from cause
+
+
+def _worst(failures: list[EdgeflowError]) -> EdgeflowError:
+    """A hostile graph is worse than a wrong result, and that than a missing library."""
+    first = min(failures, key=lambda f: (not isinstance(f, IntegrityError), not isinstance(f, ParityError)))
+    others = [str(failure) for failure in failures if failure is not first]
+    return type(first)(first.message, problems=[*first.problems, *others])
+
+
+def _origin(bundle: Bundle) -> str:
+    """What decides whether a box admits it."""
+    manifest, signature = bundle.manifest, bundle.signature
+    signer = f"claims to be signed by key {signature.key_id}" if signature else "not signed"
+    device = f", for device class {manifest.device_class}" if manifest.device_class else ""
+    until = f", until {manifest.expires.isoformat()}" if manifest.expires else ""
+    return f"version {manifest.version}{device}{until}; {signer}"
+
+
+def print_rates(console: Console, manifest: Manifest) -> None:
+    """What decides whether it is of any use: first, and in red where it is not."""
+    found, rejected = recall(manifest.thresholds), false_rejects(manifest.thresholds)
+    for sentence in shortcomings(manifest.thresholds, manifest.min_recall):
+        console.print(f"warning: {sentence}", style="bold red", markup=False, soft_wrap=True)
+    console.print(
+        f"recall: {found or 'unknown, no labelled defective parts'}; false rejects: "
+        f"{rejected or 'unknown, no labelled normal test parts'}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _print_scoring(console: Console, manifest: Manifest) -> None:
+    scoring, thresholds = manifest.scoring, manifest.thresholds
+    console.print(
+        f"view score: {scoring.pooled} of the map"
+        f"{' after pixel statistics' if scoring.pixel_statistics else ''}; "
+        f"part score: {scoring.part} over views"
+    )
+    console.print(
+        f"part threshold {thresholds.part.threshold:.4g} (scaled 1.0) from {thresholds.normal_parts} normal "
+        f"parts at a false-reject rate of {thresholds.false_reject_rate:g}"
+    )
+    interval = thresholds.part.interval
+    if interval is not None:
+        high = "not bounded above" if interval.high is None else f"to {interval.high:.4g}"
+        console.print(
+            f"by {thresholds.part.method}; {interval.level:.0%} interval from {interval.low:.4g} {high}",
+            markup=False,
+        )
+    if thresholds.subsets:
+        console.print(
+            f"also calibrated for parts seen by {'; '.join(thresholds.subsets)} alone", markup=False
+        )
+    if thresholds.note:
+        console.print(f"note: {thresholds.note}", markup=False)
+
+
+def _foreground(foreground: Foreground) -> str:
+    size = f" at {foreground.size}x{foreground.size}" if foreground.size else ""
+    note = f" ({foreground.note})" if foreground.note else ""
+    return f"foreground: {foreground.kind}{size}; background counts as 0{note}"
+
+
+def _graph_table(manifest: Manifest) -> Table:
+    table = make_table("graph", "size", "map error", "allowed", "verdict flips", "part AUROC (fp32)")
+    reports = {report.graph: report for report in manifest.accuracy}
+    for graph in manifest.graphs:
+        report = reports.get(graph.id)
+        auroc = report.part_auroc if report else None
+        table.add_row(
+            graph.id,
+            f"{_size(manifest, graph) / 1e6:.2f} MB",
+            f"{graph.measured_error:.2g}",
+            f"{manifest.allowed_error(graph):.2g}",
+            f"{report.verdict_flips} of {report.parts}" if report else "",
+            f"{auroc:.4f} ({report.part_auroc_reference:.4f})" if report and auroc is not None else "",
+        )
+    return table
+
+
+def _size(manifest: Manifest, graph: Graph) -> int:
+    return sum(manifest.files[name].size for name in (graph.model, graph.weights) if name)
+
+
+def _check_table(checks: list[GoldenCheck]) -> Table:
+    headings = ("graph", "device", "golden part", "map error", "allowed", "score", "trained model's")
+    table = make_table(*headings)
+    for check in checks:
+        table.add_row(
+            check.graph,
+            check.device,
+            check.part_id,
+            f"{check.error:.2g}",
+            f"{check.tolerance:.2g}",
+            f"{check.score:.3f}",
+            f"{check.expected_score:.3f}",
+        )
+    return table

@@ -1,0 +1,125 @@
+"""What ``edgeflow calibrate`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.calibration.recalibrate import Recalibrated, recalibrate
+from edgeflow.calibration.thresholds import Method
+from edgeflow.cli.output import print_json
+from edgeflow.cli.tables import make_table, print_table
+from edgeflow.contracts.datasets.find_parts import RecordedPart
+from edgeflow.contracts.manifest import Scale
+from edgeflow.decision.recorded_parts import find_bundle_parts, require_depth
+from edgeflow.files import require_new
+from edgeflow.security.keys import read_passphrase, read_private_key
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    bundle: Path,
+    parts: Path,
+    *,
+    output: Path,
+    class_name: str | None,
+    rate: float | None,
+    method: Method,
+    graph_id: str | None,
+    device: str,
+    accept: bool,
+    sign: Path | None,
+    passphrase_file: Path | None,
+    allow_dark: bool,
+    json_output: bool,
+) -> None:
+    """Write the next version of a bundle with thresholds from the parts below a folder."""
+    require_new(output)
+    signer = read_private_key(sign, read_passphrase(passphrase_file)) if sign is not None else None
+    console = Console(stderr=True)
+
+    def progress(found: Iterable[RecordedPart]) -> Iterable[RecordedPart]:
+        return track(list(found), "scoring", console=console, transient=True)
+
+    with Bundle.open(bundle) as opened:
+        found = find_bundle_parts(opened, parts, class_name)
+        require_depth(opened, found, allow_dark=allow_dark)
+        done = recalibrate(
+            opened,
+            found,
+            output,
+            rate=rate,
+            method=method,
+            graph_id=graph_id,
+            device=device,
+            accept=accept,
+            signer=signer,
+            progress=progress,
+        )
+    if json_output:
+        print_json(_document(done, signed=signer is not None))
+    else:
+        _print(done, signed=signer is not None)
+
+
+def _document(done: Recalibrated, *, signed: bool) -> dict[str, object]:
+    return {
+        "bundle": str(done.path),
+        "sha256": done.sha256,
+        "version": done.version,
+        "signed": signed,
+        "graph": done.graph,
+        "before": done.before.model_dump(mode="json"),
+        "thresholds": done.after.model_dump(mode="json"),
+        "changed_verdicts": list(done.changed),
+        "effect": {
+            "moved": dict(done.effect.moved),
+            "good_parts": done.effect.parts,
+            "rejected_before": list(done.effect.rejected_before),
+            "rejected_now": list(done.effect.rejected_now),
+            "recall_before": done.effect.recall_before and done.effect.recall_before.share,
+            "recall_now": done.effect.recall_now and done.effect.recall_now.share,
+        },
+        "shortcomings": list(done.shortcomings),
+        "not_replayed": list(done.unproven),
+    }
+
+
+def _print(done: Recalibrated, *, signed: bool) -> None:
+    console = Console(highlight=False, markup=False)
+    table = make_table("threshold of", "before", "now", "method", "95 % interval", right=("before", "now"))
+    before, after = done.before, done.after
+    table.add_row(*_row("part", before.part, after.part))
+    for view, scale in after.views.items():
+        table.add_row(*_row(view, before.views[view], scale))
+    for key, scale in after.subsets.items():
+        table.add_row(*_row(f"part from {key}", before.subsets[key], scale))
+    print_table(console, table)
+    console.print(
+        f"from {after.normal_parts} good parts at a false-reject rate of {after.false_reject_rate:g}, scored "
+        f"by {done.graph}"
+    )
+    for sentence in done.shortcomings:
+        console.print(f"warning: {sentence}", markup=False, style="bold red", soft_wrap=True)
+    if after.note:
+        console.print(f"note: {after.note}", markup=False)
+    for sentence in done.effect.sentences:
+        console.print(sentence, markup=False, soft_wrap=True)
+    for change in done.changed:
+        console.print(f"golden part {change}", markup=False)
+    if done.unproven:
+        console.print(f"cannot run here, so not replayed: {', '.join(done.unproven)}")
+    state = "signed" if signed else "not signed"
+    console.print(f"{done.path}: version {done.version}, {state}; golden parts replayed", markup=False)
+
+
+def _row(name: str, before: Scale, after: Scale) -> tuple[str, ...]:
+    interval = after.interval
+    high = "?" if interval is None or interval.high is None else f"{interval.high:.4g}"
+    shown = f"{interval.low:.4g} to {high}" if interval else ""
+    return name, f"{before.threshold:.4g}", f"{after.threshold:.4g}", after.method or "", shown

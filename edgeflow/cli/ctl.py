@@ -1,0 +1,76 @@
+"""What ``edgeflow ctl`` asks and prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgeflow.cli.output import print_json
+from edgeflow.commands.audit_log import read_audit
+from edgeflow.commands.control_socket import ask
+from edgeflow.commands.service import refused_path
+from edgeflow.config.box import load_config
+from edgeflow.errors import UsageError
+
+__all__ = ["control"]
+
+_LAST = 50
+
+
+def control(box: Path, verb: str, arguments: tuple[str, ...], *, json_output: bool) -> None:
+    """Carry out a verb on a running box, or show its state or record; exits as the command went.
+
+    Raises:
+        ConfigError, UsageError, HardwareError, StorageError: the box file, an argument, no running box.
+    """
+    config = load_config(box)
+    if verb == "audit":
+        _show_audit(config.audit_path, json_output=json_output)
+        return
+    answer = ask(config.control_socket, verb, dict(_pair(text) for text in arguments))
+    if json_output:
+        print_json(answer.get("status") or answer["reply"])
+    elif "status" in answer:
+        _show_status(answer["status"])
+    else:
+        click.echo(f"{verb}: {answer['reply']['outcome']}: {answer['reply']['text']}")
+    if answer["exit_code"]:
+        sys.exit(answer["exit_code"])
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise UsageError(f"{text!r}: write arguments as KEY=VALUE, such as bundle=disc-3.bundle")
+    return key, value
+
+
+def _show_status(status: dict[str, Any]) -> None:
+    bundle = status["bundle"]
+    click.echo(f"{status['state']}, session {status['session']}")
+    click.echo(f"bundle {bundle['name']} version {bundle['version']} ({bundle['sha256'][:16]})")
+    click.echo(f"broker: {status['broker']}; {status['results_waiting']} results wait in the outbox")
+    for refusal in status["broker_refuses"]:
+        click.echo(f"broker: {refusal}")
+    if status["results_set_aside"]:
+        count = status["results_set_aside"]
+        click.echo(f"outbox: {count} results are set aside; see 'edgeflow outbox aside'")
+    untold = status["decisions_unsent"] + status["decisions_refused"]
+    if untold:
+        click.echo(f"gate: {untold} decisions did not reach the broker's subscribers")
+    for alarm in status["alarms"]:
+        click.echo(f"alarm {alarm['code']} {alarm['subject']} since {alarm['since']}: {alarm['text']}")
+
+
+def _show_audit(path: Path, *, json_output: bool) -> None:
+    records = read_audit(path, _LAST) + read_audit(refused_path(path), _LAST)
+    for record in sorted(records, key=lambda record: str(record.get("at", ""))):
+        if json_output:
+            print_json(record)
+            continue
+        who = record.get("issuer") or record.get("source", "?")
+        verb = record.get("verb") or record.get("topic", "?")
+        click.echo(f"{record.get('at')}  {record.get('outcome'):8}  {who!r}  {verb!r}  {record.get('text')}")

@@ -1,0 +1,87 @@
+"""What ``edgeflow keys`` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.bundles.trust import check_expiry
+from edgeflow.cli.output import print_json
+from edgeflow.clock import utc_now
+from edgeflow.contracts.signature import key_id
+from edgeflow.errors import UsageError
+from edgeflow.security.keys import (
+    new_key,
+    read_passphrase,
+    read_private_key,
+    read_public_key,
+    sign_bundle,
+    trusted_keys,
+)
+
+__all__ = ["check", "new", "show", "sign"]
+
+
+def new(name: Path, *, passphrase_file: Path | None, json_output: bool) -> None:
+    """Make a key pair and say where each half belongs."""
+    passphrase = read_passphrase(passphrase_file)
+    pair = new_key(name, passphrase)
+    if json_output:
+        print_json({"key_id": pair.id, "private": str(pair.private), "public": str(pair.public)})
+        return
+    protected = "encrypted" if passphrase else "not encrypted: whoever reads it can sign"
+    click.echo(f"key {pair.id}")
+    click.echo(f"{pair.private}  signs; stays on the workstation ({protected})")
+    click.echo(f"{pair.public}  proves; goes to the boxes, under trust.keys")
+
+
+def show(file: Path, *, passphrase_file: Path | None, json_output: bool) -> None:
+    """Say which key a key file holds."""
+    try:
+        kind, key = "public", read_public_key(file)
+    except UsageError:
+        kind, key = "private", read_private_key(file, read_passphrase(passphrase_file)).public_key()
+    if json_output:
+        print_json({"key_id": key_id(key), "kind": kind, "file": str(file)})
+    else:
+        click.echo(f"{file}: {kind} key {key_id(key)}")
+
+
+def sign(bundle: Path, *, key: Path, passphrase_file: Path | None, json_output: bool) -> None:
+    """Sign a bundle in place."""
+    signer = sign_bundle(bundle, read_private_key(key, read_passphrase(passphrase_file)))
+    if json_output:
+        print_json({"bundle": str(bundle), "key_id": signer})
+    else:
+        click.echo(f"{bundle}: signed by key {signer}")
+
+
+def check(bundle: Path, *, trust: tuple[Path, ...], json_output: bool) -> None:
+    """Prove that a trusted key signed a bundle, that it is whole and has not expired.
+
+    Raises:
+        IntegrityError: it is not so.
+    """
+    keys = trusted_keys(trust)
+    with Bundle.open(bundle, trusted=keys) as opened:
+        check_expiry(opened, utc_now())
+        manifest = opened.manifest
+        signer = opened.signature.key_id if opened.signature else None
+        found = {
+            "bundle": str(bundle),
+            "name": manifest.name,
+            "version": manifest.version,
+            "device_class": manifest.device_class,
+            "expires": manifest.expires.isoformat() if manifest.expires else None,
+            "sha256": opened.sha256,
+            "key_id": signer,
+        }
+    if json_output:
+        print_json(found)
+    else:
+        until = f", until {found['expires']}" if manifest.expires else ""
+        device = f", for {manifest.device_class}" if manifest.device_class else ""
+        click.echo(f"{bundle}: {manifest.name} version {manifest.version}{device}{until}")
+        click.echo(f"signed by key {signer}; all hashes match")

@@ -1,0 +1,78 @@
+"""What ``edgeflow run`` prints: a line per part, or JSON, or nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Protocol
+
+from rich.console import Console
+
+from edgeflow.cli.output import print_json
+from edgeflow.contracts.messages import Result, VerdictName
+
+__all__ = ["RunView", "make_view"]
+
+_COLOURS: dict[VerdictName, str] = {"OK": "green", "NG": "red", "UNDECIDED": "yellow"}
+
+
+class RunView(Protocol):
+    """Told what happens on the line."""
+
+    def ready(self, text: str) -> None:
+        """The line is about to start; ``text`` says with what."""
+
+    def show(self, result: Result) -> None:
+        """One part is finished."""
+
+    def finished(self, counts: Counter[VerdictName], waiting: int) -> None:
+        """The line has stopped; ``waiting`` results are still in the outbox."""
+
+
+def make_view(*, quiet: bool, json_output: bool) -> RunView:
+    """The view for the command's options."""
+    if json_output:
+        return _JsonView(quiet=quiet)
+    return _TextView(quiet=quiet)
+
+
+class _TextView:
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def ready(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def show(self, result: Result) -> None:
+        if self._quiet:
+            return
+        score = "  –  " if result.score is None else f"{result.score:5.2f}"
+        colour = _COLOURS[result.verdict]
+        total_ms = result.durations_ms["total"]
+        self._console.print(
+            f"{result.seq:6d}  [{colour}]{result.verdict:<9}[/{colour}] {score}  {total_ms:6.0f} ms  ", end=""
+        )
+        self._console.print(f"{result.part_id}  {result.reason}".rstrip(), markup=False)
+
+    def finished(self, counts: Counter[VerdictName], waiting: int) -> None:
+        total = sum(counts.values())
+        verdicts = ", ".join(f"{counts[name]} {name}" for name in _COLOURS)
+        self._console.print(f"stopped after {total} part{'' if total == 1 else 's'}: {verdicts}")
+        if waiting:
+            what = "result waits" if waiting == 1 else "results wait"
+            self._console.print(f"{waiting} {what} in the outbox until the next start")
+
+
+class _JsonView:
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def ready(self, text: str) -> None:
+        """Nothing: standard output holds results only."""
+
+    def show(self, result: Result) -> None:
+        if not self._quiet:
+            print_json(result.model_dump(mode="json", by_alias=True))
+
+    def finished(self, counts: Counter[VerdictName], waiting: int) -> None:
+        print_json({"parts": sum(counts.values()), "verdicts": dict(counts), "results_waiting": waiting})

@@ -1,0 +1,83 @@
+"""What ``edgeflow score`` prints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.text import Text
+
+from edgeflow.backends.registry import choose_graph, make_scorer
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cli.output import print_json
+from edgeflow.cli.tables import make_table, print_table
+from edgeflow.decision.recorded_parts import (
+    ScoredPart,
+    doubtful_depth,
+    find_bundle_parts,
+    save_maps,
+    score_parts,
+)
+
+__all__ = ["score"]
+
+_COLOURS = {"OK": "green", "NG": "red", "UNDECIDED": "yellow"}
+
+
+def score(
+    bundle: Path,
+    parts: Path,
+    *,
+    class_name: str | None,
+    maps: Path | None,
+    backend: str | None,
+    precision: str | None,
+    device: str,
+    json_output: bool,
+) -> None:
+    """Score all parts below a folder; one JSON line per part, or a table."""
+    with Bundle.open(bundle) as opened:
+        found = find_bundle_parts(opened, parts, class_name, incomplete=True)
+        graph = choose_graph(opened, backend=backend, precision=precision)
+        scorer = make_scorer(opened, graph, device=device)
+        table = make_table("part", "verdict", "score", *opened.manifest.view_ids)
+        counts = dict.fromkeys(_COLOURS, 0)
+        undecided: list[ScoredPart] = []
+        results = score_parts(opened, scorer, found)
+        console = Console(stderr=True, markup=False)
+        if doubt := doubtful_depth(opened, found):
+            console.print(f"warning: {doubt}", style="bold red", soft_wrap=True)
+        for scored, scores in track(results, "scoring", len(found), console=console, transient=True):
+            counts[scored.verdict] += 1
+            if maps is not None and scores is not None:
+                save_maps(opened, scored.part_id, scores, maps)
+            if json_output:
+                print_json(_line(scored))
+            else:
+                table.add_row(*_row(scored))
+                undecided += [scored] if scored.verdict == "UNDECIDED" else []
+    if not json_output:
+        out = Console(highlight=False)
+        print_table(out, table)
+        for scored in undecided:
+            out.print(f"{scored.part_id}: {scored.reason}", markup=False, soft_wrap=True)
+        out.print(f"{len(found)} parts: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
+
+
+def _line(scored: ScoredPart) -> dict[str, object]:
+    line = asdict(scored)
+    if not scored.reason:
+        del line["reason"]
+    return line
+
+
+def _row(scored: ScoredPart) -> list[str | Text]:
+    verdict = Text(scored.verdict, style=_COLOURS[scored.verdict])
+    views = [_figure(view.score) for view in scored.views]
+    return [scored.part_id, verdict, _figure(scored.score), *views]
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,1 @@
+"""Commands to a running box: received, authorised, recorded, carried out, answered."""

@@ -1,0 +1,164 @@
+"""The box's own socket: commands from this computer, with or without a broker; file rights say by whom."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import socketserver
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeflow.commands.dispatcher import Answer
+from edgeflow.errors import HardwareError, StorageError, UsageError
+
+__all__ = ["PATIENCE_S", "ControlSocket", "ask"]
+
+PATIENCE_S = 590.0
+"""How long a command may take: a new bundle's proof is the longest."""
+
+_MAX_LINE = 8192
+_READ_S = 5.0
+_MODE = 0o660
+
+Carry = Callable[[str, Mapping[str, str], str, float], Answer]
+"""Verb, arguments, who, patience in seconds."""
+
+
+class ControlSocket:
+    """Answers one JSON line per connection: ``{"verb", "arguments"}`` → ``{"reply", "exit_code"}``.
+
+    Args:
+        carry: carries out a command; called on a thread of the connection.
+        status: answers the verb ``status``, which changes nothing.
+
+    Raises:
+        UsageError: another running box answers there.
+        StorageError: the socket cannot be made.
+    """
+
+    def __init__(self, path: Path, carry: Carry, status: Callable[[], dict[str, Any]]) -> None:
+        self._path = path
+        try:
+            with _short(path) as address:
+                _remove_stale(path, address)
+                self._server = _Server(address, _handler(carry, status))
+                os.chmod(address, _MODE)  # noqa: PTH101 - the short address
+        except OSError as cause:
+            raise StorageError(
+                f"{path}: cannot be made: {cause.strerror}; let this user write there, or set commands.socket"
+            ) from cause
+        self._thread = threading.Thread(target=self._server.serve_forever, name="control", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer; returns at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer no more."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+        self._server.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+def ask(path: Path, verb: str, arguments: Mapping[str, str]) -> dict[str, Any]:
+    """Ask the running box behind a socket.
+
+    Raises:
+        HardwareError: no box runs there, or it does not answer.
+        UsageError: this user may not command it.
+    """
+    request = json.dumps({"verb": verb, "arguments": dict(arguments)}).encode() + b"\n"
+    try:
+        with _short(path) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(PATIENCE_S + _READ_S)
+            connection.connect(address)
+            connection.sendall(request)
+            with connection.makefile("rb") as file:
+                line = file.readline()
+    except PermissionError as cause:
+        raise UsageError(f"{path}: this user may not command the box; use its user or group") from cause
+    except (FileNotFoundError, ConnectionRefusedError) as cause:
+        raise HardwareError(f"{path}: no box runs there; start it with 'edgeflow run BOX'") from cause
+    except OSError as cause:
+        raise HardwareError(f"{path}: the box does not answer: {cause}; see its log") from cause
+    try:
+        answer: dict[str, Any] = json.loads(line)
+    except ValueError as cause:
+        raise HardwareError(f"{path}: the box ended before it answered; see its log") from cause
+    return answer
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+
+
+def _handler(carry: Carry, status: Callable[[], dict[str, Any]]) -> type[socketserver.StreamRequestHandler]:
+    class Handler(socketserver.StreamRequestHandler):
+        timeout = _READ_S
+
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):  # whoever asked may go at any time
+                answer = self._answer(self.rfile.readline(_MAX_LINE))
+                self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+        def _answer(self, line: bytes) -> dict[str, Any]:
+            try:
+                request = json.loads(line)
+                verb, arguments = request["verb"], request["arguments"]
+                texts = [verb, *arguments.keys(), *arguments.values()]
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                return _refused("not a command")
+            if not all(isinstance(text, str) for text in texts):
+                return _refused("verb and arguments have to be text")
+            if verb == "status":
+                return {"status": status(), "exit_code": 0}
+            try:
+                answer = carry(verb, arguments, _peer(self.connection), PATIENCE_S)
+            except TimeoutError:
+                return _refused("the box is busy with another command; see its log")
+            return {
+                "reply": answer.reply.model_dump(mode="json", by_alias=True),
+                "exit_code": answer.exit_code,
+            }
+
+    return Handler
+
+
+def _refused(text: str) -> dict[str, Any]:
+    return {"reply": {"outcome": "refused", "text": text}, "exit_code": 2}
+
+
+def _peer(connection: socket.socket) -> str:
+    """Who is at the other end, as the kernel says."""
+    size = struct.calcsize("3i")
+    pid, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return f"local uid {user} pid {pid}"
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A socket's address has 108 bytes at most; its folder's descriptor makes any path short."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def _remove_stale(path: Path, address: str) -> None:
+    """A box that was killed leaves its socket behind; one that runs must not lose it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_READ_S)
+        try:
+            probe.connect(address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+    raise UsageError(f"{path}: another edgeflow runs with this outbox; stop it first")

@@ -1,0 +1,102 @@
+"""Commands joined to one box: who may, where they come in, where they are recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgeflow.commands.audit_log import Audit, read_audit
+from edgeflow.commands.control_socket import ControlSocket
+from edgeflow.commands.dispatcher import CommandDesk
+from edgeflow.commands.rules import MAX_COMMAND_BYTES, Rules
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.topics import Topics
+from edgeflow.mqtt.link import MqttLink
+from edgeflow.mqtt.subscriptions import Incoming
+from edgeflow.station.operations import Operations
+
+__all__ = ["Antechamber", "commanded", "hear_commands", "refused_path"]
+
+_KNOWN_AGAIN = 5000  # records of earlier sessions that are read for ids of accepted commands
+_EARLY = 16
+
+
+def refused_path(audit: Path) -> Path:
+    """Where refused commands are recorded, beside those that were carried out."""
+    return audit.with_name(f"{audit.stem}.refused{audit.suffix}")
+
+
+class Antechamber:
+    """Where commands wait until the box can carry them out: its bundle is proven first."""
+
+    def __init__(self) -> None:
+        self._early: queue.Queue[Incoming] = queue.Queue(_EARLY)
+        self._desk: CommandDesk | None = None
+
+    def hear(self, incoming: Incoming) -> None:
+        """Take in a message from the network; never blocks."""
+        if self._desk is not None:
+            self._desk.hear(incoming)
+            return
+        with contextlib.suppress(queue.Full):
+            self._early.put_nowait(incoming)
+
+    def admit(self, desk: CommandDesk | None) -> None:
+        """From now on everything goes to this desk, what waited first; None: nowhere."""
+        self._desk = desk
+        with contextlib.suppress(queue.Empty):
+            while desk is not None:
+                desk.hear(self._early.get_nowait())
+
+
+def hear_commands(link: MqttLink, config: BoxConfig) -> Antechamber:
+    """Subscribe to the box's commands; before the link starts."""
+    early = Antechamber()
+    link.subscribe(
+        Topics(root=config.topic_root).commands, early.hear, max_bytes=MAX_COMMAND_BYTES, tell_larger=True
+    )
+    return early
+
+
+@contextmanager
+def commanded(
+    config: BoxConfig,
+    rules: Rules,
+    operations: Operations,
+    link: MqttLink,
+    early: Antechamber,
+    status: Callable[[], dict[str, Any]],
+) -> Iterator[None]:
+    """Commands are taken while this holds.
+
+    Raises:
+        UsageError, StorageError: the control socket or the record of commands.
+    """
+    path = config.audit_path
+    max_bytes = round(config.commands.audit_max_mb * 1e6)
+    desk = CommandDesk(
+        rules,
+        operations.verbs(),
+        link,
+        audit=Audit(path, max_bytes),
+        refused=Audit(refused_path(path), max_bytes),
+        known=_known(read_audit(path, _KNOWN_AGAIN)),
+    )
+    control = ControlSocket(config.control_socket, desk.local, status)
+    desk.start()
+    control.start()
+    early.admit(desk)
+    try:
+        yield
+    finally:
+        early.admit(None)
+        control.close()
+        desk.close()
+
+
+def _known(records: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(r["issuer"], r["command_id"]) for r in records if {"issuer", "command_id"} <= r.keys()]

@@ -1,0 +1,1 @@
+"""The box file: one model per section, read strictly, every problem reported at once."""

@@ -1,0 +1,211 @@
+"""The inspection box's YAML file as frozen models: complete, no inheritance, no unknown keys."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from edgeflow.config.alarms import AlarmsConfig
+from edgeflow.config.cameras import (
+    CameraConfig,
+    FileConfig,
+    GenicamConfig,
+    ReplayConfig,
+    RtspConfig,
+    V4l2Config,
+)
+from edgeflow.config.capture import SyncConfig, TriggerConfig
+from edgeflow.config.commands import CommandsConfig, IssuerConfig
+from edgeflow.config.delivery import (
+    EvidenceConfig,
+    MqttConfig,
+    OutboxConfig,
+    SealConfig,
+    StationConfig,
+    TlsConfig,
+)
+from edgeflow.config.scoring import DecisionConfig, RuntimeConfig, TrustConfig
+from edgeflow.config.views import ViewsConfig
+from edgeflow.contracts.documents.document import Document, parse_document
+from edgeflow.contracts.documents.paths import against, named_in_text
+from edgeflow.contracts.documents.problems import ON_COMMAND_LINE
+from edgeflow.contracts.documents.strict_yaml import Lines, read_yaml, read_yaml_text
+from edgeflow.contracts.manifest import ViewId
+from edgeflow.errors import ConfigError
+
+__all__ = [
+    "AlarmsConfig",
+    "BoxConfig",
+    "CameraConfig",
+    "CommandsConfig",
+    "DecisionConfig",
+    "EvidenceConfig",
+    "FileConfig",
+    "GenicamConfig",
+    "IssuerConfig",
+    "MqttConfig",
+    "OutboxConfig",
+    "ReplayConfig",
+    "RtspConfig",
+    "RuntimeConfig",
+    "SealConfig",
+    "StationConfig",
+    "SyncConfig",
+    "TlsConfig",
+    "TriggerConfig",
+    "TrustConfig",
+    "V4l2Config",
+    "config_sha256",
+    "load_config",
+]
+
+
+class BoxConfig(Document):
+    """One inspection box, whole."""
+
+    station: StationConfig
+    bundle: Path
+    trigger: TriggerConfig
+    cameras: dict[ViewId, CameraConfig] = Field(min_length=1, description="view → camera")
+    sync: SyncConfig
+    decision: DecisionConfig
+    runtime: RuntimeConfig
+    mqtt: MqttConfig
+    outbox: OutboxConfig
+    evidence: EvidenceConfig | None = None
+    trust: TrustConfig | None = None
+    commands: CommandsConfig = CommandsConfig()
+    views: ViewsConfig = ViewsConfig()
+    alarms: AlarmsConfig = AlarmsConfig()
+
+    @property
+    def audit_path(self) -> Path:
+        """The record of commands."""
+        return self.commands.audit or self.outbox.path.with_name("audit.jsonl")
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the running box listens for ``edgeflow ctl``."""
+        return self.commands.socket or self.outbox.path.with_suffix(".sock")
+
+    @property
+    def topic_root(self) -> str:
+        s = self.station
+        return self.mqtt.root or f"edgeflow/v1/{s.site}/{s.line}/{s.station}"
+
+    @property
+    def device_name(self) -> str:
+        """The box's name among all boxes: its MQTT client id unless one is given."""
+        s = self.station
+        return self.mqtt.client_id or f"edgeflow-{s.site}-{s.line}-{s.station}"
+
+    @model_validator(mode="after")
+    def _a_short_line_has_no_signature(self) -> BoxConfig:
+        if self.decision.compact and self.mqtt.seal is not None:
+            raise ValueError(
+                "decision.compact: the short line has no signature, which mqtt.seal is for; leave out one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _min_views_leave_one_out(self) -> BoxConfig:
+        least = self.sync.min_views
+        if least is not None and least >= len(self.cameras):
+            raise ValueError(
+                f"sync.min_views: {least} of {len(self.cameras)} cameras leave none that may be missing"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _free_replay_needs_a_rate(self) -> BoxConfig:
+        by_themselves = self.trigger.source in ("free", "hardware")
+        wrong = [
+            f"cameras.{view}.rate_hz"
+            for view, camera in self.cameras.items()
+            if isinstance(camera, ReplayConfig) and by_themselves != camera.by_itself
+        ]
+        if wrong:
+            raise ValueError(
+                f"{', '.join(wrong)}: goes with trigger.source: free or hardware, and only with these"
+            )
+        return self
+
+
+def load_config(path: Path, overrides: tuple[str, ...] = ()) -> BoxConfig:
+    """Read a box file; relative paths in it are relative to its folder.
+
+    Args:
+        overrides: ``key.path=value`` settings that replace values of the file; the value is YAML.
+
+    Raises:
+        ConfigError: with every problem, each with its path, line and what is allowed.
+    """
+    data, lines = read_yaml(path)
+    problems = [problem for override in overrides for problem in _override(data, lines, override)]
+    if problems:
+        raise ConfigError("a setting on the command line cannot be used", problems=problems)
+    config = parse_document(BoxConfig, data, what=str(path), error=ConfigError, lines=lines)
+    return _with_record(_absolute(config, named_in_text(path.resolve().parent)))
+
+
+def config_sha256(config: BoxConfig) -> str:
+    """Hash of the effective configuration; holds no secret, since the file holds none."""
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+
+
+def _override(data: object, lines: Lines, override: str) -> list[str]:
+    """Replace one value in ``data``, or say why that cannot be done."""
+    key, separator, text = override.partition("=")
+    steps = key.split(".")
+    if not separator or not all(steps):
+        return [f"--set {override}: write it as key.path=value"]
+    try:
+        value, _ = read_yaml_text(text or "null", what=f"--set {key}")
+    except ConfigError as error:
+        return ["; ".join([error.message, *error.problems])]
+    target = data
+    for step in steps[:-1]:
+        if not isinstance(target, dict) or not isinstance(target.setdefault(step, {}), dict):
+            return [f"--set {key}: '{step}' is not a section"]
+        target = target[step]
+    if not isinstance(target, dict):
+        return [f"--set {key}: the file is not a mapping of keys"]
+    target[steps[-1]] = value
+    replaced = tuple(steps)
+    for path in [path for path in lines if path[: len(replaced)] == replaced]:
+        del lines[path]
+    lines[replaced] = ON_COMMAND_LINE
+    for n in range(1, len(steps)):  # sections that this made
+        lines.setdefault(replaced[:n], ON_COMMAND_LINE)
+    return []
+
+
+def _absolute(config: BoxConfig, base: Path) -> BoxConfig:
+    """Relative paths made absolute against the box file's folder."""
+
+    def resolved(value: object) -> object:
+        if isinstance(value, Path):
+            return against(base, value)
+        if isinstance(value, Document):
+            return value.model_copy(update={name: resolved(v) for name, v in value})
+        if isinstance(value, tuple):
+            return tuple(resolved(v) for v in value)
+        if isinstance(value, dict):
+            return {key: resolved(v) for key, v in value.items()}
+        return value
+
+    result = resolved(config)
+    if not isinstance(result, BoxConfig):
+        raise TypeError("a box configuration resolves to itself")
+    return result
+
+
+def _with_record(config: BoxConfig) -> BoxConfig:
+    """The place of the record of bundles, where the file leaves it open."""
+    trust = config.trust
+    if trust is None or trust.installed is not None:
+        return config
+    beside = trust.model_copy(update={"installed": config.outbox.path.with_name("installed.json")})
+    return config.model_copy(update={"trust": beside})

@@ -1,0 +1,39 @@
+"""Who may command the box, and what; where is written what became of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from edgeflow.contracts.commands import Verb
+from edgeflow.contracts.documents.document import Document
+
+__all__ = ["CommandsConfig", "IssuerConfig"]
+
+
+class IssuerConfig(Document):
+    """One that may command over MQTT: it seals with a shared secret (HMAC) or with its private key."""
+
+    secret_file: Path | None = Field(default=None, description="at least 16 bytes")
+    key: Path | None = Field(default=None, description="its public key, NAME.pub.pem")
+    allow: tuple[Verb, ...] | None = Field(default=None, description="default: commands.allow")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> IssuerConfig:
+        if (self.secret_file is None) == (self.key is None):
+            raise ValueError("either secret_file or key")
+        return self
+
+
+class CommandsConfig(Document):
+    """Commands over MQTT; on the box itself, ``edgeflow ctl`` may everything that its user may."""
+
+    allow: tuple[Verb, ...] = Field(default=(), description="verbs that are carried out over MQTT")
+    issuers: dict[str, IssuerConfig] | None = Field(
+        default=None, min_length=1, description="name → seal; without it, the broker's rights alone decide"
+    )
+    max_age_s: float = Field(default=30.0, gt=0, le=3600, description="older ones are refused")
+    audit: Path | None = Field(default=None, description="default: audit.jsonl beside the outbox")
+    audit_max_mb: float = Field(default=10.0, gt=0, le=1000, description="then a second file is begun")
+    socket: Path | None = Field(default=None, description="for edgeflow ctl; default: beside the outbox")

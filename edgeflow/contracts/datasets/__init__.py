@@ -1,0 +1,1 @@
+"""Data set layouts on disk, read to recorded parts."""

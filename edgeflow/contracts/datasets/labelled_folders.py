@@ -1,0 +1,86 @@
+"""Recorded parts in folders by label: below each label one folder per part, or evidence of a box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from edgeflow.contracts.datasets.evidence_folders import is_day, part_images, part_views, recorded_verdict
+from edgeflow.contracts.datasets.recorded_part import NORMAL, RecordedPart, natural
+from edgeflow.contracts.documents.file_names import as_text, is_foreign
+
+__all__ = ["labelled_parts"]
+
+_NORMAL_NAMES = frozenset({"good", "ok"})
+Split = Literal["train", "test"]
+
+
+def labelled_parts(root: Path, problems: list[str]) -> list[RecordedPart] | None:
+    """The parts below a folder; None where it has another layout.
+
+    ``train/PART/VIEW.png`` (or ``train/good/PART/VIEW.png``) with ``test/LABEL/PART/VIEW.png``, or
+    ``LABEL/PART/VIEW.png`` alone; ``good`` and ``OK`` are normal parts, each other label a kind of defect.
+    Masks lie in ``ground_truth/LABEL/PART/VIEW.png``, where there are any.
+
+    Args:
+        problems: gets a sentence for every view that is there twice, and every day of unsorted evidence.
+    """
+    if _has_labels(root / "test"):
+        train = list(_below(root, root / "train", "train", problems))
+        return [*train, *_below(root, root / "test", "test", problems)]
+    if _has_labels(root) and any(folder.name.lower() in _NORMAL_NAMES for folder in _folders(root)):
+        return list(_below(root, root, None, problems))
+    return None
+
+
+def _has_labels(folder: Path) -> bool:
+    """Whether part folders lie below folders that hold no image themselves."""
+    labels = _folders(folder)
+    parts = [part for label in labels for part in _folders(label)]
+    return any(map(part_images, parts)) and not any(map(part_images, labels))
+
+
+def _below(root: Path, folder: Path, split: Split | None, problems: list[str]) -> Iterator[RecordedPart]:
+    for first in _folders(folder):
+        if first.name == "ground_truth":
+            continue
+        if part_images(first):  # parts for training, without a label between
+            yield replace(_part(root, first, NORMAL, split, problems), verdict=recorded_verdict(first))
+            continue
+        if is_day(first):
+            problems.append(
+                f"{as_text(first.name)} holds evidence that nobody has sorted; move its parts into good/ or "
+                "into a folder named after their defect"
+            )
+            continue
+        label = NORMAL if first.name.lower() in _NORMAL_NAMES else as_text(first.name)
+        for part in _folders(first):
+            if part_images(part):
+                yield _part(root, part, label, split, problems)
+
+
+def _part(root: Path, folder: Path, label: str, split: Split | None, problems: list[str]) -> RecordedPart:
+    part_id = "/".join(map(as_text, folder.relative_to(root).parts))
+    images = part_views(folder, part_id, problems)
+    normal = label == NORMAL
+    masks = (
+        dict.fromkeys(images)
+        if normal
+        else _masks(root / "ground_truth" / folder.parent.name / folder.name, images)
+    )
+    return RecordedPart(part_id=part_id, images=images, masks=masks, label=label, split=split)
+
+
+def _masks(folder: Path, images: Mapping[str, Path]) -> dict[str, Path | None]:
+    """View → mask; nothing where nobody drew masks for the part."""
+    found = {as_text(file.stem).removesuffix("_mask"): file for file in part_images(folder)}
+    return {view: found.get(view) for view in images} if found else {}
+
+
+def _folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if path.is_dir() and not is_foreign(path))
+    return sorted(found, key=lambda path: natural(path.name))

@@ -1,0 +1,1 @@
+"""Strict documents: models, problems in plain words, YAML without its traps."""

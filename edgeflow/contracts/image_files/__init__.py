@@ -1,0 +1,1 @@
+"""Image files: depth, orientation, header and masks."""

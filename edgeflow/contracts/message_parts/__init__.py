@@ -1,0 +1,1 @@
+"""Parts of the MQTT payloads, shared by several messages."""

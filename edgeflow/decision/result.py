@@ -1,0 +1,177 @@
+"""One part's decision and result messages, from what the line knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.clock import utc_text
+from edgeflow.contracts.manifest import Graph
+from edgeflow.contracts.messages import BundleInfo, Deadline, Decision, Result, SyncInfo, ViewResult
+from edgeflow.decision.decision import Policy, Verdict
+from edgeflow.scoring.heatmap import find_regions
+from edgeflow.scoring.scorer import Scores
+
+__all__ = ["Origin", "ResultMaker", "Timing", "bundle_info"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Monotonic stamps of one part on its way through the line."""
+
+    taken_ns: int
+    scored_ns: int
+    published_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where results are made, as their records name it.
+
+    Attributes:
+        box: the box's name among all boxes.
+    """
+
+    site: str
+    line: str
+    station: str
+    box: str
+
+
+def bundle_info(bundle: Bundle, graph: Graph) -> BundleInfo:
+    """How messages name a bundle."""
+    return BundleInfo(
+        name=bundle.manifest.name,
+        sha256=bundle.sha256,
+        backend=graph.backend,
+        precision=graph.precision,
+    )
+
+
+class ResultMaker:
+    """Makes the messages that one bundle decides on.
+
+    Args:
+        numbers: of the session's parts, without gaps; the next bundle goes on with them.
+        origin: goes into every result; a decision stays small, its topic names the station.
+    """
+
+    def __init__(
+        self,
+        *,
+        session: str,
+        bundle: Bundle,
+        graph: Graph,
+        policy: Policy,
+        numbers: Iterator[int],
+        origin: Origin,
+    ) -> None:
+        self._session = session
+        self._origin = origin
+        self._manifest = bundle.manifest
+        self._policy = policy
+        self._numbers = numbers
+        self.bundle = bundle_info(bundle, graph)
+
+    def decision(self, view_set: ViewSet, verdict: Verdict) -> Decision:
+        """The decision for the gate; takes the next number."""
+        seq = next(self._numbers)
+        valid_until_ns = verdict.decided_ns + int(self._policy.decision.valid_ms * 1e6)
+        return Decision(
+            result_id=f"{self._session}-{seq:06d}",
+            trigger_id=view_set.trigger_id,
+            part_id=view_set.part_id,
+            verdict=verdict.verdict,
+            reason=verdict.reason,
+            reason_code=verdict.code,
+            seq=seq,
+            session=self._session,
+            triggered_at=utc_text(view_set.triggered_ns),
+            acquired_at=utc_text(_acquired_ns(view_set)),
+            deadline_ms=self._policy.decision.deadline_ms,
+            valid_until=utc_text(valid_until_ns),
+            context=None if view_set.context is None else dict(view_set.context),
+        )
+
+    def result(
+        self, decision: Decision, view_set: ViewSet, scores: Scores | None, verdict: Verdict, timing: Timing
+    ) -> Result:
+        """The full record that belongs to a decision."""
+        acquired_ns = _acquired_ns(view_set)
+        scale = self._policy.scale(view_set) or self._policy.thresholds.part
+        decided_after_ms = _ms(verdict.decided_ns - view_set.triggered_ns)
+        return Result(
+            result_id=decision.result_id,
+            trigger_id=decision.trigger_id,
+            part_id=decision.part_id,
+            verdict=decision.verdict,
+            reason=decision.reason,
+            reason_code=decision.reason_code,
+            seq=decision.seq,
+            session=decision.session,
+            site=self._origin.site,
+            line=self._origin.line,
+            station=self._origin.station,
+            box=self._origin.box,
+            score=verdict.score,
+            score_raw=scores.part if scores is not None and verdict.score is not None else None,
+            threshold=scale.threshold,
+            views=tuple(self._view(v, view_set, scores, verdict) for v in range(len(self._manifest.views))),
+            sync=SyncInfo(
+                complete=not view_set.missing,
+                missing=view_set.missing,
+                skew_ms=view_set.skew_ms,
+                max_skew_ms=self._policy.sync.max_skew_ms,
+            ),
+            bundle=self.bundle,
+            triggered_at=utc_text(view_set.triggered_ns),
+            encoder=view_set.encoder,
+            acquired_at=decision.acquired_at,
+            decided_at=utc_text(verdict.decided_ns),
+            context=decision.context,
+            durations_ms={
+                "acquire": _ms(acquired_ns - view_set.triggered_ns),
+                "wait": _ms(timing.taken_ns - acquired_ns),
+                "score": _ms(timing.scored_ns - timing.taken_ns),
+                "decide": _ms(verdict.decided_ns - timing.scored_ns),
+                "publish": _ms(timing.published_ns - verdict.decided_ns),
+                "total": decided_after_ms,
+            },
+            deadline=Deadline(
+                deadline_ms=self._policy.decision.deadline_ms,
+                decided_after_ms=decided_after_ms,
+                met=not verdict.late,
+            ),
+        )
+
+    def _view(self, index: int, view_set: ViewSet, scores: Scores | None, verdict: Verdict) -> ViewResult:
+        view = self._manifest.view_ids[index]
+        frame = view_set.frames.get(view)
+        first_ns = min((f.captured_ns for f in view_set.frames.values()), default=0)
+        scored = scores if view in verdict.views else None
+        spec = self._manifest.preprocessing
+        return ViewResult(
+            id=view,
+            score=verdict.views.get(view),
+            score_raw=scored.views[view] if scored else None,
+            threshold=self._policy.thresholds.views[view].threshold,
+            frame_id=frame.frame_id if frame else None,
+            skew_ms=_ms(frame.captured_ns - first_ns) if frame else None,
+            regions=find_regions(
+                scored.maps[index], self._policy.thresholds.views[view].threshold, (spec.height, spec.width)
+            )
+            if scored and verdict.verdict == "NG"
+            else (),
+            masked=scored is not None and view in scored.masked,
+        )
+
+
+def _acquired_ns(view_set: ViewSet) -> int:
+    """When the last frame of the part was taken."""
+    return max((frame.captured_ns for frame in view_set.frames.values()), default=view_set.triggered_ns)
+
+
+def _ms(duration_ns: int) -> float:
+    return round(duration_ns / 1e6, 3)

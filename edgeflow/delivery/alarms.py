@@ -1,0 +1,100 @@
+"""Problems of the outbox: logged once, and alarms while they last."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edgeflow.delivery.store.records import Aside
+from edgeflow.delivery.store.repair import Repaired
+from edgeflow.monitoring.alarms import Alarms
+
+__all__ = ["OutboxAlarms"]
+
+logger = logging.getLogger(__name__)
+
+
+class OutboxAlarms:
+    """For the writer's thread.
+
+    Args:
+        alarms: None where nobody is told but the log.
+    """
+
+    def __init__(self, path: Path, alarms: Alarms | None) -> None:
+        self._path = path
+        self._alarms = alarms
+        self._trouble = ""
+        self._aside = (0, "")
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether the last attempt to write failed."""
+        return bool(self._trouble)
+
+    def failed(self, cause: Exception) -> None:
+        """The file could not be written; logged once, and again when the cause changes."""
+        trouble = f"outbox {self._path}: cannot be written: {cause}; results wait in memory; make room there"
+        if trouble != self._trouble:
+            self._trouble = trouble
+            logger.error("%s", trouble)
+            if self._alarms:
+                self._alarms.raise_("outbox", "error", trouble)
+
+    def written_again(self) -> None:
+        """Writing works, and nothing is given up for want of disk."""
+        if self._trouble:
+            self._trouble = ""
+            logger.warning("outbox %s: written again", self._path)
+            if self._alarms:
+                self._alarms.clear("outbox")
+
+    def repaired(self, cause: Exception, repaired: Repaired) -> None:
+        """A damaged file was replaced; stands until somebody has seen it."""
+        text = (
+            f"outbox {self._path}: was damaged ({cause}); {repaired.saved} results saved into a new one, the "
+            f"old one is {repaired.kept.name}"
+        )
+        logger.error("%s", text)
+        if self._alarms:
+            self._alarms.raise_("outbox", "error", text, subject="damaged")
+
+    def removed(self) -> None:
+        """Somebody removed the file of a running box; stands until somebody has seen it."""
+        text = f"outbox {self._path}: somebody removed the file while the box runs; it was written anew"
+        logger.error("%s", text)
+        if self._alarms:
+            self._alarms.raise_("outbox", "warning", text, subject="removed")
+
+    def drops(self, *, untold: bool) -> None:
+        """Whether results were given up that the consumer does not know of."""
+        if self._alarms is None:
+            return
+        if untold:
+            text = f"results were given up before they were delivered; see 'dropped' and outbox {self._path}"
+            self._alarms.raise_("results_dropped", "error", text)
+        else:
+            self._alarms.clear("results_dropped")
+
+    def aside(self, count: int, found: Callable[[], Sequence[Aside]]) -> None:
+        """How many rows are set aside; they are looked at only when that changes."""
+        if self._alarms is None:
+            return
+        if not count:
+            self._aside = (0, "")
+            self._alarms.clear("results_set_aside")
+            return
+        if count != self._aside[0]:
+            self._aside = (count, _aside_text(self._path, found()))
+        self._alarms.raise_("results_set_aside", "error", self._aside[1])
+
+
+def _aside_text(path: Path, found: Sequence[Aside]) -> str:
+    largest = max((each.size for each in found), default=0)
+    latest = found[-1].why if found else ""
+    return (
+        f"outbox {path}: {len(found)} result(s) cannot be delivered and are set aside, the largest of "
+        f"{largest} bytes; the latest: {latest}; 'edgeflow outbox aside' lists them, 'edgeflow outbox "
+        "restore' sends them again"
+    )

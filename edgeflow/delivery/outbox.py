@@ -1,0 +1,390 @@
+"""The outbox: results on disk until they are delivered, whatever happens to network, power or disk."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edgeflow.config.delivery import OutboxConfig
+from edgeflow.contracts.messages import Result
+from edgeflow.delivery.alarms import OutboxAlarms
+from edgeflow.delivery.store.backlog import Backlog, Gone, Item, Restored, SetAside
+from edgeflow.delivery.store.database import Store
+from edgeflow.delivery.store.database_file import check_file, claim, is_damage, is_full, mapped
+from edgeflow.delivery.store.opening import open_store
+from edgeflow.delivery.store.records import Aside, Drop, Limits, Row, entry_of, fault_of
+from edgeflow.delivery.store.repair import Repaired, complete, copy_removed, repair
+from edgeflow.delivery.store.reserve_file import Ballast
+from edgeflow.delivery.store.writing import ITEM_FAULTS, unstorable, write_singly, write_together
+from edgeflow.errors import StorageError
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.thread_activity import working
+
+__all__ = ["Outbox", "open_outbox"]
+
+logger = logging.getLogger(__name__)
+
+_TICK_S = 1.0
+_SILENT_S = 15.0  # without a sign of life the writer hangs
+_RETRY_S = 0.5
+_REPAIR_RETRY_S = 5.0
+_CHECK_S = 600.0
+_DELETE_S = 0.05  # deletions alone wait for more of them
+_AT_ONCE = 1000  # puts, deliveries and marks in one transaction
+_SQUEEZE_BYTES = 1_000_000  # given up at once on a full disk: their deletion has to fit into the ballast
+_CLOSE_S = 10.0
+
+
+class Outbox:
+    """A queue in SQLite that survives crashes, power cuts, full disks and damage.
+
+    A thread of its own writes: whatever came meanwhile goes into one transaction, so that the line never
+    waits for the disk and the disk is asked no more often than it can answer. Any thread may call any method.
+
+    What cannot be written now stays in memory and is tried again. On a full disk a ballast file is given
+    up for room, and older results of lower worth make room for new ones. A damaged file is set aside under
+    another name, also while running; what can still be read of it goes into a new one.
+
+    A row that can never be delivered (it is unreadable, or the sender says so) is set aside: kept and
+    counted, but not sent until it is restored. One bad row never holds up the others.
+
+    Args:
+        path: database file; its folder is made if needed.
+        root: topics of the station whose results are put.
+
+    Raises:
+        StorageError: the file cannot be written, is used by another process, or belongs to a newer edgeflow.
+    """
+
+    def __init__(self, path: Path, limits: Limits, alarms: Alarms | None = None, *, root: str = "") -> None:
+        self._path = path
+        self._limits = limits
+        self._root = root
+        self._told = OutboxAlarms(path, alarms)
+        self._backlog = Backlog()
+        self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._counting = threading.Lock()  # for one number; never held over anything else
+        self._unstored: int = 0
+        self._listeners: list[Callable[[Sequence[str]], None]] = []
+        self._squeezed: int | None = None  # bytes that a full disk allows
+        self._damage: sqlite3.Error | None = None
+        self._repaired: Repaired | None = None
+        self._quarantined: set[int] = set()
+        self._sealing = False
+        self._closing = False
+        self._deleted_s = 0.0
+        self._retry_at_s = 0.0
+        self._check_at_s = time.monotonic() + _CHECK_S
+        self._ballast = Ballast(path)
+        with mapped(path, "opened"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = claim(path)
+            try:
+                self._store = open_store(path, self._ballast, self._told)
+            except BaseException:
+                os.close(self._lock)
+                raise
+        self._ballast.take()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread.start()
+
+    @property
+    def epoch(self) -> str:
+        """UUID of this database; with a row's id it names the row among all boxes and all times."""
+        return self._store.epoch
+
+    def on_stored(self, listener: Callable[[Sequence[str]], None]) -> None:
+        """Tell ``listener`` of result ids once they are on the disk, on the writer's thread."""
+        self._listeners.append(listener)
+
+    def put(self, result: Result) -> None:
+        """Have a result stored; never blocks. The same result id is stored once."""
+        try:
+            item: Item = entry_of(result, self._root)
+        except ValueError as cause:  # text that UTF-8 does not have: one result, not the line
+            logger.exception("outbox: a result could not be written as JSON")
+            item = unstorable(result.result_id, cause, self._root)
+        else:
+            with self._counting:
+                self._unstored += 1
+        self._inbox.put(item)
+
+    def delete(self, result_ids: Iterable[str]) -> None:
+        """Let delivered results go; unknown ids are ignored. Never blocks."""
+        self._inbox.put(Gone(result_ids=tuple(result_ids)))
+
+    def set_aside(self, row_ids: Iterable[int], why: str) -> None:
+        """Keep rows that can never be delivered without sending them. Never blocks.
+
+        Args:
+            why: what is wrong with them and what to do, for whoever lists them.
+        """
+        self._inbox.put(SetAside(row_ids=tuple(row_ids), why=why))
+
+    def aside(self) -> list[Aside]:
+        """What is set aside, oldest first.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        with mapped(self._path, "read"):
+            return self._store.aside()
+
+    def restore(self, row_ids: Iterable[int]) -> None:
+        """Have rows sent that were set aside; each gets a new id. Unknown ids are ignored. Never blocks."""
+        self._inbox.put(Restored(row_ids=tuple(row_ids)))
+
+    def flush(self, timeout_s: float = _CLOSE_S) -> bool:
+        """Wait until all that was put or deleted before is on the disk; False when it is not by then."""
+        mark = threading.Event()
+        self._inbox.put(mark)
+        return mark.wait(timeout_s)
+
+    def pending(self, after_id: int, limit: int) -> list[Row]:
+        """Stored results with an id over ``after_id`` that can be sent, oldest first.
+
+        Rows that cannot be read are set aside on the way.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        rows: list[Row] = []
+        while (wanted := limit - len(rows)) > 0:
+            found = self._read_rows(after_id, wanted)
+            rows += [row for row in found if not self._is_faulty(row)]
+            if len(found) < wanted:
+                break
+            after_id = found[-1].id
+        return rows
+
+    def _read_rows(self, after_id: int, limit: int) -> list[Row]:
+        with mapped(self._path, "read"):
+            try:
+                return self._store.pending(after_id, limit)
+            except sqlite3.Error as cause:
+                if is_damage(cause):
+                    self._damage = cause
+                    self._inbox.put(None)
+                raise
+
+    def _is_faulty(self, row: Row) -> bool:
+        fault = fault_of(row)
+        if fault and row.id not in self._quarantined:
+            self._quarantined.add(row.id)
+            self.set_aside([row.id], fault)
+        return bool(fault)
+
+    def read(self, row_id: int) -> Row | None:
+        """One stored result, or None when it has been delivered, dropped or set aside."""
+        rows = [row for row in self._read_rows(row_id - 1, 1) if not self._is_faulty(row)]
+        return rows[0] if rows and rows[0].id == row_id else None
+
+    def last_id(self) -> int:
+        """Id of the newest result ever stored here; 0 when there was none."""
+        with mapped(self._path, "read"):
+            return self._store.last_id()
+
+    def count(self) -> int:
+        """How many results wait, stored or about to be."""
+        return self._unstored + self._store.count
+
+    def drops(self) -> tuple[Drop, ...]:
+        """What was given up for want of room, oldest record first."""
+        with mapped(self._path, "read"):
+            return self._store.drops()
+
+    def seal_drops(self) -> None:
+        """Have the consumer told of what was given up so far; what it was told before comes first.
+
+        Never blocks.
+        """
+        if self._store.may_seal and not self._sealing:
+            self._sealing = True
+            self._inbox.put(None)
+
+    def close(self) -> None:
+        """Write what is waiting, then close the database; safe to call twice."""
+        self._closing = True
+        self._inbox.put(None)
+        self._thread.join(_CLOSE_S)
+        self._store.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _run(self) -> None:
+        while True:
+            working(_SILENT_S)
+            try:
+                self._take_in()
+                self._work()
+            except Exception as cause:  # whatever it is, the next result is written by this thread, too
+                if not isinstance(cause, (sqlite3.Error, OSError, StorageError)):
+                    logger.exception("outbox %s: the writer goes on after an error", self._path)
+                with contextlib.suppress(sqlite3.Error, OSError):
+                    self._failed(cause)
+                if self._closing:
+                    break
+            if self._closing and self._inbox.empty():
+                break
+        if self._backlog.entries:
+            logger.error("outbox %s: %d results were never stored", self._path, len(self._backlog.entries))
+
+    def _take_in(self) -> None:
+        """What was asked since the last look; waits a moment for the first."""
+        wait_s = max(0.01, self._retry_at_s - time.monotonic()) if self._told.in_trouble else _TICK_S
+        if self._backlog.gone:
+            wait_s = min(wait_s, _DELETE_S)
+        with contextlib.suppress(queue.Empty):
+            self._backlog.add(self._inbox.get(timeout=0.01 if self._closing else wait_s))
+            for _ in range(_AT_ONCE - 1):
+                self._backlog.add(self._inbox.get_nowait())
+
+    def _work(self) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._retry_at_s or self._closing:
+            if self._damage is not None:
+                self._begin_anew(self._damage)
+            self._write()
+        self._look_after(now_s)
+
+    def _write(self) -> None:
+        log = self._backlog
+        if log.is_pressing or self._delete_now() or self._store.clock_is_due:
+            dropped = self._store_backlog()
+            stored = [entry.result_id for entry in log.entries]
+            with self._counting:
+                self._unstored -= len(stored)
+            log.clear()
+            self._deleted_s = time.monotonic()
+            if dropped or self._store.tally.open_drops:
+                self._told.drops(untold=True)
+            self._recovered()
+            self._tell(stored)
+        if self._sealing:
+            self._sealing = False
+            self._store.seal_drops(time.time())
+            self._tell([])
+        for mark in log.marks:
+            mark.set()
+        log.marks.clear()
+
+    def _store_backlog(self) -> int:
+        """Write all that waits; how many results were given up for it."""
+        log = self._backlog
+        waiting = len(log.entries)
+        try:
+            return write_together(self._store, log, self._allowed())
+        except ITEM_FAULTS:
+            return write_singly(self._store, log, self._allowed())
+        finally:
+            with self._counting:
+                self._unstored -= waiting - len(log.entries)
+
+    def _delete_now(self) -> bool:
+        """Deletions go with what is stored next; alone, they wait for more of them."""
+        log = self._backlog
+        due = self._closing or bool(log.marks) or time.monotonic() - self._deleted_s >= _DELETE_S
+        return bool(log.gone) and (due or len(log.gone) >= _AT_ONCE)
+
+    def _tell(self, stored: Sequence[str]) -> None:
+        for listener in self._listeners:
+            try:
+                listener(stored)
+            except Exception:  # what is on the disk is; whoever listens may be wrong
+                logger.exception("outbox %s: a listener failed", self._path)
+
+    def _allowed(self) -> Limits:
+        if self._squeezed is None:
+            return self._limits
+        return replace(self._limits, bytes=min(self._limits.bytes, self._squeezed), disk_full=True)
+
+    def _failed(self, cause: Exception) -> None:
+        """Keep in memory what could not be written, find room, and try again."""
+        if is_damage(cause):
+            self._damage = cause if isinstance(cause, sqlite3.Error) else None
+        elif is_full(cause):
+            self._squeeze()
+        pause_s = 0.0 if self._squeezed and not self._told.in_trouble else _RETRY_S
+        self._retry_at_s = time.monotonic() + (pause_s if self._damage is None else _REPAIR_RETRY_S)
+        lost = self._backlog.shrink("the outbox could not be written, and memory is bounded")
+        with self._counting:
+            self._unstored -= lost
+        self._told.failed(cause)
+
+    def _squeeze(self) -> None:
+        self._ballast.drop()
+        before = self._squeezed if self._squeezed is not None else self._store.bytes
+        if before > _SQUEEZE_BYTES:  # what is less has room where the ballast was
+            self._squeezed = before - _SQUEEZE_BYTES
+        with contextlib.suppress(sqlite3.Error):
+            self._store.make_room()
+
+    def _recovered(self) -> None:
+        if self._squeezed is None:
+            self._told.written_again()
+
+    def _look_after(self, now_s: float) -> None:
+        """Ballast, the end of a full disk, what other processes did, the regular check of the file."""
+        if self._ballast.take() and self._squeezed is not None:
+            self._squeezed = None
+            self._recovered()
+        if self._damage is None:
+            if not self._path.exists():
+                self._write_anew()
+            if self._store.look():
+                self._tell([])
+        self._told.drops(untold=bool(self._store.records or self._store.tally.open_drops))
+        self._told.aside(self._store.tally.aside, self._store.aside)
+        if now_s >= self._check_at_s:
+            self._check_at_s = now_s + _CHECK_S
+            threading.Thread(target=self._check, name="outbox-check", daemon=True).start()
+
+    def _check(self) -> None:
+        try:
+            check_file(self._path)
+        except sqlite3.Error as cause:
+            if is_damage(cause):
+                self._damage = cause
+                self._inbox.put(None)
+
+    def _begin_anew(self, cause: sqlite3.Error) -> None:
+        """Repair the file while running; each step that fails is done again later."""
+        last_id = self._store.last_known_id
+        if self._repaired is None:
+            self._store.close()
+            self._repaired = repair(self._path, cause, last_id)
+        self._store = Store(self._path)
+        self._told.repaired(cause, self._repaired)
+        self._damage = self._repaired = None
+        self._quarantined.clear()
+        self._tell([])
+
+    def _write_anew(self) -> None:
+        """Somebody removed the file; what is in it can still be read as long as it is open."""
+        copy_removed(self._store, self._path)
+        self._store.close()
+        complete(self._path)
+        self._store = Store(self._path)
+        self._told.removed()
+
+
+def open_outbox(config: OutboxConfig, alarms: Alarms | None = None, *, root: str = "") -> Outbox:
+    """The outbox that a box file describes.
+
+    Args:
+        root: topics of the station whose results are put.
+
+    Raises:
+        StorageError: see :class:`Outbox`.
+    """
+    limits = Limits(rows=config.max_rows, bytes=int(config.max_mb * 1e6), age_s=config.max_age_h * 3600)
+    return Outbox(config.path, limits, alarms, root=root)

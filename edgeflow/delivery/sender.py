@@ -1,0 +1,383 @@
+"""Delivery: one thread that carries results from the outbox to whoever confirms them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from edgeflow.delivery.copies import copy_of
+from edgeflow.delivery.outbox import Outbox
+from edgeflow.delivery.retry_delay import AckDelay
+from edgeflow.delivery.sent_result import NEVER, SentResult
+from edgeflow.delivery.store.records import DROPPED, Row
+from edgeflow.errors import StorageError
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.mqtt.broker.answers import NOBODY_SUBSCRIBED, PAYLOAD_INVALID, TOO_LARGE, rights_refusal
+from edgeflow.mqtt.broker.suspects import Suspicion
+from edgeflow.mqtt.events import Acked, Confirmed, Connected, LinkEvent, Lost, Oversize, Receipt
+from edgeflow.mqtt.link import MqttLink
+from edgeflow.thread_activity import working
+
+__all__ = ["Delivery"]
+
+logger = logging.getLogger(__name__)
+
+_RETRY_S = (1.0, 30.0)
+_TICK_S = 0.25
+_SILENT_S = 15.0  # without a sign of life the sender hangs
+_STORAGE_PAUSE_S = 0.5
+_LOOK_AGAIN_S = 0.05  # between looks for what is to be sent again
+_EVENTS_AT_ONCE = 1000
+_AHEAD = 300  # results sent and not yet let go: bounds what a slow or absent consumer costs the broker
+_PAUSE_S = 0.002  # between groups of results, else they would keep a busy machine from anything else
+_BACKLOG_AT_ONCE = 4  # what had to wait goes in small groups with longer pauses: a decision comes first
+_BACKLOG_PAUSE_S = 0.003
+_OVERTAKEN_MOST = 1000
+_TRIAL_PAUSE_S = 2.1  # between trials of what may end the connection
+_ALONE_WITHIN_S = 5.0  # how long a suspect waits for a moment when nothing else is in flight
+_ENDS_CONNECTIONS = (
+    "the connection ended twice while this message of {size} bytes was the only one in flight; raise the "
+    "broker's limit of a message's size, or see its log"
+)
+
+
+class Delivery:
+    """Sends waiting results in order; a result is let go only when it is confirmed.
+
+    Who confirms: ``consumer``, by a message on ``result/ack``; ``broker``, by its acknowledgement. A
+    broker that answers that nobody subscribed (MQTT 5 only) has thrown the message away: the result
+    stays and is tried again. Sent again are: everything unconfirmed after a new connection, and what
+    stays unconfirmed for 1 s (or as long as this consumer usually takes), then 2, 4 … 30 s; any confirmation
+    brings that back.
+
+    What was stored while there was no connection or no subscriber goes in small groups with pauses: it has
+    waited already, and a decision must not wait behind it.
+
+    What the outbox gave up for want of room is told in the same way, by a record on ``dropped``.
+
+    One result never holds up the others. What the broker does not take, since it is too large or no text for
+    it, is set aside in the outbox. So is what ends the connection: after a loss, all that was in flight goes
+    one at a time, with nothing else on its way (see ``Suspicion``). What is refused, or sent and never
+    confirmed, is tried again more and more rarely, while newer ones overtake it.
+
+    A message is ``replayed`` when its result was stored before the present connection, or was sent
+    before; ``attempt`` counts the sends of this process. A consumer tells copies by ``result_id``.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        link: MqttLink,
+        confirm: Literal["consumer", "broker"],
+        alarms: Alarms | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._link = link
+        self._confirm = confirm
+        self._inbox: queue.SimpleQueue[LinkEvent | None] = queue.SimpleQueue()
+        self._sent: dict[str, SentResult] = {}
+        self._in_flight: dict[Receipt, str] = {}
+        self._newest_sent = 0
+        self._newest_before_connection = self._backlog_end = outbox.last_id()
+        self._delay = AckDelay()
+        self._retry_s = _RETRY_S[0]
+        self._retry_raised_s = NEVER
+        self._held_until_s = NEVER
+        self._look_again_s = NEVER
+        self._has_waited = False
+        self._more = False
+        self._taken = 0  # by the broker, without a refusal
+        self._let_gone = 0  # results, by whoever confirms them
+        self._suspicion = Suspicion()
+        self._suspects_since_s = self._next_trial_s = NEVER
+        self._trouble = ""
+        self._drain_until_s: float | None = None
+        self._alarms = alarms
+        self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+        link.listen(self._inbox.put)
+        outbox.on_stored(lambda _: self.wake())
+
+    def start(self) -> None:
+        """Begin sending; returns at once."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look at the outbox now; it says so itself when something was stored. Never blocks."""
+        self._inbox.put(None)
+
+    def close(self, drain_s: float) -> int:
+        """Send on for at most ``drain_s`` until the outbox is empty, then end.
+
+        Returns how many results still wait; they are sent at the next start.
+        """
+        self._drain_until_s = time.monotonic() + drain_s
+        self.wake()
+        if self._thread.ident is not None:
+            self._thread.join(drain_s + 2.0)
+        return self._outbox.count()
+
+    def _run(self) -> None:
+        while not self._finished():
+            working(_SILENT_S)
+            try:
+                self._digest(self._events())
+                self._more = False
+                self._send()
+                if self._more:
+                    time.sleep(_BACKLOG_PAUSE_S if self._in_backlog else _PAUSE_S)
+            except StorageError as cause:
+                self._report(str(cause))
+                time.sleep(_STORAGE_PAUSE_S)
+
+    def _finished(self) -> bool:
+        if self._drain_until_s is None:
+            return False
+        return self._outbox.count() == 0 or time.monotonic() >= self._drain_until_s
+
+    def _events(self) -> list[LinkEvent]:
+        """What happened since the last look; waits a moment for the first."""
+        events: list[LinkEvent | None] = []
+        try:
+            events.append(self._inbox.get(not self._more, _TICK_S))
+            while len(events) < _EVENTS_AT_ONCE:
+                events.append(self._inbox.get_nowait())
+        except queue.Empty:
+            pass
+        return [event for event in events if event is not None]
+
+    def _digest(self, events: Sequence[LinkEvent]) -> None:
+        done: list[str] = []
+        for event in events:
+            if isinstance(event, Connected):
+                self._begin_again(event.connection)
+            elif isinstance(event, Lost):
+                self._suspect(event)
+            elif isinstance(event, Acked):
+                done.extend(event.result_ids)
+            else:
+                done.extend(self._confirmed(event))
+        if not done:
+            return
+        self._outbox.delete(done)
+        if self._let_go(done):
+            self._retry_s = self._delay.patience_s()
+            self._held_until_s = NEVER
+            self._trouble = ""
+            if self._alarms:
+                self._alarms.clear("outbox", subject="delivery")
+
+    def _let_go(self, done: Sequence[str]) -> bool:
+        """Forget what is confirmed, and learn how long that takes; whether any of it was on its way."""
+        now_s = time.monotonic()
+        known = [sent for result_id in done if (sent := self._sent.pop(result_id, None))]
+        if self._suspicion:
+            for result_id in done:
+                self._suspicion.passed(result_id)
+        self._let_gone += len(known)
+        for sent in known:
+            if sent.first_s != NEVER:
+                self._delay.add(now_s - sent.first_s)
+        return bool(known)
+
+    def _begin_again(self, connection: int) -> None:
+        """What an earlier connection carried is sent again, at once."""
+        self._newest_before_connection = self._backlog_end = self._outbox.last_id()
+        self._retry_s = _RETRY_S[0]
+        self._held_until_s = self._look_again_s = NEVER
+        for receipt in [r for r in self._in_flight if r.connection < connection]:
+            del self._in_flight[receipt]
+        for sent in self._sent.values():
+            if sent.receipt is None or sent.receipt.connection < connection:
+                sent.in_flight, sent.sent_s, sent.first_s = False, NEVER, NEVER
+
+    def _suspect(self, lost: Lost) -> None:
+        """A connection has ended: what was in flight may be the reason."""
+        if not lost.judged:
+            return
+        guilty = self._suspicion.connection_ended(lost.in_flight)
+        for key in self._suspicion.keys:
+            if key not in self._sent:  # not a result, or one that is gone
+                self._suspicion.forget(key)
+        self._suspects_since_s = time.monotonic()
+        if len(lost.in_flight) == 1:  # decisions have a connection for most of the time
+            self._next_trial_s = time.monotonic() + _TRIAL_PAUSE_S
+        if guilty in self._sent:
+            size = self._sent[guilty].size
+            self._set_aside(guilty, _ENDS_CONNECTIONS.format(size=size))
+
+    def _set_aside(self, result_id: str, why: str) -> None:
+        """Keep a result that can never be delivered; the outbox raises the alarm."""
+        sent = self._sent.pop(result_id)
+        self._suspicion.forget(result_id)
+        logger.warning("delivery: result %s is set aside: %s", result_id, why)
+        self._outbox.set_aside([sent.row_id], why)
+
+    def _confirmed(self, event: Confirmed) -> list[str]:
+        """The results that the broker's answer lets go."""
+        result_id = self._in_flight.pop(event.receipt, None)
+        self._suspicion.passed(result_id or "")
+        sent = self._sent.get(result_id) if result_id is not None else None
+        if result_id is None or sent is None:
+            return []  # some other message, or acked by the consumer before the broker answered
+        sent.in_flight = False
+        if event.reason_code == 0:
+            self._taken += 1
+            return [result_id] if self._confirm == "broker" else []
+        if event.reason_code in (TOO_LARGE, PAYLOAD_INVALID):
+            why = f"the broker refuses its {sent.size} bytes: {rights_refusal(event.reason_code)}"
+            self._set_aside(result_id, why)
+            return []
+        self._hold(event.reason_code, sent)
+        return []
+
+    def _hold(self, reason_code: int, sent: SentResult) -> None:
+        """A refusal: often it is meant for all results, so the others wait, too, until one is taken."""
+        now_s = time.monotonic()
+        before, sent.refused_at = sent.refused_at, self._taken
+        if before is not None and before < self._taken:  # this one alone: others were taken in between
+            sent.refused += 1
+            sent.sent_s = now_s
+            return
+        sent.sent_s = sent.first_s = self._look_again_s = NEVER
+        if now_s < self._held_until_s:
+            return  # the rest of the same burst
+        self._held_until_s = now_s + self._retry_s
+        self._has_waited = True
+        self._raise_retry(now_s)
+        if reason_code == NOBODY_SUBSCRIBED:
+            self._report("nobody subscribes to the results; they wait in the outbox")
+        else:
+            self._report(f"the broker refuses results: {rights_refusal(reason_code)}; they wait")
+
+    def _raise_retry(self, now_s: float) -> None:
+        if now_s - self._retry_raised_s >= self._retry_s:
+            self._retry_s = min(2 * self._retry_s, _RETRY_S[1])
+            self._retry_raised_s = now_s
+
+    @property
+    def _in_backlog(self) -> bool:
+        """Whether what is sent next was stored while nobody took it, and decisions are still made."""
+        return self._newest_sent < self._backlog_end and self._drain_until_s is None
+
+    def _send(self) -> None:
+        if not self._link.connected or time.monotonic() < self._held_until_s:
+            return
+        if self._suspicion:
+            self._send_suspect()
+        elif self._send_again():
+            self._send_new()
+
+    def _send_suspect(self) -> None:
+        """One at a time, and nothing else of ours beside it."""
+        if self._in_flight or time.monotonic() < self._next_trial_s:
+            return
+        waited_s = time.monotonic() - self._suspects_since_s
+        if not self._link.idle and waited_s < _ALONE_WITHIN_S:
+            return  # a look comes with the next answer of the broker
+        result_id = self._suspicion.keys[0]
+        row = self._outbox.read(self._sent[result_id].row_id)
+        if row is None:
+            self._sent.pop(result_id)
+            self._suspicion.forget(result_id)
+        elif self._transmit(row, self._sent[result_id]):
+            self._suspects_since_s = time.monotonic()
+
+    def _send_new(self) -> None:
+        self._outbox.seal_drops()
+        if self._has_waited:
+            self._backlog_end, self._has_waited = self._outbox.last_id(), False
+        room = min(self._link.result_window - len(self._in_flight), self._ahead())
+        if room <= 0:
+            return
+        if self._in_backlog:
+            room = min(room, _BACKLOG_AT_ONCE)
+        rows = self._outbox.pending(self._newest_sent, room)
+        self._more = len(rows) == room
+        with self._link.together():
+            for row in rows:
+                sent = self._sent.setdefault(row.result_id, SentResult(row_id=row.id))
+                self._newest_sent = row.id
+                if not self._transmit(row, sent):
+                    return
+
+    def _ahead(self) -> int:
+        """How many more may be on their way; those that nobody confirms, however often sent, hardly count."""
+        room = _AHEAD - len(self._sent)
+        if room > 0:
+            return room
+        overtaken = sum(sent.is_overtaken for sent in self._sent.values())
+        return room + min(overtaken, _OVERTAKEN_MOST)
+
+    def _send_again(self) -> bool:
+        """Send what is due once more, oldest first; False when not all of it could be sent."""
+        now_s = time.monotonic()
+        if now_s < self._look_again_s:
+            return True
+        self._look_again_s = now_s + _LOOK_AGAIN_S
+        due = [
+            sent
+            for sent in self._sent.values()
+            if not sent.in_flight and now_s - sent.sent_s >= sent.patience_s(self._retry_s)
+        ]
+        if any(sent.sent_s != NEVER for sent in due):
+            self._raise_retry(now_s)
+        for sent in due:
+            row = self._outbox.read(sent.row_id)
+            if row is None:  # dropped for want of room
+                self._sent = {key: value for key, value in self._sent.items() if value is not sent}
+            elif len(self._in_flight) >= self._link.result_window or not self._transmit(row, sent):
+                self._look_again_s = NEVER
+                return False
+        return True
+
+    def _transmit(self, row: Row, sent: SentResult) -> bool:
+        """False where the connection has gone; a row that the broker cannot take is set aside."""
+        sent.sent_again(self._let_gone)
+        attempt = sent.attempts + 1
+        replayed = attempt > 1 or row.id <= self._newest_before_connection
+        receipt = self._publish(row, replayed=replayed, attempt=attempt)
+        if receipt is None:
+            return False
+        if isinstance(receipt, Oversize):
+            why = (
+                f"its message has {receipt.size} bytes, and the broker takes {receipt.limit} at most; "
+                "raise that limit"
+            )
+            self._set_aside(row.result_id, why)
+            return True
+        sent.attempts, sent.sent_s, sent.receipt, sent.in_flight = attempt, time.monotonic(), receipt, True
+        sent.size = len(row.payload)
+        if sent.first_s == NEVER:
+            sent.first_s = sent.sent_s
+        self._in_flight[receipt] = row.result_id
+        return True
+
+    def _publish(self, row: Row, *, replayed: bool, attempt: int) -> Receipt | Oversize | None:
+        record = json.loads(row.payload)
+        payload = copy_of(row.payload, record, replayed=replayed, attempt=attempt)
+        if row.verdict == DROPPED:
+            return self._link.publish_dropped(
+                payload, schema=record["schema"], replayed=replayed, key=row.result_id, root=row.root
+            )
+        return self._link.publish_result(
+            payload,
+            schema=record["schema"],
+            session=record["session"],
+            seq=record["seq"],
+            replayed=replayed,
+            key=row.result_id,
+            root=row.root,
+        )
+
+    def _report(self, trouble: str) -> None:
+        """Log trouble once, and again when it changes."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            logger.warning("delivery: %s", trouble)
+            if self._alarms:
+                self._alarms.raise_("outbox", "warning", trouble, subject="delivery")

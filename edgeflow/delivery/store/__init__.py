@@ -1,0 +1,1 @@
+"""The outbox on disk: its database, its repair and its reserved space."""

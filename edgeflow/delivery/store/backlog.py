@@ -1,0 +1,109 @@
+"""What the outbox's writer still has to write; bounded, with everything given up on record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from edgeflow.delivery.store.drops import Victim
+from edgeflow.delivery.store.records import Entry
+
+__all__ = ["Backlog", "Gone", "Item", "Restored", "SetAside"]
+
+_MAX_BYTES = 32_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gone:
+    """Results that were delivered."""
+
+    result_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetAside:
+    """Rows that are not to be sent any more."""
+
+    row_ids: tuple[int, ...]
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """Rows that are to be sent again."""
+
+    row_ids: tuple[int, ...]
+
+
+Item = Entry | Victim | Gone | SetAside | Restored | threading.Event | None
+"""What the writer may be asked: None only wakes it, an event is set once all before it is written."""
+
+
+@dataclass(kw_only=True)
+class Backlog:
+    """Entries to store, ids to let go, losses to note, rows to set aside or restore, callers that wait."""
+
+    entries: list[Entry] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    given_up: list[Victim] = field(default_factory=list)
+    aside: list[tuple[Sequence[int], str]] = field(default_factory=list)
+    restored: list[int] = field(default_factory=list)
+    marks: list[threading.Event] = field(default_factory=list)
+
+    def add(self, item: Item) -> None:
+        """Take one item in."""
+        if isinstance(item, Entry):
+            self.entries.append(item)
+        elif isinstance(item, Victim):
+            self.given_up.append(item)
+        elif isinstance(item, Gone):
+            self.gone += item.result_ids
+        elif isinstance(item, SetAside):
+            self.aside.append((item.row_ids, item.why))
+        elif isinstance(item, Restored):
+            self.restored += item.row_ids
+        elif item is not None:
+            self.marks.append(item)
+
+    def clear(self) -> None:
+        """All but the callers is written."""
+        self.entries.clear()
+        self.gone.clear()
+        self.given_up.clear()
+        self.aside.clear()
+        self.restored.clear()
+
+    @property
+    def is_pressing(self) -> bool:
+        """Whether there is more to write than deletions, which may wait for company."""
+        return bool(self.entries or self.given_up or self.aside or self.restored)
+
+    def pieces(self) -> list[Backlog]:
+        """Each item in a backlog of its own, losses left out."""
+        return [
+            *(Backlog(entries=[entry]) for entry in self.entries),
+            *(Backlog(gone=[result_id]) for result_id in self.gone),
+            *(Backlog(aside=[each]) for each in self.aside),
+            *(Backlog(restored=[row_id]) for row_id in self.restored),
+        ]
+
+    def remove(self, piece: Backlog) -> None:
+        """Forget a piece."""
+        self.entries = [each for each in self.entries if each not in piece.entries]
+        self.gone = [each for each in self.gone if each not in piece.gone]
+        self.aside = [each for each in self.aside if each not in piece.aside]
+        self.restored = [each for each in self.restored if each not in piece.restored]
+
+    def shrink(self, why: str, limit: int = _MAX_BYTES) -> int:
+        """Give up entries of least worth, oldest first, over ``limit`` bytes; returns how many."""
+        over = sum(entry.size for entry in self.entries) - limit
+        victims: set[str] = set()
+        for entry in sorted(self.entries, key=lambda e: e.worth):
+            if over <= 0:
+                break
+            victims.add(entry.result_id)
+            over -= entry.size
+            self.given_up.append(Victim(result_id=entry.result_id, why=why, root=entry.root))
+        self.entries = [entry for entry in self.entries if entry.result_id not in victims]
+        return len(victims)

@@ -1,0 +1,43 @@
+"""The outbox's database as a box finds it at its start: damaged, half repaired, or on a full disk."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from pathlib import Path
+
+from edgeflow.delivery.alarms import OutboxAlarms
+from edgeflow.delivery.store.database import Store
+from edgeflow.delivery.store.database_file import is_damage
+from edgeflow.delivery.store.repair import complete, repair
+from edgeflow.delivery.store.reserve_file import Ballast
+
+__all__ = ["open_store"]
+
+logger = logging.getLogger(__name__)
+
+
+def open_store(path: Path, ballast: Ballast, told: OutboxAlarms) -> Store:
+    """The database: repaired where it is damaged, and with the ballast's room where the disk is full.
+
+    Raises:
+        StorageError: written by a newer edgeflow. sqlite3's and the system's errors come as they are.
+    """
+    try:
+        return _repaired(path, told)
+    except (sqlite3.OperationalError, OSError) as cause:
+        if not ballast.drop():
+            raise
+        logger.warning("outbox %s: %s; the ballast's room is used", path, cause)
+        return _repaired(path, told)
+
+
+def _repaired(path: Path, told: OutboxAlarms) -> Store:
+    complete(path)
+    try:
+        return Store(path)
+    except sqlite3.Error as cause:
+        if not is_damage(cause):
+            raise
+        told.repaired(cause, repair(path, cause))
+        return Store(path)

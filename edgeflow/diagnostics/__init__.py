@@ -1,0 +1,1 @@
+"""`edgeflow check` and `edgeflow bench`: looks at a box or a bundle without running the line."""

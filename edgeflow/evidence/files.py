@@ -1,0 +1,122 @@
+"""Images, maps and record of one part as files in a folder of their own."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeflow.config.box import EvidenceConfig
+from edgeflow.contracts.images import RgbImage
+from edgeflow.contracts.manifest import Scale
+from edgeflow.contracts.messages import Result, to_json
+from edgeflow.contracts.scoring import FloatArray
+from edgeflow.errors import StorageError
+from edgeflow.evidence.record import RECORD_FILE, RESULT_FILE, folder_name, record_text
+from edgeflow.scoring.heatmap import heat_overlay
+
+__all__ = ["EvidenceJob", "evidence_path", "write_evidence"]
+
+_FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+
+P = TypeVar("P", bound=np.generic)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceJob:
+    """What is kept of one part; ``result.evidence`` names the folder (see :meth:`Evidence.reserve`).
+
+    Attributes:
+        originals: view → uint8 (H, W, 3), red first, as the camera gave it.
+        images: view → the same after crop, mirror and resize; the image that the view's map belongs to.
+        maps: view → float32 (h, w), raw; a view that was not scored is absent.
+        scales: view → its scale, for every view in ``maps``.
+        run_s: the box's running time, for the age of the part.
+    """
+
+    result: Result
+    originals: Mapping[str, RgbImage]
+    images: Mapping[str, RgbImage]
+    maps: Mapping[str, FloatArray]
+    scales: Mapping[str, Scale]
+    run_s: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all arrays."""
+        images = sum(image.nbytes for image in (*self.originals.values(), *self.images.values()))
+        return images + sum(heat.nbytes for heat in self.maps.values())
+
+    def owned(self) -> EvidenceJob:
+        """The same with arrays of its own, which hold no camera's shared memory."""
+        return replace(
+            self,
+            originals={view: _owned(image) for view, image in self.originals.items()},
+            images={view: _owned(image) for view, image in self.images.items()},
+            maps={view: _owned(heat) for view, heat in self.maps.items()},
+        )
+
+
+def evidence_path(config: EvidenceConfig, result_id: str, now: datetime) -> Path:
+    """Folder of a part: ``<dir>/<UTC date>/<result id>``; what a file name cannot hold becomes ``_``.
+
+    Args:
+        now: aware moment of the part.
+    """
+    return config.dir / now.astimezone(timezone.utc).strftime("%Y-%m-%d") / folder_name(result_id)
+
+
+def write_evidence(folder: Path, job: EvidenceJob) -> None:
+    """Write ``<view>.png``, ``<view>_heat.png``, ``<view>_map.npy``, ``result.json`` and ``evidence.json``.
+
+    The folder appears whole or not at all. Maps are float32 (h, w), raw; heat lies on the model image.
+
+    Raises:
+        StorageError: the disk is full or failed, or the folder exists.
+    """
+    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        unfinished.mkdir(parents=True)
+        # First of all, so that what a crash leaves is known to be ours.
+        (unfinished / RECORD_FILE).write_text(record_text(job.result, {}, job.run_s), "utf-8")
+        files = _write_files(unfinished, job)
+        (unfinished / RECORD_FILE).write_text(record_text(job.result, files, job.run_s), "utf-8")
+        unfinished.rename(folder)
+    except BaseException as cause:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if not isinstance(cause, OSError):
+            raise
+        raise StorageError(
+            f"evidence {folder}: cannot be written: {cause.strerror}; check that the disk has room and that "
+            "this user may write there, or change evidence.dir"
+        ) from cause
+
+
+def _write_files(folder: Path, job: EvidenceJob) -> dict[str, int]:
+    """All but the record; name → bytes."""
+    for view, image in job.originals.items():
+        _write_png(folder / f"{view}.png", image)
+    for view, anomaly_map in job.maps.items():
+        np.save(folder / f"{view}_map.npy", anomaly_map)
+        _write_png(folder / f"{view}_heat.png", heat_overlay(job.images[view], anomaly_map, job.scales[view]))
+    (folder / RESULT_FILE).write_bytes(to_json(job.result))
+    return {file.name: file.stat().st_size for file in folder.iterdir() if file.name != RECORD_FILE}
+
+
+def _write_png(path: Path, image: RgbImage) -> None:
+    # Encoded in memory: cv2.imwrite says only False when the disk is full.
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _FAST_PNG)
+    path.write_bytes(data.tobytes())
+
+
+def _owned(array: npt.NDArray[P]) -> npt.NDArray[P]:
+    """The array, or its copy where another object owns the memory."""
+    return array if array.flags.owndata else array.copy()

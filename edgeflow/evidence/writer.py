@@ -1,0 +1,297 @@
+"""Evidence: one folder of images, maps and the record per part, written beside the line."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from edgeflow.clock import utc_now
+from edgeflow.config.box import EvidenceConfig
+from edgeflow.contracts.messages import VerdictName
+from edgeflow.errors import StorageError
+from edgeflow.evidence.files import EvidenceJob, evidence_path, write_evidence
+from edgeflow.evidence.retention import EvidenceStore
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.run_time import Boot, read_boot
+from edgeflow.thread_activity import working
+
+__all__ = ["QUEUE_SIZE", "Evidence", "EvidenceJob", "evidence_path", "write_evidence"]
+
+logger = logging.getLogger(__name__)
+
+QUEUE_SIZE = 16
+_UNCOPIED = 4  # parts that still hold cameras' memory, of 16 images that a camera has
+_DISK_LOOK_S = 2.0
+_SILENT_S = 15.0  # without a sign of life the writer hangs
+_ANSWER_S = 1.5  # a disk that does not answer for longer is the cause of what is lost
+_START_S = 2.0  # how long the start waits for the disk
+_LOOK_AT_ONCE = 200  # folders that are looked through between two parts
+_DROPPED_AT_ONCE = 100
+_STOP = None
+_PAUSE_S = 0.5  # after an error that nobody foresaw
+
+
+class Evidence:
+    """Writes evidence in a thread of its own; the line never waits for it.
+
+    What waits to be written is a copy: a disk that is slow, full, frozen or gone costs evidence, and neither
+    time nor the cameras' shared memory. When the disk has less than ``min_free_gb`` left nothing is written,
+    and the line goes on.
+
+    Args:
+        boot: the present moment, for the age of parts.
+    """
+
+    def __init__(
+        self, config: EvidenceConfig, alarms: Alarms | None = None, boot: Callable[[], Boot] = read_boot
+    ) -> None:
+        self._config = config
+        self._alarms = alarms
+        self._offered: queue.Queue[EvidenceJob | None] = queue.Queue(_UNCOPIED)
+        self._jobs: queue.SimpleQueue[EvidenceJob | None] = queue.SimpleQueue()  # bounded by what is offered
+        self._taken = self._taken_bytes = 0  # counted on the line's thread, as are the next three
+        self._refused = 0
+        self._snapshot = False
+        self._sampled = 0.0  # so much of the next OK part is due
+        self._done = self._done_bytes = 0  # counted on the writer's, as are the next three
+        self._failed = 0
+        self._trouble = ""
+        self._room = True
+        self._refusal = ""  # why parts were refused, until the writer has caught up
+        self._busy_since_s: float | None = None  # the disk was asked then, and has not answered
+        max_bytes = None if config.max_gb is None else round(config.max_gb * 1e9)
+        self._store = EvidenceStore(config.dir, max_bytes=max_bytes, max_days=config.max_days, boot=boot)
+        self._begun = threading.Event()
+        self._start_error: StorageError | None = None
+        self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
+        self._copier = threading.Thread(target=self._copy, name="evidence-copy", daemon=True)
+
+    @property
+    def lost(self) -> int:
+        """Parts whose evidence was wanted but could not be kept."""
+        return self._refused + self._failed
+
+    def start(self) -> None:
+        """Begin writing; returns at once, or after a moment where the disk does not answer.
+
+        Raises:
+            StorageError: the folder cannot be made.
+        """
+        self._thread.start()
+        self._copier.start()
+        if not self._begun.wait(_START_S):
+            self._refuse(self._frozen_text())
+        if self._start_error is not None:
+            raise self._start_error
+
+    def reserve(self, result_id: str, verdict: VerdictName) -> str | None:
+        """The folder that a part's evidence will be in, for its result; None where none is kept."""
+        wanted, self._snapshot = self._snapshot, False
+        wanted = wanted or verdict in self._config.save or (verdict == "OK" and self._is_sample())
+        if not self._room or not wanted:
+            return None
+        return str(evidence_path(self._config, result_id, utc_now()))
+
+    def _is_sample(self) -> bool:
+        """Whether this OK part is one of the share that is kept: evenly spread, every 100th for 0.01."""
+        self._sampled += self._config.ok_sample
+        if self._sampled < 1.0:
+            return False
+        self._sampled -= 1.0
+        return True
+
+    def snapshot(self) -> None:
+        """Keep the next part, whatever its verdict."""
+        self._snapshot = True
+
+    def offer(self, job: EvidenceJob) -> bool:
+        """Hand a part over for writing; False where it is not kept. Never blocks."""
+        if job.result.evidence is None:
+            return False
+        size, held = job.size, self._taken_bytes - self._done_bytes
+        too_many = self._taken - self._done >= QUEUE_SIZE or self._offered.full()
+        if too_many or (held and held + size > self._config.queue_mb * 1e6):
+            self._refused += 1
+            self._refuse(self._frozen_text() if self._disk_is_silent() else self._slow_text())
+            return False
+        self._taken += 1
+        self._taken_bytes += size
+        self._offered.put_nowait(job)  # nobody else puts while the line runs
+        return True
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Write what is queued, for at most ``timeout_s``, then end."""
+        if self._thread.ident is None:
+            return
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            self._offered.put(_STOP, timeout=timeout_s)
+        except queue.Full:
+            logger.warning("evidence: %d parts were not written in time", self._jobs.qsize())
+            return
+        self._thread.join(max(0.0, deadline_s - time.monotonic()))
+
+    def _copy(self) -> None:
+        """Let go of the cameras' memory at once, whatever the disk does; not on the line's time."""
+        while (job := self._offered.get()) is not _STOP:
+            try:
+                self._jobs.put(job.owned())
+            except MemoryError:  # then it is written as it is
+                self._jobs.put(job)
+            del job  # or it would be held until the next one comes
+        self._jobs.put(_STOP)
+
+    def _run(self) -> None:
+        try:
+            self._make_folder()
+            self._look_at_disk()
+        except StorageError as error:
+            self._start_error = error
+            return
+        finally:
+            self._begun.set()
+        while True:
+            working(_SILENT_S)
+            try:
+                if not self._turn():
+                    return
+            except Exception:  # one odd part, or a folder tidied by hand, must not end the evidence of others
+                logger.exception("evidence: the writer goes on after an error")
+                time.sleep(_PAUSE_S)
+
+    def _make_folder(self) -> None:
+        try:
+            self._config.dir.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise StorageError(
+                f"evidence.dir {self._config.dir}: cannot be made: {cause.strerror}; change it, or give this "
+                "user the right to write there"
+            ) from cause
+
+    def _turn(self) -> bool:
+        """Write the next part, or look after the disk; False at the end."""
+        looked = self._look_at_disk()
+        try:
+            job = self._jobs.get(timeout=_DISK_LOOK_S if looked else 0.001)
+        except queue.Empty:
+            if looked:  # nothing came for a while: the disk has caught up
+                self._refusal = ""
+            self._tell()
+            return True
+        if job is _STOP:
+            with suppress(OSError):
+                self._store.keep_clock(at_once=True)
+            return False
+        self._busy_since_s = time.monotonic()
+        try:
+            self._keep(job)
+        finally:
+            self._done += 1
+            self._done_bytes += job.size
+            self._busy_since_s = None
+        self._tell()
+        return True
+
+    def _keep(self, job: EvidenceJob) -> None:
+        if not self._room or job.result.evidence is None:
+            self._failed += 1
+            return
+        folder = Path(job.result.evidence)
+        try:
+            write_evidence(folder, replace(job, run_s=self._store.run_s))
+        except StorageError as cause:
+            self._failed += 1
+            self._report(str(cause))
+        except Exception:  # one odd part must not end the evidence of all others
+            self._failed += 1
+            logger.exception("evidence %s: not written", folder)
+        else:
+            self._store.add(folder)
+            self._report("")
+
+    def _look_at_disk(self) -> bool:
+        """Take stock of what is kept, and make room; whether all that is kept is known."""
+        self._busy_since_s = time.monotonic()
+        try:
+            looked = self._store.look_on(_LOOK_AT_ONCE)
+            self._look_for_room()
+        finally:
+            self._busy_since_s = None
+        return looked
+
+    def _look_for_room(self) -> None:
+        limit_gb = self._config.min_free_gb
+        try:
+            self._config.dir.mkdir(exist_ok=True)  # where somebody removed it
+            self._store.keep_clock()
+            self._store.tidy()
+            free_gb = self._free_gb()
+            for _ in range(_DROPPED_AT_ONCE):
+                if free_gb >= limit_gb or not self._store.drop_oldest():
+                    break
+                free_gb = self._free_gb()
+        except OSError as cause:
+            self._room = False
+            self._report(f"{self._config.dir}: {cause.strerror}; nothing is kept until it is back")
+            return
+        room = free_gb >= limit_gb
+        if room != self._room:
+            state = "parts are kept again" if room else "no part is kept until there is room"
+            logger.warning("evidence: %.1f GB free, evidence.min_free_gb is %g: %s", free_gb, limit_gb, state)
+        self._room = room
+
+    def _free_gb(self) -> float:
+        return shutil.disk_usage(self._config.dir).free / 1e9
+
+    def _disk_is_silent(self) -> bool:
+        since_s = self._busy_since_s
+        return since_s is not None and time.monotonic() - since_s > _ANSWER_S
+
+    def _frozen_text(self) -> str:
+        return (
+            f"the disk of evidence.dir {self._config.dir} does not answer; check the disk, its cable or the "
+            "file server"
+        )
+
+    def _slow_text(self) -> str:
+        return (
+            f"the disk of evidence.dir {self._config.dir} is slower than parts come; keep fewer "
+            "(evidence.save, evidence.ok_sample), or use a faster disk"
+        )
+
+    def _refuse(self, why: str) -> None:
+        """A part is not kept; told at once, since the writer may hang."""
+        if why != self._refusal:
+            logger.warning("evidence: parts are not kept: %s", why)
+        self._refusal = why
+        self._raise(why)
+
+    def _tell(self) -> None:
+        """An alarm while evidence that is wanted cannot be kept."""
+        if not self._room and not self._trouble:
+            text = f"less than {self._config.min_free_gb:g} GB free in {self._config.dir}; make room there"
+        else:
+            text = self._trouble or self._refusal
+        if text:
+            self._raise(text)
+        elif self._alarms is not None:
+            self._alarms.clear("evidence_stopped")
+
+    def _raise(self, text: str) -> None:
+        if self._alarms is not None:
+            self._alarms.raise_(
+                "evidence_stopped", "warning", f"parts are inspected without evidence: {text}"
+            )
+
+    def _report(self, trouble: str) -> None:
+        """Log trouble once, and again when it changes."""
+        if trouble and trouble != self._trouble:
+            logger.warning("evidence: %s", trouble)
+        self._trouble = trouble

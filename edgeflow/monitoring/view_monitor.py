@@ -1,0 +1,219 @@
+"""Cameras watched while the line runs: swapped, moved, blurred or badly exposed ones become alarms."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import numpy as np
+
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cameras.camera import Frame
+from edgeflow.config.views import ViewsConfig
+from edgeflow.contracts.images import RgbImage
+from edgeflow.contracts.preprocess import prepare
+from edgeflow.contracts.scoring import FloatArray
+from edgeflow.errors import CameraError, DataError
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.monitoring.view_appearance import (
+    Baseline,
+    Look,
+    blindness,
+    glance,
+    likenesses,
+    look_at,
+    make_baseline,
+    swapped_views,
+)
+from edgeflow.thread_activity import waiting, working
+
+__all__ = ["ViewWatch", "bundle_baseline", "check_identity", "swap_text", "view_problem"]
+
+logger = logging.getLogger(__name__)
+
+_SILENT_S = 30.0  # without a sign of life the watch hangs
+_PERIOD_S = 1.0  # between two looks; cameras do not move faster, and the line needs the processor
+_LOOKS = 9  # single parts lie oddly; their middle does not
+_ENOUGH = 5
+_LIKENESSES = 3  # one part may be odd, and views alike; what cameras show then stands out
+_LIKENESS_EVERY = 3  # looks; comparing all views with all is the costly part
+_UNLIKE = 0.6  # share of the golden images' likeness that normal parts never lose
+
+
+def bundle_baseline(bundle: Bundle) -> Baseline:
+    """What the bundle's golden parts look like, as the model sees them."""
+    manifest = bundle.manifest
+    golden = [bundle.golden_images(part) for part in manifest.golden]
+    return make_baseline(
+        [{v.id: prepare(part[v.id], v, manifest.preprocessing) for v in manifest.views} for part in golden]
+    )
+
+
+def check_identity(
+    frames: Mapping[str, Frame], bundle: Bundle, baseline: Baseline, config: ViewsConfig, alarms: Alarms
+) -> None:
+    """Look at what the cameras see before the line is ready.
+
+    Raises:
+        CameraError: cameras are swapped, and the box is to refuse that.
+    """
+    spec = bundle.manifest.preprocessing
+    try:
+        images = {v.id: prepare(frames[v.id].image, v, spec) for v in bundle.manifest.views if v.id in frames}
+    except DataError as cause:
+        logger.warning("cameras cannot be recognised yet: %s", cause)
+        return
+    if len(images) < len(baseline.views):
+        missing = ", ".join(view for view in baseline.views if view not in images)
+        logger.info("cameras cannot be recognised yet: no image of %s", missing)
+        return
+    blind = _blind_views(images, baseline)
+    for view, problem in blind.items():
+        alarms.raise_("camera_blind", "error", f"view '{view}' {problem}", subject=view)
+    views = [view for view in baseline.views if view not in blind]
+    if not views:
+        return
+    swapped = swapped_views(likenesses({v: images[v] for v in views}, baseline), baseline, views)
+    if swapped is None:
+        logger.info("cameras cannot be recognised yet: no part is to be seen")
+    elif swapped:
+        if config.at_start == "refuse":
+            raise CameraError(swap_text(swapped))
+        alarms.raise_("camera_swapped", "error", swap_text(swapped))
+
+
+def _blind_views(images: Mapping[str, RgbImage], baseline: Baseline) -> dict[str, str]:
+    """Views that show nothing, and why; their neighbours are not to be blamed for them."""
+    found = {view: blindness(glance(image), baseline.glances[view]) for view, image in images.items()}
+    return {view: problem for view, problem in found.items() if problem}
+
+
+def swap_text(swapped: Mapping[str, str]) -> str:
+    """What is wrong, and what to do."""
+    pairs = ", ".join(f"'{view}' shows view '{shown}'" for view, shown in swapped.items())
+    return f"cameras are swapped: {pairs}; exchange their cables, or their entries under cameras"
+
+
+def view_problem(looks: Sequence[Look], view: str, baseline: Baseline, config: ViewsConfig) -> str:
+    """What is wrong with a view on average; empty where nothing is."""
+    golden = baseline.looks[view]
+    place = baseline.views.index(view)
+    likeness = median(look.likeness for look in looks)
+    if likeness < _UNLIKE * baseline.likeness[place, place]:
+        return f"shows something else than its golden images (likeness {likeness:.1f}); check where it points"
+    shift = median(look.shift for look in looks)
+    if shift > config.max_shift:
+        return f"has moved by {shift:.0%} of its image; fix its mount, or train and export anew"
+    brightness, low, high = (
+        median(look.brightness for look in looks),
+        min(look.brightness for look in golden) * (1 - config.brightness),
+        max(look.brightness for look in golden) * (1 + config.brightness),
+    )
+    if not low <= brightness <= high:
+        how = "dark" if brightness < low else "bright"
+        return f"is too {how}; check its light, exposure and gain"
+    if median(look.clipped for look in looks) > max(look.clipped for look in golden) + 0.1:
+        return "has white or black areas; check its light, exposure and gain"
+    least = min(look.sharpness for look in golden) * config.least_sharpness
+    if median(look.sharpness for look in looks) < least:
+        return "is blurred; check its focus, its glass and the exposure time"
+    return ""
+
+
+class ViewWatch:
+    """Looks at one part a second in a thread of its own; the line never waits for it."""
+
+    def __init__(self, baseline: Baseline, config: ViewsConfig, alarms: Alarms) -> None:
+        self._baseline = self._next_baseline = baseline
+        self._config = config
+        self._alarms = alarms
+        self._offered: queue.Queue[Mapping[str, RgbImage] | None] = queue.Queue(1)
+        self._looks: dict[str, deque[Look]] = {view: deque(maxlen=_LOOKS) for view in baseline.views}
+        self._likeness: deque[FloatArray] = deque(maxlen=_LIKENESSES)
+        self._compared: list[str] = []  # views that these are of
+        self._count = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="views", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End; safe to call twice."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._offer(None)
+            self._thread.join(2.0)
+
+    def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
+        """A part's model images, view → uint8 (H, W, 3); most are not looked at. Does not wait.
+
+        Args:
+            baseline: of the bundle that inspects; after another one took over, parts look different.
+        """
+        self._next_baseline = baseline
+        self._offer(images)
+
+    def look(self, images: Mapping[str, RgbImage]) -> None:
+        """Measure one part, and raise or clear alarms."""
+        if self._baseline is not self._next_baseline:
+            self._baseline = self._next_baseline
+            self._likeness.clear()
+            self._looks = {view: deque(maxlen=_LOOKS) for view in self._baseline.views}
+        for view, image in images.items():
+            self._looks[view].append(look_at(image, view, self._baseline))
+            if len(self._looks[view]) >= _ENOUGH:
+                self._tell(view)
+        if self._count % _LIKENESS_EVERY == 0 and len(images) == len(self._baseline.views):
+            self._compare(images)
+        self._count += 1
+
+    def _compare(self, images: Mapping[str, RgbImage]) -> None:
+        """Which views the cameras show; one that shows nothing is no other's view."""
+        blind = _blind_views(images, self._baseline)
+        views = [view for view in self._baseline.views if view not in blind]
+        if views != self._compared:
+            self._likeness.clear()
+            self._compared = views
+        if views:
+            self._likeness.append(likenesses({view: images[view] for view in views}, self._baseline))
+            self._tell_swapped()
+
+    def _tell(self, view: str) -> None:
+        problem = view_problem(self._looks[view], view, self._baseline, self._config)
+        if problem:
+            self._alarms.raise_("camera_view", "error", f"view '{view}' {problem}", subject=view)
+        else:
+            self._alarms.clear("camera_view", subject=view)
+
+    def _tell_swapped(self) -> None:
+        swapped = swapped_views(np.mean(self._likeness, axis=0), self._baseline, self._compared)
+        if swapped:
+            self._alarms.raise_("camera_swapped", "error", swap_text(swapped))
+        elif swapped == {}:
+            self._alarms.clear("camera_swapped")
+
+    def _offer(self, images: Mapping[str, RgbImage] | None) -> None:
+        if images is not None and not self._offered.full():  # a copy: it must not hold a camera's memory
+            images = {view: image.copy() for view, image in images.items()}
+        with contextlib.suppress(queue.Full):
+            self._offered.put_nowait(images)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            waiting()
+            images = self._offered.get()
+            if images is None:
+                return
+            working(_SILENT_S)
+            try:
+                self.look(images)
+            except Exception:  # one odd part must not end the watch over all others
+                logger.exception("a part's views could not be looked at")
+            self._stop.wait(_PERIOD_S)

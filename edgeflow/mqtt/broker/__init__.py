@@ -1,0 +1,1 @@
+"""The broker: its answers, limits and refusals, in plain words."""

@@ -1,0 +1,101 @@
+"""What the box hears over MQTT: topic filters and who handles their messages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import paho.mqtt.client as paho
+
+from edgeflow.rate_limit import RateLimit
+from edgeflow.clock import monotonic_ns
+
+__all__ = ["Handler", "Incoming", "Subscriptions"]
+
+logger = logging.getLogger(__name__)
+
+_LINES, _LINE_EVERY_NS = 20, 1_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incoming:
+    """One message that came in.
+
+    Attributes:
+        retained: the broker had kept it: it may be of any age.
+        duplicate: the broker may have sent it before (QoS 1).
+        received_ns: monotonic.
+        response_topic: where an answer is wanted; empty where none is (or with MQTT 3.1.1).
+        correlation: what the answer has to carry (MQTT 5).
+        size: bytes of the payload as it came; more than is there where it was too large to be kept.
+    """
+
+    topic: str
+    payload: bytes
+    retained: bool
+    duplicate: bool
+    received_ns: int
+    response_topic: str = ""
+    correlation: bytes = b""
+    size: int = 0
+
+
+Handler = Callable[[Incoming], None]
+"""Called on the network thread: neither blocks nor takes a lock that is held while publishing."""
+
+
+class Subscriptions:
+    """Topic filters with their handlers; what is too large for its handler is refused unread."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, tuple[Handler, int, bool]] = {}
+        self._lines = RateLimit(at_once=_LINES, every_ns=_LINE_EVERY_NS)
+
+    def add(self, topic_filter: str, handler: Handler, *, max_bytes: int, tell_larger: bool = False) -> None:
+        """Hear a topic (``+`` and ``#`` allowed) from the next connection on.
+
+        Args:
+            tell_larger: a message over ``max_bytes`` is handed over without its payload, to be answered.
+        """
+        # Replaced, not changed: another thread may be going through it.
+        self._handlers = {**self._handlers, topic_filter: (handler, max_bytes, tell_larger)}
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What to ask the broker for; after every connection, since no subscription outlives one."""
+        return tuple(self._handlers)
+
+    def dispatch(self, message: paho.MQTTMessage) -> None:
+        """Give a message to its handler; one that fails is logged and costs nothing else."""
+        received_ns = monotonic_ns()
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # else it would end this connection, and retained, every one
+            logger.warning("a message on a topic that is not UTF-8 is ignored")
+            return
+        for topic_filter, (handler, max_bytes, tell_larger) in self._handlers.items():
+            if not paho.topic_matches_sub(topic_filter, topic):
+                continue
+            if len(message.payload) > max_bytes and not tell_larger:
+                if self._lines.allows(received_ns):
+                    logger.warning("%s: ignored, %d bytes", message.topic, len(message.payload))
+                continue
+            try:
+                handler(_incoming(message, received_ns, max_bytes))
+            except Exception:  # else paho would end the connection
+                logger.exception("%s: its handler failed", message.topic)
+
+
+def _incoming(message: paho.MQTTMessage, received_ns: int, max_bytes: int) -> Incoming:
+    properties = message.properties
+    return Incoming(
+        topic=message.topic,
+        payload=bytes(message.payload) if len(message.payload) <= max_bytes else b"",
+        size=len(message.payload),
+        retained=message.retain,
+        duplicate=message.dup,
+        received_ns=received_ns,
+        response_topic=getattr(properties, "ResponseTopic", ""),
+        correlation=getattr(properties, "CorrelationData", b""),
+    )

@@ -1,0 +1,1 @@
+"""Images to anomaly maps, view scores and a part score, and the verification of a bundle."""

@@ -1,0 +1,116 @@
+"""A bundle's first run in a process of its own: what a graph does to memory and time hits only that.
+
+Graphs are inspected beforehand, but allowed operators can still ask for any amount of memory (a
+convolution with enormous padding) or time (a chain of thousands of element-wise operations takes some
+back ends minutes to compile), and native code can crash. This process goes on in every case.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeflow import errors
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.contracts.manifest import Graph
+from edgeflow.errors import DeviceError, EdgeflowError, IntegrityError
+from edgeflow.scoring.verification import GoldenCheck
+
+__all__ = ["Limits", "prove_apart"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a graph may use; by default half of the machine's memory, and five minutes."""
+
+    memory_bytes: int = max(2 * 1024**3, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+    seconds: float = 300.0
+
+
+def prove_apart(
+    bundle: Bundle,
+    graph: Graph,
+    *,
+    device: str = "CPU",
+    threads: int = 0,
+    streams: int = 1,
+    cache_dir: Path | None = None,
+    limits: Limits | None = None,
+) -> list[GoldenCheck]:
+    """As :func:`~edgeflow.scoring.verification.verify_graph`, in a process with limits.
+
+    The process opens the bundle anew and compares its hash: what was proven is what this one opened. A
+    model cache that it fills serves the load that follows.
+
+    Raises:
+        ParityError, DeviceError: as there.
+        IntegrityError: the graph crashed, or took more memory or time than allowed.
+    """
+    limits = limits or Limits()
+    job = {
+        "bundle": str(bundle.path),
+        "sha256": bundle.sha256,
+        "graph": graph.id,
+        "device": device,
+        "threads": threads,
+        "streams": streams,
+        "cache_dir": str(cache_dir) if cache_dir else None,
+        "memory_bytes": limits.memory_bytes,
+    }
+    # The same modules as here, and none from the folder in which this happens to run.
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgeflow.scoring.verification_process"],
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            timeout=limits.seconds,
+            check=False,
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
+        )
+    except subprocess.TimeoutExpired as cause:
+        raise _unfit(bundle, graph, f"was not ready after {limits.seconds:.0f} s") from cause
+    try:
+        answer = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError) as cause:
+        raise _unfit(bundle, graph, _end(done, limits)) from cause
+    if "error" in answer:
+        raise _error(bundle, graph, answer, limits)
+    return [GoldenCheck(**check) for check in answer["checks"]]
+
+
+def _error(bundle: Bundle, graph: Graph, answer: dict[str, str], limits: Limits) -> EdgeflowError:
+    """The process's own error, of its class; a want of memory is the graph's fault, not the device's."""
+    kind, message = getattr(errors, answer["error"], DeviceError), answer["message"]
+    if kind is DeviceError and "alloc" in message:
+        return _unfit(bundle, graph, f"needs more than {_gigabytes(limits)} of memory")
+    error: EdgeflowError = kind(message, problems=answer["problems"])
+    return error
+
+
+def _end(done: subprocess.CompletedProcess[str], limits: Limits) -> str:
+    if done.returncode < 0:
+        # A library that is refused memory may crash instead of saying so.
+        end = signal.Signals(-done.returncode).name
+        return (
+            f"needs more than {_gigabytes(limits)} of memory, or is broken: it ended its process with {end}"
+        )
+    last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+    return f"ended the process that tried it with code {done.returncode}: {last[0]}"
+
+
+def _unfit(bundle: Bundle, graph: Graph, what: str) -> IntegrityError:
+    return IntegrityError(
+        f"{bundle.path}: {graph.id} {what}; do not use this bundle here; 'edgeflow verify' on the "
+        "workstation shows whether it runs at all"
+    )
+
+
+def _gigabytes(limits: Limits) -> str:
+    return f"{limits.memory_bytes / 1e9:.1f} GB"

@@ -1,1 +1,0 @@
-"""The sections of a box file, one file per concern; ``edgeflow.config`` puts them together."""

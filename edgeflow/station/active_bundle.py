@@ -1,0 +1,162 @@
+"""A bundle made ready to inspect, and the place where another one takes over between two parts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeflow.backends.model_cache import trim_cache, usable_cache
+from edgeflow.backends.registry import choose_graph, make_scorer
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.bundles.trust import is_new_here, open_admitted
+from edgeflow.capture.capture import check_views
+from edgeflow.clock import utc_now
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.decision.decision import Policy, check_degraded
+from edgeflow.decision.result import Origin, ResultMaker
+from edgeflow.monitoring.view_appearance import Baseline
+from edgeflow.monitoring.view_monitor import bundle_baseline
+from edgeflow.scoring.isolated_verification import prove_apart
+from edgeflow.scoring.scorer import Scorer
+from edgeflow.scoring.verification import verify_scorer
+
+__all__ = ["BundleSlot", "LoadedBundle", "open_for_box", "prove"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedBundle:
+    """A bundle that has reproduced its golden parts on this device, with all that decides by it.
+
+    Attributes:
+        baseline: what its golden parts look like, for whatever watches the cameras.
+    """
+
+    bundle: Bundle
+    graph: Graph
+    scorer: Scorer
+    policy: Policy
+    make: ResultMaker
+    baseline: Baseline
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.bundle.manifest
+
+    def close(self) -> None:
+        """Release the graphs and the file; safe to call twice."""
+        self.scorer.close()
+        self.bundle.close()
+
+
+def open_for_box(config: BoxConfig, path: Path) -> tuple[Bundle, Graph]:
+    """Open a bundle that this box may run with its cameras, and choose the graph; the caller closes it.
+
+    Raises:
+        UsageError, ConfigError: no such bundle; its views or graphs do not fit the box file.
+        IntegrityError, StorageError: see :func:`~edgeflow.bundles.trust.open_admitted`.
+    """
+    bundle = open_admitted(path, config.trust, utc_now())
+    try:
+        check_views(config, bundle.manifest.view_ids)
+        check_degraded(config.sync, bundle.manifest.thresholds)
+        runtime = config.runtime
+        return bundle, choose_graph(bundle, backend=runtime.backend, precision=runtime.precision)
+    except BaseException:
+        bundle.close()
+        raise
+
+
+def prove(
+    config: BoxConfig, bundle: Bundle, graph: Graph, *, session: str, numbers: Iterator[int]
+) -> LoadedBundle:
+    """Load a graph and let it replay the golden parts on this device; one that is new here, apart first.
+
+    Args:
+        numbers: the parts' numbers; go on over all bundles of one session.
+
+    Raises:
+        ParityError, DeviceError, IntegrityError: it is not to be run here.
+    """
+    scorer = _proven(config, bundle, graph)
+    policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
+    place = config.station
+    origin = Origin(site=place.site, line=place.line, station=place.station, box=config.device_name)
+    make = ResultMaker(
+        session=session, bundle=bundle, graph=graph, policy=policy, numbers=numbers, origin=origin
+    )
+    baseline = bundle_baseline(bundle)  # here, since it takes longer than the line may wait
+    return LoadedBundle(
+        bundle=bundle, graph=graph, scorer=scorer, policy=policy, make=make, baseline=baseline
+    )
+
+
+def _proven(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
+    """The graph compiled as the box file says; it has reproduced the golden parts."""
+    runtime = config.runtime
+    device, threads, streams = runtime.device, runtime.threads, runtime.streams
+    cache_dir = usable_cache(runtime.cache_dir, runtime.cache_max_mb)
+    if is_new_here(bundle, config.trust):
+        prove_apart(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
+    scorer = make_scorer(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
+    if cache_dir is not None:
+        trim_cache(cache_dir, runtime.cache_max_mb)
+    try:
+        # A box must be up in seconds: one costly mask of every golden part is enough here.
+        verify_scorer(bundle, graph, scorer, ask="some")
+    except BaseException:
+        scorer.close()
+        raise
+    return scorer
+
+
+class BundleSlot:
+    """Which bundle inspects: one thread may offer another, the line takes it over between two parts.
+
+    Args:
+        release: closes what inspects no more; it must not wait for a call that may hang.
+    """
+
+    def __init__(
+        self, first: LoadedBundle, release: Callable[[LoadedBundle], None] = LoadedBundle.close
+    ) -> None:
+        self._release = release
+        self._lock = threading.Lock()
+        self._now = first
+        self._next: LoadedBundle | None = None
+
+    @property
+    def now(self) -> LoadedBundle:
+        """The bundle of the part in hand; for the line's thread."""
+        return self._now
+
+    @property
+    def newest(self) -> LoadedBundle:
+        """The bundle of the next part; for every thread."""
+        with self._lock:
+            return self._next or self._now
+
+    def offer(self, loaded: LoadedBundle) -> None:
+        """Let a proven bundle inspect from the next part on; the slot closes what it replaces."""
+        with self._lock:
+            unused, self._next = self._next, loaded
+        if unused is not None:
+            self._release(unused)
+
+    def take(self) -> LoadedBundle:
+        """The bundle for the part that begins now; for the line's thread."""
+        with self._lock:
+            if self._next is None:
+                return self._now
+            before, self._now, self._next = self._now, self._next, None
+        self._release(before)
+        return self._now
+
+    def close(self) -> None:
+        """Release everything; the line has ended."""
+        with self._lock:
+            for loaded in (self._now, self._next):
+                if loaded is not None:
+                    self._release(loaded)

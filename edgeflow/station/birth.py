@@ -1,0 +1,136 @@
+"""How a box introduces itself: its birth message, its line on the terminal, its status on request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from edgeflow import __version__
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cameras.addresses import public_source
+from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
+from edgeflow.clock import utc_now, utc_text
+from edgeflow.config.box import BoxConfig, config_sha256
+from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo
+from edgeflow.decision.result import bundle_info
+from edgeflow.delivery.outbox import Outbox
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.mqtt.home_assistant import discovery
+from edgeflow.mqtt.link import MqttLink
+from edgeflow.station.active_bundle import BundleSlot, LoadedBundle
+from edgeflow.station.state import StationState
+
+__all__ = ["Introduction", "StatusReport", "make_birth", "summary", "warn_of_expiry"]
+
+EXPIRES_SOON = timedelta(days=14)
+
+
+def make_birth(
+    config: BoxConfig, session: str, bundle: BundleInfo, latencies_ms: Mapping[str, float] | None = None
+) -> Birth:
+    """Who is there, with which bundle and which cameras."""
+    cameras = tuple(
+        CameraInfo(
+            view=view,
+            kind=camera.kind,
+            source=public_source(camera),
+            latency_ms=None if latencies_ms is None else latencies_ms.get(view),
+        )
+        for view, camera in config.cameras.items()
+    )
+    return Birth(
+        session=session,
+        edgeflow_version=__version__,
+        bundle=bundle,
+        config_sha256=config_sha256(config),
+        cameras=cameras,
+        message_schemas=tuple(str(model.model_fields["schema_"].default) for model in MESSAGES.values()),
+        at=utc_text(),
+    )
+
+
+class Introduction:
+    """Tells who is there: at the start, and again when another bundle inspects."""
+
+    def __init__(self, config: BoxConfig, session: str, link: MqttLink, alarms: Alarms) -> None:
+        self._config = config
+        self._session = session
+        self._link = link
+        self._alarms = alarms
+        self.recipe = ""
+        self._latencies_ms: Mapping[str, float] = {}
+
+    def measured(self, latencies_ms: Mapping[str, float]) -> None:
+        """The cameras are open: how long their images take, told with the next birth."""
+        self._latencies_ms = latencies_ms
+
+    def tell(self, bundle: Bundle, graph: Graph) -> None:
+        """Publish the birth and what other systems want; an alarm where the bundle's time is soon over."""
+        self.recipe = bundle.manifest.name
+        info = bundle_info(bundle, graph)
+        self._link.publish_birth(make_birth(self._config, self._session, info, self._latencies_ms))
+        for topic, document in discovery(self._config).items():
+            self._link.publish_document(topic, document)
+        warn_of_expiry(bundle.manifest, self._alarms, utc_now())
+
+
+def summary(config: BoxConfig, loaded: LoadedBundle) -> str:
+    """The box in one line, once it is ready."""
+    return (
+        f"{config.topic_root}: bundle {loaded.manifest.name} ({loaded.graph.id} on "
+        f"{loaded.scorer.placement.device}, golden parts reproduced), {len(config.cameras)} cameras, "
+        f"broker {config.mqtt.host}:{config.mqtt.port}"
+    )
+
+
+def warn_of_expiry(manifest: Manifest, alarms: Alarms, now: datetime) -> None:
+    """An alarm where the bundle's time will soon be over; it runs on, but does not start again then."""
+    if manifest.expires is None or manifest.expires - now >= EXPIRES_SOON:
+        alarms.clear("bundle_expires")
+        return
+    text = f"bundle {manifest.name}: no start after {manifest.expires.isoformat()}; install a newer one"
+    alarms.raise_("bundle_expires", "warning", text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusReport:
+    """What ``edgeflow ctl BOX status`` says."""
+
+    session: str
+    state: StationState
+    bundles: BundleSlot
+    alarms: Alarms
+    link: MqttLink
+    outbox: Outbox
+    triggers: MqttTriggers | None = None
+
+    def __call__(self) -> dict[str, Any]:
+        manifest = self.bundles.newest.manifest
+        return {
+            "session": self.session,
+            "state": self.state.now,
+            "bundle": {
+                "name": manifest.name,
+                "version": manifest.version,
+                "sha256": self.bundles.newest.bundle.sha256,
+            },
+            "broker": self._broker(),
+            "broker_address": self.link.address,
+            "broker_user": self.link.username,
+            "broker_refuses": list(self.link.refusals),
+            "results_waiting": self.outbox.count(),
+            "results_set_aside": len(self.outbox.aside()),
+            "decisions_unsent": self.link.decisions_unsent,
+            "triggers": self.triggers.status() if self.triggers is not None else {},
+            "decisions_refused": self.link.gate.refused,
+            "alarms": [alarm.model_dump(mode="json", by_alias=True) for alarm in self.alarms.standing()],
+        }
+
+    def _broker(self) -> str:
+        if not self.link.connected:
+            return self.link.problem
+        refused = len(self.link.refusals)
+        return f"connected, but it refuses {refused} topics" if refused else "connected"

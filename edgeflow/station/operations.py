@@ -1,0 +1,159 @@
+"""What each command does to a running box."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeflow import bundle_link
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.bundles.trust import note_as_run
+from edgeflow.bundles.version_record import permit_older
+from edgeflow.commands.dispatcher import Operation
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.errors import EdgeflowError, UsageError
+from edgeflow.evidence.writer import Evidence
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
+from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
+from edgeflow.station.state import StationState
+
+__all__ = ["Operations"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operations:
+    """The verbs, carried out on the thread of the command desk while the line goes on.
+
+    Attributes:
+        numbers: of the session's parts, shared by all its bundles.
+        reset_triggers: forgets what the line's triggers are compared with.
+        announce: tells the line which bundle inspects from the next part on.
+    """
+
+    config: BoxConfig
+    session: str
+    numbers: Iterator[int]
+    bundles: BundleSlot
+    state: StationState
+    alarms: Alarms
+    evidence: Evidence | None
+    announce: Callable[[Bundle, Graph], None]
+    manager: ServiceManager
+    reset_triggers: Callable[[], None] = lambda: None
+
+    def verbs(self) -> dict[str, Operation]:
+        """Verb → what carries it out."""
+        return {
+            "start": self.start,
+            "stop": self.stop,
+            "reset": self.reset,
+            "snapshot": self.snapshot,
+            "reload": self.reload,
+            "rollback": self.rollback,
+            "recalibrate": self.recalibrate,
+        }
+
+    def start(self, arguments: Mapping[str, str]) -> str:
+        _only(arguments)
+        return f"{self.state.move('start', 'running')}: parts are inspected"
+
+    def stop(self, arguments: Mapping[str, str]) -> str:
+        _only(arguments)
+        state = self.state.move("stop", "stopped by command")
+        return f"{state}: no part is inspected until 'start'; a restart of the box starts it, too"
+
+    def reset(self, arguments: Mapping[str, str]) -> str:
+        _only(arguments)
+        cleared = self.alarms.clear_all()
+        self.reset_triggers()
+        state = self.state.move("reset", "running" if self.state.running else "reset")
+        return f"{state}: {cleared} alarms cleared; what is still wrong is told again"
+
+    def snapshot(self, arguments: Mapping[str, str]) -> str:
+        _only(arguments)
+        if self.evidence is None or self.config.evidence is None:
+            raise UsageError("this box keeps no evidence; give its file a section 'evidence'")
+        self.evidence.snapshot()
+        return f"the next part is kept below {self.config.evidence.dir}, whatever its verdict"
+
+    def recalibrate(self, arguments: Mapping[str, str]) -> str:
+        """Not on a running box: thresholds are part of the bundle, which is signed elsewhere."""
+        _only(arguments)
+        raise UsageError(
+            "not while the box runs: thresholds belong to the bundle and are signed with it; run "
+            "'edgeflow calibrate BUNDLE PARTS -o NAME.bundle --sign KEY', copy it beside the present one, "
+            "then 'reload bundle=NAME.bundle'"
+        )
+
+    def reload(self, arguments: Mapping[str, str]) -> str:
+        """Another bundle, or the same name read again, once it has reproduced its golden parts here."""
+        _only(arguments, "bundle")
+        current = self.config.bundle
+        name = arguments.get("bundle")
+        path = current if name is None else bundle_link.sibling(current, name)
+        return self._take(path, self.config, link=name is not None)
+
+    def rollback(self, arguments: Mapping[str, str]) -> str:
+        """The bundle before this one, although it may be older: somebody asked for it by name."""
+        _only(arguments)
+        path = bundle_link.previous_target(self.config.bundle)
+        trust = self.config.trust
+        older = trust.model_copy(update={"allow_older": True}) if trust else None
+        return self._take(path, self.config.model_copy(update={"trust": older}), link=True)
+
+    def _take(self, path: Path, config: BoxConfig, *, link: bool) -> str:
+        """Prove a bundle beside the one that runs; only then let files and line go over to it.
+
+        The order holds at every crash: what the box would start with is whole, and allowed.
+        """
+        bundle, graph = open_for_box(config, path)
+        try:
+            self._check_fits(bundle.manifest)
+            with self.manager.patience(PROOF_S, f"verifying {path.name}"):
+                loaded = prove(config, bundle, graph, session=self.session, numbers=self.numbers)
+        except EdgeflowError as cause:
+            bundle.close()
+            self.alarms.raise_("golden_parts", "error", f"{path.name} not taken: {cause.message}")
+            raise
+        try:
+            record = config.trust.installed if config.trust else None
+            if record is not None and config.trust and config.trust.allow_older:
+                permit_older(record, bundle.manifest, bundle.sha256)
+            if link:
+                bundle_link.switch(self.config.bundle, path)
+            note_as_run(bundle, config.trust)
+        except EdgeflowError:
+            loaded.close()
+            raise
+        self.bundles.offer(loaded)
+        self.alarms.clear("golden_parts")
+        self.announce(bundle, graph)
+        self.state.tell()
+        manifest = bundle.manifest
+        return (
+            f"{manifest.name} version {manifest.version} ({bundle.sha256[:16]}) has reproduced its golden "
+            "parts and inspects from the next part on"
+        )
+
+    def _check_fits(self, manifest: Manifest) -> None:
+        """Another product, or other views, take a restart: who reads results may expect neither."""
+        running = self.bundles.newest.manifest
+        if manifest.view_ids != running.view_ids:
+            raise UsageError(
+                f"its views are {', '.join(manifest.view_ids)}, the cameras run for "
+                f"{', '.join(running.view_ids)}; restart the box"
+            )
+        if manifest.name != running.name:
+            raise UsageError(
+                f"it is of product '{manifest.name}', the box inspects '{running.name}'; to change "
+                "that on purpose, restart the box with that bundle"
+            )
+
+
+def _only(arguments: Mapping[str, str], *known: str) -> None:
+    unknown = ", ".join(sorted(set(arguments) - set(known)))
+    if unknown:
+        raise UsageError(f"unknown arguments: {unknown}; this command takes: {', '.join(known) or 'none'}")

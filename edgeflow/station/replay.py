@@ -1,0 +1,149 @@
+"""Recorded parts through the box's own line, one after the other: no part too many, none too late."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.cli.run import RunView
+from edgeflow.clock import monotonic_ns
+from edgeflow.config.box import load_config
+from edgeflow.contracts.datasets.find_parts import RecordedPart
+from edgeflow.contracts.datasets.recording import FILE_NAME, RecordedSet, read_recording
+from edgeflow.contracts.images import Reading, read_image
+from edgeflow.contracts.messages import Decision, Result
+from edgeflow.contracts.preprocess import reading_of
+from edgeflow.decision.recorded_parts import find_bundle_parts
+from edgeflow.errors import DataError
+from edgeflow.scoring.scorer import Scores
+from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
+from edgeflow.station.line import Line
+from edgeflow.station.replay_comparison import Comparison
+from edgeflow.station.scoring_thread import ScoringThread
+
+__all__ = ["replay_box"]
+
+_NO_DEADLINE_MS = 3_600_000.0
+_END_S = 5.0
+
+
+class _NoGate:
+    """Nobody is told: a replay must never move a gate."""
+
+    def publish_decision(self, decision: Decision) -> bool:  # noqa: ARG002 - the line's interface
+        return False
+
+
+def replay_box(
+    path: Path,
+    folder: Path,
+    *,
+    expect: Path | None,
+    exact: bool,
+    overrides: tuple[str, ...],
+    view: RunView,
+) -> str:
+    """Inspect recorded parts as a box would: its bundle, graph, device and rules; nothing leaves.
+
+    Time is not replayed: no part is late, and the frames' skew is the recorded one.
+
+    Args:
+        expect: results of these parts, as JSON lines, that must come out again.
+        exact: bit by bit; otherwise within the graph's tolerance.
+
+    Returns:
+        What the comparison found, in one line; empty without ``expect``.
+
+    Raises:
+        ConfigError, IntegrityError, DeviceError: see :func:`~edgeflow.station.station.run_box`.
+        DataError: no parts, or nothing to compare them with.
+        ParityError: a part is decided otherwise than it was, or the golden parts are not reproduced.
+    """
+    config = load_config(path, overrides)
+    decision = config.decision.model_copy(update={"deadline_ms": _NO_DEADLINE_MS})
+    config = config.model_copy(update={"decision": decision})
+    comparison = Comparison(expect, exact=exact)
+
+    bundle, graph = open_for_box(config, config.bundle)
+
+    def show(result: Result) -> None:
+        view.show(result)
+        comparison.add(result, graph.tolerance)
+
+    with bundle:
+        parts = find_bundle_parts(bundle, folder, incomplete=True)
+        comparison.require_counterparts(parts)
+        reading = reading_of(bundle.manifest.preprocessing)
+        numbers = itertools.count(1)
+        scoring = ScoringThread()
+        loaded = prove(config, bundle, graph, session=uuid.uuid4().hex[:12], numbers=numbers)
+        slot = BundleSlot(loaded, release=scoring.release)
+        try:
+            line = Line(
+                bundles=slot, gate=_NoGate(), keep=_unkept, show=show, clock=monotonic_ns, scoring=scoring
+            )
+            view.ready(f"{len(parts)} recorded parts, {graph.id} on {config.runtime.device}; nobody is told")
+            counts = line.run(_view_sets(parts, bundle.manifest.view_ids, _timing(folder), reading))
+        finally:
+            slot.close()
+            scoring.close(_END_S)
+    view.finished(counts, 0)
+    comparison.require_same()
+    return comparison.summary()
+
+
+def _unkept(result: Result, view_set: ViewSet, scores: Scores | None) -> Result:  # noqa: ARG001 - as a keeper
+    return result
+
+
+def _timing(folder: Path) -> Mapping[str, RecordedSet]:
+    return read_recording(folder) if (folder / FILE_NAME).exists() else {}
+
+
+def _view_sets(
+    parts: Sequence[RecordedPart],
+    views: Sequence[str],
+    timing: Mapping[str, RecordedSet],
+    reading: Reading,
+) -> Iterator[ViewSet]:
+    for number, part in enumerate(parts, 1):
+        now_ns = monotonic_ns()
+        recorded = timing.get(part.part_id)
+        frames = _frames(part, views, number - 1, now_ns, recorded, reading)
+        yield ViewSet(
+            trigger_id=f"replay-{number:06d}",
+            part_id=part.part_id,
+            triggered_ns=now_ns,
+            frames=frames,
+            missing=tuple(view for view in views if view not in frames),
+            skew_ms=recorded.skew_ms if recorded else 0.0,
+            fault=recorded.fault if recorded else "",
+        )
+
+
+def _frames(
+    part: RecordedPart,
+    views: Sequence[str],
+    frame_id: int,
+    now_ns: int,
+    recorded: RecordedSet | None,
+    reading: Reading,
+) -> dict[str, Frame]:
+    """The views that can be read, as far apart as they were recorded."""
+    at_ms = {view: frame.at_ms for view, frame in recorded.frames.items()} if recorded else {}
+    first_ms = min(at_ms.values(), default=0.0)
+    frames = {}
+    for view in (view for view in views if view in part.images):
+        try:
+            image = read_image(part.images[view], reading)
+        except DataError:
+            continue  # as a frame that a camera lost
+        captured_ns = now_ns + round((at_ms.get(view, first_ms) - first_ms) * 1e6)
+        frames[view] = Frame(
+            view=view, image=image, captured_ns=captured_ns, frame_id=frame_id, part_id=part.part_id
+        )
+    return frames

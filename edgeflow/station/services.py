@@ -1,0 +1,141 @@
+"""What a box hears and tells by, before it has a model: MQTT, alarms, triggers, outbox and evidence."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from edgeflow.capture.setup import late_message_ms
+from edgeflow.capture.trigger_messages.memory import Windows
+from edgeflow.capture.trigger_messages.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
+from edgeflow.commands.service import Antechamber, hear_commands
+from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.messages import Availability
+from edgeflow.contracts.topics import Topics
+from edgeflow.delivery.outbox import Outbox, open_outbox
+from edgeflow.delivery.sender import Delivery
+from edgeflow.errors import EdgeflowError, ParityError, failure_text
+from edgeflow.evidence.writer import Evidence
+from edgeflow.monitoring.alarms import Alarms
+from edgeflow.monitoring.clock_monitor import ClockWatch
+from edgeflow.mqtt.link import MqttLink
+from edgeflow.station.lifecycle import Event
+from edgeflow.station.state import StationState
+
+__all__ = ["Outlets", "announced", "open_outlets", "say_last_words", "wait_for_broker"]
+
+BROKER_PATIENCE_S = 2.0
+_FLUSH_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlets:
+    """All of it, from before the bundle is proven to the end.
+
+    Attributes:
+        early: where commands wait until the box can carry them out.
+    """
+
+    link: MqttLink
+    early: Antechamber
+    alarms: Alarms
+    triggers: MqttTriggers | None
+    outbox: Outbox
+    delivery: Delivery
+    evidence: Evidence | None
+
+
+def open_outlets(config: BoxConfig, session: str, stack: ExitStack) -> Outlets:
+    """Made and, but for the connection, ready; the stack closes what holds files."""
+    link = MqttLink(config, session)
+    alarms = Alarms(session, link)
+    link.report_to(alarms)
+    clock_watch = ClockWatch(alarms)
+    clock_watch.start()
+    stack.callback(clock_watch.close)
+    outbox = open_outbox(config.outbox, alarms, root=config.topic_root)
+    stack.callback(outbox.close)
+    evidence = None
+    if config.evidence is not None:
+        evidence = Evidence(config.evidence, alarms)
+        evidence.start()
+        stack.callback(evidence.close)
+    return Outlets(
+        link=link,
+        early=hear_commands(link, config),
+        alarms=alarms,
+        triggers=_line_triggers(config, link, alarms),
+        outbox=outbox,
+        delivery=Delivery(outbox, link, config.outbox.confirm, alarms),
+        evidence=evidence,
+    )
+
+
+def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTriggers | None:
+    """The ``trigger`` topic, heard from the first connection on, where the box file asks for it."""
+    if not config.trigger.by_mqtt:
+        return None
+    names_only = config.trigger.source == "hardware"
+    triggers = MqttTriggers(
+        alarms, late_ms=late_message_ms(config), names_only=names_only, windows=_windows(config)
+    )
+    link.subscribe(
+        Topics(root=config.topic_root).trigger, triggers.handle, max_bytes=MAX_TRIGGER_BYTES, tell_larger=True
+    )
+    return triggers
+
+
+def _windows(config: BoxConfig) -> Windows:
+    """A part is under way until its deadline, or until its frames are given up."""
+    under_way_ms = max(config.decision.deadline_ms, config.trigger.timeout_ms)
+    part_ms = under_way_ms + config.decision.valid_ms
+    return Windows(under_way_ns=round(under_way_ms * 1e6), part_ns=round(part_ms * 1e6))
+
+
+@contextmanager
+def announced(out: Outlets, state: StationState) -> Iterator[None]:
+    """Over MQTT from start to end: starting, whatever the line says, then stopped or the error.
+
+    A box that stopped as it was told to says ``stopped``, and its alarms are over. One that failed, of
+    whatever, is ``offline``: nobody stopped it, and its alarms stand on.
+    """
+    out.link.start()
+    out.delivery.start()
+    final: tuple[Event, str] = ("halt", "stopped")
+    word: Availability = "stopped"
+    try:
+        yield
+    except KeyboardInterrupt:  # somebody stopped it before it ran
+        raise
+    except BaseException as error:
+        word, final = "offline", ("fail", failure_text(error))
+        if not isinstance(error, EdgeflowError):
+            out.alarms.raise_("thread_died", "error", f"the line failed: {final[1]}; see the box's log")
+        if isinstance(error, ParityError):
+            out.alarms.raise_("golden_parts", "error", error.message)
+        wait_for_broker(out.link)
+        raise
+    else:
+        out.alarms.clear_all()
+    finally:
+        out.delivery.close(0.0)
+        state.move(*final)
+        out.link.stop(word)
+
+
+def say_last_words(out: Outlets, state: StationState, text: str) -> None:
+    """Before a process is ended by force: the state, the results in memory, the availability."""
+    with contextlib.suppress(EdgeflowError):  # it has ended already
+        state.move("fail", text)
+    out.outbox.flush(_FLUSH_S)
+    out.link.stop("offline")
+
+
+def wait_for_broker(link: MqttLink) -> None:
+    """A moment for the first connection, so that the first decision finds it; the line runs without one."""
+    deadline_s = time.monotonic() + BROKER_PATIENCE_S
+    while not link.connected and time.monotonic() < deadline_s:
+        time.sleep(0.01)

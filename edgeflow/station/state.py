@@ -1,0 +1,102 @@
+"""The station's present state: moved by events, published retained at each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Protocol
+
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.clock import utc_text
+from edgeflow.contracts.messages import State, StateName
+from edgeflow.errors import UsageError
+from edgeflow.station.lifecycle import Event, follow
+
+__all__ = ["STOPPED", "StationState"]
+
+STOPPED = "the station is stopped; command 'start'"
+
+
+class _States(Protocol):
+    def publish_state(self, state: State) -> None: ...
+
+
+class StationState:
+    """Follows the state machine; any thread may move it.
+
+    Args:
+        recipe: name of the bundle at the moment.
+    """
+
+    def __init__(self, states: _States, session: str, recipe: Callable[[], str]) -> None:
+        self._states = states
+        self._session = session
+        self._recipe = recipe
+        self._lock = threading.Lock()
+        self._now: StateName = "PreOperational"
+        self._detail = "starting"
+        self._degraded: tuple[str, ...] = ()
+        self.tell()
+
+    @property
+    def now(self) -> StateName:
+        return self._now
+
+    @property
+    def running(self) -> bool:
+        """Whether parts are inspected."""
+        return self._now == "ContinuousExecution"
+
+    def move(self, event: Event, detail: str) -> StateName:
+        """Go on to the next state and publish it.
+
+        Raises:
+            UsageError: the event does not fit the present state.
+        """
+        with self._lock:
+            following = follow(self._now, event)
+            if following is None:
+                raise UsageError(f"'{event}' does not fit the state {self._now}; wait until it is over")
+            self._now, self._detail = following, detail
+        self.tell()
+        return following
+
+    def degrade(self, views: tuple[str, ...]) -> None:
+        """Say which views have no camera that is well; published where that is news."""
+        if views != self._degraded:
+            self._degraded = views
+            self.tell()
+
+    def tell(self) -> None:
+        """Publish the state, again if another thread moves it meanwhile: the last one stays."""
+        while True:
+            now, detail, degraded = self._now, self._detail, self._degraded
+            self._states.publish_state(
+                State(
+                    session=self._session,
+                    state=now,
+                    detail=detail,
+                    recipe=self._recipe(),
+                    ready=now in ("Ready", "ContinuousExecution"),
+                    degraded_views=degraded,
+                    at=utc_text(),
+                )
+            )
+            if (now, detail, degraded) == (self._now, self._detail, self._degraded):
+                return
+
+    def inspected(self, view_sets: Iterable[ViewSet], *, asked: bool) -> Iterator[ViewSet]:
+        """View sets as they are while running.
+
+        While stopped, a part that the line asked about is answered, unscored, and so never OK; where the
+        box itself makes the triggers, nobody waits for an answer and there is none.
+
+        Args:
+            asked: triggers come from the line.
+        """
+        for view_set in view_sets:
+            if self.running:
+                yield view_set
+            elif asked:
+                yield replace(view_set, fault=STOPPED, fault_code="stopped")

@@ -1,0 +1,284 @@
+"""One inspection box put together from its configuration, started, and shut down in order."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import signal
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.bundles.trust import note_as_run
+from edgeflow.capture.capture import Capture
+from edgeflow.capture.setup import as_bundle_reads
+from edgeflow.cli.run import RunView
+from edgeflow.clock import monotonic_ns
+from edgeflow.commands.issuers import read_rules
+from edgeflow.commands.rules import Rules
+from edgeflow.commands.service import commanded
+from edgeflow.config.box import BoxConfig, load_config
+from edgeflow.contracts.messages import VerdictName
+from edgeflow.decision.lateness import LateWatch
+from edgeflow.errors import DeviceError, ThreadError
+from edgeflow.monitoring.camera_health import HealthReporter
+from edgeflow.monitoring.line_monitor import LineWatch
+from edgeflow.monitoring.view_check import ViewCheck
+from edgeflow.monitoring.view_monitor import ViewWatch, check_identity
+from edgeflow.station.active_bundle import BundleSlot, LoadedBundle, open_for_box, prove
+from edgeflow.station.birth import Introduction, StatusReport, summary
+from edgeflow.station.keeper import Keeper
+from edgeflow.station.line import Line
+from edgeflow.station.line_turns import LineTurns
+from edgeflow.station.operations import Operations
+from edgeflow.station.process.end import TimedEnd
+from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
+from edgeflow.station.process.switch_interval import take_short_turns
+from edgeflow.station.scoring_thread import ScoringThread
+from edgeflow.station.services import Outlets, announced, open_outlets, say_last_words, wait_for_broker
+from edgeflow.station.state import StationState
+from edgeflow.supervision import Deaths, Supervisor
+from edgeflow.thread_activity import at_work
+
+__all__ = ["run_box"]
+
+logger = logging.getLogger(__name__)
+
+DRAIN_S = 5.0
+_OPENING_S = 120.0
+_CAMERAS_S = 60.0
+_SCORING_END_S = 2.0
+LOOK_S = 1.5
+SELF_TRIGGERED = ("interval", "free")  # nobody waits for an answer
+
+
+def run_box(
+    path: Path,
+    *,
+    overrides: tuple[str, ...],
+    once: bool,
+    view: RunView,
+    load: Callable[..., LoadedBundle] = prove,
+) -> None:
+    """Run a box until SIGTERM, SIGINT or the end of its recorded parts.
+
+    Args:
+        load: how an opened bundle becomes one that inspects; see :func:`~edgeflow.station.active_bundle.prove`.
+
+    Raises:
+        ConfigError, IntegrityError, ParityError, CameraError, DeviceError, StorageError: the box
+            cannot start. Once it runs, failures become verdicts, states and log lines, but for these two.
+        DeviceError: scoring hung when the box was to end.
+        ThreadError: a thread of the box died.
+    """
+    manager = ServiceManager.from_environment(os.environ)
+    config = load_config(path, overrides)
+    session = uuid.uuid4().hex[:12]
+    take_short_turns()
+    rules = read_rules(config, session)
+    with ExitStack() as stack:
+        stack.callback(manager.close)
+        manager.extend(_OPENING_S, "opening the bundle, the outbox and the evidence")
+        bundle, graph = open_for_box(config, config.bundle)
+        stack.callback(bundle.close)
+        out = open_outlets(config, session, stack)
+        introduction = Introduction(config, session, out.link, out.alarms)
+        introduction.tell(bundle, graph)
+        state = StationState(out.link, session, lambda: introduction.recipe)
+        stack.enter_context(announced(out, state))
+        deaths = Deaths()
+        stack.enter_context(Supervisor(out.alarms, deaths))
+        numbers = itertools.count(1)
+        manager.extend(PROOF_S, f"verifying bundle {bundle.manifest.name} on this device")
+        scoring = ScoringThread()
+        stack.callback(scoring.close, _SCORING_END_S)
+        with at_work(PROOF_S):
+            loaded = load(config, bundle, graph, session=session, numbers=numbers)
+        bundles = BundleSlot(loaded, release=scoring.release)
+        stack.callback(bundles.close)
+        note_as_run(bundle, config.trust, out.alarms)
+        box = _Box(
+            config=config,
+            session=session,
+            out=out,
+            state=state,
+            bundles=bundles,
+            scoring=scoring,
+            manager=manager,
+            deaths=deaths,
+        )
+        capture, watch = _opened(box, bundle, stack)
+        if latencies_ms := capture.latencies_ms():
+            introduction.measured(latencies_ms)
+            introduction.tell(bundle, graph)
+        stack.enter_context(_commanded(box, rules, numbers, introduction))
+        counts = _inspect(box, capture, watch, once=once, view=view)
+        manager.stopping()
+        out.delivery.close(DRAIN_S)
+        waiting = out.outbox.count()
+        _end_scoring(box)
+        deaths.raise_first()
+    view.finished(counts, waiting)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Box:
+    """A box whose bundle is proven, with all that it tells by."""
+
+    config: BoxConfig
+    session: str
+    out: Outlets
+    state: StationState
+    bundles: BundleSlot
+    scoring: ScoringThread
+    manager: ServiceManager
+    deaths: Deaths
+
+
+def _end_scoring(box: _Box) -> None:
+    """Release bundle and device, unless scoring hangs: then the process has to end without that."""
+    box.bundles.close()
+    if not box.scoring.close(_SCORING_END_S):
+        device = box.config.runtime.device
+        raise DeviceError(
+            f"scoring on device {device} hangs, and the process ends without its answer; if that "
+            "happens again, restart the computer, and update the device's driver"
+        )
+
+
+def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewWatch | None]:
+    """Cameras open, at their views and watched over; signals end what they capture."""
+    alarms = box.out.alarms
+    box.manager.extend(_CAMERAS_S, "opening the cameras")
+    with at_work(_CAMERAS_S):
+        views = bundle.manifest.view_ids
+        capture = stack.enter_context(
+            Capture(
+                as_bundle_reads(box.config, bundle.manifest.preprocessing),
+                views,
+                box.session,
+                messages=box.out.triggers,
+                alarms=alarms,
+            )
+        )
+        watch = _watched(box, bundle, capture, stack)
+    box.state.move("opened", "golden parts reproduced, cameras open")
+    stack.enter_context(HealthReporter(capture, box.out.link, alarms, box.session, box.state.degrade))
+    stack.enter_context(_stopped_by_signals(capture.stop))
+    end = stack.enter_context(TimedEnd(partial(say_last_words, box.out, box.state)))
+    box.deaths.end_by(capture.stop, partial(end.begin, ThreadError.exit_code))
+    return capture, watch
+
+
+def _commanded(
+    box: _Box, rules: Rules, numbers: Iterator[int], introduction: Introduction
+) -> AbstractContextManager[None]:
+    """The box takes commands, and answers for itself."""
+    out = box.out
+    operations = Operations(
+        config=box.config,
+        session=box.session,
+        numbers=numbers,
+        bundles=box.bundles,
+        state=box.state,
+        alarms=out.alarms,
+        evidence=out.evidence,
+        announce=introduction.tell,
+        reset_triggers=out.triggers.reset if out.triggers else lambda: None,
+        manager=box.manager,
+    )
+    status = StatusReport(
+        session=box.session,
+        state=box.state,
+        bundles=box.bundles,
+        alarms=out.alarms,
+        link=out.link,
+        outbox=out.outbox,
+        triggers=out.triggers,
+    )
+    return commanded(box.config, rules, operations, out.link, out.early, status)
+
+
+def _inspect(
+    box: _Box, capture: Capture, watch: ViewWatch | None, *, once: bool, view: RunView
+) -> Counter[VerdictName]:
+    """The line, from ready to its last part; how many got which verdict."""
+    out, state = box.out, box.state
+    view.ready(summary(box.config, box.bundles.now))
+    wait_for_broker(out.link)
+    line_watch = LineWatch(
+        box.config.alarms, out.alarms, period_ms=box.config.trigger.period_ms, now_ns=monotonic_ns()
+    )
+    turn = LineTurns(
+        scoring=box.scoring,
+        watch=line_watch,
+        manager=box.manager,
+        link=out.link,
+        alarms=out.alarms,
+        clock=monotonic_ns,
+    )
+    captured = capture.view_sets(turn)  # a controller triggers as soon as it reads that the line is ready
+    state.move("prepared", "ready")
+    state.move("start", "running")
+    box.manager.ready()
+    line = Line(
+        bundles=box.bundles,
+        gate=out.link,
+        keep=Keeper(
+            outbox=out.outbox,
+            evidence=out.evidence,
+            bundles=box.bundles,
+            watch=watch,
+            told=out.link.gate.told,
+        ),
+        show=view.show,
+        clock=monotonic_ns,
+        views=ViewCheck(box.config, out.alarms),
+        scoring=box.scoring,
+        hang_ns=round(box.config.alarms.scoring_hangs_s * 1e9),
+        watch=line_watch,
+        turn=turn,
+        lateness=LateWatch(out.alarms),
+    )
+    asked = box.config.trigger.source not in SELF_TRIGGERED
+    view_sets = state.inspected(captured, asked=asked)
+    with at_work(_CAMERAS_S):  # and every turn says so anew
+        return line.run(itertools.islice(view_sets, 1 if once else None))
+
+
+def _watched(box: _Box, bundle: Bundle, capture: Capture, stack: ExitStack) -> ViewWatch | None:
+    """Every camera at its view, before the line is ready; then the watch over it."""
+    views, alarms = box.config.views, box.out.alarms
+    if views.at_start == "off" and not views.watch:
+        return None
+    baseline = box.bundles.now.baseline
+    if views.at_start != "off":
+        check_identity(capture.look(LOOK_S), bundle, baseline, views, alarms)
+    if not views.watch:
+        return None
+    watch = ViewWatch(baseline, views, alarms)
+    watch.start()
+    stack.callback(watch.close)
+    return watch
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT finish the part in hand and end the line."""
+
+    def handle(number: int, _frame: object) -> None:
+        logger.info("signal %d: finishing the part in hand", number)
+        stop()
+
+    earlier = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

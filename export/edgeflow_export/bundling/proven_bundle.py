@@ -1,0 +1,46 @@
+"""A bundle on the disk: it takes its name only after its golden parts were replayed from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.bundles.writer import write_bundle
+from edgeflow.contracts.manifest import Manifest
+from edgeflow.files import proven_file
+from edgeflow.scoring.verification import verify_graph
+from edgeflow_export.bundling.release import Release
+from edgeflow_export.conversion.job import Stage
+
+__all__ = ["Built", "write_proven"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A written bundle and what it says of itself."""
+
+    path: Path
+    size: int
+    sha256: str
+    manifest: Manifest
+
+
+def write_proven(
+    output: Path, manifest: Manifest, files: dict[str, bytes], stage: Stage, release: Release
+) -> Built:
+    """Write under a temporary name, replay the golden parts from the file, and only then give it its name.
+
+    Raises:
+        ParityError: a graph in the file does not compute what the trained model computes.
+        StorageError: the folder cannot be written.
+    """
+    with proven_file(output) as draft:
+        with stage("writing the bundle"):
+            write_bundle(draft, manifest, files, signer=release.signer)
+        with stage("replaying golden parts from the bundle"), Bundle.open(draft) as bundle:
+            for graph in manifest.graphs:
+                verify_graph(bundle, graph)
+            sha256 = bundle.sha256
+        size = draft.stat().st_size
+    return Built(path=output, size=size, sha256=sha256, manifest=manifest)

@@ -1,0 +1,1 @@
+"""A trained model on disk: our format, and the official files."""

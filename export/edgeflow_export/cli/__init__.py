@@ -1,0 +1,1 @@
+"""`train`, `evaluate`, `export`, `bench --against`: options in, progress and tables out."""

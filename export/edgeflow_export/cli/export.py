@@ -1,0 +1,224 @@
+"""What ``edgeflow export`` prints: a line per stage with its time, then what the bundle holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from edgeflow.calibration.detection_rates import shortcomings
+from edgeflow.cli.bundle import print_rates
+from edgeflow.cli.output import print_json
+from edgeflow.cli.tables import make_table, print_table
+from edgeflow.diagnostics.peak_memory import own_peak_bytes
+from edgeflow.files import require_new
+from edgeflow.security.keys import read_passphrase, read_private_key
+from edgeflow_export.bundling.build import build_bundle
+from edgeflow_export.bundling.build_graph import build_graph
+from edgeflow_export.bundling.proven_bundle import Built
+from edgeflow_export.bundling.release import Release
+from edgeflow_export.bundling.single_graph import Part
+from edgeflow_export.checkpoints.model_source import ModelSource, load_model, with_views
+from edgeflow_export.cli.export_choices import ExportChoices
+from edgeflow_export.conversion.stage_results import StageResults
+from edgeflow_export.data.array_cache import default_cache_dir
+from edgeflow_export.data.dataset import load_dataset
+from edgeflow_export.distributed import existing_device
+from edgeflow_export.recipe import load_recipe
+from edgeflow_export.report.files import require_writable
+
+__all__ = ["export", "export_command", "print_built"]
+
+
+def export_command(
+    source: dict[str, Any],
+    *,
+    output: Path,
+    precision: str | None,
+    foreground: str | None,
+    foreground_size: int | None,
+    augmentation: bool | None,
+    sign: Path | None,
+    passphrase_file: Path | None,
+    bundle_version: int,
+    device_class: str | None,
+    expires: datetime | None,
+    device: str,
+    only: Part | None,
+    restart: bool,
+    ignore_memory: bool,
+    accept_low_recall: bool,
+    json_output: bool,
+) -> None:
+    """``edgeflow export`` with its options as given."""
+    recipe: Path | None = source["recipe"]
+    choices = ExportChoices(
+        precision=precision,
+        foreground=foreground,
+        foreground_size=foreground_size,
+        augmentation=augmentation,
+    )
+    export(
+        ModelSource(**{**source, "recipe": load_recipe(recipe) if recipe is not None else None}),
+        output,
+        choices=choices,
+        release=Release(
+            version=bundle_version,
+            device_class=device_class,
+            expires=expires.replace(tzinfo=timezone.utc) if expires is not None else None,
+            signer=read_private_key(sign, read_passphrase(passphrase_file)) if sign is not None else None,
+        ),
+        search_path=[recipe.resolve().parent] if recipe is not None else [],
+        device=device,
+        only=only,
+        restart=restart,
+        ignore_memory=ignore_memory,
+        accept_low_recall=accept_low_recall,
+        json_output=json_output,
+    )
+
+
+def export(
+    source: ModelSource,
+    output: Path,
+    *,
+    choices: ExportChoices,
+    release: Release,
+    search_path: Sequence[Path],
+    device: str,
+    only: Part | None,
+    restart: bool,
+    ignore_memory: bool,
+    accept_low_recall: bool,
+    json_output: bool,
+) -> None:
+    """Turn a model into a bundle file, or one of its graphs into a folder of files.
+
+    Args:
+        choices: what the command line decides instead of the recipe.
+        search_path: folders where an extractor function's module may lie.
+        device: torch device for foreground masks.
+        only: one of the model's graphs alone; the output is then a folder.
+        ignore_memory: begin even where the memory at hand will not do.
+        accept_low_recall: write even a bundle that lets most labelled defective parts pass.
+        restart: take nothing over from an interrupted export.
+    """
+    if only is None:
+        require_new(output)
+    require_writable(output.absolute().parent if only is None else output)
+    device = existing_device(device)
+    started_s = time.monotonic()
+    model = load_model(source, search_path=search_path)
+    model = replace(model, recipe=choices.applied(model.recipe))
+    data = load_dataset(model.recipe)
+    model = with_views(model, data)
+    console = Console(stderr=True, highlight=False)
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        begun_s = time.monotonic()
+        with console.status(name):
+            yield
+        console.print(f"{time.monotonic() - begun_s:7.1f} s  {name}", markup=False, soft_wrap=True)
+
+    def say(text: str) -> None:
+        console.print(f"           {text}", markup=False, soft_wrap=True)
+
+    results = StageResults(default_cache_dir() / "export", reuse=not restart, say=say)
+    if only is not None:
+        written = build_graph(
+            model,
+            data,
+            only,
+            output,
+            stage,
+            device=device,
+            results=results,
+            ignore_memory=ignore_memory,
+        )
+        _show_files(written, json_output=json_output)
+        return
+    built = build_bundle(
+        model,
+        data,
+        output,
+        stage,
+        device=device,
+        release=release,
+        results=results,
+        ignore_memory=ignore_memory,
+        accept_low_recall=accept_low_recall,
+    )
+    seconds = time.monotonic() - started_s
+    if json_output:
+        print_json(_document(built, seconds))
+    else:
+        print_built(built, seconds)
+
+
+def _show_files(written: Sequence[Path], *, json_output: bool) -> None:
+    if json_output:
+        print_json({"files": [str(path) for path in written], "peak_bytes": own_peak_bytes()})
+        return
+    for path in written:
+        Console(highlight=False, markup=False).print(
+            f"{path}  {path.stat().st_size / 1e6:.2f} MB", soft_wrap=True
+        )
+
+
+def _document(built: Built, seconds: float) -> dict[str, object]:
+    return {
+        "bundle": str(built.path),
+        "bytes": built.size,
+        "sha256": built.sha256,
+        "seconds": round(seconds, 1),
+        "peak_bytes": own_peak_bytes(),
+        "shortcomings": list(shortcomings(built.manifest.thresholds, built.manifest.min_recall)),
+        **built.manifest.model_dump(mode="json", include={"graphs", "thresholds", "accuracy", "notes"}),
+    }
+
+
+def print_built(built: Built, seconds: float) -> None:
+    """What a bundle holds, for people."""
+    console = Console(highlight=False, markup=False)
+    headings = ("graph", "map error", "allowed", "verdict flips", "rank correlation", "part AUROC (fp32)")
+    table = make_table(*headings)
+    manifest = built.manifest
+    reports = {report.graph: report for report in manifest.accuracy}
+    for graph in manifest.graphs:
+        report = reports.get(graph.id)
+        auroc = report.part_auroc if report else None
+        table.add_row(
+            graph.id,
+            f"{graph.measured_error:.2g}",
+            f"{manifest.allowed_error(graph):.2g}",
+            f"{report.verdict_flips} of {report.parts}" if report else "",
+            f"{report.rank_correlation:.4f}" if report else "",
+            f"{auroc:.4f} ({report.part_auroc_reference:.4f})" if report and auroc is not None else "",
+        )
+    print_table(console, table)
+    print_rates(console, manifest)
+    for report in manifest.accuracy:
+        if report.steps:
+            console.print(
+                f"{report.graph}: {report.quantized}, because: {'; '.join(report.steps)}", markup=False
+            )
+    for note in manifest.notes:
+        console.print(f"note: {note}", markup=False)
+    thresholds = manifest.thresholds
+    console.print(
+        f"part threshold {thresholds.part.threshold:.4g} from {thresholds.normal_parts} held-out normal "
+        f"parts at a false-reject rate of {thresholds.false_reject_rate:g}"
+    )
+    if thresholds.note:
+        console.print(f"note: {thresholds.note}", markup=False)
+    console.print(
+        f"{built.path}: {built.size / 1e6:.2f} MB in {seconds:.0f} s and at most "
+        f"{own_peak_bytes() / 1e9:.1f} GB of memory; every graph replayed its golden parts"
+    )

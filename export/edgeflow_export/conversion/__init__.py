@@ -1,0 +1,1 @@
+"""Torch modules to ONNX, OpenVINO IR and INT8 graphs."""

@@ -1,0 +1,226 @@
+"""Graphs before they are part of a bundle: exported, converted or quantized, with their files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+from torch import nn
+
+from edgeflow.backends.openvino.compute_cost import macs_of_model
+from edgeflow.backends.registry import make_runner
+from edgeflow.backends.runner import GraphRunner
+from edgeflow.contracts.manifest import Graph, Tensor
+from edgeflow_export.conversion.int8 import (
+    Group,
+    groups_of_ir,
+    groups_of_onnx,
+    quantize_network,
+    quantize_onnx,
+)
+from edgeflow_export.conversion.int8_openvino import float_again, quantize_ir
+from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.conversion.onnx_and_ir import (
+    FOREGROUND,
+    Ir,
+    Tensors,
+    convert_to_ir,
+    cut_to_first_output,
+    export_onnx,
+    serialise_ir,
+)
+from edgeflow_export.conversion.stage_results import module_identity
+from edgeflow_export.data.dataset import Images
+from edgeflow_export.features.extractors import function_source
+
+__all__ = ["Draft", "OnnxSource", "draft_onnx"]
+
+_TENSORS = TypeAdapter(tuple[Tensor, ...])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """One graph and its files; the first is the model, a second its weights."""
+
+    backend: str
+    precision: str
+    files: dict[str, bytes]
+    tensors: Tensors
+
+    @property
+    def id(self) -> str:
+        return f"{self.backend}-{self.precision}"
+
+    @property
+    def identity(self) -> str:
+        """A hash of the graph and of how it is run."""
+        digest = hashlib.sha256(self.id.encode())
+        for name, content in self.files.items():
+            digest.update(name.encode() + hashlib.sha256(content).digest())
+        return digest.hexdigest()
+
+    def entry(self, *, error: float, tolerance: float, with_mask: bool = True) -> Graph:
+        """The graph's entry in the manifest.
+
+        Args:
+            with_mask: name the distilled foreground among the outputs, where the graph has one.
+            error: largest relative error against torch.
+            tolerance: what a replay on a box may deviate.
+        """
+        names = list(self.files)
+        outputs = {tensor.name: tensor for tensor in self.tensors.outputs}
+        mask_output = outputs.get(FOREGROUND) if with_mask and len(outputs) > 1 else None
+        return Graph.model_validate(
+            {
+                "backend": self.backend,
+                "precision": self.precision,
+                "model": names[0],
+                "weights": names[1] if len(names) > 1 else None,
+                "input": self.tensors.input,
+                "output": self.tensors.outputs[0],
+                "mask_output": mask_output,
+                "measured_error": error,
+                "tolerance": tolerance,
+            }
+        )
+
+    def runner(self) -> GraphRunner:
+        """The graph compiled for this machine's processor."""
+        entry = self.entry(error=0.0, tolerance=1.0)
+        return make_runner(entry, self.files[entry.model], self.files.get(entry.weights or ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxSource:
+    """An exported ONNX graph, from which every draft is made.
+
+    Attributes:
+        prefix: of the files' names in the bundle; empty for the anomaly graphs.
+    """
+
+    path: Path
+    tensors: Tensors
+    prefix: str
+
+    @property
+    def identity(self) -> str:
+        """A hash of the graph."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    def cut(self) -> OnnxSource:
+        """The same graph without its later outputs, such as a distilled foreground that was not chosen."""
+        target = self.path.with_name("cut.onnx")
+        cut_to_first_output(self.path, target)
+        return replace(self, path=target, tensors=replace(self.tensors, outputs=self.tensors.outputs[:1]))
+
+    def drafts(self, backends: Sequence[str], precisions: Sequence[str]) -> list[Draft]:
+        """The float graphs of every back end: fp32 first, bf16 as the same graph run in bf16."""
+        drafts = []
+        for precision in ("fp32", *(p for p in precisions if p == "bf16")):
+            if "openvino" in backends:
+                drafts.append(self._ir(precision, serialise_ir(convert_to_ir(self.path), self.path.parent)))
+            if "onnxruntime" in backends and precision == "fp32":
+                drafts.append(self._onnx(precision, self.path))
+        return drafts
+
+    def groups(self, backend: str) -> tuple[Group, ...]:
+        """The convolutions of one back end's graph in groups."""
+        if backend == "openvino":
+            return groups_of_ir(convert_to_ir(self.path), self.path)
+        return groups_of_onnx(self.path)
+
+    def quantized(self, backend: str, parts: Iterable[Images], kept: Sequence[Group] = ()) -> Draft:
+        """The INT8 graph of one back end, calibrated on normal parts.
+
+        Args:
+            kept: groups of convolutions that stay in float.
+        """
+        return self.quantizer(backend, parts)(kept)
+
+    def quantizer(self, backend: str, parts: Iterable[Images]) -> Callable[[Sequence[Group]], Draft]:
+        """As :meth:`quantized` for any number of choices of what stays in float.
+
+        On OpenVINO all of them share one calibration.
+        """
+        samples = list(parts)
+        if backend == "onnxruntime":
+            return lambda kept: self._quantized_onnx(samples, _members(kept))
+        whole = quantize_ir(convert_to_ir(self.path), samples)
+
+        def draft(kept: Sequence[Group]) -> Draft:
+            model = whole.clone()
+            float_again(model, convert_to_ir(self.path), _members(kept))
+            return self._ir("int8", serialise_ir(model, self.path.parent))
+
+        return draft
+
+    def macs(self) -> int:
+        """What one run multiplies."""
+        return macs_of_model(convert_to_ir(self.path))
+
+    def _quantized_onnx(self, samples: Sequence[Images], kept: Collection[int]) -> Draft:
+        target = self.path.with_name("int8.onnx")
+        quantize_onnx(self.path, target, samples, kept)
+        return self._onnx("int8", target)
+
+    def quantized_network(self, samples: Sequence[Images], *, products: bool) -> Draft:
+        """The INT8 graph of a foreground network on OpenVINO; see ``quantize_network``."""
+        quantized = quantize_network(convert_to_ir(self.path), samples, products=products)
+        return self._ir("int8", serialise_ir(quantized, self.path.parent))
+
+    def int8(self, backend: str, files: dict[str, bytes]) -> Draft:
+        """An INT8 graph from its files, as :meth:`quantized` gave them."""
+        return Draft(backend=backend, precision="int8", files=files, tensors=self.tensors)
+
+    def _ir(self, precision: str, ir: Ir) -> Draft:
+        stem = f"{self.prefix}openvino/{precision}"
+        files = {f"{stem}.xml": ir.xml, f"{stem}.bin": ir.weights}
+        return Draft(backend="openvino", precision=precision, files=files, tensors=self.tensors)
+
+    def _onnx(self, precision: str, path: Path) -> Draft:
+        files = {f"{self.prefix}onnx/{precision}.onnx": path.read_bytes()}
+        return Draft(backend="onnxruntime", precision=precision, files=files, tensors=self.tensors)
+
+
+def _members(groups: Sequence[Group]) -> set[int]:
+    return {member for group in groups for member in group.members}
+
+
+def draft_onnx(
+    module: nn.Module,
+    example: torch.Tensor,
+    outputs: Sequence[str],
+    job: ExportJob,
+    *,
+    prefix: str = "",
+) -> OnnxSource:
+    """Export a module to ONNX in a folder of its own, or take over what an interrupted export made of it.
+
+    Args:
+        example: of the graph's input; see ``export_onnx``.
+        prefix: of the files' names in the bundle, ending in a slash.
+    """
+    target = job.folder / (prefix or "model")
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / "model.onnx"
+
+    def make() -> dict[str, bytes]:
+        tensors = export_onnx(module, example, outputs, path)
+        described = _TENSORS.dump_json((tensors.input, *tensors.outputs))
+        return {"model": path.read_bytes(), "tensors": described}
+
+    recipe = job.model.recipe.model_dump_json(include={"extractor", "flow", "foreground"})
+    decided_by = (
+        module_identity(module),
+        function_source(job.model.recipe.extractor),
+        recipe,
+        str(tuple(example.shape)),
+    )
+    files = job.results.kept_files(f"ONNX graph of the {' and '.join(outputs)}", decided_by, make)
+    path.write_bytes(files["model"])
+    first, *others = _TENSORS.validate_json(files["tensors"])
+    return OnnxSource(path=path, tensors=Tensors(input=first, outputs=tuple(others)), prefix=prefix)

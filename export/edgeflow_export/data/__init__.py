@@ -1,0 +1,1 @@
+"""Recorded parts as training, validation and test sets; cached arrays of them."""

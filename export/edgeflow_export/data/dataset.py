@@ -1,0 +1,321 @@
+"""From a recipe to parts: which ones train, validate and test, and their pixels as the model sees them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeflow.contracts.datasets.data_depth import DataDepth, data_depth, require_filled_range
+from edgeflow.contracts.datasets.evidence_folders import require_good_evidence
+from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
+from edgeflow.contracts.image_files.bit_depth import DEEPEST, SHALLOWEST
+from edgeflow.contracts.image_files.masks import read_mask
+from edgeflow.contracts.images import Reading, image_size, read_image
+from edgeflow.contracts.manifest import Preprocessing, ViewSpec
+from edgeflow.contracts.preprocess import prepare, prepare_mask, reading_of
+from edgeflow.errors import DataError
+from edgeflow_export.data.published_mirroring import published_mirroring
+from edgeflow_export.recipe import DataSpec, Recipe
+
+__all__ = [
+    "Dataset",
+    "Images",
+    "Masks",
+    "ahead",
+    "iterate_images",
+    "load_dataset",
+    "load_images",
+    "load_masks",
+    "require_depth",
+    "require_test_parts",
+    "require_training_parts",
+]
+
+Images = npt.NDArray[np.uint8]
+"""Model images of one part, uint8 (V, H, W, 3)."""
+
+Masks = npt.NDArray[np.bool_]
+"""Defect masks of one part, (V, h, w)."""
+
+# Threads: decoding and resizing release the interpreter's lock.
+HELD_OUT_AT_LEAST = 2
+EIGHT_BITS = DataDepth(bits=8, deep=False, turned=False)
+READERS = min(16, max(4, os.cpu_count() or 1))
+_LOOK_AHEAD = 16
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """The parts of a recipe.
+
+    Attributes:
+        views: geometry of every view, in the order of the model's first axis.
+        training: normal parts that the flow learns from.
+        validation: normal parts held out for thresholds.
+        test: all parts of the test split; empty where the layout has none.
+        depth: of the image files, and whether any is to be turned.
+    """
+
+    root: Path
+    views: tuple[ViewSpec, ...]
+    preprocessing: Preprocessing
+    training: tuple[RecordedPart, ...]
+    validation: tuple[RecordedPart, ...]
+    test: tuple[RecordedPart, ...]
+    depth: DataDepth = EIGHT_BITS
+
+    @property
+    def view_ids(self) -> tuple[str, ...]:
+        return tuple(view.id for view in self.views)
+
+    @property
+    def reading(self) -> Reading:
+        """How the image files become pixels."""
+        return reading_of(self.preprocessing)
+
+    @property
+    def reads_as_before(self) -> bool:
+        """Whether versions that knew neither depth nor orientation read the same pixels."""
+        return not self.depth.turned and self.depth.bits in (SHALLOWEST, DEEPEST)
+
+    def files(self, parts: Iterable[RecordedPart]) -> list[Path]:
+        """The image files of parts, view after view."""
+        return [part.images[view] for part in parts for view in self.view_ids]
+
+
+def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
+    """Find the parts of a recipe and split them; of the images only headers are read.
+
+    Which normal parts are held out depends on the seed and on each part's own name, so parts that
+    join later do not move the others.
+
+    Args:
+        root: another folder than the recipe's, for instance where data has moved.
+
+    Raises:
+        DataError: no parts, parts with missing views, defective parts or unsorted evidence of rejected ones
+            among those for training, a mirroring that does not fit the views or the class, or images of
+            different depth.
+    """
+    folder = root or recipe.data.root
+    parts = find_parts(folder, class_name=recipe.data.class_name, views=recipe.data.views)
+    candidates = [part for part in parts if part.split != "test"]
+    wrong = [f"part {part.part_id}: {part.label}" for part in candidates if part.defective]
+    if wrong:
+        raise DataError(
+            f"{folder}: {len(wrong)} defective part(s) in the training split; the flow learns from normal "
+            "parts only: move them to the test split",
+            problems=wrong,
+        )
+    require_good_evidence(candidates)
+    training, validation = _split(candidates, recipe.data.validation_fraction, recipe.training.seed)
+    views = _views(parts, recipe.data)
+    files = [part.images[view.id] for part in parts for view in views]
+    depth = data_depth(files, declared=recipe.image.bits, what=str(folder))
+    return Dataset(
+        root=folder,
+        views=views,
+        preprocessing=Preprocessing(
+            height=recipe.image.height,
+            width=recipe.image.width,
+            bits=depth.bits,
+            orientation="followed",
+        ),
+        training=training,
+        validation=validation,
+        test=tuple(part for part in parts if part.split == "test"),
+        depth=depth,
+    )
+
+
+def require_depth(dataset: Dataset, *, allow_dark: bool) -> None:
+    """Check that the images to train on have the depth that they are read with.
+
+    Raises:
+        DataError: 8-bit images where more bits are declared, or values that use less than a quarter of the
+            range.
+    """
+    bits = dataset.depth.bits
+    if not dataset.depth.deep:
+        if bits > SHALLOWEST:
+            raise DataError(f"{dataset.root}: image.bits: {bits}, but the images have 8 bits; leave it out")
+    elif not allow_dark:
+        files = dataset.files((*dataset.training, *dataset.validation))
+        remedy = "accept them with image.allow_dark: true"
+        require_filled_range(files, bits, what=str(dataset.root), remedy=remedy)
+
+
+def require_training_parts(dataset: Dataset, batch: int) -> None:
+    """Check that there is enough to train on.
+
+    Raises:
+        DataError: no normal parts, none to hold out, or fewer than one batch.
+    """
+    count = len(dataset.training)
+    if not count or not dataset.validation:
+        raise DataError(
+            f"{dataset.root}: {count + len(dataset.validation)} normal part(s) to train on; at least "
+            "2 are needed, and hundreds are better"
+        )
+    if count < batch:
+        raise DataError(
+            f"{dataset.root}: {count} training parts are less than one batch of {batch}; record more "
+            "parts, or lower training.batch"
+        )
+
+
+def require_test_parts(dataset: Dataset) -> None:
+    """Check that the test parts can be evaluated.
+
+    Raises:
+        DataError: no normal or no defective test parts, or some defective ones whose masks are missing.
+    """
+    normal = sum(1 for part in dataset.test if not part.defective)
+    defective = len(dataset.test) - normal
+    if not normal or not defective:
+        raise DataError(
+            f"{dataset.root}: {normal} normal and {defective} defective test parts; evaluation needs both: "
+            "lay the data out with a test split, as Real-IAD or MVTec AD does, or in folders as "
+            "test/good/PART/VIEW.png and test/DEFECT/PART/VIEW.png"
+        )
+    without = [
+        part
+        for part in dataset.test
+        if part.defective and not any(part.masks.get(view) for view in dataset.view_ids)
+    ]
+    # Folders without ground truth are parts that nobody drew masks for; they are ranked all the same.
+    problems = [
+        f"part {part.part_id}: {part.label}, but no view has a mask"
+        for part in without
+        if part.masks or len(without) < defective
+    ]
+    problems += [
+        f"part {part.part_id}: {view}: no such mask {mask}"
+        for part in dataset.test
+        for view, mask in part.masks.items()
+        if mask is not None and view in dataset.view_ids and not mask.is_file()
+    ]
+    if problems:
+        raise DataError(
+            f"{dataset.root}: {len(problems)} missing mask(s); add them, or take these parts out of the test "
+            "split",
+            problems=problems,
+        )
+
+
+def load_images(part: RecordedPart, dataset: Dataset) -> Images:
+    """Model images of one part, uint8 (V, H, W, 3).
+
+    Raises:
+        DataError: a file cannot be decoded or is smaller than its crop.
+    """
+    spec, reading = dataset.preprocessing, dataset.reading
+    return np.stack(
+        [prepare(read_image(part.images[view.id], reading), view, spec) for view in dataset.views]
+    )
+
+
+def iterate_images(parts: Iterable[RecordedPart], dataset: Dataset) -> Iterator[Images]:
+    """Model images of each part, read ahead by a few threads."""
+    return ahead(lambda part: load_images(part, dataset), parts)
+
+
+def load_masks(part: RecordedPart, dataset: Dataset, size: tuple[int, int]) -> Masks:
+    """Defect masks (V, height, width) of one part; all False where a view is normal.
+
+    Raises:
+        DataError: a mask file cannot be decoded, or has another size than its image.
+    """
+    masks = np.zeros((len(dataset.views), *size), np.bool_)
+    for index, view in enumerate(dataset.views):
+        path = part.masks.get(view.id)
+        if path is None:
+            continue
+        mask = read_mask(path)
+        image = part.images[view.id]
+        height, width = image_size(image)
+        if mask.shape != (height, width):
+            raise DataError(
+                f"part {part.part_id}, view {view.id}: the mask {path} is {mask.shape[1]}x{mask.shape[0]}, "
+                f"its image {image} is {width}x{height}; export the mask at the image's size"
+            )
+        masks[index] = prepare_mask(mask, view, size)
+    return masks
+
+
+def ahead(work: Callable[[A], B], items: Iterable[A], *, most: int = _LOOK_AHEAD) -> Iterator[B]:
+    """``map`` with a few threads and at most so many results in memory, in order."""
+    with ThreadPoolExecutor(READERS) as pool:
+        pending: deque[Future[B]] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(work, item))
+                if len(pending) >= most:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _views(parts: Sequence[RecordedPart], spec: DataSpec) -> tuple[ViewSpec, ...]:
+    """The recipe's views, or those that every part has."""
+    ids = spec.views or tuple(view for view in parts[0].images if all(view in part.images for part in parts))
+    mirror = _mirrored(ids, spec.class_name or parts[0].class_name, spec)
+    return tuple(ViewSpec(id=view, mirror=view in mirror) for view in ids)
+
+
+def _mirrored(ids: Sequence[str], class_name: str | None, spec: DataSpec) -> tuple[str, ...]:
+    if spec.mirror == "published":
+        if class_name is None:
+            raise DataError(
+                f"{spec.root}: data.mirror: published needs the Real-IAD class; name it in data.class_name"
+            )
+        known = {f"C{camera}" for camera in range(1, 6)}
+        if not known.issuperset(ids):
+            raise DataError(
+                f"data.mirror: published is for the cameras C1 to C5, the views are {', '.join(ids)}; list "
+                "the mirrored ones instead"
+            )
+        return published_mirroring(class_name)
+    unknown = sorted(set(spec.mirror) - set(ids))
+    if unknown:
+        raise DataError(
+            f"data.mirror names views that the parts do not have: {', '.join(unknown)}; "
+            f"they have {', '.join(ids)}"
+        )
+    return spec.mirror
+
+
+def _split(
+    parts: Sequence[RecordedPart], fraction: float, seed: int
+) -> tuple[tuple[RecordedPart, ...], tuple[RecordedPart, ...]]:
+    draws = {part.part_id: _draw(part.part_id, seed) for part in parts}
+    held_out = {name for name, draw in draws.items() if draw < fraction}
+    # A threshold needs two scores, and something has to be left.
+    least = min(HELD_OUT_AT_LEAST, len(parts) - 1)
+    if len(held_out) < least or len(held_out) == len(parts):
+        held_out = set(sorted(draws, key=lambda name: draws[name])[: max(least, 0)])
+    return (
+        tuple(part for part in parts if part.part_id not in held_out),
+        tuple(part for part in parts if part.part_id in held_out),
+    )
+
+
+def _draw(part_id: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the part's name and the seed alone."""
+    digest = hashlib.sha256(f"{seed}:{part_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,1 @@
+"""AUROC, AUPRO, comparison tables and contact sheets of a checkpoint."""

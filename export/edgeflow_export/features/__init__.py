@@ -1,0 +1,1 @@
+"""Frozen extractors, their features on disk, and the statistics of normal parts."""

@@ -1,0 +1,1 @@
+"""The foreground of a bundle: the cheapest within its budget, and its graph."""

@@ -1,0 +1,1 @@
+"""INT8 accepted or refused by its effect on verdicts."""

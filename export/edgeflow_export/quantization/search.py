@@ -1,0 +1,295 @@
+"""The INT8 graph of one back end that keeps the recipe's budgets: by measured sensitivity, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeflow.contracts.manifest import AccuracyReport, Scale
+from edgeflow.contracts.parity import relative_error
+from edgeflow.contracts.scoring import FloatArray
+from edgeflow.errors import AccuracyError
+from edgeflow_export.conversion.candidate_graphs import Draft, OnnxSource
+from edgeflow_export.conversion.int8 import Group, has_bf16
+from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.conversion.stage_results import StageResults, statistics_identity
+from edgeflow_export.data.dataset import iterate_images
+from edgeflow_export.quantization.accuracy_guard import Scored, compare
+from edgeflow_export.quantization.halving import least_within
+from edgeflow_export.quantization.speed import speedup
+from edgeflow_export.quantization.trial import Trial
+
+__all__ = ["Effort", "Float", "Reduced", "reduce_precision"]
+
+SENSITIVITY_PARTS = 4
+SPEED_PARTS = 8
+SLOW_ADVICE = (
+    ", less than export.min_speedup {wanted:g}; measure with 'edgeflow bench' on the box, and where it is "
+    "slow there too set runtime.precision: fp32"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much the search for an INT8 graph may multiply: minutes on two cores.
+
+    By count and not by the clock, so that the same export gives the same bytes.
+
+    Attributes:
+        calibration: in all calibration parts together.
+        sensitivity: in the parts that show what one group of convolutions does.
+        searched: per part, up to which ONNX Runtime's graphs are searched at all: its quantizer calibrates
+            anew for every choice.
+    """
+
+    calibration: float = 1500e9
+    sensitivity: float = 300e9
+    searched: float = 20e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Float:
+    """The fp32 graph that a reduced one stands in for.
+
+    Attributes:
+        expected: the trained model's maps (n, V, h, w) of the first parts.
+        scale: of the part threshold.
+    """
+
+    draft: Draft
+    scored: Scored
+    expected: FloatArray
+    scale: Scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduced:
+    """A graph in INT8 or bf16 within the budgets, with what was found of it."""
+
+    draft: Draft
+    scored: Scored
+    report: AccuracyReport
+
+
+Quantizer = Callable[[Sequence[Group]], Draft]
+"""The graph with some groups in float."""
+
+
+def reduce_precision(
+    job: ExportJob,
+    source: OnnxSource,
+    backend: str,
+    trial: Trial,
+    fp32: Float,
+    effort: Effort | None = None,
+) -> tuple[Reduced | None, str | None]:
+    """INT8 with as much quantized as the budgets allow; else bf16, where the processor has it; else nothing.
+
+    All convolutions are quantized. Over budget, groups of them go back to float, the most sensitive first, up
+    to half of all convolutions. How fast the graph is on this machine is told and decides nothing: the same
+    export gives the same bytes, and a box is another machine anyway.
+
+    Returns:
+        The graph, and what a reader of the bundle must know where it is not INT8.
+
+    Raises:
+        AccuracyError: none holds the budgets, and the recipe requires one.
+    """
+    search = _Search(job, source, backend, trial, fp32, effort or Effort())
+    found = search.int8()
+    if found is not None:
+        search.say_speed(found.draft)
+        return found, None
+    if job.spec.int8_required:
+        raise AccuracyError(
+            f"{backend}-int8 does not hold the recipe's budgets, and export.int8_required is true; nothing "
+            "was written. Widen the budgets, calibrate with more parts (export.calibration_parts), or export "
+            "without int8 (export.precisions: [fp32])",
+            problems=search.steps,
+        )
+    if backend == "openvino" and "bf16" not in job.spec.precisions:
+        found = search.bf16()
+    instead = "bf16" if found is not None else "fp32 only"
+    return found, f"{backend}: {instead} instead of int8; {'; '.join(search.steps)}"
+
+
+class _Search:
+    """One back end's search, with what has been tried."""
+
+    def __init__(
+        self, job: ExportJob, source: OnnxSource, backend: str, trial: Trial, fp32: Float, effort: Effort
+    ) -> None:
+        self.effort = effort
+        self.job, self.source, self.backend, self.trial, self.fp32 = job, source, backend, trial, fp32
+        self.steps: list[str] = []
+        self._within: Reduced | None = None
+        self._calibrated: Quantizer | None = None
+        self._macs = source.macs()
+        self._parts = job.data.training[
+            : self._affordable(job.spec.calibration_parts, self.effort.calibration, 2)
+        ]
+
+    def int8(self) -> Reduced | None:
+        """With the fewest groups in float that hold the budgets, found by halving.
+
+        What is returned was tried.
+        """
+        self._say_calibration()
+        groups = self.source.groups(self.backend)
+        if not self._attempt(()) and self._is_searched():
+            order = self._by_sensitivity(groups)
+            least_within(_most_in_float(order), lambda count: self._attempt(order[:count]))
+        return self._within
+
+    def _attempt(self, kept: Sequence[Group]) -> bool:
+        """One try; the last that is within budget is the one with the fewest groups in float."""
+        what = _described(kept)
+        with self.job.stage(f"quantizing {what} for {self.backend}, calibrated on {len(self._parts)} parts"):
+            draft = self._quantized(kept)
+        try:
+            self._within = self._tried(draft, what)
+        except AccuracyError as cause:
+            self._give_up(what, cause)
+            return False
+        return True
+
+    def _quantized(self, kept: Sequence[Group]) -> Draft:
+        """The graph with some groups in float, as kept from an interrupted export or made now."""
+        files = self.job.results.kept_files(
+            f"{_described(kept)} in INT8 for {self.backend}",
+            self._decided_by(kept),
+            lambda: self._quantizer()(kept).files,
+        )
+        return self.source.int8(self.backend, files)
+
+    def _quantizer(self) -> Quantizer:
+        """Calibrated once, and only where something has to be quantized."""
+        if self._calibrated is None:
+            images = iterate_images(self._parts, self.job.data)
+            self._calibrated = self.source.quantizer(self.backend, images)
+        return self._calibrated
+
+    def _decided_by(self, kept: Sequence[Group]) -> tuple[str, ...]:
+        members = sorted(member for group in kept for member in group.members)
+        images = self.job.results.parts_identity(self._parts, self.job.data)
+        return self.source.identity, str(members), images
+
+    def _say_calibration(self) -> None:
+        asked, used = self.job.spec.calibration_parts, len(self._parts)
+        if used < min(asked, len(self.job.data.training)):
+            self.steps.append(
+                f"calibrated on {used} parts, not on {asked}: the graph multiplies {self._macs / 1e9:.0f}e9 "
+                "times a part"
+            )
+
+    def _is_searched(self) -> bool:
+        searched = self.backend == "openvino" or self._macs <= self.effort.searched
+        if not searched:
+            self.steps.append(
+                f"no search for what would have to stay in float: too costly for a graph that multiplies "
+                f"{self._macs / 1e9:.0f}e9 times a part"
+            )
+        return searched
+
+    def _affordable(self, parts: int, macs: float, least: int) -> int:
+        return max(least, min(parts, int(macs // max(1, self._macs))))
+
+    def bf16(self) -> Reduced | None:
+        if not has_bf16():
+            self.steps.append("bf16: this processor does not compute in it")
+            return None
+        draft = self.source.drafts(("openvino",), ("bf16",))[-1]
+        try:
+            return self._tried(draft, "")
+        except AccuracyError as cause:
+            self._give_up("bf16", cause)
+            return None
+
+    def _tried(self, draft: Draft, what: str) -> Reduced:
+        """The graph, if it decides as fp32 does.
+
+        Raises:
+            AccuracyError: over budget.
+        """
+        with self.job.stage(f"scoring {len(self.trial.parts)} parts with {draft.id}"):
+            scored = self.trial.score(draft)
+        allowed = self.job.spec.tolerance_int8
+        pairs = zip(scored.maps, self.fp32.expected, strict=False)
+        error = max(relative_error(maps, expected) for maps, expected in pairs)
+        if not error <= allowed:
+            raise AccuracyError(
+                f"{draft.id}: maps differ from the trained model by {error:.2g}, allowed {allowed:g} "
+                "(export.tolerance_int8)"
+            )
+        report = compare(
+            draft.id, scored, self.fp32.scored, self.fp32.scale, self.job.spec, what, tuple(self.steps)
+        )
+        return Reduced(draft=draft, scored=scored, report=report)
+
+    def say_speed(self, draft: Draft) -> None:
+        """Tell how fast the graph is here; never in the bundle, where the figure would change every time."""
+        wanted = self.job.spec.min_speedup
+        if not wanted:
+            return
+        parts = self.job.data.training[:SPEED_PARTS]
+        found = speedup(draft, self.fp32.draft, list(iterate_images(parts, self.job.data)))
+        advice = "" if found >= wanted else SLOW_ADVICE.format(wanted=wanted)
+        with self.job.stage(f"{draft.id}: {found:.2f} times as fast as fp32 here{advice}"):
+            pass
+
+    def _give_up(self, what: str, cause: AccuracyError) -> None:
+        reason = "; ".join(cause.problems) or cause.message
+        self.steps.append(f"{what}: {reason}")
+        with self.job.stage(f"over budget: {what}: {reason}"):
+            pass
+
+    def _by_sensitivity(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups, first the one whose quantization alone moves part scores the most."""
+        parts = self._parts[: self._affordable(SENSITIVITY_PARTS, self.effort.sensitivity, 1)]
+        # Kept are the figures alone: a dozen graphs would fill the cache.
+        trial = replace(self.trial, parts=parts, masks=None, distilled=False, results=StageResults())
+        reference = trial.score(self.fp32.draft)
+        found: dict[str, float] = {}
+        for group in groups:
+            with self.job.stage(f"sensitivity of {self.backend} to {group.name}"):
+                others = [other for other in groups if other is not group]
+                found[group.name] = self._sensitivity(group, others, trial, reference)
+        return sorted(groups, key=lambda group: -found[group.name])
+
+    def _sensitivity(self, group: Group, others: Sequence[Group], trial: Trial, reference: Scored) -> float:
+        """How far part scores move where this group alone is quantized."""
+
+        def make() -> dict[str, npt.NDArray[np.float64]]:
+            shift = _shift(trial.score(self._quantizer()(others)), reference, self.fp32.scale)
+            return {"shift": np.array([shift], np.float64)}
+
+        decided_by = (
+            *self._decided_by(others),
+            str(len(trial.parts)),
+            self.fp32.scale.model_dump_json(),
+            trial.scoring.model_dump_json(),
+            statistics_identity(trial.statistics),
+        )
+        kept = self.job.results.kept(f"sensitivity of {self.backend} to {group.name}", decided_by, make)
+        return float(kept["shift"][0])
+
+
+def _shift(scored: Scored, reference: Scored, scale: Scale) -> float:
+    """How far part scores move, in units of the scaled score; and maps, where the scores do not."""
+    moved = np.abs(scored.parts - reference.parts).mean() / (scale.threshold - scale.centre)
+    return float(moved) + 1e-3 * relative_error(scored.maps, reference.maps)
+
+
+def _most_in_float(order: Sequence[Group]) -> int:
+    """How many groups, in this order, hold at most half of all convolutions."""
+    counts = np.cumsum([len(group.members) for group in order])
+    return int((2 * counts <= counts[-1]).sum())
+
+
+def _described(kept: Sequence[Group]) -> str:
+    if not kept:
+        return "all convolutions"
+    return "all convolutions but " + ", ".join(group.name for group in kept)

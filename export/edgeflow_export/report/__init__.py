@@ -1,0 +1,1 @@
+"""The HTML page that every bundle carries."""

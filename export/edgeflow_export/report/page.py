@@ -1,0 +1,255 @@
+"""The report of an export, for people: one page that needs nothing else, and the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+
+from edgeflow.calibration.detection_rates import MIN_RECALL, false_rejects, needed_parts, recall, shortcomings
+from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.contracts.scoring import FloatArray, near_threshold, scaled
+from edgeflow_export.quantization.accuracy_guard import Scored, changed_verdicts, part_auroc
+from edgeflow_export.quantization.trial import Trial
+from edgeflow_export.report.pictures import (
+    DIFFERENCE_RANGE,
+    PartPictures,
+    data_uri,
+    legends,
+    part_pictures,
+)
+from edgeflow_export.report.plots import agreement_svg, scores_svg, view_scores_svg
+
+__all__ = ["ReportContent", "report_page"]
+
+MOST_PARTS = 8
+MOST_PICTURE_BYTES = 3_000_000
+_FLIPS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportContent:
+    """What a report tells.
+
+    Attributes:
+        manifest: of the bundle, as far as it is known without the report itself.
+        scored: graph id → what the graph gave for the trial's parts; the fp32 reference first.
+        trial: the held-out normal parts, then the test parts.
+        normal: how many are held-out normal parts.
+    """
+
+    manifest: Manifest
+    scored: Mapping[str, Scored]
+    trial: Trial
+    normal: int
+
+    @property
+    def reference(self) -> Scored:
+        return next(iter(self.scored.values()))
+
+    def relative(self, scored: Scored) -> FloatArray:
+        """Scaled part scores (n,)."""
+        scale = self.manifest.thresholds.part
+        return np.asarray((scored.parts - scale.centre) / (scale.threshold - scale.centre), np.float32)
+
+
+def report_page(content: ReportContent) -> bytes:
+    """The page as HTML: pictures inside, nothing from elsewhere, no scripts.
+
+    Raises:
+        DataError: an image has become unreadable.
+    """
+    # The page is text from the bundle's own fields: all of it is escaped.
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = resources.files("edgeflow_export") / "templates" / "report.html.j2"
+    heat, change = legends()
+    page = environment.from_string(template.read_text("utf-8")).render(
+        manifest=content.manifest,
+        notes=[_by_step(note) for note in content.manifest.notes],
+        figures=_figures(content),
+        shortcomings=shortcomings(content.manifest.thresholds, content.manifest.min_recall),
+        parity=_parity(content.manifest),
+        sizes={graph.id: _size(content.manifest, graph) for graph in content.manifest.graphs},
+        scores=data_uri(scores_svg(_groups(content, content.relative(content.reference))), "svg+xml"),
+        view_scores=data_uri(view_scores_svg(_view_groups(content)), "svg+xml"),
+        agreements={
+            name: data_uri(
+                agreement_svg(
+                    content.relative(content.reference),
+                    content.relative(scored),
+                    content.reference.defective,
+                    name,
+                ),
+                "svg+xml",
+            )
+            for name, scored in content.scored.items()
+            if not name.endswith("fp32")
+        },
+        parts=_pictures(content),
+        heat=heat,
+        change=change,
+        change_range=DIFFERENCE_RANGE,
+        recipe=json.dumps(content.manifest.recipe, indent=1, sort_keys=True, ensure_ascii=False),
+        weights=_weights(content.manifest),
+    )
+    return page.encode()
+
+
+def _by_step(note: str) -> tuple[str, list[str]]:
+    """What became of a graph, and what was tried before."""
+    first, *steps = re.split(r"; (?!allowed)", note)
+    return first, steps
+
+
+def _figures(content: ReportContent) -> list[tuple[str, str, str, bool]]:
+    """What is read first: figure, what it is, what it is held against, and whether that is bad."""
+    manifest = content.manifest
+    proven = [(value, what, against, False) for value, what, against in _proof(content)]
+    return [_recall(manifest), *_false_rejects(manifest), *proven]
+
+
+def _recall(manifest: Manifest) -> tuple[str, str, str, bool]:
+    found = recall(manifest.thresholds)
+    if found is None:
+        return (
+            "unknown",
+            "recall: defective parts rejected",
+            "no labelled defective parts to measure it on",
+            True,
+        )
+    wanted = MIN_RECALL if manifest.min_recall is None else manifest.min_recall
+    bounds = f"{found}; surely between {found.lower:.0%} and {found.upper:.0%} of all such parts"
+    return f"{found.share:.1%}", "recall: defective parts rejected", bounds, found.upper < wanted
+
+
+def _false_rejects(manifest: Manifest) -> list[tuple[str, str, str, bool]]:
+    thresholds = manifest.thresholds
+    aimed, needed = thresholds.false_reject_rate, needed_parts(thresholds.false_reject_rate)
+    few = thresholds.normal_parts < needed
+    origin = f"threshold from {thresholds.normal_parts} held-out normal parts"
+    origin += f", too few: the rate needs {needed}" if few else ""
+    rows = [(f"{aimed:.2%}", "false rejects aimed at", origin, few)]
+    found = false_rejects(thresholds)
+    if found is not None:
+        text = f"{found} normal test parts"
+        rows.insert(0, (f"{found.share:.1%}", "false rejects measured", text, found.lower > aimed))
+    return rows
+
+
+def _proof(content: ReportContent) -> list[tuple[str, str, str]]:
+    """How well the graphs compute and decide what the trained model does."""
+    manifest = content.manifest
+    exact = [row for row in _parity(manifest) if row[1] == "torch"]
+    worst = max(exact, key=lambda row: row[2] / row[3])
+    found = [(f"{worst[2]:.1e}", "largest map error in fp32", f"allowed {worst[3]:.1g}, relative to torch")]
+    for report in manifest.accuracy:
+        flips = f"{report.verdict_flips} of {report.parts}"
+        correlation = f"rank correlation of part scores with fp32 {report.rank_correlation:.4f}"
+        found.append((flips, f"verdicts changed by {report.graph}", correlation))
+    auroc = part_auroc(content.reference)
+    if auroc is not None:
+        reduced = [f"{r.graph} {r.part_auroc:.3f}" for r in manifest.accuracy if r.part_auroc is not None]
+        found.append((f"{auroc:.3f}", "part AUROC, fp32", ", ".join(reduced) or "labelled test parts"))
+    return found
+
+
+def _parity(manifest: Manifest) -> list[tuple[str, str, float, float]]:
+    """Stage, what it is compared with, largest relative error, and what is allowed."""
+    rows = [(stage.stage, "torch", stage.measured_error, stage.tolerance) for stage in manifest.parity]
+    for graph in manifest.graphs:
+        against = "torch" if graph.precision == "fp32" else "torch, on normal parts"
+        rows.append((graph.id, against, graph.measured_error, manifest.allowed_error(graph)))
+    masking = manifest.foreground.graphs if manifest.foreground else ()
+    # A network in fewer bits is judged by its masks; the foreground's note says how far they agree.
+    proven = [graph for graph in masking if graph.precision == "fp32"]
+    return rows + [(f"foreground, {g.id}", "torch", g.measured_error, g.tolerance) for g in proven]
+
+
+def _size(manifest: Manifest, graph: Graph) -> float:
+    return sum(manifest.files[name].size for name in (graph.model, graph.weights) if name) / 1e6
+
+
+def _groups(content: ReportContent, scores: FloatArray) -> dict[str, FloatArray]:
+    """Scaled scores (n,) by what is known of their parts."""
+    normal = content.normal
+    labels = [part.defective for part in content.trial.parts]
+    groups = {"normal, for the threshold": scores[:normal]}
+    for name, label in (("normal, test", False), ("defective", True), ("not labelled", None)):
+        chosen = [i for i in range(normal, len(scores)) if labels[i] is label]
+        if chosen:
+            groups[name] = scores[chosen]
+    return groups
+
+
+def _view_groups(content: ReportContent) -> dict[str, dict[str, FloatArray]]:
+    """The same of every view, on its own scale."""
+    scales = content.manifest.thresholds.views
+    return {
+        view: _groups(content, np.array([scaled(float(raw), scales[view]) for raw in scores], np.float32))
+        for view, scores in zip(content.manifest.view_ids, content.reference.views.T, strict=True)
+    }
+
+
+def _pictures(content: ReportContent) -> list[PartPictures]:
+    """As many parts as the page has room for, the most telling first."""
+    reduced = [name for name in content.scored if not name.endswith("fp32")]
+    first = next(iter(content.scored))
+    scored = {name: content.scored[name] for name in (first, *reduced[:1])}
+    found: list[PartPictures] = []
+    for index, why in _telling(content, reduced).items():
+        known = "normal, held out for the threshold" if index < content.normal else "not labelled"
+        drawn = part_pictures(
+            index, why, content.trial, scored, content.manifest.thresholds, unlabelled=known
+        )
+        if found and sum(part.size for part in found) + drawn.size > MOST_PICTURE_BYTES:
+            break
+        found.append(drawn)
+    return found
+
+
+def _telling(content: ReportContent, reduced: list[str]) -> dict[int, str]:
+    """Parts by index, each with why it is shown: changed verdicts, golden parts, those near the threshold."""
+    scores = content.relative(content.reference)
+    chosen: dict[int, str] = {}
+    for name in reduced:
+        scale = content.manifest.thresholds.part
+        near = near_threshold(scale, min(graph.tolerance for graph in content.manifest.graphs))
+        found, reference = content.scored[name].parts, content.reference.parts
+        changed = changed_verdicts(found, reference, scale.threshold, near)
+        flipped = np.flatnonzero(changed)
+        for index in flipped[:_FLIPS]:
+            chosen.setdefault(int(index), f"verdict changed by {name}")
+    ids = [part.part_id for part in content.trial.parts]
+    for golden in content.manifest.golden:
+        chosen.setdefault(ids.index(golden.part_id), "golden part: replayed at every start of a box")
+    for name, label in (("defective", True), ("normal", False)):
+        group = [i for i, part in enumerate(content.trial.parts) if bool(part.defective) is label]
+        for index in sorted(group, key=lambda i: abs(float(scores[i]) - 1.0))[:2]:
+            chosen.setdefault(index, f"{name} part nearest to the threshold")
+    return dict(list(chosen.items())[:MOST_PARTS])
+
+
+def _weights(manifest: Manifest) -> list[tuple[str, str, str]]:
+    """Whose weights are inside: role, origin, and the licence that the recipe states."""
+    recipe = manifest.recipe
+    stated = recipe.get("licences")
+    licences = stated if isinstance(stated, dict) else {}
+    extractor, foreground = recipe.get("extractor"), recipe.get("foreground")
+    rows = []
+    if isinstance(extractor, dict):
+        name = extractor.get("model") or extractor.get("target") or extractor.get("kind")
+        origin = manifest.provenance.get("backbone_checkpoint", str(name))
+        rows.append(("extractor", origin, str(licences.get("extractor", ""))))
+    flow = manifest.provenance.get("multiflow_checkpoint", "trained on the parts of this recipe")
+    rows.append(("flow", flow, str(licences.get("flow", ""))))
+    if manifest.foreground is not None and isinstance(foreground, dict):
+        origin = manifest.provenance.get("mvanet_checkpoint", manifest.foreground.kind)
+        rows.append(("foreground", origin, str(licences.get("foreground", ""))))
+    return rows

@@ -1,0 +1,1 @@
+"""Recipe to checkpoint: the flow and the steps around it."""

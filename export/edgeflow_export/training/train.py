@@ -1,0 +1,331 @@
+"""From a recipe to a checkpoint: extractor, features, flow, statistics; each step resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edgeflow import __version__
+from edgeflow.contracts.datasets.find_parts import RecordedPart
+from edgeflow.contracts.scoring import Masks
+from edgeflow.errors import CheckpointError
+from edgeflow_export.checkpoints.checkpoint import (
+    IMAGES_READ,
+    TrainedModel,
+    flow_shape,
+    load_checkpoint,
+    save_checkpoint,
+)
+from edgeflow_export.data.dataset import Dataset, load_dataset, require_depth, require_training_parts
+from edgeflow_export.distributed import ALONE, Processes
+from edgeflow_export.features.extractors import build_extractor, extractor_identity, output_shape
+from edgeflow_export.features.feature_cache import FeatureStore, cache_features, default_cache_dir
+from edgeflow_export.features.self_supervised import STATE_NAME as EXTRACTOR_STATE
+from edgeflow_export.features.self_supervised import train_extractor
+from edgeflow_export.features.statistics import feature_statistics, pixel_statistics
+from edgeflow_export.masks.distillation import distil
+from edgeflow_export.masks.mask_cache import cache_masks
+from edgeflow_export.masks.teachers import MaskTeacher, load_teacher
+from edgeflow_export.models.inspection_model import InspectionModel
+from edgeflow_export.models.multiflow import FlowShape
+from edgeflow_export.models.published_multiflow import initial_state
+from edgeflow_export.progress import announce
+from edgeflow_export.recipe import HEADED, Recipe, SelfSupervisedExtractor
+from edgeflow_export.training.flow import STATE_NAME as FLOW_STATE
+from edgeflow_export.training.flow import Standardisation, require_even_split, train_flow
+from edgeflow_export.training.history import TensorBoard
+from edgeflow_export.weight_files import read_published
+
+__all__ = ["CHECKPOINT_NAME", "train"]
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+_FINGERPRINT = "training_fingerprint"
+_EPOCHS = "training_epochs"
+_DECIDING = ("extractor", "flow", "noise", "training", "foreground")
+"""The recipe's sections that decide trained weights."""
+EXPORT_ONLY = {"foreground": {"precision", "max_flip_rate"}}
+"""Keys of sections that decide trained weights, though only the export reads them."""
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = True,
+    cache_dir: Path | None = None,
+    progress: bool = True,
+    processes: Processes = ALONE,
+    search_path: Sequence[Path] = (),
+    extractor_folder: Path | None = None,
+    tensorboard: Path | None = None,
+) -> Path:
+    """Train a recipe's model and write ``checkpoint.safetensors``.
+
+    An interrupted training is taken up where its last state was written, with the same result as an
+    uninterrupted one. A finished one is left as it is; where only scoring, thresholds or export have
+    changed, its checkpoint gets the new recipe without training; where the recipe has more epochs than
+    before, it goes on from its last one.
+
+    Args:
+        out: folder of the checkpoint and of the state files.
+        resume: False to start anew, whatever lies in ``out``.
+        cache_dir: folder of the feature cache; default ``default_cache_dir()``.
+        processes: those that train together; ``out`` must be a folder that all of them share.
+        search_path: folders where a function extractor's module may lie.
+        extractor_folder: of a self-supervised extractor's state, which several flows may share; default
+            ``out``.
+        tensorboard: folder for TensorBoard's files, where wanted.
+
+    Raises:
+        DataError: unusable parts, non-finite features or loss.
+        CheckpointError: ``out`` holds the training of another recipe, or a longer one.
+        UsageError: TensorBoard is not installed.
+        ConfigError: the extractor cannot be built.
+        StorageError: too little room, or a folder that cannot be written.
+    """
+    progress = progress and processes.first
+    dataset = load_dataset(recipe)
+    require_training_parts(dataset, recipe.training.batch)
+    require_depth(dataset, allow_dark=recipe.image.allow_dark)
+    require_even_split(recipe.training.batch, processes)
+    board = TensorBoard(tensorboard) if tensorboard is not None and processes.first else None
+    fingerprints = _fingerprints(recipe, dataset)
+    target = out / CHECKPOINT_NAME
+    finished = _finished(target, fingerprints) if resume else None
+    if finished is not None and finished.recipe == recipe:
+        announce(f"{target}: training is finished, nothing to do", enabled=progress)
+        return target
+    extractor_folder = extractor_folder or out
+    if not resume and processes.first:
+        for state in (extractor_folder / EXTRACTOR_STATE, out / FLOW_STATE):
+            state.unlink(missing_ok=True)
+    processes.wait()
+    run = _Run(
+        recipe=recipe,
+        dataset=dataset,
+        out=out,
+        extractor_folder=extractor_folder,
+        cache_dir=cache_dir or default_cache_dir(),
+        progress=progress,
+        processes=processes,
+        search_path=search_path,
+        tensorboard=board,
+    )
+    goes_on = finished is not None and _goes_on(finished, recipe, target)
+    model = run.restate(finished) if finished is not None and not goes_on else run.train(fingerprints)
+    if processes.first:
+        save_checkpoint(target, model)  # the states stay: for more epochs, or another flow on the extractor
+    processes.wait()
+    if board is not None:
+        board.close()
+    announce(f"{target}: trained on {len(dataset.training)} normal parts", enabled=progress)
+    return target
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One training, with all that its steps share."""
+
+    recipe: Recipe
+    dataset: Dataset
+    out: Path
+    extractor_folder: Path
+    cache_dir: Path
+    progress: bool
+    processes: Processes
+    search_path: Sequence[Path]
+    tensorboard: TensorBoard | None
+
+    def train(self, fingerprints: Sequence[str]) -> TrainedModel:
+        """A trained model from nothing, or from where it was interrupted."""
+        recipe, image = self.recipe, self.recipe.image
+        # First, since masks or weights that are not there are better missed now than after the extractor.
+        teacher = load_teacher(recipe.foreground, device=self.processes.device)
+        extractor = self._extractor()
+        channels, _, _ = output_shape(extractor, image.height, image.width)
+        store = self._features(extractor, self.dataset.training)
+        held_out = self._features(extractor, self.dataset.validation)
+        standardise = feature_statistics(store, recipe.training.standardise)
+        masks = self._masks(store, teacher)
+        shape = flow_shape(recipe, channels, len(self.dataset.views))
+        flow, losses = train_flow(
+            shape,
+            store,
+            standardise,
+            spec=recipe.training,
+            noise=recipe.noise,
+            state_path=self.out / FLOW_STATE,
+            fingerprints=fingerprints,
+            held_out=held_out,
+            tensorboard=self.tensorboard,
+            masks=masks,
+            initial=self._initial(shape),
+            progress=self.progress,
+            processes=self.processes,
+        )
+        head = None
+        if masks is not None and recipe.foreground.kind in HEADED:
+            head = distil(store, masks, seed=recipe.training.seed, progress=self.progress)
+        module = InspectionModel(extractor, standardise.mean, standardise.std, flow, head).eval()
+        provenance = {
+            _FINGERPRINT: fingerprints[0],
+            _EPOCHS: str(recipe.training.epochs),
+            "trained_by": f"edgeflow {__version__}, torch {torch.__version__}",
+            "training_parts": str(len(self.dataset.training)),
+            IMAGES_READ: f"bits {self.dataset.depth.bits}, orientation followed",
+            "training_loss": f"{losses[-1]:.6g}" if losses else str(math.nan),
+        }
+        return self._model(module, store, provenance)
+
+    def restate(self, finished: TrainedModel) -> TrainedModel:
+        """A finished model under a recipe that differs only in what follows training."""
+        store = None
+        if self.recipe.scoring.pixel_statistics:
+            store = self._features(finished.module.extractor, self.dataset.training)
+        return self._model(finished.module, store, finished.provenance)
+
+    def _model(
+        self, module: InspectionModel, store: FeatureStore | None, provenance: dict[str, str]
+    ) -> TrainedModel:
+        statistics = None
+        if self.recipe.scoring.pixel_statistics and store is not None:
+            standardise = Standardisation(mean=module.feature_mean, std=module.feature_std)
+            statistics = pixel_statistics(module.flow, store, standardise)
+        return TrainedModel(
+            recipe=self.recipe,
+            module=module,
+            views=self.dataset.view_ids,
+            statistics=statistics,
+            provenance=provenance,
+        )
+
+    def _extractor(self) -> nn.Module:
+        spec = self.recipe.extractor
+        if not isinstance(spec, SelfSupervisedExtractor):
+            return build_extractor(spec, pretrained=True, search_path=self.search_path)
+        if not self.processes.first:
+            self.processes.wait()
+            extractor = build_extractor(spec, pretrained=False)
+        else:
+            extractor = train_extractor(
+                spec,
+                self.dataset,
+                self.extractor_folder,
+                fingerprint=_fingerprint(self.recipe, self.dataset, "extractor"),
+                seed=self.recipe.training.seed,
+                progress=self.progress,
+                device=self.processes.device,
+            )
+            self.processes.wait()
+        self.processes.receive(list(extractor.to(self.processes.device).state_dict().values()))
+        return extractor.to("cpu")
+
+    def _initial(self, shape: FlowShape) -> dict[str, Tensor] | None:
+        """The tensors that training goes on from, where the recipe names a file."""
+        path = self.recipe.training.initial
+        if path is None:
+            return None
+        return initial_state(read_published(path), shape, self.recipe.flow.graph)
+
+    def _masks(self, store: FeatureStore, teacher: MaskTeacher | None) -> Masks | None:
+        """Foreground masks of the training parts; None where every pixel counts."""
+        if teacher is None:
+            return None
+        size = (store.shape[2], store.shape[3])
+        return cache_masks(
+            self.dataset.training,
+            self.dataset,
+            teacher,
+            size,
+            folder=self.cache_dir,
+            progress=self.progress,
+        )
+
+    def _features(self, extractor: nn.Module, parts: Sequence[RecordedPart]) -> FeatureStore:
+        """Features of all parts; every process computes its share, and finds the others' in the cache."""
+
+        def cached(share: Sequence[RecordedPart], *, progress: bool) -> FeatureStore:
+            return cache_features(
+                share,
+                self.dataset,
+                extractor,
+                identity=extractor_identity(extractor, self.recipe.extractor),
+                folder=self.cache_dir,
+                progress=progress,
+                device=self.processes.device,
+            )
+
+        if self.processes.count > 1:
+            cached(self.processes.share(parts), progress=self.progress)
+            self.processes.wait()
+        return cached(parts, progress=self.progress)
+
+
+def _finished(path: Path, fingerprints: Sequence[str]) -> TrainedModel | None:
+    if not path.is_file():
+        return None
+    model = load_checkpoint(path)
+    if model.provenance.get(_FINGERPRINT) not in fingerprints:
+        raise CheckpointError(
+            f"{path}: was trained with another recipe or other data; choose another output folder, or "
+            "train anew with --restart"
+        )
+    return model
+
+
+def _goes_on(finished: TrainedModel, recipe: Recipe, target: Path) -> bool:
+    """Whether a finished training has epochs left under its new recipe.
+
+    Raises:
+        CheckpointError: it has been through more epochs, or what is needed to go on is not there.
+    """
+    been, wanted = int(finished.provenance.get(_EPOCHS, recipe.training.epochs)), recipe.training.epochs
+    if wanted < been:
+        raise CheckpointError(
+            f"{target}: was trained for {been} epochs, the recipe says {wanted}; set training.epochs to "
+            f"{been} or more, choose another output folder, or train anew with --restart"
+        )
+    state = target.with_name(FLOW_STATE)
+    if wanted > been and not state.is_file():
+        raise CheckpointError(
+            f"{target}: was trained for {been} epochs and cannot go on to {wanted}: {state.name} is not "
+            "there; train anew with --restart"
+        )
+    return wanted > been
+
+
+def _fingerprints(recipe: Recipe, dataset: Dataset) -> tuple[str, str]:
+    """Of the training, whatever its epochs; and as versions wrote it that could not go on afterwards."""
+    one = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1})})
+    return (
+        hashlib.sha256(f"any epochs {_fingerprint(one, dataset, *_DECIDING)}".encode()).hexdigest(),
+        _fingerprint(recipe, dataset, *_DECIDING),
+    )
+
+
+def _fingerprint(recipe: Recipe, dataset: Dataset, *sections: str) -> str:
+    """A hash of the training parts and of the recipe's sections that decide the trained weights."""
+    initial = recipe.training.initial
+    if initial is not None and not initial.is_file():
+        raise CheckpointError(f"training.initial: {initial}: no such file")
+    content = {
+        "recipe": recipe.model_dump(mode="json", include=set(sections), exclude=EXPORT_ONLY),
+        "initial": hashlib.sha256(initial.read_bytes()).hexdigest() if initial is not None else None,
+        "seed": recipe.training.seed,
+        "views": [view.model_dump() for view in dataset.views],
+        "preprocessing": dataset.preprocessing.model_dump(
+            exclude={"bits", "orientation"} if dataset.reads_as_before else None
+        ),
+        "parts": [
+            [part.part_id, *(part.images[view].stat().st_size for view in dataset.view_ids)]
+            for part in dataset.training
+        ],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
