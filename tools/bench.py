@@ -16,10 +16,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.backends.registry import choose_graph
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.diagnostics.benchmark import contender_of, costs, load_parts, take_turns
+from edgeflow.scoring.loading import choose_graph
 from watched_run import watched_run
 
 DEMO = Path(__file__).resolve().parent / "demo"

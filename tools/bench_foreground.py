@@ -19,7 +19,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.backends.registry import choose_graph, make_runner
+from edgeflow.backends.registry import make_runner
 from edgeflow.backends.runner import GraphRunner, Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.images import RgbImage, read_image
@@ -28,6 +28,7 @@ from edgeflow.contracts.scoring import FloatArray, Masks, scaled
 from edgeflow.decision.recorded_parts import find_bundle_parts
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.scoring.foreground import NetworkForeground
+from edgeflow.scoring.loading import choose_graph
 from edgeflow.scoring.scorer import Scorer
 
 WARM_UP = 2

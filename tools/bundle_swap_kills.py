@@ -11,9 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeflow.alarms import Alarms
 from edgeflow.bundles.trust import note_as_run
 from edgeflow.config.box import load_config
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
 from edgeflow.station.operations import Operations

@@ -18,13 +18,13 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.backends.registry import make_scorer
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import EdgeflowError
+from edgeflow.scoring.loading import make_scorer
 from edgeflow.scoring.scorer import Scorer
 from edgeflow_export.bundling.build import build_bundle
 from edgeflow_export.checkpoints.checkpoint import TrainedModel, load_checkpoint

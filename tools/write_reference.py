@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from edgeflow import errors
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import MESSAGES
 from edgeflow_export.recipe import Recipe

@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from pathlib import Path
 
 from edgeflow.backends.inspect_ir import inspect_ir
 from edgeflow.backends.inspect_onnx import inspect_onnx
 from edgeflow.backends.runner import GraphRunner
-from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.manifest import Graph
-from edgeflow.errors import ConfigError, DeviceError
-from edgeflow.scoring.foreground import FixedForeground, ForegroundSource, NetworkForeground
-from edgeflow.scoring.scorer import Scorer
+from edgeflow.errors import DeviceError
 
-__all__ = ["BACKENDS", "choose_graph", "inspect_graph", "make_runner", "make_scorer"]
+__all__ = ["BACKENDS", "inspect_graph", "make_runner"]
 
 BACKENDS = {
     "openvino": ("edgeflow.backends.openvino.runner", "OpenVinoRunner"),
     "onnxruntime": ("edgeflow.backends.onnxruntime.runner", "OnnxRuntimeRunner"),
 }
-
-PREFERRED = ("int8", "bf16", "fp32")
-"""Precisions, the one to take first where the user names none."""
-
-
-def choose_graph(bundle: Bundle, *, backend: str | None, precision: str | None) -> Graph:
-    """The bundle's graph for a back end and precision; of several that fit, the most reduced one.
-
-    Args:
-        backend: None for the first that the bundle has.
-        precision: None, or ``auto``, for int8 where the bundle has it, else bf16, else fp32.
-
-    Raises:
-        ConfigError: the bundle has no such graph.
-    """
-    fitting = [
-        graph
-        for graph in bundle.manifest.graphs
-        if backend in (None, graph.backend) and precision in (None, "auto", graph.precision)
-    ]
-    if fitting:
-        return min(fitting, key=lambda graph: PREFERRED.index(graph.precision))
-    found = ", ".join(graph.id for graph in bundle.manifest.graphs)
-    wanted = " in ".join(name for name in (backend, precision) if name is not None)
-    raise ConfigError(f"{bundle.path}: no graph for {wanted}; the bundle holds: {found}")
 
 
 def inspect_graph(graph: Graph, model: bytes, weights: bytes | None) -> None:
@@ -92,50 +63,3 @@ def make_runner(
         graph, model, weights, device=device, threads=threads, streams=streams, cache_dir=cache_dir
     )
     return runner
-
-
-def make_scorer(
-    bundle: Bundle,
-    graph: Graph,
-    *,
-    device: str = "CPU",
-    threads: int = 0,
-    streams: int = 1,
-    cache_dir: Path | None = None,
-) -> Scorer:
-    """The scorer of a bundle on one device, with its foreground where it has one.
-
-    Args:
-        graph: one of the bundle's anomaly graphs; see :func:`choose_graph`.
-    """
-
-    def runner_of(entry: Graph) -> GraphRunner:
-        weights = bundle.read(entry.weights) if entry.weights else None
-        return make_runner(
-            entry,
-            bundle.read(entry.model),
-            weights,
-            device=device,
-            threads=threads,
-            streams=streams,
-            cache_dir=cache_dir,
-        )
-
-    foreground = _foreground(bundle, graph, runner_of)
-    return Scorer(bundle.manifest, runner_of(graph), bundle.statistics(), foreground)
-
-
-def _foreground(
-    bundle: Bundle, graph: Graph, runner_of: Callable[[Graph], GraphRunner]
-) -> ForegroundSource | None:
-    """Where masks come from; None where every pixel counts, or the graph itself gives them."""
-    spec = bundle.manifest.foreground
-    if spec is None or spec.kind == "distilled":
-        return None
-    if spec.kind == "fixed":
-        return FixedForeground(bundle.fixed_masks())
-    for network in spec.graphs:
-        if network.backend == graph.backend and spec.size is not None:
-            height, width = graph.output.shape[1:]
-            return NetworkForeground(runner_of(network), spec.size, (height, width))
-    raise ConfigError(f"{bundle.path}: no foreground graph for {graph.backend}; export with this back end")

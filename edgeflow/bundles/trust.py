@@ -6,11 +6,11 @@ import logging
 from datetime import datetime
 from pathlib import Path
 
+from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.version_record import Record, read_installed, read_record, remember
 from edgeflow.config.box import TrustConfig
 from edgeflow.errors import IntegrityError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.security.keys import trusted_keys
 
 __all__ = ["admit", "check_expiry", "is_new_here", "note_as_run", "open_admitted"]

@@ -12,7 +12,6 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeflow import __version__
-from edgeflow.backends.registry import make_scorer
 from edgeflow.bundles.archive import write_archive
 from edgeflow.bundles.bundle import Bundle, read_manifest
 from edgeflow.bundles.writer import bundle_entries, manifest_bytes
@@ -27,6 +26,7 @@ from edgeflow.contracts.preprocess import blank_image, reading_of
 from edgeflow.contracts.scoring import FloatArray, part_score, scaled
 from edgeflow.errors import ConfigError, DataError, DeviceError, EdgeflowError
 from edgeflow.files import proven_file, require_new
+from edgeflow.scoring.loading import make_scorer
 from edgeflow.scoring.scorer import Scorer, Scores
 from edgeflow.scoring.verification import verify_graph
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 
 from edgeflow.cameras.camera import Camera, Frame
 from edgeflow.cameras.worker import CameraHealth, CameraWorker
-from edgeflow.capture.setup import open_limit_s
 from edgeflow.clock import monotonic_ns
-from edgeflow.config.box import BoxConfig, CameraConfig
+from edgeflow.config.box import BoxConfig, CameraConfig, ReplayConfig
 from edgeflow.errors import CameraError
 
-__all__ = ["CameraCrew"]
+__all__ = ["CameraCrew", "open_limit_s"]
 
 _START_DELAY_MS = 300  # recordings that play by themselves begin when all cameras are open
 _CLOSE_S = 3.0
@@ -97,3 +96,11 @@ class CameraCrew:
             on_end=self._on_end,
         )
         self._workers[view].start()
+
+
+_DRIVER_OPEN_S = 10.0
+
+
+def open_limit_s(config: BoxConfig) -> float:
+    own_ms = [c.open_timeout_ms for c in config.cameras.values() if not isinstance(c, ReplayConfig)]
+    return max(own_ms, default=0) / 1000 + _DRIVER_OPEN_S

@@ -8,23 +8,23 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
+from edgeflow.alarms import Alarms
 from edgeflow.cameras.camera import LOOK, Camera, Frame
 from edgeflow.cameras.drivers import make_camera
 from edgeflow.cameras.group import CameraCrew
 from edgeflow.cameras.worker import CameraHealth
 from edgeflow.capture.reconciliation import Tally
-from edgeflow.capture.setup import check_views, make_synchronizer
 from edgeflow.capture.sync_monitor import SyncWatch
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.synchronizer import Synchronizer, SyncMode, ViewSet
 from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
 from edgeflow.capture.triggers import IntervalSource, Trigger
 from edgeflow.capture.view_set_queue import OVERRUN, ReadySets
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import BoxConfig, CameraConfig, ReplayConfig
-from edgeflow.monitoring.alarms import Alarms
+from edgeflow.config.camera_views import check_views
 from edgeflow.thread_activity import waiting, working
 
-__all__ = ["OVERRUN", "CameraHealth", "Capture", "check_views"]
+__all__ = ["OVERRUN", "CameraHealth", "Capture", "check_views", "late_message_ms", "make_synchronizer"]
 
 _WAITING_SETS = 2  # with images
 _WAITING_FREE = 1  # the same of cameras that run by themselves: the first image of a set is old by then
@@ -292,3 +292,27 @@ class Capture:
         if self._closed or (self._free and self._stopping):
             return True  # single frames of free-running cameras are no part yet
         return self._sync.next_expiry_ns() is None and self._steps.empty()
+
+
+def make_synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> Synchronizer:
+    trigger, sync = config.trigger, config.sync
+    modes: dict[str, SyncMode] = {"free": "free", "hardware": "hardware"}
+    return Synchronizer(
+        views,
+        max_skew_ms=sync.max_skew_ms,
+        timeout_ms=trigger.timeout_ms,
+        mode=modes.get(trigger.source, "triggered"),
+        session=session,
+        window_ms=sync.window_ms,
+        frame_delay_ms=sync.frame_delay_ms,
+        announce_ms=trigger.part_id_window_ms,
+        transfer_ms=sync.transfer_ms,
+        min_period_ms=trigger.min_period_ms,
+    )
+
+
+def late_message_ms(config: BoxConfig) -> float:
+    """How long a trigger message may be held up: half of what tells one part from the next."""
+    least_ms = config.trigger.min_period_ms
+    window_ms = config.sync.window_ms or config.trigger.timeout_ms
+    return min(window_ms, least_ms or window_ms) / 2

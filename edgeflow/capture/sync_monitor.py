@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from edgeflow.alarms import Alarms
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.matching.part_spacing import PartsApart
 from edgeflow.capture.reconciliation import Reconciler, Tally
-from edgeflow.capture.setup import is_named
 from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import AlarmCode, Severity
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.transfer_monitor import TransferWatch
 
-__all__ = ["SyncWatch"]
+__all__ = ["SyncWatch", "is_named"]
 
 logger = logging.getLogger(__name__)
 
@@ -88,3 +87,8 @@ def _parts_apart(config: BoxConfig) -> PartsApart | None:
         setting = "sync.window_ms" if window_ms > sync.max_skew_ms else "sync.max_skew_ms"
         return PartsApart(tolerance_ms=max(window_ms, sync.max_skew_ms), setting=setting)
     return None
+
+
+def is_named(config: BoxConfig) -> bool:
+    """Whether every part has a trigger of its own that the box knows."""
+    return config.trigger.source in ("interval", "mqtt") or config.trigger.part_ids is not None

@@ -7,19 +7,13 @@ from pathlib import Path
 import click
 
 from edgeflow.bundles.bundle import Bundle
+from edgeflow.bundles.signing import sign_bundle
 from edgeflow.bundles.trust import check_expiry
 from edgeflow.cli.output import print_json
 from edgeflow.clock import utc_now
 from edgeflow.contracts.signature import key_id
 from edgeflow.errors import UsageError
-from edgeflow.security.keys import (
-    new_key,
-    read_passphrase,
-    read_private_key,
-    read_public_key,
-    sign_bundle,
-    trusted_keys,
-)
+from edgeflow.security.keys import new_key, read_passphrase, read_private_key, read_public_key, trusted_keys
 
 __all__ = ["check", "new", "show", "sign"]
 

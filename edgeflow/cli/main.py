@@ -206,7 +206,7 @@ def train(json_output: bool, **options: Any) -> None:
 
     On several processes or nodes: torchrun --nproc-per-node N -m edgeflow.cli train RECIPE
     """
-    _export_line("training_view").train(json_output=json_output, **options)
+    _export_line("train").train(json_output=json_output, **options)
 
 
 @cli.command()
@@ -230,7 +230,7 @@ def evaluate(json_output: bool, **options: Any) -> None:
 
     Several checkpoints, or a folder that holds some, make a table with their mean.
     """
-    _export_line("evaluation_view").evaluate(json_output=json_output, **options)
+    _export_line("evaluate").evaluate(json_output=json_output, **options)
 
 
 @cli.command()
@@ -270,7 +270,7 @@ def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:
     Official files: --multiflow X.pth --backbone efficientnet-b5.pth [--mvanet Model_80.pth]
     --calibration PARTS.
     """
-    _export_line("export_view").export_command(source, json_output=json_output, **options)
+    _export_line("export").export_command(source, json_output=json_output, **options)
 
 
 cli.add_command(bench)
@@ -286,7 +286,7 @@ cli.add_command(evidence)
 def _export_line(module: str) -> Any:
     """A module of the workstation package, which only the ``export`` extra can run."""
     try:
-        return importlib.import_module(f"edgeflow_export.{module}")
+        return importlib.import_module(f"edgeflow_export.cli.{module}")
     except ModuleNotFoundError as cause:
         raise UsageError(
             f"this command needs the workstation packages ({cause.name} is missing); "

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 
-from edgeflow.cli.run import RunView
 from edgeflow.contracts.messages import Result, VerdictName
+from edgeflow.station.line import RunView
 
 __all__ = ["UnhurriedView"]
 

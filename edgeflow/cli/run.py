@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Protocol
 
 from rich.console import Console
 
 from edgeflow.cli.output import print_json
 from edgeflow.contracts.messages import Result, VerdictName
+from edgeflow.station.line import RunView
 
-__all__ = ["RunView", "make_view"]
+__all__ = ["make_view"]
 
 _COLOURS: dict[VerdictName, str] = {"OK": "green", "NG": "red", "UNDECIDED": "yellow"}
-
-
-class RunView(Protocol):
-    """Told what happens on the line."""
-
-    def ready(self, text: str) -> None:
-        """The line is about to start; ``text`` says with what."""
-
-    def show(self, result: Result) -> None:
-        """One part is finished."""
-
-    def finished(self, counts: Counter[VerdictName], waiting: int) -> None:
-        """The line has stopped; ``waiting`` results are still in the outbox."""
 
 
 def make_view(*, quiet: bool, json_output: bool) -> RunView:

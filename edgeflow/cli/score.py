@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
-from edgeflow.backends.registry import choose_graph, make_scorer
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cli.output import print_json
 from edgeflow.cli.tables import make_table, print_table
@@ -20,6 +19,7 @@ from edgeflow.decision.recorded_parts import (
     save_maps,
     score_parts,
 )
+from edgeflow.scoring.loading import choose_graph, make_scorer
 
 __all__ = ["score"]
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from edgeflow.commands.audit_log import Audit, read_audit
 from edgeflow.commands.control_socket import ControlSocket
-from edgeflow.commands.dispatcher import CommandDesk
+from edgeflow.commands.dispatcher import CommandDesk, Operation
 from edgeflow.commands.rules import MAX_COMMAND_BYTES, Rules
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.topics import Topics
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.mqtt.subscriptions import Incoming
-from edgeflow.station.operations import Operations
 
 __all__ = ["Antechamber", "commanded", "hear_commands", "refused_path"]
 
@@ -66,12 +65,15 @@ def hear_commands(link: MqttLink, config: BoxConfig) -> Antechamber:
 def commanded(
     config: BoxConfig,
     rules: Rules,
-    operations: Operations,
+    operations: Mapping[str, Operation],
     link: MqttLink,
     early: Antechamber,
     status: Callable[[], dict[str, Any]],
 ) -> Iterator[None]:
     """Commands are taken while this holds.
+
+    Args:
+        operations: verb → what carries it out.
 
     Raises:
         UsageError, StorageError: the control socket or the record of commands.
@@ -80,7 +82,7 @@ def commanded(
     max_bytes = round(config.commands.audit_max_mb * 1e6)
     desk = CommandDesk(
         rules,
-        operations.verbs(),
+        operations,
         link,
         audit=Audit(path, max_bytes),
         refused=Audit(refused_path(path), max_bytes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeflow.monitoring.alarms import Alarms
+from edgeflow.alarms import Alarms
 
 __all__ = ["LateWatch"]
 

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edgeflow.alarms import Alarms
 from edgeflow.delivery.store.records import Aside
 from edgeflow.delivery.store.repair import Repaired
-from edgeflow.monitoring.alarms import Alarms
 
 __all__ = ["OutboxAlarms"]
 

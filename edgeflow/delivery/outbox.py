@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edgeflow.alarms import Alarms
 from edgeflow.config.delivery import OutboxConfig
 from edgeflow.contracts.messages import Result
 from edgeflow.delivery.alarms import OutboxAlarms
@@ -25,7 +26,6 @@ from edgeflow.delivery.store.repair import Repaired, complete, copy_removed, rep
 from edgeflow.delivery.store.reserve_file import Ballast
 from edgeflow.delivery.store.writing import ITEM_FAULTS, unstorable, write_singly, write_together
 from edgeflow.errors import StorageError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.thread_activity import working
 
 __all__ = ["Outbox", "open_outbox"]

@@ -10,13 +10,12 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
-from edgeflow.delivery.copies import copy_of
+from edgeflow.alarms import Alarms
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.delivery.retry_delay import AckDelay
-from edgeflow.delivery.sent_result import NEVER, SentResult
+from edgeflow.delivery.sent_result import NEVER, SentResult, copy_of
 from edgeflow.delivery.store.records import DROPPED, Row
 from edgeflow.errors import StorageError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.broker.answers import NOBODY_SUBSCRIBED, PAYLOAD_INVALID, TOO_LARGE, rights_refusal
 from edgeflow.mqtt.broker.suspects import Suspicion
 from edgeflow.mqtt.events import Acked, Confirmed, Connected, LinkEvent, Lost, Oversize, Receipt

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from edgeflow.mqtt.events import Receipt
 
-__all__ = ["NEVER", "SentResult"]
+__all__ = ["NEVER", "SentResult", "copy_of"]
 
 NEVER = float("-inf")
 _OVERTAKEN_AFTER = 4  # sends; a result that nobody confirms then must not hold up those behind it
@@ -53,3 +55,20 @@ class SentResult:
         """Note, before it is sent, how many results were confirmed so far."""
         self.passed_over += self.attempts > 0 and confirmed > self.confirmed
         self.confirmed = confirmed
+
+
+_AS_STORED = b',"replayed":false,"attempt":1}'  # the last fields of every record that is delivered
+
+
+def copy_of(payload: bytes, record: dict[str, Any], *, replayed: bool, attempt: int) -> bytes:
+    """The payload for one sending.
+
+    Args:
+        payload: as stored; only its end is changed, which costs less than writing the record anew.
+        record: the same, read; for what an earlier edgeflow stored with its fields in another order.
+    """
+    if payload.endswith(_AS_STORED):
+        copy = f',"replayed":{"true" if replayed else "false"},"attempt":{attempt}}}'
+        return payload.removesuffix(_AS_STORED) + copy.encode()
+    record = record | {"replayed": replayed, "attempt": attempt}
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edgeflow.backends.registry import make_scorer
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.images import RgbImage, read_image
@@ -19,6 +18,7 @@ from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.preprocess import reading_of
 from edgeflow.decision.recorded_parts import find_bundle_parts
 from edgeflow.diagnostics.startup_time import Started
+from edgeflow.scoring.loading import make_scorer
 from edgeflow.scoring.scorer import Scorer
 
 __all__ = [

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from edgeflow.backends.registry import choose_graph, inspect_graph
+from edgeflow.backends.registry import inspect_graph
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.trust import open_admitted
 from edgeflow.calibration.detection_rates import shortcomings
@@ -30,6 +30,7 @@ from edgeflow.diagnostics.check_cameras import camera_findings, load_findings, s
 from edgeflow.diagnostics.check_sync import sync_findings
 from edgeflow.diagnostics.findings import Finding, Report, failed, failures, ok, warning
 from edgeflow.errors import EdgeflowError
+from edgeflow.scoring.loading import choose_graph
 
 __all__ = ["Finding", "Report", "check_box"]
 

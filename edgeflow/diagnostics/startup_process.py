@@ -27,8 +27,8 @@ def main() -> None:
 
 
 def _start(job: dict[str, Any]) -> dict[str, float]:
-    from edgeflow.backends.registry import make_scorer  # noqa: PLC0415 - part of what is measured
     from edgeflow.bundles.bundle import Bundle  # noqa: PLC0415
+    from edgeflow.scoring.loading import make_scorer  # noqa: PLC0415
     from edgeflow.scoring.verification import verify_scorer  # noqa: PLC0415
 
     seconds: list[float] = []

@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from edgeflow.alarms import Alarms
 from edgeflow.clock import utc_now
 from edgeflow.config.box import EvidenceConfig
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.errors import StorageError
 from edgeflow.evidence.files import EvidenceJob, evidence_path, write_evidence
 from edgeflow.evidence.retention import EvidenceStore
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.run_time import Boot, read_boot
 from edgeflow.thread_activity import working
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol
 
-from edgeflow.capture.capture import CameraHealth
+from edgeflow.alarms import Alarms
+from edgeflow.cameras.worker import CameraHealth
 from edgeflow.clock import utc_text
 from edgeflow.contracts.messages import CameraStatus
-from edgeflow.monitoring.alarms import Alarms
 
 __all__ = ["HealthReporter"]
 

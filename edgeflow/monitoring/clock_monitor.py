@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from edgeflow.monitoring.alarms import Alarms
+from edgeflow.alarms import Alarms
 
 __all__ = ["ClockWatch"]
 

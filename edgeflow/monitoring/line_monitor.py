@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from edgeflow.alarms import Alarms
 from edgeflow.config.alarms import AlarmsConfig
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.messages import VerdictName
-from edgeflow.monitoring.alarms import Alarms
 
 __all__ = ["LineWatch"]
 

@@ -12,6 +12,7 @@ from statistics import median
 
 import numpy as np
 
+from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.camera import Frame
 from edgeflow.config.views import ViewsConfig
@@ -19,7 +20,6 @@ from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import CameraError, DataError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.view_appearance import (
     Baseline,
     Look,

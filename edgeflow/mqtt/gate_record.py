@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-__all__ = ["GateRecord"]
+__all__ = ["GateRecord", "with_gate_told"]
 
 _REMEMBERED = 4000  # decisions; a result leaves soon after its decision, or says that it is not known
 
@@ -42,3 +42,13 @@ class GateRecord:
         self._told.setdefault(result_id, told)  # the broker may have answered already
         while len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
+
+
+_NOT_KNOWN = b',"gate_told":null,'  # in a text of the record, the quotation marks would have a backslash
+
+
+def with_gate_told(payload: bytes, told: bool | None) -> bytes:
+    """The payload with what is known of its decision by now; what it says already stands."""
+    if told is None:
+        return payload
+    return payload.replace(_NOT_KNOWN, f',"gate_told":{str(told).lower()},'.encode(), 1)

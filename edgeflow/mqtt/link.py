@@ -14,6 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edgeflow.alarms import Alarms
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.commands import Reply
 from edgeflow.contracts.messages import (
@@ -26,9 +27,7 @@ from edgeflow.contracts.messages import (
     to_json,
 )
 from edgeflow.contracts.topics import Topics
-from edgeflow.delivery.copies import with_gate_told
 from edgeflow.errors import ConfigError, DataError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.acknowledgement import confirmed_ids
 from edgeflow.mqtt.broker.limits import publish_bytes
 from edgeflow.mqtt.broker.watch import REPLY, BrokerWatch
@@ -36,7 +35,7 @@ from edgeflow.mqtt.client import check_files
 from edgeflow.mqtt.connection import Connection, Live
 from edgeflow.mqtt.decision_packets import DecisionPackets
 from edgeflow.mqtt.events import Acked, Confirmed, Connected, LinkEvent, Lost, Oversize, Receipt
-from edgeflow.mqtt.gate_record import GateRecord
+from edgeflow.mqtt.gate_record import GateRecord, with_gate_told
 from edgeflow.mqtt.properties import MessageProperties
 from edgeflow.mqtt.retained_documents import Document, RetainedDocuments
 from edgeflow.mqtt.socket_loop import Wire

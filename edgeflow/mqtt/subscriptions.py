@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import paho.mqtt.client as paho
 
-from edgeflow.rate_limit import RateLimit
 from edgeflow.clock import monotonic_ns
+from edgeflow.rate_limit import RateLimit
 
 __all__ = ["Handler", "Incoming", "Subscriptions"]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeflow.backends.registry import make_scorer
 from edgeflow.bundles.bundle import Bundle, GoldenExpectation
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.parity import relative_error
@@ -21,6 +20,7 @@ from edgeflow.contracts.scoring import (
     view_scores,
 )
 from edgeflow.errors import ParityError
+from edgeflow.scoring.loading import make_scorer
 from edgeflow.scoring.scorer import Ask, Scorer, Scores
 
 __all__ = ["GoldenCheck", "verify_graph", "verify_scorer"]

@@ -20,22 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from edgeflow.bundles.archive import write_archive
-from edgeflow.bundles.bundle import Bundle
-from edgeflow.bundles.writer import bundle_entries
 from edgeflow.contracts.signature import TrustedKeys, key_id
 from edgeflow.errors import StorageError, UsageError
 from edgeflow.security.secret_file import read_secret_bytes
 
-__all__ = [
-    "KeyPair",
-    "new_key",
-    "read_passphrase",
-    "read_private_key",
-    "read_public_key",
-    "sign_bundle",
-    "trusted_keys",
-]
+__all__ = ["KeyPair", "new_key", "read_passphrase", "read_private_key", "read_public_key", "trusted_keys"]
 
 PASSPHRASE_VARIABLE = "EDGEFLOW_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
 _MAX_KEY_BYTES = 16 * 1024
@@ -136,24 +125,6 @@ def trusted_keys(paths: Iterable[Path]) -> TrustedKeys:
     """
     keys = [read_public_key(path) for path in paths]
     return {key_id(key): key for key in keys}
-
-
-def sign_bundle(path: Path, key: Ed25519PrivateKey) -> str:
-    """Check a bundle, then give it the signature of this key in place of any other; returns the key's id.
-
-    The new file takes the old one's place in one step. The manifest stays as it is, and so does the
-    bundle's hash.
-
-    Raises:
-        UsageError, IntegrityError: there is no such bundle, or it is damaged.
-        StorageError: its folder cannot be written.
-    """
-    target = path.resolve()  # a link such as 'current.bundle' goes on to name the same file
-    with Bundle.open(target) as bundle:
-        # In the writer's order: signing afterwards gives the bytes of signing at export.
-        entries = bundle_entries(bundle.raw_manifest, bundle.manifest.files, bundle.read, key)
-        write_archive(target, entries)
-    return key_id(key.public_key())
 
 
 def _read(path: Path) -> bytes:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow.backends.model_cache import trim_cache, usable_cache
-from edgeflow.backends.registry import choose_graph, make_scorer
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.trust import is_new_here, open_admitted
 from edgeflow.capture.capture import check_views
@@ -20,6 +19,7 @@ from edgeflow.decision.result import Origin, ResultMaker
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
 from edgeflow.scoring.isolated_verification import prove_apart
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.scorer import Scorer
 from edgeflow.scoring.verification import verify_scorer
 

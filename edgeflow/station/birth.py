@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from edgeflow import __version__
+from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.addresses import public_source
 from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
@@ -17,7 +18,6 @@ from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo
 from edgeflow.decision.result import bundle_info
 from edgeflow.delivery.outbox import Outbox
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.home_assistant import discovery
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.station.active_bundle import BundleSlot, LoadedBundle

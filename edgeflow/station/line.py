@@ -16,12 +16,12 @@ from edgeflow.decision.lateness import LateWatch
 from edgeflow.decision.result import Timing
 from edgeflow.errors import EdgeflowError, failure_text
 from edgeflow.monitoring.line_monitor import LineWatch
-from edgeflow.monitoring.view_check import ViewCheck
 from edgeflow.scoring.scorer import Scores
 from edgeflow.station.active_bundle import BundleSlot, LoadedBundle
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
+from edgeflow.station.view_check import ViewCheck
 
-__all__ = ["Gate", "Line", "ResultSink"]
+__all__ = ["Gate", "Line", "ResultSink", "RunView"]
 
 logger = logging.getLogger(__name__)
 
@@ -175,3 +175,16 @@ def _decide(policy: Policy, view_set: ViewSet, attempt: _Attempt, now_ns: int) -
     except Exception as error:  # as when memory runs out: the part gets its decision nevertheless
         logger.exception("part %s could not be judged", view_set.part_id)
         return decide(view_set, None, f"scoring failed: {failure_text(error)}", policy, now_ns)
+
+
+class RunView(Protocol):
+    """Told what happens on the line."""
+
+    def ready(self, text: str) -> None:
+        """The line is about to start; ``text`` says with what."""
+
+    def show(self, result: Result) -> None:
+        """One part is finished."""
+
+    def finished(self, counts: Counter[VerdictName], waiting: int) -> None:
+        """The line has stopped; ``waiting`` results are still in the outbox."""

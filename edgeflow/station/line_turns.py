@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from edgeflow.monitoring.alarms import Alarms
+from edgeflow.alarms import Alarms
 from edgeflow.monitoring.line_monitor import LineWatch
 from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.scoring_thread import ScoringThread

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow import bundle_link
+from edgeflow.alarms import Alarms
+from edgeflow.bundles import current_link
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.trust import note_as_run
 from edgeflow.bundles.version_record import permit_older
@@ -15,7 +16,6 @@ from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.evidence.writer import Evidence
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
 from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
 from edgeflow.station.state import StationState
@@ -93,13 +93,13 @@ class Operations:
         _only(arguments, "bundle")
         current = self.config.bundle
         name = arguments.get("bundle")
-        path = current if name is None else bundle_link.sibling(current, name)
+        path = current if name is None else current_link.sibling(current, name)
         return self._take(path, self.config, link=name is not None)
 
     def rollback(self, arguments: Mapping[str, str]) -> str:
         """The bundle before this one, although it may be older: somebody asked for it by name."""
         _only(arguments)
-        path = bundle_link.previous_target(self.config.bundle)
+        path = current_link.previous_target(self.config.bundle)
         trust = self.config.trust
         older = trust.model_copy(update={"allow_older": True}) if trust else None
         return self._take(path, self.config.model_copy(update={"trust": older}), link=True)
@@ -123,7 +123,7 @@ class Operations:
             if record is not None and config.trust and config.trust.allow_older:
                 permit_older(record, bundle.manifest, bundle.sha256)
             if link:
-                bundle_link.switch(self.config.bundle, path)
+                current_link.switch(self.config.bundle, path)
             note_as_run(bundle, config.trust)
         except EdgeflowError:
             loaded.close()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.synchronizer import ViewSet
-from edgeflow.cli.run import RunView
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import load_config
 from edgeflow.contracts.datasets.find_parts import RecordedPart
@@ -21,7 +20,7 @@ from edgeflow.decision.recorded_parts import find_bundle_parts
 from edgeflow.errors import DataError
 from edgeflow.scoring.scorer import Scores
 from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
-from edgeflow.station.line import Line
+from edgeflow.station.line import Line, RunView
 from edgeflow.station.replay_comparison import Comparison
 from edgeflow.station.scoring_thread import ScoringThread
 

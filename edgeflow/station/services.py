@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from edgeflow.capture.setup import late_message_ms
+from edgeflow.alarms import Alarms
+from edgeflow.capture.capture import late_message_ms
 from edgeflow.capture.trigger_messages.memory import Windows
 from edgeflow.capture.trigger_messages.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
 from edgeflow.commands.service import Antechamber, hear_commands
@@ -19,7 +20,6 @@ from edgeflow.delivery.outbox import Outbox, open_outbox
 from edgeflow.delivery.sender import Delivery
 from edgeflow.errors import EdgeflowError, ParityError, failure_text
 from edgeflow.evidence.writer import Evidence
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.clock_monitor import ClockWatch
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.station.lifecycle import Event

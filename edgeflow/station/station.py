@@ -17,24 +17,23 @@ from pathlib import Path
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.trust import note_as_run
 from edgeflow.capture.capture import Capture
-from edgeflow.capture.setup import as_bundle_reads
-from edgeflow.cli.run import RunView
 from edgeflow.clock import monotonic_ns
 from edgeflow.commands.issuers import read_rules
 from edgeflow.commands.rules import Rules
 from edgeflow.commands.service import commanded
 from edgeflow.config.box import BoxConfig, load_config
+from edgeflow.config.camera_views import as_bundle_reads
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.decision.lateness import LateWatch
 from edgeflow.errors import DeviceError, ThreadError
 from edgeflow.monitoring.camera_health import HealthReporter
 from edgeflow.monitoring.line_monitor import LineWatch
-from edgeflow.monitoring.view_check import ViewCheck
+from edgeflow.monitoring.supervision import Deaths, Supervisor
 from edgeflow.monitoring.view_monitor import ViewWatch, check_identity
 from edgeflow.station.active_bundle import BundleSlot, LoadedBundle, open_for_box, prove
 from edgeflow.station.birth import Introduction, StatusReport, summary
 from edgeflow.station.keeper import Keeper
-from edgeflow.station.line import Line
+from edgeflow.station.line import Line, RunView
 from edgeflow.station.line_turns import LineTurns
 from edgeflow.station.operations import Operations
 from edgeflow.station.process.end import TimedEnd
@@ -43,7 +42,7 @@ from edgeflow.station.process.switch_interval import take_short_turns
 from edgeflow.station.scoring_thread import ScoringThread
 from edgeflow.station.services import Outlets, announced, open_outlets, say_last_words, wait_for_broker
 from edgeflow.station.state import StationState
-from edgeflow.supervision import Deaths, Supervisor
+from edgeflow.station.view_check import ViewCheck
 from edgeflow.thread_activity import at_work
 
 __all__ = ["run_box"]
@@ -69,7 +68,7 @@ def run_box(
     """Run a box until SIGTERM, SIGINT or the end of its recorded parts.
 
     Args:
-        load: how an opened bundle becomes one that inspects; see :func:`~edgeflow.station.active_bundle.prove`.
+        load: how an opened bundle becomes one that inspects.
 
     Raises:
         ConfigError, IntegrityError, ParityError, CameraError, DeviceError, StorageError: the box
@@ -202,7 +201,7 @@ def _commanded(
         outbox=out.outbox,
         triggers=out.triggers,
     )
-    return commanded(box.config, rules, operations, out.link, out.early, status)
+    return commanded(box.config, rules, operations.verbs(), out.link, out.early, status)
 
 
 def _inspect(

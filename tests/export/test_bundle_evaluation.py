@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.errors import DataError, UsageError
 from edgeflow_export.evaluation.bundle import evaluate_bundle
 from edgeflow_export.evaluation.evaluate import evaluate

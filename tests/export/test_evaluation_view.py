@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.errors import CheckpointError, EdgeflowError, StorageError
 from edgeflow_export.cli.evaluate import find_checkpoints
 from support.tiny import TinyProduct

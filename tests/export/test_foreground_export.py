@@ -15,7 +15,6 @@ import yaml
 from PIL import Image
 
 from edgeflow.backends.openvino.core import openvino_core
-from edgeflow.backends.registry import choose_graph, make_scorer
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
 from edgeflow.contracts.images import RgbImage, read_image
@@ -23,6 +22,7 @@ from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import masked, standardise, view_scores
 from edgeflow.errors import AccuracyError
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.verification import verify_graph
 from edgeflow_export.bundling.build import build_bundle
 from edgeflow_export.bundling.build_graph import build_graph

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.detection_rates import recall
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.contracts.manifest import REPORT_NAME
 from edgeflow.errors import AccuracyError
 from edgeflow_export.bundling.build import build_bundle

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from edgeflow.diagnostics.peak_memory import own_peak_bytes
 from edgeflow.errors import HardwareError
-from edgeflow_export.memory import attainable_bytes
-from edgeflow_export.memory_need import Need, needed, require_memory, volume_of
+from edgeflow_export.memory import Need, attainable_bytes, needed, require_memory, volume_of
 
 GB = 10**9
 

@@ -11,7 +11,7 @@ import torch
 import yaml
 from click.testing import CliRunner
 
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.errors import CheckpointError, ConfigError, DataError, UsageError
 from edgeflow_export.checkpoints.checkpoint import load_checkpoint

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from edgeflow.errors import CheckpointError
-from edgeflow_export import published
+from edgeflow_export import weight_files as published
 from edgeflow_export.weight_files import identify, read_published, require_kind
 
 KINDS = {"mvanet": "mvanet", "efficientnet_b5": "efficientnet_pytorch", "multiflow_small_cs_top": "multiflow"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.security.keys import new_key
 from support import tiny as product
 from support.tiny import TinyProduct

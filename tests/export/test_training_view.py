@@ -9,7 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.errors import ConfigError
 from edgeflow_export.checkpoints.checkpoint import load_checkpoint
 from edgeflow_export.models.view_graph import GRAPHS

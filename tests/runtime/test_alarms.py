@@ -6,9 +6,9 @@ import threading
 from collections.abc import Mapping
 from typing import cast
 
+from edgeflow.alarms import Alarms
 from edgeflow.cameras.worker import CameraHealth, CameraStatusName
 from edgeflow.contracts.messages import Alarm, CameraStatus
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.camera_health import HealthReporter
 
 

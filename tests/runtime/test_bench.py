@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgeflow.backends import onnxruntime_work, openvino_work
+from edgeflow.backends.onnxruntime import compute_cost as onnxruntime_work
+from edgeflow.backends.openvino import compute_cost as openvino_work
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cli.bench_report import bench
 from edgeflow.diagnostics.benchmark import costs, load_parts, take_turns, work_of

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeflow.alarms import Alarms
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.capture import OVERRUN, Capture, check_views
 from edgeflow.capture.synchronizer import ViewSet
@@ -25,7 +26,6 @@ from edgeflow.config.box import BoxConfig
 from edgeflow.config.capture import SyncConfig
 from edgeflow.contracts.messages import Alarm
 from edgeflow.errors import CameraError, ConfigError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.subscriptions import Incoming
 
 VIEWS = ("top", "left", "right")

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from edgeflow.bundles.signing import sign_bundle
 from edgeflow.diagnostics.check_box import Finding, Report, check_box
-from edgeflow.security.keys import new_key, read_private_key, sign_bundle
+from edgeflow.security.keys import new_key, read_private_key
 from support.brokers import Broker, mosquitto
 
 NULL_DEVICE = "/dev/null"  # a character device that everyone may read and write, as a camera is

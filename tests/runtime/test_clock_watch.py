@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.clock_monitor import ClockWatch
 
 NOW_S = 1.8e9

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgeflow.contracts.messages import Dropped, Message, Result, from_json, to_json
-from edgeflow.delivery.copies import copy_of, with_gate_told
+from edgeflow.delivery.sent_result import copy_of
+from edgeflow.mqtt.gate_record import with_gate_told
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
 RESULT = from_json(Result, SAMPLE.read_bytes()).model_copy(update={"replayed": False, "attempt": 1})

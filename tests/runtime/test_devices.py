@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from edgeflow.backends.openvino.device import require_device
-from edgeflow.backends.registry import choose_graph, make_scorer
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import DeviceError
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.scorer import Scores
 from support.tiny import TinyProduct
 

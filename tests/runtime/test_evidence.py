@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.cameras.shared_frames import RingReader, RingWriter
 from edgeflow.config.box import EvidenceConfig
 from edgeflow.contracts.images import read_image
@@ -21,7 +22,6 @@ from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.messages import Alarm, Result, from_json
 from edgeflow.errors import StorageError
 from edgeflow.evidence.writer import QUEUE_SIZE, Evidence, EvidenceJob, evidence_path, write_evidence
-from edgeflow.monitoring.alarms import Alarms
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
 

@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgeflow.bundles.bundle import Bundle
+from edgeflow.bundles.signing import sign_bundle
 from edgeflow.errors import StorageError, UsageError
-from edgeflow.security.keys import new_key, read_private_key, read_public_key, sign_bundle, trusted_keys
+from edgeflow.security.keys import new_key, read_private_key, read_public_key, trusted_keys
 from support.small import small_bundle
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
 from edgeflow.decision.lateness import LateWatch
-from edgeflow.monitoring.alarms import Alarms
 
 
 class Panel:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.config.alarms import AlarmsConfig
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.messages import Alarm, VerdictName
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.line_monitor import LineWatch
 from edgeflow.scoring.scorer import Scores
 from edgeflow.station.line_turns import LineTurns

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from edgeflow.backends.model_cache import trim_cache, usable_cache
-from edgeflow.backends.registry import choose_graph, make_scorer
 from edgeflow.bundles.bundle import Bundle
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from support.tiny import TinyProduct
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
 from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import Alarm
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.subscriptions import Incoming
 
 SECOND = 1_000_000_000
@@ -218,7 +218,11 @@ def test_a_flood_costs_few_log_lines_few_alarms_and_bounded_memory(caplog: pytes
         for number in range(5000):
             wrong = {"at": "never"} if number % 2 else {f"part{number}_id": 1}
             box.send(after_ms=1, trigger_id=f"t{number}", part_id=f"p{number}", order=[number], **wrong)
-    lines = [record for record in caplog.records if record.name == "edgeflow.capture.trigger_messages.mqtt_triggers"]
+    lines = [
+        record
+        for record in caplog.records
+        if record.name == "edgeflow.capture.trigger_messages.mqtt_triggers"
+    ]
     assert 20 < len(lines) <= 20 + 5
     assert "more that were not logged" in caplog.text
     assert len(box.told.alarms) <= 4 * 6

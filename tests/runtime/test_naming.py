@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edgeflow.cameras.camera import Frame
 from edgeflow.cameras.genicam.device_clock import DeviceClock
+from edgeflow.capture.capture import make_synchronizer
 from edgeflow.capture.matching.matcher import ViewSet
-from edgeflow.capture.setup import make_synchronizer
 from edgeflow.capture.synchronizer import Synchronizer
 from edgeflow.capture.trigger_messages.filter import TriggerIntake
 from edgeflow.capture.triggers import Trigger

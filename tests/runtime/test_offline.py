@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeflow.backends.registry import choose_graph, make_scorer
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.decision.recorded_parts import find_bundle_parts, save_maps, score_parts
 from edgeflow.errors import DataError
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from support.tiny import TinyProduct
 
 

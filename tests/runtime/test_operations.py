@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.config.box import load_config
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import Alarm, State
 from edgeflow.errors import IntegrityError, UsageError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
 from edgeflow.station.operations import Operations
 from edgeflow.station.process.service_manager import ServiceManager

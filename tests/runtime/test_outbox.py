@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm, Dropped, Result, VerdictName, from_json, to_json
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.delivery.store.records import DROPPED, Limits
 from edgeflow.errors import StorageError
-from edgeflow.monitoring.alarms import Alarms
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
 

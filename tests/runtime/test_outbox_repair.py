@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm, Result, from_json
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.delivery.store.database import Store
 from edgeflow.delivery.store.records import DROPPED, Limits, entry_of
 from edgeflow.delivery.store.repair import repair
-from edgeflow.monitoring.alarms import Alarms
 
 SAMPLE = from_json(Result, (Path(__file__).parents[1] / "samples" / "result.json").read_bytes())
 PLENTY = Limits(rows=10_000)

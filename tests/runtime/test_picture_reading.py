@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.backends.registry import choose_graph, make_scorer
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.recalibrate import recalibrate
 from edgeflow.cameras.camera import FrameLost
 from edgeflow.cameras.replay import ReplayCamera
 from edgeflow.cameras.streams.decoder import Video, rgb_of
-from edgeflow.capture.setup import as_bundle_reads
 from edgeflow.config.box import BoxConfig, FileConfig, ReplayConfig, RtspConfig, load_config
+from edgeflow.config.camera_views import as_bundle_reads
 from edgeflow.contracts.image_files.orientation import turned
 from edgeflow.contracts.manifest import Preprocessing
 from edgeflow.decision.recorded_parts import ScoredPart, find_bundle_parts, require_depth, score_parts
 from edgeflow.diagnostics.benchmark import load_parts
 from edgeflow.errors import DataError
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from support.small import SIDE, VIEWS, small_bundle
 
 ORIENTATION = 0x112

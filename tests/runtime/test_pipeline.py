@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.camera import Frame
@@ -26,7 +27,6 @@ from edgeflow.decision.decision import Policy
 from edgeflow.decision.lateness import LateWatch
 from edgeflow.decision.result import Origin, ResultMaker
 from edgeflow.errors import DeviceError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.line_monitor import LineWatch
 from edgeflow.monitoring.view_monitor import bundle_baseline
 from edgeflow.scoring.scorer import Scorer, Scores

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.backends.registry import choose_graph, make_scorer
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.recalibrate import recalibrate
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
@@ -19,6 +18,7 @@ from edgeflow.contracts.images import read_image
 from edgeflow.contracts.manifest import subset_key
 from edgeflow.contracts.preprocess import blank_image
 from edgeflow.errors import AccuracyError, ConfigError, DataError, ParityError, UsageError
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.verification import verify_graph
 from edgeflow.security.keys import new_key, read_private_key, trusted_keys
 from support.bundles import manifest_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.broker.refusals import Refusals
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgeflow.backends.registry import choose_graph, make_runner, make_scorer
+from edgeflow.backends.registry import make_runner
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.contracts.images import read_image
@@ -14,6 +14,7 @@ from edgeflow.contracts.manifest import Foreground, ViewSpec
 from edgeflow.contracts.preprocess import blank_image
 from edgeflow.contracts.scoring import Masks, part_score, standardise, view_scores
 from edgeflow.errors import ConfigError, DataError
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.scorer import Scorer
 from support.tiny import TinyProduct
 

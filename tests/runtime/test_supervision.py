@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
-from edgeflow.monitoring.alarms import Alarms
-from edgeflow.supervision import Supervisor
+from edgeflow.monitoring.supervision import Supervisor
 from edgeflow.thread_activity import at_work, busy_threads, overdue_threads, waiting, working
 
 

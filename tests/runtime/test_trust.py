@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.trust import admit, is_new_here, note_as_run, open_admitted
 from edgeflow.bundles.version_record import read_installed
 from edgeflow.config.box import TrustConfig
 from edgeflow.contracts.messages import Alarm
 from edgeflow.errors import IntegrityError, StorageError, UsageError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.security.keys import new_key
 from support.small import small_bundle
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from edgeflow.backends.registry import choose_graph, make_scorer
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import ConfigError, DeviceError, ParityError
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.verification import verify_graph
 from support.bundles import manifest_of, rewritten
 from support.small import VIEWS as SMALL_VIEWS

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.camera import Frame
 from edgeflow.cameras.liveness import Origin, Repetition, is_same_picture, scene_changed
@@ -25,11 +26,10 @@ from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.messages import Alarm
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import CameraError, ConfigError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.view_appearance import Baseline, blindness, glance, make_baseline
-from edgeflow.monitoring.view_check import ViewCheck, origin_of
 from edgeflow.monitoring.view_monitor import ViewWatch, bundle_baseline, check_identity
 from edgeflow.scoring.scorer import Scores
+from edgeflow.station.view_check import ViewCheck, origin_of
 
 Images = dict[str, RgbImage]
 SENSORS = {"kind": "genicam", "address": "10.0.0.1"}

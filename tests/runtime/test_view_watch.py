@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.camera import Frame
 from edgeflow.config.views import ViewsConfig
@@ -17,7 +18,6 @@ from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.messages import Alarm
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import CameraError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.view_appearance import Baseline, likenesses, swapped_views
 from edgeflow.monitoring.view_monitor import ViewWatch, bundle_baseline, check_identity
 

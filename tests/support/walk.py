@@ -48,7 +48,7 @@ def enter(spec: dict[str, Any]) -> None:
 
 
 def child(arguments: list[str], out: int, err: int, spec: dict[str, Any]) -> None:
-    from edgeflow.cli import main
+    from edgeflow.cli.main import main
 
     os.setsid()
     os.dup2(out, 1)

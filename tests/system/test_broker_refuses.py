@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.clock import monotonic_ns, utc_text
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import Decision, Result, State
 from edgeflow.delivery.outbox import Outbox, open_outbox
 from edgeflow.delivery.sender import Delivery
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.mqtt.subscriptions import Incoming
 from support.mean_box import ctl, start_box, write_box

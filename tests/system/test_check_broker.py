@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.commands.control_socket import ControlSocket
 from edgeflow.config.box import BoxConfig
 from edgeflow.diagnostics.broker_trial import PROBE
 from edgeflow.diagnostics.check_broker import broker_findings
 from edgeflow.diagnostics.findings import Finding
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.link import MqttLink
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pytest
 
 import edgeflow
 from edgeflow.bundles.bundle import Bundle
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.contracts.datasets.find_parts import find_parts
 from support.bundles import manifest_of, rewritten
 from support.tiny import TinyProduct, search_path, write_recipe

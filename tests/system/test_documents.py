@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.config.box import load_config
 from edgeflow.security.keys import new_key
 from system.test_readme import blocks, commands

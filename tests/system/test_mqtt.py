@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edgeflow.alarms import Alarms
 from edgeflow.clock import utc_text
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import (
@@ -31,7 +32,6 @@ from edgeflow.contracts.messages import (
 )
 from edgeflow.contracts.sealing import is_sealed
 from edgeflow.errors import ConfigError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.events import Acked, LinkEvent
 from edgeflow.mqtt.home_assistant import discovery
 from edgeflow.mqtt.link import MqttLink

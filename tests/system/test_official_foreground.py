@@ -11,11 +11,11 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from edgeflow.backends.registry import choose_graph, make_scorer
 from edgeflow.bundles.bundle import Bundle
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.mask_postprocessing import foreground_masks
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow_export.models.published_mvanet import published_mvanet
 from support import reference
 from support.official import MEAN, RECIPE, STD, published_scores, three_views

@@ -94,7 +94,7 @@ def test_readme_commands_of_all_three_readers(workplace: Path, repository: Path,
 
 
 def test_every_command_is_in_the_readme(repository: Path) -> None:
-    from edgeflow.cli import cli
+    from edgeflow.cli.main import cli
 
     readme = (repository / "README.md").read_text()
     assert [name for name in cli.commands if f"edgeflow {name} " not in readme] == []

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 from edgeflow.security.keys import new_key
 from support.small import VIEWS, small_bundle
 from support.tiny import HERE, search_path, write_recipe

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.cli import cli
+from edgeflow.cli.main import cli
 
 PAGES = ("box-file.md", "cli.md", "exit-codes.md", "messages.md", "recipe.md")
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeflow.alarms import Alarms
 from edgeflow.clock import monotonic_ns, utc_text
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.documents.document import parse_document
@@ -31,7 +32,6 @@ from edgeflow.contracts.messages import (
 from edgeflow.delivery.outbox import Outbox, open_outbox
 from edgeflow.delivery.sender import Delivery
 from edgeflow.errors import ConfigError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.station.process.switch_interval import take_short_turns
 from faults.parts import Parts

@@ -17,12 +17,13 @@ from typing import Any
 
 from edgeflow.backends.runner import Placement
 from edgeflow.cli.output_thread import UnhurriedView
-from edgeflow.cli.run import RunView, make_view
+from edgeflow.cli.run import make_view
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import Result
 from edgeflow.errors import DeviceError, EdgeflowError
 from edgeflow.scoring.scorer import Ask, Scorer, Scores
 from edgeflow.station.active_bundle import LoadedBundle, prove
+from edgeflow.station.line import RunView
 from edgeflow.station.process.end import leave
 from edgeflow.station.station import run_box
 

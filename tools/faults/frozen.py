@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edgeflow.alarms import Alarms
 from edgeflow.capture.capture import Capture
 from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.clock import monotonic_ns
@@ -20,9 +21,8 @@ from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import Alarm
 from edgeflow.decision.decision import Policy, Verdict, decide
 from edgeflow.errors import ConfigError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.view_appearance import Baseline, make_baseline
-from edgeflow.monitoring.view_check import ViewCheck
+from edgeflow.station.view_check import ViewCheck
 from faults.figures import Figure
 from faults.parts import VIEWS, policy, scores
 from paced_source import PacedSource

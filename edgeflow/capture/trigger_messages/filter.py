@@ -8,10 +8,10 @@ from typing import Literal
 
 from edgeflow.capture.trigger_messages.encoder_order import EncoderOrder
 from edgeflow.capture.trigger_messages.memory import TriggerMemory, Windows
-from edgeflow.rate_limit import RateLimit
 from edgeflow.capture.trigger_messages.sender_clock import Heard, SenderClock, utc_ns
 from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import TriggerMessage
+from edgeflow.rate_limit import RateLimit
 
 __all__ = ["Intake", "TriggerIntake", "TriggerOutcome"]
 

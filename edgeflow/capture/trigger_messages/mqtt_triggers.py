@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
+from edgeflow.alarms import Alarms
 from edgeflow.capture.trigger_messages.filter import Intake, TriggerIntake, TriggerOutcome
 from edgeflow.capture.trigger_messages.memory import Windows
-from edgeflow.rate_limit import RateLimit
 from edgeflow.capture.trigger_messages.reading import read_trigger
 from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import AlarmCode, Severity
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.mqtt.subscriptions import Incoming
+from edgeflow.rate_limit import RateLimit
 
 __all__ = ["MAX_TRIGGER_BYTES", "MqttTriggers"]
 

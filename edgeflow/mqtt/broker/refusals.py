@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import AlarmCode, Severity
-from edgeflow.monitoring.alarms import Alarms
 
 __all__ = ["Refusals"]
 

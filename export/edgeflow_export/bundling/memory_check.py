@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.masks.teachers import MaskTeacher, NetworkTeacher
-from edgeflow_export.memory_need import Need, Volume, needed, require_memory, volume_of
+from edgeflow_export.memory import Need, Volume, needed, require_memory, volume_of
 
 __all__ = ["check_memory", "export_need"]
 

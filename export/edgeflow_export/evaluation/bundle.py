@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeflow.backends.registry import make_scorer
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.recalibrate import reference_graph
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
 from edgeflow.contracts.manifest import Manifest
 from edgeflow.decision.recorded_parts import doubtful_depth, score_parts
 from edgeflow.errors import DataError, UsageError
+from edgeflow.scoring.loading import make_scorer
 from edgeflow.scoring.scorer import Scorer
 from edgeflow_export.data.dataset import Dataset, require_test_parts
 from edgeflow_export.data.ground_truth import load_ground_truth

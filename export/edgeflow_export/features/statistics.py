@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,9 +13,8 @@ from edgeflow.contracts.scoring import PixelStatistics
 from edgeflow.errors import DataError
 from edgeflow_export.features.feature_cache import FeatureStore
 from edgeflow_export.models.multiflow import MultiFlow, nll_map
-from edgeflow_export.training.flow import Standardisation
 
-__all__ = ["feature_statistics", "pixel_statistics"]
+__all__ = ["Standardisation", "feature_statistics", "pixel_statistics"]
 
 # A channel or pixel that hardly varies among the training parts must not outweigh all others.
 _FLOOR = 0.05
@@ -68,3 +68,18 @@ def pixel_statistics(flow: MultiFlow, store: FeatureStore, standardise: Standard
     std = (squares / len(store) - mean.square()).clamp(min=0).sqrt().numpy()
     std = np.maximum(std, max(_FLOOR * float(np.median(std)), float(np.finfo(np.float32).tiny)))
     return PixelStatistics(mean=mean.float().numpy(), std=np.asarray(std, np.float32))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standardisation:
+    """Mean and deviation of features, each (1, C, 1, 1), or (V, C, h, w) for every view and pixel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Features (..., V, C, h, w) in deviations from their mean."""
+        return (features - self.mean) / self.std
+
+    def to(self, device: str) -> Standardisation:
+        return Standardisation(mean=self.mean.to(device), std=self.std.to(device))

@@ -9,10 +9,9 @@ import torch.nn.functional as F
 
 from edgeflow.contracts.scoring import Masks
 from edgeflow_export.features.feature_cache import FeatureStore
-from edgeflow_export.features.statistics import feature_statistics
+from edgeflow_export.features.statistics import Standardisation, feature_statistics
 from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.progress import progress_bar
-from edgeflow_export.training.flow import Standardisation
 
 __all__ = ["distil", "intersection_over_union"]
 

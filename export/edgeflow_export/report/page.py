@@ -68,7 +68,7 @@ def report_page(content: ReportContent) -> bytes:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = resources.files("edgeflow_export") / "templates" / "report.html.j2"
+    template = resources.files("edgeflow_export.report") / "templates" / "report.html.j2"
     heat, change = legends()
     page = environment.from_string(template.read_text("utf-8")).render(
         manifest=content.manifest,

@@ -6,7 +6,6 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import CheckpointError, ConfigError, DataError
 from edgeflow_export.distributed import ALONE, Processes
 from edgeflow_export.features.feature_cache import FeatureStore
+from edgeflow_export.features.statistics import Standardisation
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.progress import announce, progress_bar
 from edgeflow_export.recipe import NoiseSpec, TrainingSpec
@@ -27,7 +27,6 @@ from edgeflow_export.weight_files import load_strictly
 __all__ = [
     "STATE_NAME",
     "Batch",
-    "Standardisation",
     "draw_noise",
     "epoch_batches",
     "make_optimizer",
@@ -36,21 +35,6 @@ __all__ = [
 ]
 
 STATE_NAME = "flow.state"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Standardisation:
-    """Mean and deviation of features, each (1, C, 1, 1), or (V, C, h, w) for every view and pixel."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """Features (..., V, C, h, w) in deviations from their mean."""
-        return (features - self.mean) / self.std
-
-    def to(self, device: str) -> Standardisation:
-        return Standardisation(mean=self.mean.to(device), std=self.std.to(device))
 
 
 class Batch(NamedTuple):

@@ -29,7 +29,7 @@ from edgeflow_export.features.extractors import build_extractor, extractor_ident
 from edgeflow_export.features.feature_cache import FeatureStore, cache_features, default_cache_dir
 from edgeflow_export.features.self_supervised import STATE_NAME as EXTRACTOR_STATE
 from edgeflow_export.features.self_supervised import train_extractor
-from edgeflow_export.features.statistics import feature_statistics, pixel_statistics
+from edgeflow_export.features.statistics import Standardisation, feature_statistics, pixel_statistics
 from edgeflow_export.masks.distillation import distil
 from edgeflow_export.masks.mask_cache import cache_masks
 from edgeflow_export.masks.teachers import MaskTeacher, load_teacher
@@ -39,7 +39,7 @@ from edgeflow_export.models.published_multiflow import initial_state
 from edgeflow_export.progress import announce
 from edgeflow_export.recipe import HEADED, Recipe, SelfSupervisedExtractor
 from edgeflow_export.training.flow import STATE_NAME as FLOW_STATE
-from edgeflow_export.training.flow import Standardisation, require_even_split, train_flow
+from edgeflow_export.training.flow import require_even_split, train_flow
 from edgeflow_export.training.history import TensorBoard
 from edgeflow_export.weight_files import read_published
 

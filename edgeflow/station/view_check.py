@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from edgeflow.alarms import Alarms
 from edgeflow.cameras.liveness import Origin, Repetition
 from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.config.box import BoxConfig, CameraConfig, FileConfig, GenicamConfig, ReplayConfig, RtspConfig
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.messages import AlarmCode
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.monitoring.view_appearance import Baseline, blindness, glance
 from edgeflow.scoring.scorer import Scores
 

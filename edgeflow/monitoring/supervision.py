@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from edgeflow.alarms import Alarms
 from edgeflow.errors import ThreadError
-from edgeflow.monitoring.alarms import Alarms
 from edgeflow.thread_activity import overdue_threads
 
 __all__ = ["Deaths", "Supervisor"]
