@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: demo test check bench faults mutants docs reference demo-bundle format clean
 
 demo: $(VENV)/.demo
-	$(BIN)/python tools/demo.py
+	PYTHONPATH=tools $(BIN)/python -m demo.run
 
 test: $(VENV)/.dev
 	sh tools/system_packages.sh broker cameras render
@@ -29,17 +29,17 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.dev
-	$(BIN)/python tools/bench.py
-	$(BIN)/python tools/bench_training.py
-	$(BIN)/python tools/bench_full.py
-	$(BIN)/python tools/bench_sync.py
-	$(BIN)/python tools/bench_pairing.py
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.runtime
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.training
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.full_size
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.synchronization
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.pairing
 	sh tools/system_packages.sh cameras
-	$(BIN)/python tools/bench_capture.py
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.capture
 
 faults: $(VENV)/.dev
 	sh tools/system_packages.sh broker cameras
-	PYTHONPATH=tools:tests $(BIN)/python -m faults.run
+	PYTHONPATH=tools $(BIN)/python -m faults.run
 
 mutants: $(VENV)/.dev
 	sh tools/system_packages.sh broker
@@ -56,7 +56,7 @@ reference: $(VENV)/.dev
 
 demo-bundle: $(VENV)/.dev
 	sh tools/system_packages.sh render
-	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/build_demo.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/demo/build.sh
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["support.tiny"]
+pytest_plugins = ["tests.support.tiny"]
 
 
 @pytest.fixture(scope="session")

@@ -92,10 +92,3 @@ def test_no_file_names_a_path_of_one_machine(repository: Path) -> None:
         for match in machine.finditer(file.read_bytes())
     ]
     assert found == []
-
-
-def test_no_two_test_files_share_a_name(repository: Path) -> None:
-    """pytest knows a module without packages by its name alone, and where two share one it collects none."""
-    names = [file.name for file in python_files(repository, "tests") if file.name.startswith("test_")]
-    doubled = {name for name in names if names.count(name) > 1}
-    assert not doubled

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-import fake_gige
-from fake_gige import FakeCamera
+from simulators import gige_cameras as fake_gige
+from simulators.gige_cameras import FakeCamera
 
 __all__ = ["FakeCamera", "fake_cameras", "need"]
 

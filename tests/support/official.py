@@ -11,14 +11,14 @@ from torch import Tensor
 
 from edgeflow_export.models.multiflow import MultiFlow, nll_map
 from edgeflow_export.models.published_multiflow import published_shape, published_state
-from support.tiny_extractor import tiny as tiny_extractor
+from tests.support.tiny_extractor import tiny as tiny_extractor
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RECIPE = """
 name: small
 data: {root: parts, class_name: disc, validation_fraction: 0.5}
 image: {height: 64, width: 64}
-extractor: {kind: function, target: "support.tiny_extractor:tiny", arguments: {channels: 16}}
+extractor: {kind: function, target: "tests.support.tiny_extractor:tiny", arguments: {channels: 16}}
 export: {backends: [openvino], precisions: [fp32], golden_parts: 1}
 """
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from support.published_weights import state, uniform
+from tests.support.published_weights import state, uniform
 
 
 def published_state(published: Path, name: str) -> dict[str, Tensor]:

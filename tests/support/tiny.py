@@ -31,8 +31,8 @@ class TinyProduct:
 
 
 def search_path() -> str:
-    """The tests' folder for a process's PYTHONPATH, before whatever it names already."""
-    return os.pathsep.join(filter(None, (str(HERE.parent), os.environ.get("PYTHONPATH"))))
+    """The repository for a process's PYTHONPATH, before whatever it names already."""
+    return os.pathsep.join(filter(None, (str(HERE.parents[1]), os.environ.get("PYTHONPATH"))))
 
 
 def write_parts(root: Path, *, train: int, normal: int, defective: int) -> None:
@@ -80,7 +80,7 @@ def write_recipe(path: Path, parts: Path, *, missing_views: int = 0, **export: o
                 "name": "disc",
                 "data": {"root": str(parts), "validation_fraction": 0.4},
                 "image": {"height": SIZE, "width": SIZE},
-                "extractor": {"kind": "function", "target": "support.tiny_extractor:tiny"},
+                "extractor": {"kind": "function", "target": "tests.support.tiny_extractor:tiny"},
                 "flow": {"hidden": 4, "kernels": [3, 1]},
                 "training": {"epochs": 12, "batch": 4, "learning_rate": 0.002, "seed": 3},
                 "scoring": {"view": "top_k", "top_k": 4, "part": "max", "pixel_statistics": True},
@@ -94,11 +94,11 @@ def write_recipe(path: Path, parts: Path, *, missing_views: int = 0, **export: o
 @contextmanager
 def tests_on_path() -> Iterator[None]:
     """The extractor function's folder where a recipe's function is looked for."""
-    sys.path.insert(0, str(HERE.parent))
+    sys.path.insert(0, str(HERE.parents[1]))
     try:
         yield
     finally:
-        sys.path.remove(str(HERE.parent))
+        sys.path.remove(str(HERE.parents[1]))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.documents.document import parse_document
 from edgeflow.contracts.messages import Result, VerdictName, from_json
 from edgeflow.errors import ConfigError
-from support.brokers import Broker, mosquitto
+from tests.support.brokers import Broker, mosquitto
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
 TIMEOUT_S = 15.0

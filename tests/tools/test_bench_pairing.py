@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pairing_grid import SOURCES, Faults, Source, simulate
+from simulators.pairing_grid import SOURCES, Faults, Source, simulate
 
 PARTS = 120
 BAD = Faults(lost=0.01, ignored=0.01, unheard=0.02, held=0.02)

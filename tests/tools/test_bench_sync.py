@@ -10,7 +10,15 @@ from pathlib import Path
 
 def test_edgeflow_is_measured_beside_a_naive_reader(repository: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "tools/bench_sync.py", "--seconds", "3", "--hours", "0.002", "--json"],
+        [
+            sys.executable,
+            "tools/benchmarks/synchronization.py",
+            "--seconds",
+            "3",
+            "--hours",
+            "0.002",
+            "--json",
+        ],
         cwd=repository,
         capture_output=True,
         text=True,

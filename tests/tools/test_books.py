@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from faults.books import Books
+from faults.accounting import Books
 
 KILLED_AFTER_4 = Books(
     triggers=[f"s0001-t{n:06d}" for n in range(1, 6)],

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 import compare_recipes
-from support import tiny as product
-from support.tiny import TinyProduct
+from tests.support import tiny as product
+from tests.support.tiny import TinyProduct
 
 
 def rows(recipe: Path, output: Path) -> list[dict[str, float | str]]:

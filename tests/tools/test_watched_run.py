@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from watched_run import watched_run
+from benchmarks.measured_process import watched_run
 
 MB = 1_000_000
 _LARGE_PARENT = """
 import json, resource, sys
 from edgeflow.diagnostics.peak_memory import own_peak_bytes
-from watched_run import watched_run
+from benchmarks.measured_process import watched_run
 held = bytearray(400_000_000)
 output, peak = watched_run([sys.executable, "-c", sys.argv[1]])
 children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from command_attacks import HUGE, Attacker
-from command_attacks import attacks as command_attacks
 from edgeflow.commands.control_socket import ask
 from edgeflow.config.box import load_config
+from faults.bundle_attacks import ATTACKS, OURS, with_listed
+from faults.command_attacks import HUGE, Attacker
+from faults.command_attacks import attacks as command_attacks
 from faults.figures import Figure
-from faults.site import Site, site, wait_for
-from support.bundle_attacks import ATTACKS, OURS, with_listed
-from support.hostile_graphs import HOSTILE
-from support.mean_box import ROOT, start_box, write_box
+from faults.hostile_graphs import HOSTILE
+from faults.rig import Site, site, wait_for
+from simulators.small_box import ROOT, start_box, write_box
 
 __all__ = ["attacks"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-from bench_capture import PERIOD_MS, VIEWS, gige_box, one_camera_goes
+from benchmarks.capture import PERIOD_MS, VIEWS, gige_box, one_camera_goes
 from edgeflow.capture.capture import Capture
 from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.capture import SyncConfig
 from edgeflow.decision.decision import decide
-from fake_gige import FakeCamera, fake_cameras, is_one_image
 from faults.figures import Figure
-from faults.parts import policy, scores
+from faults.synthetic_parts import policy, scores
+from simulators.gige_cameras import FakeCamera, fake_cameras, is_one_image
 
 __all__ = ["camera_stopped", "packets_lost"]
 

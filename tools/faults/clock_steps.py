@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 from edgeflow.delivery.store.database_file import read_only
-from fake_gige import NotPossibleError
 from faults.figures import Figure
-from faults.site import Site, site, wait_for
+from faults.rig import Site, site, wait_for
 from faults.whole_box import WholeBox, whole_box
-from support.mean_box import write_box
+from simulators.gige_cameras import NotPossibleError
+from simulators.small_box import write_box
 
 __all__ = ["clock_steps"]
 

@@ -7,10 +7,10 @@ import signal
 import time
 from pathlib import Path
 
-from faults.books import Books
+from faults.accounting import Books
 from faults.figures import Figure
-from faults.site import Site, site, wait_for
-from faults.watcher import Watcher
+from faults.latency_subscriber import Watcher
+from faults.rig import Site, site, wait_for
 
 __all__ = ["conservation"]
 

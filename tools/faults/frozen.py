@@ -24,8 +24,8 @@ from edgeflow.errors import ConfigError
 from edgeflow.monitoring.view_appearance import Baseline, make_baseline
 from edgeflow.station.view_check import ViewCheck
 from faults.figures import Figure
-from faults.parts import VIEWS, policy, scores
-from paced_source import PacedSource
+from faults.synthetic_parts import VIEWS, policy, scores
+from simulators.buffered_camera import PacedSource
 
 __all__ = ["frozen_view"]
 

@@ -16,10 +16,10 @@ import av
 import numpy as np
 
 from faults.figures import Figure
-from faults.site import site, wait_for
+from faults.rig import site, wait_for
 from faults.whole_box import WholeBox, whole_box
-from support.mean_box import write_box
-from support.small import VIEWS
+from simulators.small_box import write_box
+from simulators.small_bundle import VIEWS
 
 __all__ = ["evidence_frozen"]
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from faults.figures import Figure
-from faults.site import Site, site, wait_for
+from faults.rig import Site, site, wait_for
 
 __all__ = ["disk_full", "row_cap"]
 

@@ -18,8 +18,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.delivery.store.records import Limits
 from faults.figures import Figure, percentile
-from faults.site import site, wait_for
-from support.mean_box import ROOT, write_box
+from faults.rig import site, wait_for
+from simulators.small_box import ROOT, write_box
 
 __all__ = ["hung_scoring"]
 

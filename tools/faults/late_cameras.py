@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow.cameras.genicam.aravis import load_aravis
-from fake_gige import FakeCamera, NotPossibleError, lonely_network
+from simulators.gige_cameras import FakeCamera, NotPossibleError, lonely_network
 
 __all__ = ["Late", "late_cameras"]
 

@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 from edgeflow.delivery.store.database_file import read_only
-from faults.cable import Way, way
+from faults.cuttable_link import Way, way
 from faults.figures import Figure
 from faults.kills import accounts
 from faults.network import in_own_network
-from faults.site import Site, site, wait_for
+from faults.rig import Site, site, wait_for
 
 __all__ = ["partition"]
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from faults.figures import Figure
-from faults.site import ROOT, site, wait_for
-from faults.watcher import Watcher
+from faults.latency_subscriber import Watcher
+from faults.rig import ROOT, site, wait_for
 
 __all__ = ["oversize", "rights_refused"]
 

@@ -1,6 +1,6 @@
 """All faults, one after the other, and a table of figures beside what they have to reach.
 
-make faults                                       (or: PYTHONPATH=tools:tests python -m faults.run --short)
+make faults                                       (or: PYTHONPATH=tools python -m faults.run --short)
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeflow.cli.output import print_json
-from fake_gige import NotPossibleError
 from faults.attacks import attacks
+from faults.bundle_swaps import swap_killed
 from faults.cameras import camera_stopped, packets_lost
 from faults.clock_steps import clock_steps
 from faults.conservation import conservation
-from faults.cut_off import slow_broker
 from faults.figures import Figure
 from faults.frozen import frozen_view
 from faults.frozen_evidence import evidence_frozen
@@ -31,14 +30,15 @@ from faults.full_disk import disk_full, row_cap
 from faults.hung_scoring import hung_scoring
 from faults.kills import both_killed, consumer_away
 from faults.late_packets import CORNERS, SHORT_CORNERS, late_packets
+from faults.late_views import bad_views
 from faults.network import inside_namespace
 from faults.partition import partition
 from faults.refusals import oversize, rights_refused
+from faults.slow_broker import slow_broker
 from faults.slow_scoring import slow_scoring
-from faults.speed import backlog, clean, throughput
-from faults.swaps import swap_killed
+from faults.throughput import backlog, clean, throughput
 from faults.trigger_epoch import trigger_epoch
-from faults.views import bad_views
+from simulators.gige_cameras import NotPossibleError
 
 Fault = Callable[[Path], list[Figure]]
 LONG: dict[str, Fault] = {

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench_sync import RATE_HZ, sources
+from benchmarks.synchronization import RATE_HZ, sources
 from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.clock import monotonic_ns
 from faults.figures import Figure, percentile

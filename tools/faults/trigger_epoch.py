@@ -17,8 +17,8 @@ import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
 from faults.figures import Figure
-from faults.site import Site, site, wait_for
-from support.mean_box import ROOT, start_box, write_box
+from faults.rig import Site, site, wait_for
+from simulators.small_box import ROOT, start_box, write_box
 
 __all__ = ["trigger_epoch"]
 

@@ -17,8 +17,8 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from faults.site import Site, wait_for
-from support.mean_box import ROOT
+from faults.rig import Site, wait_for
+from simulators.small_box import ROOT
 
 __all__ = ["WholeBox", "whole_box"]
 

@@ -30,8 +30,8 @@ def find_parts(
     It is laid out as Real-IAD (``realiad_jsons/<class>.json``), as MVTec AD (``train/good``: one view,
     ``image``), or with one folder per part that holds one image per view, named after the view; such folders
     may be sorted by split and label, see
-    :func:`~edgeflow.contracts.datasets.labelled_folders.labelled_parts`. A box's evidence, of one day or of all,
-    is such folders too; its overlays are no views.
+    :func:`~edgeflow.contracts.datasets.labelled_folders.labelled_parts`. A box's evidence, of one day or of
+    all, is such folders too; its overlays are no views.
 
     Args:
         class_name: which class of a folder that holds several.

@@ -1,0 +1,66 @@
+"""A graph that passes every inspection, yet takes all memory or has no end: refused, from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from onnx import helper
+
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.errors import DeviceError, IntegrityError, ParityError
+from edgeflow.scoring.isolated_verification import Limits, prove_apart
+from simulators.small_bundle import colour_mean, small_bundle
+
+
+def test_what_is_right_is_proven_as_in_this_process(tmp_path: Path) -> None:
+    with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
+        (check,) = prove_apart(bundle, bundle.manifest.graphs[0])
+    assert (check.graph, check.part_id) == ("onnxruntime-fp32", "p1")
+    assert check.error < 1e-6
+
+
+def test_graph_that_takes_more_memory_than_allowed_is_refused(tmp_path: Path) -> None:
+    """Every operator is allowed, and nothing of the 3 GB of padding is in the file."""
+    padded = colour_mean(
+        helper.make_node("Constant", [], ["pads"], value_ints=[0, 0, 0, 0, 20_000, 20_000]),
+        helper.make_node("Pad", ["mean", "pads"], ["padded"]),
+        helper.make_node("ReduceMax", ["padded"], ["highest"], keepdims=1),
+        helper.make_node("Mul", ["mean", "highest"], ["maps"]),
+    )
+    padded.graph.node[1].output[0] = "mean"
+    path = small_bundle(tmp_path / "b", model=padded.SerializeToString())
+    limits = Limits(memory_bytes=250_000_000)
+    with (
+        Bundle.open(path) as bundle,
+        pytest.raises(IntegrityError, match=r"needs more than 0\.2 GB of memory") as caught,
+    ):
+        prove_apart(bundle, bundle.manifest.graphs[0], limits=limits)
+    assert caught.value.exit_code == 5
+
+
+def test_graph_that_is_not_ready_in_time_is_refused(tmp_path: Path) -> None:
+    with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
+        graph = bundle.manifest.graphs[0]
+        with pytest.raises(IntegrityError, match="was not ready after 0 s"):
+            prove_apart(bundle, graph, limits=Limits(seconds=0.05))
+
+
+def test_errors_keep_their_kind(tmp_path: Path) -> None:
+    with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
+        graph = bundle.manifest.graphs[0]
+        with pytest.raises(DeviceError, match="'NPU' is not on this machine"):
+            prove_apart(bundle, graph, device="NPU")
+    other = colour_mean()
+    other.graph.node[1].op_type = "ReduceMax"
+    path = small_bundle(tmp_path / "c", model=other.SerializeToString())
+    with Bundle.open(path) as bundle, pytest.raises(ParityError, match="does not compute") as caught:
+        prove_apart(bundle, graph)
+    assert len(caught.value.problems) == 1
+
+
+def test_bundle_that_is_exchanged_meanwhile_is_refused(tmp_path: Path) -> None:
+    with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
+        small_bundle(tmp_path / "b", name="another")
+        with pytest.raises(IntegrityError, match="exchanged"):
+            prove_apart(bundle, bundle.manifest.graphs[0])

@@ -1,0 +1,319 @@
+"""The line itself, built as a box builds it: one decision a part, whatever scoring and keeping do."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edgeflow.alarms import Alarms
+from edgeflow.backends.runner import Placement
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.clock import monotonic_ns
+from edgeflow.config.alarms import AlarmsConfig
+from edgeflow.config.capture import SyncConfig
+from edgeflow.config.scoring import DecisionConfig
+from edgeflow.contracts.messages import Alarm, Decision, Result
+from edgeflow.contracts.scoring import FloatArray
+from edgeflow.decision.decision import Policy
+from edgeflow.decision.lateness import LateWatch
+from edgeflow.decision.result import Origin, ResultMaker
+from edgeflow.errors import DeviceError
+from edgeflow.monitoring.line_monitor import LineWatch
+from edgeflow.monitoring.view_monitor import bundle_baseline
+from edgeflow.scoring.scorer import Scorer, Scores
+from edgeflow.station.active_bundle import BundleSlot, LoadedBundle
+from edgeflow.station.line import Line
+from edgeflow.station.scoring_thread import ScoringThread
+from simulators.small_bundle import SIDE, VIEWS, small_bundle
+
+NEVER_LATE_MS = 600_000.0
+SOON_MS = 150.0
+ORIGIN = Origin(site="plant", line="l1", station="s1", box="box1")
+
+
+class Runner:
+    """A graph whose maps are all ``value``; before part n, counted from 0, it does ``before[n]``."""
+
+    def __init__(self, value: float = 1.0, before: dict[int, Callable[[], None]] | None = None) -> None:
+        self._value = value
+        self._before = before or {}
+        self.count = 0
+        self.closed = threading.Event()
+
+    placement = Placement(device="CPU", precision="f32", threads=1, streams=1)
+
+    def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
+        number, self.count = self.count, self.count + 1
+        self._before.get(number, lambda: None)()
+        return (np.full(images.shape[:3], self._value, np.float32),)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Told:
+    """Everything that a line tells, in order: decisions, what is kept, what is shown."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+        self.decisions: list[Decision] = []
+        self.results: list[Result] = []
+        self.scored: list[bool] = []
+        self.alarms: dict[str, Alarm | None] = {}
+        self.failing: set[str] = set()  # parts whose record cannot be kept
+
+    def publish_decision(self, decision: Decision) -> bool:
+        self.events.append(("decision", decision.part_id))
+        self.decisions.append(decision)
+        return True
+
+    def keep(self, result: Result, _view_set: ViewSet, scores: Scores | None) -> Result:
+        if result.part_id in self.failing:
+            raise KeyError(result.part_id)
+        self.events.append(("kept", result.part_id))
+        self.scored.append(scores is not None)
+        return result.model_copy(update={"evidence": f"/evidence/{result.part_id}"})
+
+    def show(self, result: Result) -> None:
+        self.events.append(("shown", result.part_id))
+        self.results.append(result)
+
+    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
+        self.alarms[name] = alarm
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Iterator[Callable[..., LoadedBundle]]:
+    """A bundle with a runner of the test's own."""
+    opened: list[Bundle] = []
+    numbers = itertools.count(1)
+
+    def load(runner: Runner, *, deadline_ms: float = NEVER_LATE_MS, name: str = "bracket") -> LoadedBundle:
+        bundle = Bundle.open(small_bundle(tmp_path / f"{len(opened)}.bundle", name=name))
+        opened.append(bundle)
+        manifest = bundle.manifest
+        policy = Policy(
+            thresholds=manifest.thresholds,
+            sync=SyncConfig(max_skew_ms=5.0),
+            decision=DecisionConfig(deadline_ms=deadline_ms),
+        )
+        graph = manifest.graphs[0]
+        return LoadedBundle(
+            bundle=bundle,
+            graph=graph,
+            scorer=Scorer(manifest, runner),
+            policy=policy,
+            make=ResultMaker(
+                session="s", bundle=bundle, graph=graph, policy=policy, numbers=numbers, origin=ORIGIN
+            ),
+            baseline=bundle_baseline(bundle),
+        )
+
+    yield load
+    for bundle in opened:
+        bundle.close()
+
+
+@pytest.fixture
+def scoring() -> Iterator[ScoringThread]:
+    thread = ScoringThread()
+    yield thread
+    assert thread.close(10), "a test leaves its scoring hanging"
+
+
+@pytest.fixture
+def line(told: Told, scoring: ScoringThread) -> Callable[..., Line]:
+    def build(bundles: BundleSlot | LoadedBundle, **changes: object) -> Line:
+        slot = bundles if isinstance(bundles, BundleSlot) else BundleSlot(bundles, release=scoring.release)
+        alarms = Alarms("s", told)
+        made = Line(
+            bundles=slot,
+            gate=told,
+            keep=told.keep,
+            show=told.show,
+            clock=monotonic_ns,
+            scoring=scoring,
+            watch=LineWatch(AlarmsConfig(), alarms, period_ms=None, now_ns=0),
+            lateness=LateWatch(alarms),
+        )
+        return replace(made, **changes)  # type: ignore[arg-type]
+
+    return build
+
+
+def part(number: int, *, missing: tuple[str, ...] = (), fault: str = "") -> ViewSet:
+    now_ns = monotonic_ns()
+    image = np.full((SIDE, SIDE, 3), 40 + number, np.uint8)
+    frames = {
+        view: Frame(view=view, image=image, captured_ns=now_ns, frame_id=number)
+        for view in VIEWS
+        if view not in missing
+    }
+    return ViewSet(
+        trigger_id=f"t{number}", part_id=f"p{number}", triggered_ns=now_ns, frames=frames,
+        missing=missing, skew_ms=0.0, fault=fault,
+    )  # fmt: skip
+
+
+def parts(count: int) -> Iterator[ViewSet]:
+    return (part(number) for number in range(count))
+
+
+def verdicts(told: Told) -> list[str]:
+    return [decision.verdict for decision in told.decisions]
+
+
+def test_the_gate_hears_first_then_the_result_is_kept_then_shown(
+    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    counts = line(loaded(Runner())).run(parts(2))
+    assert told.events == [(what, p) for p in ("p0", "p1") for what in ("decision", "kept", "shown")]
+    assert counts == {"OK": 2}
+    for decision, result in zip(told.decisions, told.results, strict=True):
+        assert (decision.result_id, decision.trigger_id) == (result.result_id, result.trigger_id)
+        assert result.evidence == f"/evidence/{result.part_id}", "what keeping adds is shown"
+        assert result.score_raw == pytest.approx(1.0)
+        assert result.durations_ms["score"] >= 0
+    assert [decision.seq for decision in told.decisions] == [1, 2]
+
+
+def test_a_part_over_the_threshold_is_ng(
+    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    assert line(loaded(Runner(1001.0))).run(parts(1)) == {"NG": 1}
+    assert told.results[0].views[0].regions
+
+
+def test_a_part_with_a_missing_view_or_a_fault_is_not_scored_and_never_ok(
+    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    runner = Runner()
+    sets = [part(0, missing=("left",)), part(1, fault="skew of 9 ms"), part(2)]
+    assert line(loaded(runner)).run(sets) == {"UNDECIDED": 2, "OK": 1}
+    assert runner.count == 1
+    assert told.scored == [False, False, True]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), MemoryError(), KeyError("x"), DeviceError("lost")])
+def test_an_error_of_scoring_costs_one_part_and_is_an_alarm(
+    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told, error: Exception
+) -> None:
+    def fail() -> None:
+        raise error
+
+    counts = line(loaded(Runner(before={1: fail}))).run(parts(3))
+    assert (counts, verdicts(told)) == ({"OK": 2, "UNDECIDED": 1}, ["OK", "UNDECIDED", "OK"])
+    text = "lost" if isinstance(error, DeviceError) else type(error).__name__
+    assert text in told.decisions[1].reason
+    assert told.decisions[1].reason_code == "scoring_failed"
+    alarm = told.alarms["scoring_failed"]
+    assert alarm is not None
+    assert text in alarm.text
+    assert [result.part_id for result in told.results] == ["p0", "p1", "p2"]
+
+
+def test_a_part_whose_scoring_hangs_is_undecided_and_its_late_answer_is_never_told(
+    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    go_on = threading.Event()
+    turns: list[int] = []
+    runner = Runner(before={1: lambda: go_on.wait(30) and None})
+    hanging = line(loaded(runner, deadline_ms=SOON_MS), hang_ns=0, turn=lambda: turns.append(1))
+
+    def sets() -> Iterator[ViewSet]:
+        yield part(0)
+        yield part(1)
+        yield part(2)  # while the call for part 1 still does not answer
+        go_on.set()
+        while runner.count < 2 or hanging.scoring.hangs():
+            threading.Event().wait(0.01)
+        yield part(3)
+
+    hanging.run(sets())
+    assert [d.part_id for d in told.decisions] == ["p0", "p1", "p2", "p3"]
+    assert verdicts(told) == ["OK", "UNDECIDED", "UNDECIDED", "OK"]
+    for decision in told.decisions[1:3]:
+        assert decision.reason.startswith("late: scoring has not answered for")
+        assert decision.reason_code == "late"
+    assert runner.count == 3, "part 2 was not given to a graph that hangs"
+    assert told.scored == [True, False, False, True]
+    alarm = told.alarms["late_decisions"]
+    assert alarm is not None
+
+
+def test_a_decided_part_that_cannot_be_kept_does_not_stop_the_line(
+    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    told.failing = {"p1"}
+    assert line(loaded(Runner())).run(parts(3)) == {"OK": 3}
+    assert [decision.part_id for decision in told.decisions] == ["p0", "p1", "p2"]
+    assert [result.part_id for result in told.results] == ["p0", "p2"]
+    alarm = told.alarms["record_failed"]
+    assert alarm is not None
+    assert "KeyError: 'p1'" in alarm.text
+
+
+def test_another_bundle_takes_over_between_two_parts_and_the_old_one_is_released(
+    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told, scoring: ScoringThread
+) -> None:
+    old, new = Runner(1.0), Runner(1001.0)
+    slot = BundleSlot(loaded(old), release=scoring.release)
+
+    def sets() -> Iterator[ViewSet]:
+        yield part(0)
+        slot.offer(loaded(new, name="bracket-2"))
+        assert not old.closed.is_set()
+        yield part(1)
+
+    line(slot).run(sets())
+    assert verdicts(told) == ["OK", "NG"]
+    assert [result.bundle.name for result in told.results] == ["bracket", "bracket-2"]
+    assert old.closed.wait(10)
+    assert [decision.seq for decision in told.decisions] == [1, 2]
+
+
+def test_a_bundle_that_hangs_is_replaced_without_waiting_for_it(
+    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told, scoring: ScoringThread
+) -> None:
+    go_on = threading.Event()
+    old, new = Runner(before={0: lambda: go_on.wait(30) and None}), Runner()
+    slot = BundleSlot(loaded(old, deadline_ms=SOON_MS), release=scoring.release)
+
+    def sets() -> Iterator[ViewSet]:
+        yield part(0)
+        slot.offer(loaded(new, deadline_ms=SOON_MS))
+        yield part(1)
+        assert not old.closed.is_set(), "its call is still under way"
+        go_on.set()
+        assert old.closed.wait(10)
+        yield part(2)
+
+    line(slot, hang_ns=0).run(sets())
+    assert verdicts(told) == ["UNDECIDED", "UNDECIDED", "OK"]
+
+
+def test_a_part_without_time_for_scoring_is_given_up_at_once(
+    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    runner = Runner()
+    slow = line(loaded(runner))
+    for _ in range(20):
+        slow.pace.add(round(2 * NEVER_LATE_MS * 1e6))
+    assert slow.run(parts(1)) == {"UNDECIDED": 1}
+    assert runner.count == 0
+    assert "scoring may take" in told.decisions[0].reason
+    assert slow.pace.p99_ns() is None, "one of the long times is forgotten, so that there is hope"

@@ -1,0 +1,135 @@
+"""What it costs a decision that scoring runs on a thread of its own: both ways in turns, in one process.
+
+PYTHONPATH=tools PYTHONPATH=tools python -m benchmarks.line tools/demo/box.yaml tools/demo/parts
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.cameras.camera import Frame
+from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.cli.output import print_json
+from edgeflow.clock import monotonic_ns
+from edgeflow.config.box import load_config
+from edgeflow.contracts.images import read_image
+from edgeflow.contracts.messages import Decision, Result, to_json
+from edgeflow.decision.recorded_parts import find_bundle_parts
+from edgeflow.scoring.scorer import Scores
+from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
+from edgeflow.station.line import Line
+from edgeflow.station.process.switch_interval import take_short_turns
+from edgeflow.station.scoring_thread import ScoringThread
+from faults.figures import percentile
+
+_WARM_UP = 20
+_NO_DEADLINE_MS = 600_000.0
+
+
+class _SameThread(ScoringThread):
+    """Scores on the line's own thread, which could not leave a call that hangs."""
+
+    def call(
+        self,
+        work: Callable[[], Scores],
+        *,
+        until_ns: int,  # noqa: ARG002 - the interface
+        limit_ns: int,  # noqa: ARG002
+        turn: Callable[[], None] = lambda: None,  # noqa: ARG002
+    ) -> Scores:
+        return work()
+
+
+class _Gate:
+    """Takes the moment of each decision."""
+
+    def __init__(self) -> None:
+        self.at_ns = 0
+
+    def publish_decision(self, decision: Decision) -> bool:
+        to_json(decision)
+        self.at_ns = monotonic_ns()
+        return True
+
+
+def _keep(result: Result, view_set: ViewSet, scores: Scores | None) -> Result:  # noqa: ARG001 - as a keeper
+    return result
+
+
+def _busy(stop: threading.Event) -> None:
+    """Work in Python beside the line, as messages and records are."""
+    record = {"views": [{"id": f"C{n}", "score": n / 7} for n in range(50)]}
+    while not stop.wait(0.001):
+        for _ in range(5):
+            json.loads(json.dumps(record))
+
+
+@click.command()
+@click.argument("box", type=click.Path(path_type=Path))
+@click.argument("parts", type=click.Path(path_type=Path))
+@click.option("--count", default=1000, show_default=True, help="Parts for each way.")
+@click.option("--busy/--quiet", default=True, show_default=True, help="Others work in Python meanwhile.")
+def main(box: Path, parts: Path, count: int, busy: bool) -> None:
+    """Time from a complete view set to its decision, p50 and p99 in ms, and the difference."""
+    take_short_turns()
+    config = load_config(box)
+    decision = config.decision.model_copy(update={"deadline_ms": _NO_DEADLINE_MS})
+    config = config.model_copy(update={"decision": decision})
+    bundle, graph = open_for_box(config, config.bundle)
+    loaded = prove(config, bundle, graph, session="bench", numbers=itertools.count(1))
+    stop = threading.Event()
+    if busy:
+        threading.Thread(target=_busy, args=(stop,), daemon=True).start()
+    gate = _Gate()
+    beside = Line(bundles=BundleSlot(loaded), gate=gate, keep=_keep, show=lambda _: None, clock=monotonic_ns)
+    lines = {"same thread": replace(beside, scoring=_SameThread()), "own thread": beside}
+    times: dict[str, list[float]] = {name: [] for name in lines}
+    order = np.random.default_rng(1)
+    gc.collect()
+    for number, view_set in enumerate(itertools.islice(_view_sets(bundle, parts), count)):
+        for name in order.permutation(list(lines)):
+            begun_ns = monotonic_ns()
+            lines[name].run([replace(view_set, triggered_ns=begun_ns)])
+            if number >= _WARM_UP:
+                times[name].append((gate.at_ns - begun_ns) / 1e6)
+    stop.set()
+    found = {
+        name: {"p50_ms": percentile(each, 0.5), "p99_ms": percentile(each, 0.99)}
+        for name, each in times.items()
+    }
+    difference = found["own thread"]["p99_ms"] - found["same thread"]["p99_ms"]
+    print_json({"parts": count, "busy": busy, **found, "p99_difference_ms": difference})
+
+
+def _view_sets(bundle: Bundle, folder: Path) -> Iterator[ViewSet]:
+    """The recorded parts, again and again."""
+    views = bundle.manifest.view_ids
+    read = [{v: read_image(part.images[v]) for v in views} for part in find_bundle_parts(bundle, folder)]
+    for number in itertools.count():
+        images = read[number % len(read)]
+        frames = {
+            view: Frame(view=view, image=image, captured_ns=monotonic_ns(), frame_id=number)
+            for view, image in images.items()
+        }
+        yield ViewSet(
+            trigger_id=f"t{number}",
+            part_id=f"p{number}",
+            triggered_ns=0,
+            frames=frames,
+            missing=(),
+            skew_ms=0.0,
+        )
+
+
+if __name__ == "__main__":
+    main()

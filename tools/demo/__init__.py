@@ -1,0 +1,1 @@
+"""``make demo``: recorded parts inspected, verdicts over MQTT."""

@@ -1,0 +1,1 @@
+"""Cameras, boxes and bundles without hardware, for benchmarks, faults and tests."""
