@@ -39,9 +39,11 @@ def test_normal_and_rejected_parts_are_timed_with_every_foreground(
     repository: Path, foreground: Path
 ) -> None:
     demo = repository / "tools" / "demo"
-    command = [sys.executable, str(repository / "tools" / "bench_foreground.py")]
+    command = [sys.executable, "-m", "benchmarks.foreground"]
     command += [str(demo / "housing.bundle"), str(demo / "parts"), str(foreground), "--each", "3", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(
+        command, cwd=repository / "tools", capture_output=True, text=True, check=False, timeout=200
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     name = f"MVANet {SIDE} fp32"

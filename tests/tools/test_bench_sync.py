@@ -12,14 +12,15 @@ def test_edgeflow_is_measured_beside_a_naive_reader(repository: Path) -> None:
     done = subprocess.run(
         [
             sys.executable,
-            "tools/benchmarks/synchronization.py",
+            "-m",
+            "benchmarks.synchronization",
             "--seconds",
             "3",
             "--hours",
             "0.002",
             "--json",
         ],
-        cwd=repository,
+        cwd=repository / "tools",
         capture_output=True,
         text=True,
         check=True,

@@ -24,7 +24,7 @@ def checkout(tmp_path: Path, repository: Path) -> Path:
     (tmp_path / "runs" / "parts" / "foreground").mkdir(parents=True)
     (tmp_path / "runs" / "demo").mkdir()
     (tmp_path / "bin").mkdir()
-    shutil.copy(repository / "tools" / "build_demo.sh", tmp_path / "tools")
+    shutil.copy(repository / "tools" / "demo" / "build.sh", tmp_path / "tools" / "demo")
     for name, text in (("edgeflow", EDGEFLOW), ("python", "#!/bin/sh\n")):
         (tmp_path / "bin" / name).write_text(text)
         (tmp_path / "bin" / name).chmod(0o755)
@@ -34,7 +34,7 @@ def checkout(tmp_path: Path, repository: Path) -> Path:
 
 def build(checkout: Path) -> int:
     path = f"{checkout / 'bin'}:/usr/bin:/bin"
-    script = ["sh", str(checkout / "tools" / "build_demo.sh")]
+    script = ["sh", str(checkout / "tools" / "demo" / "build.sh")]
     return subprocess.run(script, check=False, capture_output=True, env={"PATH": path}).returncode
 
 

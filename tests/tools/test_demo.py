@@ -13,7 +13,8 @@ from edgeflow.contracts.datasets.find_parts import find_parts
 
 def demo(repository: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, repository / "tools" / "demo.py", *options],
+        [sys.executable, "-m", "demo.run", *options],
+        cwd=repository / "tools",
         capture_output=True,
         text=True,
         check=False,

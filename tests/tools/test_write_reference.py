@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.cli.main import cli
+from tests.support.commands import commands_of
 
 PAGES = ("box-file.md", "cli.md", "exit-codes.md", "messages.md", "recipe.md")
 
@@ -51,7 +52,7 @@ def test_page_that_is_stale_or_missing_is_named_and_written_anew(checkout: Path)
 
 def test_every_command_and_option_has_its_place(repository: Path) -> None:
     page = (repository / "docs" / "reference" / "cli.md").read_text()
-    for name, command in cli.commands.items():
-        assert re.search(rf"^## `edgeflow {name}\b", page, re.MULTILINE), name
+    for name, command in commands_of(cli).items():
+        assert re.search(rf"^##+ `edgeflow {name}\b", page, re.MULTILINE), name
         for parameter in command.params:
             assert all(option in page for option in parameter.opts if option.startswith("--")), parameter.name

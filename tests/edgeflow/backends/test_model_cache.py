@@ -84,7 +84,7 @@ import resource, sys
 from pathlib import Path
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.scoring.verification import verify_graph
-from edgeflow.backends.registry import choose_graph
+from edgeflow.scoring.loading import choose_graph
 if sys.argv[3] == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 with Bundle.open(Path(sys.argv[1])) as bundle:

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from system.test_cli import commands_of
 
 from edgeflow.cli.main import cli
 from edgeflow.security.keys import new_key
 from simulators.small_bundle import VIEWS, small_bundle
+from tests.support.commands import commands_of
 from tests.support.tiny import HERE, search_path, write_recipe
 
 DOCUMENTED = {0, 2, 3, 4, 5, 6, 130, 141}

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from tests.support.tiny import TinyProduct, search_path
@@ -97,7 +98,7 @@ def test_every_command_is_in_the_readme(repository: Path) -> None:
     from edgeflow.cli.main import cli
 
     readme = (repository / "README.md").read_text()
-    assert [name for name in cli.commands if f"edgeflow {name} " not in readme] == []
+    assert [name for name in cli.list_commands(click.Context(cli)) if f"edgeflow {name} " not in readme] == []
 
 
 def test_no_placeholder_is_left(repository: Path) -> None:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 
@@ -20,6 +19,7 @@ from edgeflow.bundles.bundle import Bundle
 from edgeflow.cli.main import cli
 from edgeflow.contracts.datasets.find_parts import find_parts
 from faults.rewritten_bundles import manifest_of, rewritten
+from tests.support.commands import commands_of
 from tests.support.tiny import TinyProduct, search_path, write_recipe
 
 
@@ -45,18 +45,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], code: int, *texts: st
 def test_version_and_help() -> None:
     assert edgeflow.__version__ in edgeflow_command("--version").stdout
     shown = edgeflow_command("--help").stdout
-    assert all(name in shown for name in cli.commands)
-
-
-def commands_of(group: click.Group, path: str = "") -> dict[str, click.Command]:
-    """Every command below a group, by its whole name."""
-    found: dict[str, click.Command] = {}
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            found |= commands_of(command, f"{path}{name} ")
-        else:
-            found[path + name] = command
-    return found
+    assert all(name in shown for name in commands_of(cli))
 
 
 COMMANDS = commands_of(cli)

@@ -10,7 +10,7 @@ from tests.support.tiny import TinyProduct
 _SIGNAL_AFTER_AN_EXCHANGE = """
 import gc, signal, sys
 from pathlib import Path
-from edgeflow.backends.registry import choose_graph, make_scorer
+from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.bundles.bundle import Bundle
 
 signal.signal(signal.SIGTERM, lambda *_: print("stopped in order"))
