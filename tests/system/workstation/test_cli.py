@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
@@ -45,7 +46,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], code: int, *texts: st
 def test_version_and_help() -> None:
     assert edgeflow.__version__ in edgeflow_command("--version").stdout
     shown = edgeflow_command("--help").stdout
-    assert all(name in shown for name in commands_of(cli))
+    assert all(name in shown for name in cli.list_commands(click.Context(cli)))
 
 
 COMMANDS = commands_of(cli)
@@ -125,7 +126,7 @@ def test_scores_that_are_not_finite_are_undecided(tiny: TinyProduct, tmp_path: P
 def test_inspect_and_verify_tell_people_and_machines(tiny: TinyProduct) -> None:
     shown = edgeflow_command("inspect", tiny.bundle).stdout
     assert "openvino-int8" in shown
-    assert "30" not in shown.split("normal", maxsplit=1)[0]
+    assert "30" not in shown.replace(str(tiny.bundle), "").split("normal", maxsplit=1)[0]
     document = json.loads(edgeflow_command("inspect", tiny.bundle, "--json").stdout)
     assert document["views"][0]["id"] == "C1"
     verified = json.loads(edgeflow_command("verify", tiny.bundle, "--json").stdout)
