@@ -93,8 +93,8 @@ def late_packets(folder: Path, corners: Sequence[Corner], *, parts: int, cameras
                 fault=_FAULT, what=f"{corner.name}: parts with another's image or name", value=wrong, limit=0
             ),
             Figure(
-                fault=_FAULT, what=f"{corner.name}: of {judged} exposed together, decided right, %", value=share,
-                limit=least if corner.known else None, at_least=True, timed=True,
+                fault=_FAULT, what=f"{corner.name}: of {judged} exposed together, decided right, %",
+                value=share, limit=least if corner.known else None, at_least=True, timed=True,
             ),
             Figure(
                 fault=_FAULT, what=f"{corner.name}: parts decided right", value=right,
