@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgeflow.errors import StorageError, UsageError
 
-__all__ = ["proven_file", "require_new"]
+__all__ = ["require_new", "write_then_verify"]
 
 
 def require_new(path: Path) -> None:
@@ -28,7 +28,7 @@ def require_new(path: Path) -> None:
 
 
 @contextmanager
-def proven_file(path: Path) -> Iterator[Path]:
+def write_then_verify(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to and to prove; the file gets its own name where neither failed.
 
     Whatever fails or interrupts the block, nothing new stands under ``path``. A file that is there, or comes

@@ -14,7 +14,7 @@ from edgeflow.contracts.documents.document import Document
 from edgeflow.contracts.manifest import Manifest
 from edgeflow.errors import StorageError
 
-__all__ = ["Installed", "Record", "permit_older", "read_installed", "read_record", "remember"]
+__all__ = ["Record", "VersionRecord", "permit_older", "read_installed", "read_record", "remember"]
 
 _MAX_BYTES = 1024 * 1024
 
@@ -22,7 +22,7 @@ _MAX_BYTES = 1024 * 1024
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Installed(Document):
+class VersionRecord(Document):
     """One product: the highest version that ran, and the bundle that was proven last.
 
     ``back_to`` is an older bundle that somebody went back to on purpose; forgotten when another one runs.
@@ -38,7 +38,7 @@ class Record(Document):
 
     schema_: Literal["edgeflow/installed/1"] = Field(default="edgeflow/installed/1", alias="schema")
     product: str | None = None
-    bundles: dict[str, Installed] = Field(default_factory=dict)
+    bundles: dict[str, VersionRecord] = Field(default_factory=dict)
 
     @property
     def known_product(self) -> str | None:
@@ -48,7 +48,7 @@ class Record(Document):
         return self.product
 
 
-def read_installed(path: Path) -> Mapping[str, Installed]:
+def read_installed(path: Path) -> Mapping[str, VersionRecord]:
     """Manifest name → what ran; see :func:`read_record`."""
     return read_record(path).bundles
 
@@ -84,7 +84,7 @@ def remember(path: Path, manifest: Manifest, sha256: str, *, max_version: int) -
     before = record.bundles.get(manifest.name)
     highest = before.version if before and before.version <= max_version else 0
     back_to = sha256 if before and before.back_to == sha256 else None
-    entry = Installed(version=max(manifest.version, highest), sha256=sha256, back_to=back_to)
+    entry = VersionRecord(version=max(manifest.version, highest), sha256=sha256, back_to=back_to)
     _put(path, record, manifest.name, entry, product=manifest.name)
 
 
@@ -101,7 +101,7 @@ def permit_older(path: Path, manifest: Manifest, sha256: str) -> None:
         _put(path, record, manifest.name, entry, product=record.product)
 
 
-def _put(path: Path, before: Record, name: str, entry: Installed, *, product: str | None) -> None:
+def _put(path: Path, before: Record, name: str, entry: VersionRecord, *, product: str | None) -> None:
     record = Record(product=product, bundles={**before.bundles, name: entry})
     if record == before:
         return  # a restart writes nothing

@@ -25,7 +25,7 @@ from edgeflow.contracts.manifest import SCHEMA_VERSION, Graph, LabelledScores, M
 from edgeflow.contracts.preprocess import blank_image, reading_of
 from edgeflow.contracts.scoring import FloatArray, part_score, scaled
 from edgeflow.errors import ConfigError, DataError, DeviceError, EdgeflowError
-from edgeflow.files import proven_file, require_new
+from edgeflow.files import require_new, write_then_verify
 from edgeflow.scoring.loading import make_scorer
 from edgeflow.scoring.scorer import Scorer, Scores
 from edgeflow.scoring.verification import verify_graph
@@ -132,7 +132,7 @@ def recalibrate(
         require_small(effect)
     raw = manifest_bytes(_next_version(bundle, new, graph, {bundle.path.resolve().parent, output.parent}))
     entries = bundle_entries(raw, manifest.files, bundle.read, signer)
-    with proven_file(output) as draft:
+    with write_then_verify(output) as draft:
         write_archive(draft, entries)
         with Bundle.open(draft) as written:
             unproven = _replay(written, graph, device)

@@ -11,7 +11,7 @@ from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import BoxConfig, CameraConfig, ReplayConfig
 from edgeflow.errors import CameraError
 
-__all__ = ["CameraCrew", "open_limit_s"]
+__all__ = ["CameraGroup", "open_limit_s"]
 
 _START_DELAY_MS = 300  # recordings that play by themselves begin when all cameras are open
 _CLOSE_S = 3.0
@@ -19,7 +19,7 @@ _CLOSE_S = 3.0
 logger = logging.getLogger(__name__)
 
 
-class CameraCrew:
+class CameraGroup:
     """One worker per view.
 
     Args:

@@ -11,14 +11,14 @@ from types import TracebackType
 from edgeflow.alarms import Alarms
 from edgeflow.cameras.camera import LOOK, Camera, Frame
 from edgeflow.cameras.drivers import make_camera
-from edgeflow.cameras.group import CameraCrew
+from edgeflow.cameras.group import CameraGroup
 from edgeflow.cameras.worker import CameraHealth
 from edgeflow.capture.reconciliation import Tally
-from edgeflow.capture.sync_monitor import SyncWatch
+from edgeflow.capture.sync_monitor import SyncMonitor
 from edgeflow.capture.synchronizer import Synchronizer, SyncMode, ViewSet
 from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
 from edgeflow.capture.triggers import IntervalSource, Trigger
-from edgeflow.capture.view_set_queue import OVERRUN, ReadySets
+from edgeflow.capture.view_set_queue import OVERRUN, ViewSetQueue
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import BoxConfig, CameraConfig, ReplayConfig
 from edgeflow.config.camera_views import check_views
@@ -69,8 +69,8 @@ class Capture:
         self._views = tuple(views)
         self._free = config.trigger.source == "free"
         self._messages = messages
-        self._watch = SyncWatch(config, views, alarms)
-        self._crew = CameraCrew(
+        self._watch = SyncMonitor(config, views, alarms)
+        self._crew = CameraGroup(
             config, views, make, on_frame=self._on_frame, on_lost=self._on_lost, on_end=self._on_end
         )
         self._sync = make_synchronizer(config, views, session)
@@ -81,7 +81,7 @@ class Capture:
         )
         # Steps of the synchronizer, done by one thread in the order of their coming.
         self._steps: queue.SimpleQueue[Callable[[int], list[ViewSet]]] = queue.SimpleQueue()
-        self._ready = ReadySets(_WAITING_FREE if self._free else _WAITING_SETS)
+        self._ready = ViewSetQueue(_WAITING_FREE if self._free else _WAITING_SETS)
         self._assembler = threading.Thread(target=self._assemble, name="synchronizer", daemon=True)
         self._ended: set[str] = set()
         self._seen = threading.Condition()

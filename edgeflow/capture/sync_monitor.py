@@ -7,25 +7,25 @@ from collections.abc import Sequence
 
 from edgeflow.alarms import Alarms
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.matching.part_spacing import PartsApart
+from edgeflow.capture.matching.part_spacing import PartSpacing
 from edgeflow.capture.reconciliation import Reconciler, Tally
 from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import AlarmCode, Severity
-from edgeflow.monitoring.transfer_monitor import TransferWatch
+from edgeflow.monitoring.transfer_monitor import TransferMonitor
 
-__all__ = ["SyncWatch", "is_named"]
+__all__ = ["SyncMonitor", "is_named"]
 
 logger = logging.getLogger(__name__)
 
 
-class SyncWatch:
+class SyncMonitor:
     """Told of every trigger, set and result; raises an alarm where they do not agree. For one thread."""
 
     def __init__(self, config: BoxConfig, views: Sequence[str], alarms: Alarms | None) -> None:
         self._reconciler = Reconciler(views, named=is_named(config))
         self._apart = _parts_apart(config)
-        self._transfer = TransferWatch(config)
+        self._transfer = TransferMonitor(config)
         self._alarms = alarms
         self._mismatches = 0
 
@@ -77,15 +77,15 @@ class SyncWatch:
             self._alarms.clear(code)
 
 
-def _parts_apart(config: BoxConfig) -> PartsApart | None:
+def _parts_apart(config: BoxConfig) -> PartSpacing | None:
     """For boxes that pair frames by time, be it only until counters are locked; None for all others."""
     sync, source = config.sync, config.trigger.source
     if source == "free":
-        return PartsApart(tolerance_ms=sync.max_skew_ms, setting="sync.max_skew_ms")
+        return PartSpacing(tolerance_ms=sync.max_skew_ms, setting="sync.max_skew_ms")
     if source == "hardware":
         window_ms = sync.window_ms or 0.0
         setting = "sync.window_ms" if window_ms > sync.max_skew_ms else "sync.max_skew_ms"
-        return PartsApart(tolerance_ms=max(window_ms, sync.max_skew_ms), setting=setting)
+        return PartSpacing(tolerance_ms=max(window_ms, sync.max_skew_ms), setting=setting)
     return None
 
 

@@ -10,7 +10,7 @@ from edgeflow.capture.matching.by_counter import ByCounter
 from edgeflow.capture.matching.by_time import ByTime
 from edgeflow.capture.matching.by_trigger import ByTrigger
 from edgeflow.capture.matching.matcher import Matcher, Rules, ViewSet
-from edgeflow.capture.matching.part_ids import Naming
+from edgeflow.capture.matching.part_ids import PartIdAssigner
 from edgeflow.capture.triggers import Trigger
 
 __all__ = ["SyncMode", "Synchronizer", "ViewSet"]
@@ -80,7 +80,7 @@ class Synchronizer:
         self._matcher: Matcher = _MATCHERS[mode](self._rules)
         self._naming = None
         if announce_ms is not None:
-            self._naming = Naming(self._rules, round(announce_ms * 1e6), _ns(min_period_ms))
+            self._naming = PartIdAssigner(self._rules, round(announce_ms * 1e6), _ns(min_period_ms))
         self._seen: dict[tuple[str, int, int], None] = {}
 
     def trigger(self, trigger: Trigger, now_ns: int) -> list[ViewSet]:

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from edgeflow.capture.synchronizer import ViewSet
 
-__all__ = ["OVERRUN", "ReadySets"]
+__all__ = ["OVERRUN", "ViewSetQueue"]
 
 OVERRUN = "overrun: scoring is slower than the trigger rate"
 
 
-class ReadySets:
+class ViewSetQueue:
     """View sets that wait for the consumer: in order, only so many of them with images.
 
     More would only make every decision late. What comes at once while the consumer waits, such as the sets

@@ -17,14 +17,14 @@ from edgeflow.bundles.bundle import Bundle
 from edgeflow.cli.output import print_json
 from edgeflow.cli.tables import make_table, print_table
 from edgeflow.diagnostics.benchmark import (
-    Contender,
+    Candidate,
     Cost,
     ScorerContender,
     Work,
     contender_of,
     costs,
     load_parts,
-    take_turns,
+    measure_in_turns,
     work_of,
 )
 from edgeflow.diagnostics.startup_time import measure_starts
@@ -34,7 +34,7 @@ __all__ = ["bench"]
 
 STAGES = ("preprocess", "graph", "masks", "pooling")
 
-Rivals = Callable[[Bundle], Sequence[Contender]]
+Baselines = Callable[[Bundle], Sequence[Candidate]]
 """Makes others that take turns with a bundle's graphs; the first of them is what all are compared with."""
 
 
@@ -50,7 +50,7 @@ def bench(
     streams: int,
     starts: bool,
     json_output: bool,
-    rivals: Rivals | None = None,
+    rivals: Baselines | None = None,
 ) -> None:
     """Measure graphs of a bundle in turns, then their starts, and print a table or JSON.
 
@@ -66,7 +66,7 @@ def bench(
         graphs, left_out = _contenders(bundle, graph_ids, how)
         for note in left_out:
             console.print(note, markup=False)
-        measured = take_turns(
+        measured = measure_in_turns(
             [*others, *graphs],
             load_parts(bundle, parts),
             turns=turns,

@@ -21,7 +21,7 @@ from edgeflow.errors import (
     ParityError,
     StorageError,
 )
-from edgeflow.scoring.isolated_verification import prove_apart
+from edgeflow.scoring.isolated_verification import verify_in_subprocess
 from edgeflow.scoring.verification import GoldenCheck
 
 __all__ = ["print_rates", "show", "verify"]
@@ -86,7 +86,7 @@ def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) 
         failures: list[EdgeflowError] = []
         for graph in graphs:
             try:
-                checks += prove_apart(bundle, graph, device=device)
+                checks += verify_in_subprocess(bundle, graph, device=device)
             except (ParityError, DeviceError, IntegrityError) as error:
                 failures.append(error)
     if json_output:

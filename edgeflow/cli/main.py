@@ -90,7 +90,7 @@ def run(box: Path, once: bool, overrides: tuple[str, ...], quiet: bool, json_out
     """Run the inspection box that BOX (a YAML file) describes, until SIGTERM or the end of recorded parts."""
     station = importlib.import_module("edgeflow.station.station")
     view = importlib.import_module("edgeflow.cli.run").make_view(quiet=quiet, json_output=json_output)
-    with importlib.import_module("edgeflow.cli.output_thread").UnhurriedView(view) as unhurried:
+    with importlib.import_module("edgeflow.cli.output_thread").BackgroundView(view) as unhurried:
         station.run_box(box, overrides=overrides, once=once, view=unhurried)
 
 

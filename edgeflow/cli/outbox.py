@@ -17,7 +17,7 @@ from rich.console import Console
 from edgeflow.cli.output import print_json
 from edgeflow.config.box import BoxConfig, load_config
 from edgeflow.delivery.outbox import open_outbox
-from edgeflow.delivery.sender import Delivery
+from edgeflow.delivery.sender import ResultSender
 from edgeflow.delivery.store.aside import list_aside as read_aside
 from edgeflow.delivery.store.aside import restore_rows
 from edgeflow.delivery.store.database_file import claim, is_up_to_date, mapped, open_file, read_only
@@ -211,7 +211,7 @@ def _deliver(config: BoxConfig, timeout_s: float) -> int:
     outbox = open_outbox(config.outbox, root=config.topic_root)
     try:
         link = MqttLink(config, f"flush-{uuid.uuid4().hex[:8]}")
-        delivery = Delivery(outbox, link, config.outbox.confirm)
+        delivery = ResultSender(outbox, link, config.outbox.confirm)
         link.start()
         delivery.start()
         left = delivery.close(timeout_s)

@@ -17,7 +17,7 @@ from types import TracebackType
 from edgeflow.contracts.messages import Result, VerdictName
 from edgeflow.station.line import RunView
 
-__all__ = ["UnhurriedView"]
+__all__ = ["BackgroundView"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _LOOK_S = 0.5
 _PATIENCE_S = 5.0  # at the end, without anything being read
 
 
-class UnhurriedView:
+class BackgroundView:
     """Prints on a thread of its own; a context manager that prints what waits before it ends.
 
     A pipe that nobody reads, or a terminal that was halted, would otherwise stop the line. What waits for
@@ -41,7 +41,7 @@ class UnhurriedView:
         self._given_up = False
         self._thread = threading.Thread(target=self._run, name="output", daemon=True)
 
-    def __enter__(self) -> UnhurriedView:
+    def __enter__(self) -> BackgroundView:
         self._thread.start()
         return self
 

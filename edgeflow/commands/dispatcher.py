@@ -19,7 +19,7 @@ from edgeflow.errors import EdgeflowError, StorageError, UsageError
 from edgeflow.mqtt.subscriptions import Incoming
 from edgeflow.thread_activity import waiting, working
 
-__all__ = ["Answer", "CommandDesk", "LocalCommand", "Operation"]
+__all__ = ["Answer", "CommandDispatcher", "LocalCommand", "Operation"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class LocalCommand:
     answer: Future[Answer]
 
 
-class CommandDesk:
+class CommandDispatcher:
     """Judges, carries out, records and answers commands in a thread of its own.
 
     What is refused is recorded apart from what is carried out, so that a flood of the former cannot

@@ -11,14 +11,14 @@ from typing import Any
 
 from edgeflow.commands.audit_log import Audit, read_audit
 from edgeflow.commands.control_socket import ControlSocket
-from edgeflow.commands.dispatcher import CommandDesk, Operation
+from edgeflow.commands.dispatcher import CommandDispatcher, Operation
 from edgeflow.commands.rules import MAX_COMMAND_BYTES, Rules
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.topics import Topics
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.mqtt.subscriptions import Incoming
 
-__all__ = ["Antechamber", "commanded", "hear_commands", "refused_path"]
+__all__ = ["CommandInbox", "commanded", "hear_commands", "refused_path"]
 
 _KNOWN_AGAIN = 5000  # records of earlier sessions that are read for ids of accepted commands
 _EARLY = 16
@@ -29,12 +29,12 @@ def refused_path(audit: Path) -> Path:
     return audit.with_name(f"{audit.stem}.refused{audit.suffix}")
 
 
-class Antechamber:
+class CommandInbox:
     """Where commands wait until the box can carry them out: its bundle is proven first."""
 
     def __init__(self) -> None:
         self._early: queue.Queue[Incoming] = queue.Queue(_EARLY)
-        self._desk: CommandDesk | None = None
+        self._desk: CommandDispatcher | None = None
 
     def hear(self, incoming: Incoming) -> None:
         """Take in a message from the network; never blocks."""
@@ -44,7 +44,7 @@ class Antechamber:
         with contextlib.suppress(queue.Full):
             self._early.put_nowait(incoming)
 
-    def admit(self, desk: CommandDesk | None) -> None:
+    def admit(self, desk: CommandDispatcher | None) -> None:
         """From now on everything goes to this desk, what waited first; None: nowhere."""
         self._desk = desk
         with contextlib.suppress(queue.Empty):
@@ -52,9 +52,9 @@ class Antechamber:
                 desk.hear(self._early.get_nowait())
 
 
-def hear_commands(link: MqttLink, config: BoxConfig) -> Antechamber:
+def hear_commands(link: MqttLink, config: BoxConfig) -> CommandInbox:
     """Subscribe to the box's commands; before the link starts."""
-    early = Antechamber()
+    early = CommandInbox()
     link.subscribe(
         Topics(root=config.topic_root).commands, early.hear, max_bytes=MAX_COMMAND_BYTES, tell_larger=True
     )
@@ -67,7 +67,7 @@ def commanded(
     rules: Rules,
     operations: Mapping[str, Operation],
     link: MqttLink,
-    early: Antechamber,
+    early: CommandInbox,
     status: Callable[[], dict[str, Any]],
 ) -> Iterator[None]:
     """Commands are taken while this holds.
@@ -80,7 +80,7 @@ def commanded(
     """
     path = config.audit_path
     max_bytes = round(config.commands.audit_max_mb * 1e6)
-    desk = CommandDesk(
+    desk = CommandDispatcher(
         rules,
         operations,
         link,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from edgeflow.alarms import Alarms
 
-__all__ = ["LateWatch"]
+__all__ = ["DeadlineMonitor"]
 
 _CALM = 50  # decisions in time, one after the other, that end the alarm
 
 
-class LateWatch:
+class DeadlineMonitor:
     """Counts decisions that came after the gate's deadline, or without scores for want of time."""
 
     def __init__(self, alarms: Alarms | None = None) -> None:

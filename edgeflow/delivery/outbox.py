@@ -17,13 +17,13 @@ from edgeflow.alarms import Alarms
 from edgeflow.config.delivery import OutboxConfig
 from edgeflow.contracts.messages import Result
 from edgeflow.delivery.alarms import OutboxAlarms
-from edgeflow.delivery.store.backlog import Backlog, Gone, Item, Restored, SetAside
-from edgeflow.delivery.store.database import Store
+from edgeflow.delivery.store.backlog import Gone, Item, PendingWrites, Restored, SetAside
+from edgeflow.delivery.store.database import OutboxDatabase
 from edgeflow.delivery.store.database_file import check_file, claim, is_damage, is_full, mapped
 from edgeflow.delivery.store.opening import open_store
 from edgeflow.delivery.store.records import Aside, Drop, Limits, Row, entry_of, fault_of
 from edgeflow.delivery.store.repair import Repaired, complete, copy_removed, repair
-from edgeflow.delivery.store.reserve_file import Ballast
+from edgeflow.delivery.store.reserve_file import ReserveFile
 from edgeflow.delivery.store.writing import ITEM_FAULTS, unstorable, write_singly, write_together
 from edgeflow.errors import StorageError
 from edgeflow.thread_activity import working
@@ -69,7 +69,7 @@ class Outbox:
         self._limits = limits
         self._root = root
         self._told = OutboxAlarms(path, alarms)
-        self._backlog = Backlog()
+        self._backlog = PendingWrites()
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._counting = threading.Lock()  # for one number; never held over anything else
         self._unstored: int = 0
@@ -83,7 +83,7 @@ class Outbox:
         self._deleted_s = 0.0
         self._retry_at_s = 0.0
         self._check_at_s = time.monotonic() + _CHECK_S
-        self._ballast = Ballast(path)
+        self._ballast = ReserveFile(path)
         with mapped(path, "opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = claim(path)
@@ -201,7 +201,7 @@ class Outbox:
         with mapped(self._path, "read"):
             return self._store.drops()
 
-    def seal_drops(self) -> None:
+    def close_drop_records(self) -> None:
         """Have the consumer told of what was given up so far; what it was told before comes first.
 
         Never blocks.
@@ -271,7 +271,7 @@ class Outbox:
             self._tell(stored)
         if self._sealing:
             self._sealing = False
-            self._store.seal_drops(time.time())
+            self._store.close_drop_records(time.time())
             self._tell([])
         for mark in log.marks:
             mark.set()
@@ -362,7 +362,7 @@ class Outbox:
         if self._repaired is None:
             self._store.close()
             self._repaired = repair(self._path, cause, last_id)
-        self._store = Store(self._path)
+        self._store = OutboxDatabase(self._path)
         self._told.repaired(cause, self._repaired)
         self._damage = self._repaired = None
         self._quarantined.clear()
@@ -373,7 +373,7 @@ class Outbox:
         copy_removed(self._store, self._path)
         self._store.close()
         complete(self._path)
-        self._store = Store(self._path)
+        self._store = OutboxDatabase(self._path)
         self._told.removed()
 
 

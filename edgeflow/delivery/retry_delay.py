@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["AckDelay"]
+__all__ = ["RetryDelay"]
 
 _SHORTEST_S = 1.0
 _LONGEST_S = 30.0
 
 
-class AckDelay:
+class RetryDelay:
     """Mean and spread of the delays seen, as TCP does it (RFC 6298): a slow consumer is not a deaf one.
 
     A fixed time would send everything again to a consumer that has a long queue, and so make it longer.

@@ -12,17 +12,17 @@ from typing import Literal
 
 from edgeflow.alarms import Alarms
 from edgeflow.delivery.outbox import Outbox
-from edgeflow.delivery.retry_delay import AckDelay
-from edgeflow.delivery.sent_result import NEVER, SentResult, copy_of
+from edgeflow.delivery.retry_delay import RetryDelay
+from edgeflow.delivery.sent_result import NEVER, SentResult, mark_replayed
 from edgeflow.delivery.store.records import DROPPED, Row
 from edgeflow.errors import StorageError
 from edgeflow.mqtt.broker.answers import NOBODY_SUBSCRIBED, PAYLOAD_INVALID, TOO_LARGE, rights_refusal
-from edgeflow.mqtt.broker.suspects import Suspicion
+from edgeflow.mqtt.broker.suspects import SuspectMessages
 from edgeflow.mqtt.events import Acked, Confirmed, Connected, LinkEvent, Lost, Oversize, Receipt
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.thread_activity import working
 
-__all__ = ["Delivery"]
+__all__ = ["ResultSender"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _ENDS_CONNECTIONS = (
 )
 
 
-class Delivery:
+class ResultSender:
     """Sends waiting results in order; a result is let go only when it is confirmed.
 
     Who confirms: ``consumer``, by a message on ``result/ack``; ``broker``, by its acknowledgement. A
@@ -61,7 +61,7 @@ class Delivery:
 
     One result never holds up the others. What the broker does not take, since it is too large or no text for
     it, is set aside in the outbox. So is what ends the connection: after a loss, all that was in flight goes
-    one at a time, with nothing else on its way (see ``Suspicion``). What is refused, or sent and never
+    one at a time, with nothing else on its way (see ``SuspectMessages``). What is refused, or sent and never
     confirmed, is tried again more and more rarely, while newer ones overtake it.
 
     A message is ``replayed`` when its result was stored before the present connection, or was sent
@@ -83,7 +83,7 @@ class Delivery:
         self._in_flight: dict[Receipt, str] = {}
         self._newest_sent = 0
         self._newest_before_connection = self._backlog_end = outbox.last_id()
-        self._delay = AckDelay()
+        self._delay = RetryDelay()
         self._retry_s = _RETRY_S[0]
         self._retry_raised_s = NEVER
         self._held_until_s = NEVER
@@ -92,7 +92,7 @@ class Delivery:
         self._more = False
         self._taken = 0  # by the broker, without a refusal
         self._let_gone = 0  # results, by whoever confirms them
-        self._suspicion = Suspicion()
+        self._suspicion = SuspectMessages()
         self._suspects_since_s = self._next_trial_s = NEVER
         self._trouble = ""
         self._drain_until_s: float | None = None
@@ -287,7 +287,7 @@ class Delivery:
             self._suspects_since_s = time.monotonic()
 
     def _send_new(self) -> None:
-        self._outbox.seal_drops()
+        self._outbox.close_drop_records()
         if self._has_waited:
             self._backlog_end, self._has_waited = self._outbox.last_id(), False
         room = min(self._link.result_window - len(self._in_flight), self._ahead())
@@ -358,7 +358,7 @@ class Delivery:
 
     def _publish(self, row: Row, *, replayed: bool, attempt: int) -> Receipt | Oversize | None:
         record = json.loads(row.payload)
-        payload = copy_of(row.payload, record, replayed=replayed, attempt=attempt)
+        payload = mark_replayed(row.payload, record, replayed=replayed, attempt=attempt)
         if row.verdict == DROPPED:
             return self._link.publish_dropped(
                 payload, schema=record["schema"], replayed=replayed, key=row.result_id, root=row.root

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeflow.mqtt.events import Receipt
 
-__all__ = ["NEVER", "SentResult", "copy_of"]
+__all__ = ["NEVER", "SentResult", "mark_replayed"]
 
 NEVER = float("-inf")
 _OVERTAKEN_AFTER = 4  # sends; a result that nobody confirms then must not hold up those behind it
@@ -60,7 +60,7 @@ class SentResult:
 _AS_STORED = b',"replayed":false,"attempt":1}'  # the last fields of every record that is delivered
 
 
-def copy_of(payload: bytes, record: dict[str, Any], *, replayed: bool, attempt: int) -> bytes:
+def mark_replayed(payload: bytes, record: dict[str, Any], *, replayed: bool, attempt: int) -> bytes:
     """The payload for one sending.
 
     Args:

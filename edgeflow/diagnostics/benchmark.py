@@ -22,14 +22,14 @@ from edgeflow.scoring.loading import make_scorer
 from edgeflow.scoring.scorer import Scorer
 
 __all__ = [
-    "Contender",
+    "Candidate",
     "Cost",
     "ScorerContender",
     "Turns",
     "Work",
     "costs",
     "load_parts",
-    "take_turns",
+    "measure_in_turns",
     "work_of",
 ]
 
@@ -46,7 +46,7 @@ Turns = Mapping[str, Sequence[Mapping[str, int]]]
 """Contender to nanoseconds by stage, one entry per turn."""
 
 
-class Contender(Protocol):
+class Candidate(Protocol):
     """Something that scores parts, by stages."""
 
     name: str
@@ -114,8 +114,8 @@ class Cost:
     started: Started | None = None
 
 
-def take_turns(
-    contenders: Sequence[Contender],
+def measure_in_turns(
+    contenders: Sequence[Candidate],
     parts: Sequence[Images],
     *,
     turns: int,

@@ -12,7 +12,7 @@ from edgeflow.cameras.worker import CameraHealth
 from edgeflow.clock import utc_text
 from edgeflow.contracts.messages import CameraStatus
 
-__all__ = ["HealthReporter"]
+__all__ = ["CameraHealthReporter"]
 
 PERIOD_S = 1.0
 
@@ -25,7 +25,7 @@ class _Link(Protocol):
     def publish_camera_status(self, status: CameraStatus) -> None: ...
 
 
-class HealthReporter:
+class CameraHealthReporter:
     """Looks at every camera once a second and publishes ``camera/{view}/status`` on change.
 
     Args:
@@ -49,7 +49,7 @@ class HealthReporter:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
 
-    def __enter__(self) -> HealthReporter:
+    def __enter__(self) -> CameraHealthReporter:
         self._thread.start()
         return self
 

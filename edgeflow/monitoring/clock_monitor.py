@@ -7,7 +7,7 @@ import time
 
 from edgeflow.alarms import Alarms
 
-__all__ = ["ClockWatch"]
+__all__ = ["ClockMonitor"]
 
 _LOOK_S = 1.0
 _JUMP_S = 2.0  # a time server that corrects smoothly moves the clock by less than 1 ms in a second
@@ -15,7 +15,7 @@ _STANDS_S = 600.0
 _AT_ONCE_S = 0.5  # both clocks have to be read within this, or nothing is said
 
 
-class ClockWatch:
+class ClockMonitor:
     """Compares the wall clock with the time since the computer was started, once a second.
 
     Nothing in the box depends on the wall clock but what it says to others: times in messages, and whether a

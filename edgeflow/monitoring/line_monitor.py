@@ -9,14 +9,14 @@ from edgeflow.config.alarms import AlarmsConfig
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.messages import VerdictName
 
-__all__ = ["LineWatch"]
+__all__ = ["LineMonitor"]
 
 _PERIODS_WITHOUT_PART = 20
 _LEAST_WITHOUT_PART_S = 10.0
 _CALM = 20  # scored parts, one after the other, that end the alarm of one that failed
 
 
-class LineWatch:
+class LineMonitor:
     """Counts parts and connections against the bounds of the box file; for the line's thread.
 
     Each alarm ends when half of its bound is kept, so that it does not come and go at the bound.

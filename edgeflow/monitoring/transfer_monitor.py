@@ -7,12 +7,12 @@ from collections import deque
 from edgeflow.cameras.camera import Frame
 from edgeflow.config.box import BoxConfig
 
-__all__ = ["TransferWatch"]
+__all__ = ["TransferMonitor"]
 
 _FRAMES = 20  # latest ones of a camera, of which the slowest counts
 
 
-class TransferWatch:
+class TransferMonitor:
     """Told of every frame that arrived; pure, from the first image on, before any part is inspected.
 
     ``problem`` says which camera's images come too late, or at moments that are not known well enough.

@@ -32,7 +32,7 @@ from edgeflow.monitoring.view_appearance import (
 )
 from edgeflow.thread_activity import waiting, working
 
-__all__ = ["ViewWatch", "bundle_baseline", "check_identity", "swap_text", "view_problem"]
+__all__ = ["ViewMonitor", "bundle_baseline", "check_identity", "swap_text", "view_problem"]
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def view_problem(looks: Sequence[Look], view: str, baseline: Baseline, config: V
     return ""
 
 
-class ViewWatch:
+class ViewMonitor:
     """Looks at one part a second in a thread of its own; the line never waits for it."""
 
     def __init__(self, baseline: Baseline, config: ViewsConfig, alarms: Alarms) -> None:

@@ -19,7 +19,7 @@ from edgeflow.errors import EdgeflowError
 from edgeflow.mqtt.broker.answers import RETAIN_NOT_SUPPORTED, Settings, closed_early, no_mqtt, refusal
 from edgeflow.mqtt.broker.limits import BrokerLimits, limits_of
 from edgeflow.mqtt.client import connect_failure, new_client
-from edgeflow.mqtt.socket_loop import Wire
+from edgeflow.mqtt.socket_loop import SocketLoop
 from edgeflow.thread_activity import working
 
 __all__ = ["Connection", "Live", "next_step"]
@@ -52,7 +52,7 @@ _End = Literal["never stood", "stalled", "short", "long"]
 class Live:
     """An accepted connection, and its number among all attempts of this process."""
 
-    wire: Wire
+    wire: SocketLoop
     number: int
 
 
@@ -88,7 +88,7 @@ class Connection:
         self._client_id = client_id
         self._prepare, self._greet, self._tend, self._ended = prepare, greet, tend, ended
         self._tell_problem = told
-        self._wire: Wire | None = None  # of this attempt
+        self._wire: SocketLoop | None = None  # of this attempt
         self._live: Live | None = None
         self._stood: Live | None = None  # the same until its end is dealt with
         self._number = 0
@@ -126,7 +126,7 @@ class Connection:
         """Begin connecting; returns at once."""
         self._thread.start()
 
-    def stop(self, farewell: Callable[[Wire], None]) -> None:
+    def stop(self, farewell: Callable[[SocketLoop], None]) -> None:
         """Call ``farewell`` if connected, then disconnect; a dead network delays it by seconds at most."""
         self._stopping.set()
         live = self._live
@@ -155,7 +155,7 @@ class Connection:
         self._explained, self._stood = False, None
         self._wire = wire = None
         try:
-            self._wire = wire = Wire(self._new_client())
+            self._wire = wire = SocketLoop(self._new_client())
             self._connect(wire.client)
             return self._serve(wire)
         except EdgeflowError as cause:
@@ -174,7 +174,7 @@ class Connection:
                 self._close(wire)
         return "never stood" if self._stood is None else self._age()
 
-    def _close(self, wire: Wire) -> None:
+    def _close(self, wire: SocketLoop) -> None:
         if self._stood is None:
             wire.reset()  # a broker that stalls must not find a greeting of long ago
         wire.close()
@@ -202,7 +202,7 @@ class Connection:
             properties=_limits() if self._config.version == "5" else None,
         )
 
-    def _serve(self, wire: Wire) -> _End:
+    def _serve(self, wire: SocketLoop) -> _End:
         answer_by = time.monotonic() + _ANSWER_TIMEOUT_S
         while not self._abandoned.is_set() and wire.listen(_LOOP_S):
             working(_SILENT_S)
@@ -222,7 +222,7 @@ class Connection:
     def _on_connect(
         self,
         client: paho.Client,
-        wire: Wire,
+        wire: SocketLoop,
         _flags: Any,
         reason: ReasonCode,
         properties: Properties | None,
@@ -246,7 +246,7 @@ class Connection:
         self._greet(self._live)
 
     def _on_disconnect(
-        self, _client: paho.Client, wire: Wire, flags: Any, reason: ReasonCode, properties: Any
+        self, _client: paho.Client, wire: SocketLoop, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
         if wire is not self._wire:
             return  # told by a thread that published on an earlier connection

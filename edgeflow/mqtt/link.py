@@ -30,7 +30,7 @@ from edgeflow.contracts.topics import Topics
 from edgeflow.errors import ConfigError, DataError
 from edgeflow.mqtt.acknowledgement import confirmed_ids
 from edgeflow.mqtt.broker.limits import publish_bytes
-from edgeflow.mqtt.broker.watch import REPLY, BrokerWatch
+from edgeflow.mqtt.broker.watch import REPLY, BrokerMonitor
 from edgeflow.mqtt.client import check_files
 from edgeflow.mqtt.connection import Connection, Live
 from edgeflow.mqtt.decision_packets import DecisionPackets
@@ -38,7 +38,7 @@ from edgeflow.mqtt.events import Acked, Confirmed, Connected, LinkEvent, Lost, O
 from edgeflow.mqtt.gate_record import GateRecord, with_gate_told
 from edgeflow.mqtt.properties import MessageProperties
 from edgeflow.mqtt.retained_documents import Document, RetainedDocuments
-from edgeflow.mqtt.socket_loop import Wire
+from edgeflow.mqtt.socket_loop import SocketLoop
 from edgeflow.mqtt.subscriptions import Handler, Incoming, Subscriptions
 
 __all__ = ["MqttLink"]
@@ -68,7 +68,7 @@ class MqttLink:
         self._properties = MessageProperties(config.mqtt, session)
         self._decisions = DecisionPackets(config, self._topics, self._properties)
         self._documents = RetainedDocuments(self._publish_document)
-        self._watch = BrokerWatch(self._topics, config.decision.valid_ms / 1000, self._documents)
+        self._watch = BrokerMonitor(self._topics, config.decision.valid_ms / 1000, self._documents)
         self._listener: Callable[[LinkEvent], None] | None = None
         self._subscriptions = Subscriptions()
         self._stopping = False
@@ -344,24 +344,29 @@ class MqttLink:
         if not self._stopping:
             self._watch.refusals.connection(self.address, self._connection.problem)
 
-    def _farewell(self, word: Availability, wire: Wire) -> None:
+    def _farewell(self, word: Availability, wire: SocketLoop) -> None:
         try:
             self._say(wire, word).wait_for_publish(_STOP_TIMEOUT_S)
         except (ValueError, RuntimeError):
             logger.debug("the connection went before '%s' was confirmed", word)
 
-    def _say(self, wire: Wire, word: Availability) -> paho.MQTTMessageInfo:
+    def _say(self, wire: SocketLoop, word: Availability) -> paho.MQTTMessageInfo:
         topic, properties = self._topics.availability, self._properties.presence()
         retain = self._connection.limits.retain
         return wire.publish(topic, word.encode(), key=topic, retain=retain, properties=properties)
 
     def _on_publish(
-        self, _client: paho.Client, wire: Wire, message_id: int, reason: ReasonCode, _properties: Any
+        self, _client: paho.Client, wire: SocketLoop, message_id: int, reason: ReasonCode, _properties: Any
     ) -> None:
         wire.answered(message_id, reason.value)
 
     def _on_subscribe(
-        self, _client: paho.Client, wire: Wire, message_id: int, reasons: list[ReasonCode], _properties: Any
+        self,
+        _client: paho.Client,
+        wire: SocketLoop,
+        message_id: int,
+        reasons: list[ReasonCode],
+        _properties: Any,
     ) -> None:
         wire.answered(message_id, max((reason.value for reason in reasons), default=0))
 

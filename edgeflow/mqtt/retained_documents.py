@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 
-from edgeflow.mqtt.broker.suspects import Suspicion
+from edgeflow.mqtt.broker.suspects import SuspectMessages
 
 __all__ = ["Document", "RetainedDocuments"]
 
@@ -31,7 +31,7 @@ class RetainedDocuments:
         self._latest: dict[str, Document] = {}
         self._due: dict[str, None] = {}  # topics that this connection has not been told of, in order
         self._guilty: dict[str, int] = {}  # topic → size of the payload that ended connections
-        self._suspicion = Suspicion()
+        self._suspicion = SuspectMessages()
         self._sending = threading.RLock()  # publishing may raise an alarm, which is a document, too
 
     @property

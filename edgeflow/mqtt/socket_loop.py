@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 
 from edgeflow.mqtt.broker.unanswered import Sent, Unanswered
 
-__all__ = ["Answer", "Wire"]
+__all__ = ["Answer", "SocketLoop"]
 
 _QOS = 1
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: what the kernel has not sent is thrown away
@@ -26,7 +26,7 @@ Answer = tuple[int, Sent, int]
 """A message's id, what it was, and the broker's reason code for it."""
 
 
-class Wire:
+class SocketLoop:
     """A paho client that is driven by its interface for foreign event loops.
 
     A message that its network thread has to send first waits for that thread to wake up and to get the

@@ -21,7 +21,7 @@ from edgeflow.contracts.manifest import Graph
 from edgeflow.errors import DeviceError, EdgeflowError, IntegrityError
 from edgeflow.scoring.verification import GoldenCheck
 
-__all__ = ["Limits", "prove_apart"]
+__all__ = ["Limits", "verify_in_subprocess"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Limits:
     seconds: float = 300.0
 
 
-def prove_apart(
+def verify_in_subprocess(
     bundle: Bundle,
     graph: Graph,
     *,

@@ -10,11 +10,11 @@ import numpy as np
 from edgeflow.contracts.manifest import Scoring
 from edgeflow.contracts.scoring import FloatArray, Masks, masked, part_score, view_bounds, view_scores
 
-__all__ = ["Settled", "settle"]
+__all__ = ["LazyScores", "score_with_lazy_masks"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settled:
+class LazyScores:
     """What is known of a part once its verdict no longer depends on masks that were not asked for.
 
     The scores with all masks lie between ``lowest`` and ``highest``; ``views`` and ``part`` are exact where
@@ -37,12 +37,12 @@ class Settled:
     highest: float
 
 
-def settle(
+def score_with_lazy_masks(
     maps: FloatArray,
     scoring: Scoring,
     mask_of: Callable[[int], Masks] | None,
     is_settled: Callable[[float, float], bool],
-) -> Settled:
+) -> LazyScores:
     """Ask for the masks of a part, the view with the highest possible score first.
 
     Args:
@@ -54,7 +54,7 @@ def settle(
     if mask_of is None:
         views = view_scores(maps, scoring)
         part = float(part_score(views, scoring))
-        return Settled(maps=maps, views=views, part=part, asked=(), empty=(), lowest=part, highest=part)
+        return LazyScores(maps=maps, views=views, part=part, asked=(), empty=(), lowest=part, highest=part)
     low, high = view_bounds(maps, scoring)
     known = maps.copy()
     # What a view counts where its mask is known: its score, also where it has no foreground.
@@ -72,7 +72,7 @@ def settle(
             low[view] = high[view] = scores[view]
         else:
             empty.append(view)
-    return Settled(
+    return LazyScores(
         maps=known,
         views=scores,
         part=float(part_score(scores, scoring)),

@@ -24,15 +24,15 @@ from edgeflow.contracts.scoring import (
     subset_scale,
 )
 from edgeflow.scoring.foreground import ForegroundSource
-from edgeflow.scoring.lazy_masks import Settled, settle
+from edgeflow.scoring.lazy_masks import LazyScores, score_with_lazy_masks
 
-__all__ = ["Ask", "Scorer", "Scores", "Spent"]
+__all__ = ["MaskDemand", "Scorer", "Scores", "StageTimes"]
 
-Ask = Literal["all", "some", "needed"]
+MaskDemand = Literal["all", "some", "needed"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spent:
+class StageTimes:
     """Nanoseconds that the stages of one part's scoring took; together they are all of it.
 
     Attributes:
@@ -80,7 +80,7 @@ class Scores:
     masked: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     highest: float
-    spent: Spent = Spent()
+    spent: StageTimes = StageTimes()
 
 
 class Scorer:
@@ -107,7 +107,7 @@ class Scorer:
         self._statistics = statistics
         self._foreground = foreground
 
-    def score(self, images: Mapping[str, RgbImage], *, ask: Ask = "needed") -> Scores:
+    def score(self, images: Mapping[str, RgbImage], *, ask: MaskDemand = "needed") -> Scores:
         """Score one part.
 
         Args:
@@ -144,7 +144,7 @@ class Scorer:
             masked=tuple(ids[view] for view in settled.asked) if has_foreground else (),
             empty=tuple(ids[view] for view in settled.empty) if has_foreground else (),
             highest=settled.highest,
-            spent=Spent(
+            spent=StageTimes(
                 preprocess=prepared_ns - begun_ns,
                 graph=mapped_ns - prepared_ns,
                 masks=masks_ns,
@@ -158,9 +158,9 @@ class Scorer:
         logits: Sequence[FloatArray],
         images: Mapping[str, RgbImage],
         masks: Masks,
-        ask: Ask,
+        ask: MaskDemand,
         kept: Sequence[int],
-    ) -> tuple[Settled, int]:
+    ) -> tuple[LazyScores, int]:
         """Scores with the masks that were asked for, and the nanoseconds that these took.
 
         Args:
@@ -189,7 +189,7 @@ class Scorer:
 
         costly = self._foreground is not None and self._foreground.costly
         enough = {"all": len(manifest.views), "some": 1, "needed": 0}[ask if costly else "all"]
-        settled = settle(
+        settled = score_with_lazy_masks(
             maps[list(kept)],
             manifest.scoring,
             mask_of if manifest.foreground is not None else None,

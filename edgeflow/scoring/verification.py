@@ -21,7 +21,7 @@ from edgeflow.contracts.scoring import (
 )
 from edgeflow.errors import ParityError
 from edgeflow.scoring.loading import make_scorer
-from edgeflow.scoring.scorer import Ask, Scorer, Scores
+from edgeflow.scoring.scorer import MaskDemand, Scorer, Scores
 
 __all__ = ["GoldenCheck", "verify_graph", "verify_scorer"]
 
@@ -76,7 +76,9 @@ def verify_graph(
         scorer.close()
 
 
-def verify_scorer(bundle: Bundle, graph: Graph, scorer: Scorer, *, ask: Ask = "all") -> list[GoldenCheck]:
+def verify_scorer(
+    bundle: Bundle, graph: Graph, scorer: Scorer, *, ask: MaskDemand = "all"
+) -> list[GoldenCheck]:
     """Replay all golden parts through a scorer that is already compiled; as :func:`verify_graph`.
 
     Args:

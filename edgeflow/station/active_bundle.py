@@ -18,12 +18,12 @@ from edgeflow.decision.decision import Policy, check_degraded
 from edgeflow.decision.result import Origin, ResultMaker
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
-from edgeflow.scoring.isolated_verification import prove_apart
+from edgeflow.scoring.isolated_verification import verify_in_subprocess
 from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.scorer import Scorer
 from edgeflow.scoring.verification import verify_scorer
 
-__all__ = ["BundleSlot", "LoadedBundle", "open_for_box", "prove"]
+__all__ = ["ActiveBundle", "LoadedBundle", "open_for_box", "prove"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,9 @@ def _proven(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
     device, threads, streams = runtime.device, runtime.threads, runtime.streams
     cache_dir = usable_cache(runtime.cache_dir, runtime.cache_max_mb)
     if is_new_here(bundle, config.trust):
-        prove_apart(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
+        verify_in_subprocess(
+            bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir
+        )
     scorer = make_scorer(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
     if cache_dir is not None:
         trim_cache(cache_dir, runtime.cache_max_mb)
@@ -112,7 +114,7 @@ def _proven(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
     return scorer
 
 
-class BundleSlot:
+class ActiveBundle:
     """Which bundle inspects: one thread may offer another, the line takes it over between two parts.
 
     Args:

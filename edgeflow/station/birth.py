@@ -20,10 +20,10 @@ from edgeflow.decision.result import bundle_info
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.mqtt.home_assistant import discovery
 from edgeflow.mqtt.link import MqttLink
-from edgeflow.station.active_bundle import BundleSlot, LoadedBundle
+from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.state import StationState
 
-__all__ = ["Introduction", "StatusReport", "make_birth", "summary", "warn_of_expiry"]
+__all__ = ["BirthPublisher", "StatusReport", "make_birth", "summary", "warn_of_expiry"]
 
 EXPIRES_SOON = timedelta(days=14)
 
@@ -52,7 +52,7 @@ def make_birth(
     )
 
 
-class Introduction:
+class BirthPublisher:
     """Tells who is there: at the start, and again when another bundle inspects."""
 
     def __init__(self, config: BoxConfig, session: str, link: MqttLink, alarms: Alarms) -> None:
@@ -101,7 +101,7 @@ class StatusReport:
 
     session: str
     state: StationState
-    bundles: BundleSlot
+    bundles: ActiveBundle
     alarms: Alarms
     link: MqttLink
     outbox: Outbox

@@ -9,9 +9,9 @@ from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.contracts.messages import Result
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.evidence.writer import Evidence, EvidenceJob
-from edgeflow.monitoring.view_monitor import ViewWatch
+from edgeflow.monitoring.view_monitor import ViewMonitor
 from edgeflow.scoring.scorer import Scores
-from edgeflow.station.active_bundle import BundleSlot
+from edgeflow.station.active_bundle import ActiveBundle
 
 __all__ = ["Keeper"]
 
@@ -28,8 +28,8 @@ class Keeper:
 
     outbox: Outbox
     evidence: Evidence | None
-    bundles: BundleSlot
-    watch: ViewWatch | None = None
+    bundles: ActiveBundle
+    watch: ViewMonitor | None = None
     told: Callable[[str], bool | None] = lambda _: None
 
     def __call__(self, result: Result, view_set: ViewSet, scores: Scores | None) -> Result:

@@ -12,16 +12,16 @@ from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.contracts.messages import Decision, Result, VerdictName
 from edgeflow.decision.deadline import ScoringTime
 from edgeflow.decision.decision import Policy, Verdict, answer_by_ns, decide, no_time_left
-from edgeflow.decision.lateness import LateWatch
+from edgeflow.decision.lateness import DeadlineMonitor
 from edgeflow.decision.result import Timing
 from edgeflow.errors import EdgeflowError, failure_text
-from edgeflow.monitoring.line_monitor import LineWatch
+from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.scoring.scorer import Scores
-from edgeflow.station.active_bundle import BundleSlot, LoadedBundle
+from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.station.view_check import ViewCheck
 
-__all__ = ["Gate", "Line", "ResultSink", "RunView"]
+__all__ = ["Gate", "InspectionLine", "ResultSink", "RunView"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class _Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class InspectionLine:
     """The stages of one inspection line.
 
     Attributes:
@@ -73,7 +73,7 @@ class Line:
         pace: how long scoring takes, for parts that have no time left.
     """
 
-    bundles: BundleSlot
+    bundles: ActiveBundle
     gate: Gate
     keep: ResultSink
     show: Callable[[Result], None]
@@ -81,9 +81,9 @@ class Line:
     views: ViewCheck = field(default_factory=ViewCheck)
     scoring: ScoringThread = field(default_factory=ScoringThread)
     hang_ns: int = _HANG_NS
-    watch: LineWatch | None = None
+    watch: LineMonitor | None = None
     turn: Callable[[], None] = lambda: None
-    lateness: LateWatch = field(default_factory=LateWatch)
+    lateness: DeadlineMonitor = field(default_factory=DeadlineMonitor)
     pace: ScoringTime = field(default_factory=ScoringTime)
 
     def run(self, view_sets: Iterable[ViewSet]) -> Counter[VerdictName]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edgeflow.alarms import Alarms
-from edgeflow.monitoring.line_monitor import LineWatch
+from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.scoring_thread import ScoringThread
 from edgeflow.thread_activity import overdue_threads, working
@@ -35,7 +35,7 @@ class LineTurns:
         self,
         *,
         scoring: ScoringThread,
-        watch: LineWatch,
+        watch: LineMonitor,
         manager: ServiceManager,
         link: _Link,
         alarms: Alarms,

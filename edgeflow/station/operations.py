@@ -16,7 +16,7 @@ from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.evidence.writer import Evidence
-from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
+from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
 from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
 from edgeflow.station.state import StationState
 
@@ -36,7 +36,7 @@ class Operations:
     config: BoxConfig
     session: str
     numbers: Iterator[int]
-    bundles: BundleSlot
+    bundles: ActiveBundle
     state: StationState
     alarms: Alarms
     evidence: Evidence | None

@@ -19,8 +19,8 @@ from edgeflow.contracts.preprocess import reading_of
 from edgeflow.decision.recorded_parts import find_bundle_parts
 from edgeflow.errors import DataError
 from edgeflow.scoring.scorer import Scores
-from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
-from edgeflow.station.line import Line, RunView
+from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
+from edgeflow.station.line import InspectionLine, RunView
 from edgeflow.station.replay_comparison import Comparison
 from edgeflow.station.scoring_thread import ScoringThread
 
@@ -80,9 +80,9 @@ def replay_box(
         numbers = itertools.count(1)
         scoring = ScoringThread()
         loaded = prove(config, bundle, graph, session=uuid.uuid4().hex[:12], numbers=numbers)
-        slot = BundleSlot(loaded, release=scoring.release)
+        slot = ActiveBundle(loaded, release=scoring.release)
         try:
-            line = Line(
+            line = InspectionLine(
                 bundles=slot, gate=_NoGate(), keep=_unkept, show=show, clock=monotonic_ns, scoring=scoring
             )
             view.ready(f"{len(parts)} recorded parts, {graph.id} on {config.runtime.device}; nobody is told")

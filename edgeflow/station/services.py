@@ -12,27 +12,27 @@ from edgeflow.alarms import Alarms
 from edgeflow.capture.capture import late_message_ms
 from edgeflow.capture.trigger_messages.memory import Windows
 from edgeflow.capture.trigger_messages.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
-from edgeflow.commands.service import Antechamber, hear_commands
+from edgeflow.commands.service import CommandInbox, hear_commands
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import Availability
 from edgeflow.contracts.topics import Topics
 from edgeflow.delivery.outbox import Outbox, open_outbox
-from edgeflow.delivery.sender import Delivery
+from edgeflow.delivery.sender import ResultSender
 from edgeflow.errors import EdgeflowError, ParityError, failure_text
 from edgeflow.evidence.writer import Evidence
-from edgeflow.monitoring.clock_monitor import ClockWatch
+from edgeflow.monitoring.clock_monitor import ClockMonitor
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.station.lifecycle import Event
 from edgeflow.station.state import StationState
 
-__all__ = ["Outlets", "announced", "open_outlets", "say_last_words", "wait_for_broker"]
+__all__ = ["BoxServices", "announced", "open_services", "say_last_words", "wait_for_broker"]
 
 BROKER_PATIENCE_S = 2.0
 _FLUSH_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlets:
+class BoxServices:
     """All of it, from before the bundle is proven to the end.
 
     Attributes:
@@ -40,20 +40,20 @@ class Outlets:
     """
 
     link: MqttLink
-    early: Antechamber
+    early: CommandInbox
     alarms: Alarms
     triggers: MqttTriggers | None
     outbox: Outbox
-    delivery: Delivery
+    delivery: ResultSender
     evidence: Evidence | None
 
 
-def open_outlets(config: BoxConfig, session: str, stack: ExitStack) -> Outlets:
+def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServices:
     """Made and, but for the connection, ready; the stack closes what holds files."""
     link = MqttLink(config, session)
     alarms = Alarms(session, link)
     link.report_to(alarms)
-    clock_watch = ClockWatch(alarms)
+    clock_watch = ClockMonitor(alarms)
     clock_watch.start()
     stack.callback(clock_watch.close)
     outbox = open_outbox(config.outbox, alarms, root=config.topic_root)
@@ -63,13 +63,13 @@ def open_outlets(config: BoxConfig, session: str, stack: ExitStack) -> Outlets:
         evidence = Evidence(config.evidence, alarms)
         evidence.start()
         stack.callback(evidence.close)
-    return Outlets(
+    return BoxServices(
         link=link,
         early=hear_commands(link, config),
         alarms=alarms,
         triggers=_line_triggers(config, link, alarms),
         outbox=outbox,
-        delivery=Delivery(outbox, link, config.outbox.confirm, alarms),
+        delivery=ResultSender(outbox, link, config.outbox.confirm, alarms),
         evidence=evidence,
     )
 
@@ -96,7 +96,7 @@ def _windows(config: BoxConfig) -> Windows:
 
 
 @contextmanager
-def announced(out: Outlets, state: StationState) -> Iterator[None]:
+def announced(out: BoxServices, state: StationState) -> Iterator[None]:
     """Over MQTT from start to end: starting, whatever the line says, then stopped or the error.
 
     A box that stopped as it was told to says ``stopped``, and its alarms are over. One that failed, of
@@ -126,7 +126,7 @@ def announced(out: Outlets, state: StationState) -> Iterator[None]:
         out.link.stop(word)
 
 
-def say_last_words(out: Outlets, state: StationState, text: str) -> None:
+def say_last_words(out: BoxServices, state: StationState, text: str) -> None:
     """Before a process is ended by force: the state, the results in memory, the availability."""
     with contextlib.suppress(EdgeflowError):  # it has ended already
         state.move("fail", text)

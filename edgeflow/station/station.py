@@ -24,23 +24,23 @@ from edgeflow.commands.service import commanded
 from edgeflow.config.box import BoxConfig, load_config
 from edgeflow.config.camera_views import as_bundle_reads
 from edgeflow.contracts.messages import VerdictName
-from edgeflow.decision.lateness import LateWatch
+from edgeflow.decision.lateness import DeadlineMonitor
 from edgeflow.errors import DeviceError, ThreadError
-from edgeflow.monitoring.camera_health import HealthReporter
-from edgeflow.monitoring.line_monitor import LineWatch
+from edgeflow.monitoring.camera_health import CameraHealthReporter
+from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.supervision import Deaths, Supervisor
-from edgeflow.monitoring.view_monitor import ViewWatch, check_identity
-from edgeflow.station.active_bundle import BundleSlot, LoadedBundle, open_for_box, prove
-from edgeflow.station.birth import Introduction, StatusReport, summary
+from edgeflow.monitoring.view_monitor import ViewMonitor, check_identity
+from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle, open_for_box, prove
+from edgeflow.station.birth import BirthPublisher, StatusReport, summary
 from edgeflow.station.keeper import Keeper
-from edgeflow.station.line import Line, RunView
+from edgeflow.station.line import InspectionLine, RunView
 from edgeflow.station.line_turns import LineTurns
 from edgeflow.station.operations import Operations
 from edgeflow.station.process.end import TimedEnd
 from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
-from edgeflow.station.process.switch_interval import take_short_turns
+from edgeflow.station.process.switch_interval import shorten_switch_interval
 from edgeflow.station.scoring_thread import ScoringThread
-from edgeflow.station.services import Outlets, announced, open_outlets, say_last_words, wait_for_broker
+from edgeflow.station.services import BoxServices, announced, open_services, say_last_words, wait_for_broker
 from edgeflow.station.state import StationState
 from edgeflow.station.view_check import ViewCheck
 from edgeflow.thread_activity import at_work
@@ -79,15 +79,15 @@ def run_box(
     manager = ServiceManager.from_environment(os.environ)
     config = load_config(path, overrides)
     session = uuid.uuid4().hex[:12]
-    take_short_turns()
+    shorten_switch_interval()
     rules = read_rules(config, session)
     with ExitStack() as stack:
         stack.callback(manager.close)
         manager.extend(_OPENING_S, "opening the bundle, the outbox and the evidence")
         bundle, graph = open_for_box(config, config.bundle)
         stack.callback(bundle.close)
-        out = open_outlets(config, session, stack)
-        introduction = Introduction(config, session, out.link, out.alarms)
+        out = open_services(config, session, stack)
+        introduction = BirthPublisher(config, session, out.link, out.alarms)
         introduction.tell(bundle, graph)
         state = StationState(out.link, session, lambda: introduction.recipe)
         stack.enter_context(announced(out, state))
@@ -99,7 +99,7 @@ def run_box(
         stack.callback(scoring.close, _SCORING_END_S)
         with at_work(PROOF_S):
             loaded = load(config, bundle, graph, session=session, numbers=numbers)
-        bundles = BundleSlot(loaded, release=scoring.release)
+        bundles = ActiveBundle(loaded, release=scoring.release)
         stack.callback(bundles.close)
         note_as_run(bundle, config.trust, out.alarms)
         box = _Box(
@@ -132,9 +132,9 @@ class _Box:
 
     config: BoxConfig
     session: str
-    out: Outlets
+    out: BoxServices
     state: StationState
-    bundles: BundleSlot
+    bundles: ActiveBundle
     scoring: ScoringThread
     manager: ServiceManager
     deaths: Deaths
@@ -151,7 +151,7 @@ def _end_scoring(box: _Box) -> None:
         )
 
 
-def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewWatch | None]:
+def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewMonitor | None]:
     """Cameras open, at their views and watched over; signals end what they capture."""
     alarms = box.out.alarms
     box.manager.extend(_CAMERAS_S, "opening the cameras")
@@ -168,7 +168,7 @@ def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewW
         )
         watch = _watched(box, bundle, capture, stack)
     box.state.move("opened", "golden parts reproduced, cameras open")
-    stack.enter_context(HealthReporter(capture, box.out.link, alarms, box.session, box.state.degrade))
+    stack.enter_context(CameraHealthReporter(capture, box.out.link, alarms, box.session, box.state.degrade))
     stack.enter_context(_stopped_by_signals(capture.stop))
     end = stack.enter_context(TimedEnd(partial(say_last_words, box.out, box.state)))
     box.deaths.end_by(capture.stop, partial(end.begin, ThreadError.exit_code))
@@ -176,7 +176,7 @@ def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewW
 
 
 def _commanded(
-    box: _Box, rules: Rules, numbers: Iterator[int], introduction: Introduction
+    box: _Box, rules: Rules, numbers: Iterator[int], introduction: BirthPublisher
 ) -> AbstractContextManager[None]:
     """The box takes commands, and answers for itself."""
     out = box.out
@@ -205,13 +205,13 @@ def _commanded(
 
 
 def _inspect(
-    box: _Box, capture: Capture, watch: ViewWatch | None, *, once: bool, view: RunView
+    box: _Box, capture: Capture, watch: ViewMonitor | None, *, once: bool, view: RunView
 ) -> Counter[VerdictName]:
     """The line, from ready to its last part; how many got which verdict."""
     out, state = box.out, box.state
     view.ready(summary(box.config, box.bundles.now))
     wait_for_broker(out.link)
-    line_watch = LineWatch(
+    line_watch = LineMonitor(
         box.config.alarms, out.alarms, period_ms=box.config.trigger.period_ms, now_ns=monotonic_ns()
     )
     turn = LineTurns(
@@ -226,7 +226,7 @@ def _inspect(
     state.move("prepared", "ready")
     state.move("start", "running")
     box.manager.ready()
-    line = Line(
+    line = InspectionLine(
         bundles=box.bundles,
         gate=out.link,
         keep=Keeper(
@@ -243,7 +243,7 @@ def _inspect(
         hang_ns=round(box.config.alarms.scoring_hangs_s * 1e9),
         watch=line_watch,
         turn=turn,
-        lateness=LateWatch(out.alarms),
+        lateness=DeadlineMonitor(out.alarms),
     )
     asked = box.config.trigger.source not in SELF_TRIGGERED
     view_sets = state.inspected(captured, asked=asked)
@@ -251,7 +251,7 @@ def _inspect(
         return line.run(itertools.islice(view_sets, 1 if once else None))
 
 
-def _watched(box: _Box, bundle: Bundle, capture: Capture, stack: ExitStack) -> ViewWatch | None:
+def _watched(box: _Box, bundle: Bundle, capture: Capture, stack: ExitStack) -> ViewMonitor | None:
     """Every camera at its view, before the line is ready; then the watch over it."""
     views, alarms = box.config.views, box.out.alarms
     if views.at_start == "off" and not views.watch:
@@ -261,7 +261,7 @@ def _watched(box: _Box, bundle: Bundle, capture: Capture, stack: ExitStack) -> V
         check_identity(capture.look(LOOK_S), bundle, baseline, views, alarms)
     if not views.watch:
         return None
-    watch = ViewWatch(baseline, views, alarms)
+    watch = ViewMonitor(baseline, views, alarms)
     watch.start()
     stack.callback(watch.close)
     return watch

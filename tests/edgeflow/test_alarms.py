@@ -9,7 +9,7 @@ from typing import cast
 from edgeflow.alarms import Alarms
 from edgeflow.cameras.worker import CameraHealth, CameraStatusName
 from edgeflow.contracts.messages import Alarm, CameraStatus
-from edgeflow.monitoring.camera_health import HealthReporter
+from edgeflow.monitoring.camera_health import CameraHealthReporter
 
 
 class Told:
@@ -98,7 +98,7 @@ def test_a_camera_without_frames_is_an_alarm_until_they_come_again() -> None:
     told, cameras = Told(), Cameras()
     alarms = Alarms("s", told)
     degraded: list[tuple[str, ...]] = []
-    reporter = HealthReporter(cameras, told, alarms, "s", degraded.append)
+    reporter = CameraHealthReporter(cameras, told, alarms, "s", degraded.append)
     reporter.report()
     assert told.history == []
     for status, words in (("stale", "overdue"), ("offline", "pulled")):
@@ -117,7 +117,7 @@ def test_a_recording_that_came_to_its_end_is_no_alarm() -> None:
     told, cameras = Told(), Cameras()
     alarms = Alarms("s", told)
     degraded: list[tuple[str, ...]] = []
-    reporter = HealthReporter(cameras, told, alarms, "s", degraded.append)
+    reporter = CameraHealthReporter(cameras, told, alarms, "s", degraded.append)
     cameras.status["top"], cameras.over = "offline", {"top"}
     reporter.report()
     assert [status.status for status in told.statuses if status.view == "top"] == ["offline"]
@@ -127,7 +127,7 @@ def test_a_recording_that_came_to_its_end_is_no_alarm() -> None:
 
 def test_a_camera_s_status_is_told_when_it_changes_with_its_serial_number() -> None:
     told, cameras = Told(), Cameras()
-    reporter = HealthReporter(cameras, told, Alarms("s", told), "s", lambda _: None)
+    reporter = CameraHealthReporter(cameras, told, Alarms("s", told), "s", lambda _: None)
     reporter.report()
     reporter.report()
     assert [(status.view, status.serial) for status in told.statuses] == [

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from edgeflow.errors import ParityError, StorageError, UsageError
-from edgeflow.files import proven_file, require_new
+from edgeflow.files import require_new, write_then_verify
 
 
 def test_proven_file_takes_its_name_and_leaves_nothing_else(tmp_path: Path) -> None:
-    with proven_file(tmp_path / "b") as draft:
+    with write_then_verify(tmp_path / "b") as draft:
         draft.write_bytes(b"new")
         assert not (tmp_path / "b").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
@@ -20,7 +20,7 @@ def test_proven_file_takes_its_name_and_leaves_nothing_else(tmp_path: Path) -> N
 @pytest.mark.parametrize("failure", [ParityError("differs"), KeyboardInterrupt()])
 def test_file_that_is_not_proven_leaves_nothing(tmp_path: Path, failure: BaseException) -> None:
     def fail() -> None:
-        with proven_file(tmp_path / "b") as draft:
+        with write_then_verify(tmp_path / "b") as draft:
             draft.write_bytes(b"half")
             raise failure
 
@@ -31,11 +31,11 @@ def test_file_that_is_not_proven_leaves_nothing(tmp_path: Path, failure: BaseExc
 
 def test_file_that_is_there_or_comes_meanwhile_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "early").write_bytes(b"old")
-    with pytest.raises(UsageError, match="is there already"), proven_file(tmp_path / "early"):
+    with pytest.raises(UsageError, match="is there already"), write_then_verify(tmp_path / "early"):
         pytest.fail("the work begins although its result cannot be kept")
 
     def meanwhile(path: Path) -> None:
-        with proven_file(path) as draft:
+        with write_then_verify(path) as draft:
             draft.write_bytes(b"new")
             path.write_bytes(b"old")
 
@@ -57,7 +57,7 @@ def test_folder_is_told_apart_from_a_file(tmp_path: Path) -> None:
 
 def test_name_that_cannot_be_taken_is_a_storage_error(tmp_path: Path) -> None:
     def lose(path: Path) -> None:
-        with proven_file(path) as draft:
+        with write_then_verify(path) as draft:
             draft.write_bytes(b"new")
             draft.unlink()
 

@@ -26,9 +26,9 @@ from edgeflow.contracts.images import read_image
 from edgeflow.contracts.messages import Decision, Result, to_json
 from edgeflow.decision.recorded_parts import find_bundle_parts
 from edgeflow.scoring.scorer import Scores
-from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
-from edgeflow.station.line import Line
-from edgeflow.station.process.switch_interval import take_short_turns
+from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
+from edgeflow.station.line import InspectionLine
+from edgeflow.station.process.switch_interval import shorten_switch_interval
 from edgeflow.station.scoring_thread import ScoringThread
 from faults.figures import percentile
 
@@ -81,7 +81,7 @@ def _busy(stop: threading.Event) -> None:
 @click.option("--busy/--quiet", default=True, show_default=True, help="Others work in Python meanwhile.")
 def main(box: Path, parts: Path, count: int, busy: bool) -> None:
     """Time from a complete view set to its decision, p50 and p99 in ms, and the difference."""
-    take_short_turns()
+    shorten_switch_interval()
     config = load_config(box)
     decision = config.decision.model_copy(update={"deadline_ms": _NO_DEADLINE_MS})
     config = config.model_copy(update={"decision": decision})
@@ -91,7 +91,9 @@ def main(box: Path, parts: Path, count: int, busy: bool) -> None:
     if busy:
         threading.Thread(target=_busy, args=(stop,), daemon=True).start()
     gate = _Gate()
-    beside = Line(bundles=BundleSlot(loaded), gate=gate, keep=_keep, show=lambda _: None, clock=monotonic_ns)
+    beside = InspectionLine(
+        bundles=ActiveBundle(loaded), gate=gate, keep=_keep, show=lambda _: None, clock=monotonic_ns
+    )
     lines = {"same thread": replace(beside, scoring=_SameThread()), "own thread": beside}
     times: dict[str, list[float]] = {name: [] for name in lines}
     order = np.random.default_rng(1)

@@ -19,7 +19,7 @@ from rich.table import Table
 from benchmarks.measured_process import watched_run
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.datasets.find_parts import find_parts
-from edgeflow.diagnostics.benchmark import contender_of, costs, load_parts, take_turns
+from edgeflow.diagnostics.benchmark import contender_of, costs, load_parts, measure_in_turns
 from edgeflow.scoring.loading import choose_graph
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
@@ -63,7 +63,7 @@ def _time_graphs(path: Path, folder: Path, repeat: int) -> tuple[dict[str, dict[
             contender_of(bundle, graph, device="CPU", threads=0, streams=1)
             for graph in bundle.manifest.graphs
         ]
-        turns = take_turns(contenders, load_parts(bundle, folder), turns=repeat, at_most_s=300)
+        turns = measure_in_turns(contenders, load_parts(bundle, folder), turns=repeat, at_most_s=300)
         chosen = choose_graph(bundle, backend="openvino", precision="auto").id
     figures = {
         cost.name: {

@@ -15,7 +15,7 @@ from edgeflow.alarms import Alarms
 from edgeflow.bundles.trust import note_as_run
 from edgeflow.config.box import load_config
 from edgeflow.mqtt.link import MqttLink
-from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
+from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
 from edgeflow.station.operations import Operations
 from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.state import StationState
@@ -42,7 +42,7 @@ def swap(box: Path, verb: str, step: int) -> None:
     config = load_config(box)
     bundle, graph = open_for_box(config, config.bundle)
     numbers = itertools.count(1)
-    bundles = BundleSlot(prove(config, bundle, graph, session="s", numbers=numbers))
+    bundles = ActiveBundle(prove(config, bundle, graph, session="s", numbers=numbers))
     note_as_run(bundle, config.trust)
     link = MqttLink(config, "s")
     alarms = Alarms("s", link)

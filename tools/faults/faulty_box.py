@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.backends.runner import Placement
-from edgeflow.cli.output_thread import UnhurriedView
+from edgeflow.cli.output_thread import BackgroundView
 from edgeflow.cli.run import make_view
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import Result
 from edgeflow.errors import DeviceError, EdgeflowError
-from edgeflow.scoring.scorer import Ask, Scorer, Scores
+from edgeflow.scoring.scorer import MaskDemand, Scorer, Scores
 from edgeflow.station.active_bundle import LoadedBundle, prove
 from edgeflow.station.line import RunView
 from edgeflow.station.process.end import leave
@@ -64,7 +64,7 @@ class FaultyScorer(Scorer):
         self._fault = fault
         self._left = after
 
-    def score(self, images: Mapping[str, RgbImage], *, ask: Ask = "needed") -> Scores:
+    def score(self, images: Mapping[str, RgbImage], *, ask: MaskDemand = "needed") -> Scores:
         self._left -= 1
         if self._left == -1 or (self._left < 0 and self._fault != "pause"):
             FAULTS[self._fault]()
@@ -106,7 +106,7 @@ def main() -> None:
         )
 
     try:
-        with UnhurriedView(view if fault in FAULTS else MortalView(view, after)) as unhurried:
+        with BackgroundView(view if fault in FAULTS else MortalView(view, after)) as unhurried:
             run_box(path, overrides=(), once=False, view=unhurried, load=load)
     except EdgeflowError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -30,10 +30,10 @@ from edgeflow.contracts.messages import (
     ViewResult,
 )
 from edgeflow.delivery.outbox import Outbox, open_outbox
-from edgeflow.delivery.sender import Delivery
+from edgeflow.delivery.sender import ResultSender
 from edgeflow.errors import ConfigError
 from edgeflow.mqtt.link import MqttLink
-from edgeflow.station.process.switch_interval import take_short_turns
+from edgeflow.station.process.switch_interval import shorten_switch_interval
 from faults.rig import wait_for
 from faults.synthetic_parts import Parts
 
@@ -94,7 +94,7 @@ def main() -> None:
     """Make ``count`` results at ``rate_hz`` (0: as fast as they are stored), drain, and end."""
     plan = json.loads(sys.argv[1])
     config = config_of(plan)
-    take_short_turns()  # as a station does
+    shorten_switch_interval()  # as a station does
     made = os.open(plan["made"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     link = MqttLink(config, plan["session"])
     alarms = Alarms(plan["session"], link)
@@ -106,7 +106,7 @@ def main() -> None:
             os.write(made, "".join(f"{name}\n" for name in stored).encode())
 
     outbox.on_stored(note)
-    delivery = Delivery(outbox, link, "consumer", alarms)
+    delivery = ResultSender(outbox, link, "consumer", alarms)
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     link.start()

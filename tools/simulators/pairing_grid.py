@@ -15,7 +15,7 @@ from edgeflow.cameras.camera import Frame
 from edgeflow.cameras.genicam.device_clock import DeviceClock
 from edgeflow.cameras.genicam.trigger_pairing import TriggerPairing
 from edgeflow.capture.synchronizer import Synchronizer, ViewSet
-from edgeflow.capture.trigger_messages.filter import TriggerIntake
+from edgeflow.capture.trigger_messages.filter import TriggerFilter
 from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import TriggerMessage
 
@@ -132,7 +132,7 @@ class _Line:
             view: _Camera(view, place, latency_ms, jitter_ms, seed) for place, view in enumerate(VIEWS)
         }
         self.shows: dict[tuple[str, int], str] = {}  # view and frame id → the part that it shows
-        self._intake = TriggerIntake(names_only=True)
+        self._intake = TriggerFilter(names_only=True)
         named = {} if self.software else {"announce_ms": 0.4 * period_ms, "min_period_ms": period_ms}
         transfer_ms = latency_ms + 15 + jitter_ms if source == "hardware, transfer_ms" else None
         self.sync = Synchronizer(

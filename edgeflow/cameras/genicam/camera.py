@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from edgeflow.cameras.camera import Frame, FrameLost
 from edgeflow.cameras.genicam.aravis import load_aravis
 from edgeflow.cameras.genicam.clock_latch import ClockLatch
-from edgeflow.cameras.genicam.counter_unwrapping import Unwrapped
+from edgeflow.cameras.genicam.counter_unwrapping import UnwrappedCounter
 from edgeflow.cameras.genicam.device_clock import DeviceClock
 from edgeflow.cameras.genicam.features import apply_features, read_features
 from edgeflow.cameras.genicam.pixel_formats import to_rgb
@@ -56,7 +56,7 @@ class GenicamCamera:
         self._latch: ClockLatch | None = None
         self._pairing = TriggerPairing(self._clock)
         self._pairing_lock = threading.Lock()
-        self._positions = Unwrapped()
+        self._positions = UnwrappedCounter()
         self._newest: int | None = None  # the furthest position so far
         self._delivered = 0
         self._counter_bits = _GIGE_BITS
@@ -224,7 +224,7 @@ class GenicamCamera:
         """Forget what was known of the camera's clock and count."""
         self._clock = DeviceClock()
         self._pairing = TriggerPairing(self._clock)
-        self._positions = Unwrapped()
+        self._positions = UnwrappedCounter()
         self._newest = None
         self._latch = ClockLatch(self._device, self._error, self._clock)
         self._latch.start()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from edgeflow.cameras.camera import Frame
 
-__all__ = ["Unwrapped"]
+__all__ = ["UnwrappedCounter"]
 
 
-class Unwrapped:
+class UnwrappedCounter:
     """Turns one camera's counters into positions that go on for ever; a reset shows as a jump.
 
     Neighbouring frames have neighbouring positions, whatever came before them.

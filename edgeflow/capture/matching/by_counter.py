@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.cameras.genicam.counter_unwrapping import Unwrapped
+from edgeflow.cameras.genicam.counter_unwrapping import UnwrappedCounter
 from edgeflow.capture.matching.by_time import ByTime
 from edgeflow.capture.matching.exposure import moment
 from edgeflow.capture.matching.matcher import Rules, ViewSet
@@ -47,7 +47,7 @@ class ByCounter:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._counters = {view: Unwrapped() for view in rules.views}
+        self._counters = {view: UnwrappedCounter() for view in rules.views}
         self._loose = replace(rules, max_skew_ns=max(rules.window_ns, rules.max_skew_ns))
         self._arming: ByTime | None = ByTime(self._loose)
         self._offsets: dict[str, int] = {}

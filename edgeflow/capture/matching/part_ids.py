@@ -9,7 +9,7 @@ from edgeflow.capture.matching.exposure import Interval, moment
 from edgeflow.capture.matching.matcher import Rules, ViewSet
 from edgeflow.capture.triggers import Trigger
 
-__all__ = ["Naming"]
+__all__ = ["PartIdAssigner"]
 
 _UNNAMED = 16  # latest sets that got no name, to which a message may belong that comes late
 _GAPS = 20  # latest times between two sets, of which the smallest counts
@@ -42,7 +42,7 @@ class _Announced:
         return Interval(earliest_ns=self.at_ns, latest_ns=self.at_ns)
 
 
-class Naming:
+class PartIdAssigner:
     """Gives a set the name of a message where that can be of no other set, and no other message of it.
 
     A message is within ``window_ns`` of the exposure, which is known as an interval. The set gets its name
@@ -73,7 +73,7 @@ class Naming:
         announced = _Announced(trigger=trigger, before_ns=self._heard_ns)
         self._heard_ns = announced.at_ns
         self._announced.append(announced)
-        return self.settle(now_ns)
+        return self.score_with_lazy_masks(now_ns)
 
     def add(self, view_sets: list[ViewSet], now_ns: int) -> list[ViewSet]:
         """Sets came out of the cameras, in order."""
@@ -84,9 +84,9 @@ class Naming:
                 if self._whole is not None:
                     self._gaps_ns.append(at.latest_ns - self._whole.latest_ns)
                 self._whole = at
-        return self.settle(now_ns)
+        return self.score_with_lazy_masks(now_ns)
 
-    def settle(self, now_ns: int) -> list[ViewSet]:
+    def score_with_lazy_masks(self, now_ns: int) -> list[ViewSet]:
         """What can be named, or must go without."""
         settled = []
         while (first := self._first(now_ns)) is not None:
@@ -94,7 +94,7 @@ class Naming:
         return settled
 
     def next_expiry_ns(self) -> int | None:
-        """When ``settle`` has something to do at the latest."""
+        """When ``score_with_lazy_masks`` has something to do at the latest."""
         due = [self._set_until_ns(self._sets[0])] if self._sets else []
         due += [self._announced_until_ns(self._announced[0])] if self._announced else []
         return min(due, default=None)

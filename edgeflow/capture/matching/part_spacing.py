@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from edgeflow.capture.matching.matcher import ViewSet
 
-__all__ = ["PartsApart"]
+__all__ = ["PartSpacing"]
 
 _WELL_AFTER = 20  # parts in a row that can be told apart end the problem
 
 
-class PartsApart:
+class PartSpacing:
     """Compares the time between neighbouring parts' frames with the tolerance that pairs frames; pure.
 
     Where two parts' frames are within the tolerance, one lost frame is enough to mix them. ``problem``

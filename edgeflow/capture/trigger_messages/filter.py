@@ -13,7 +13,7 @@ from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import TriggerMessage
 from edgeflow.rate_limit import RateLimit
 
-__all__ = ["Intake", "TriggerIntake", "TriggerOutcome"]
+__all__ = ["Intake", "TriggerFilter", "TriggerOutcome"]
 
 TriggerOutcome = Literal[
     "accepted",
@@ -61,7 +61,7 @@ class Intake:
     text: str = ""
 
 
-class TriggerIntake:
+class TriggerFilter:
     """Remembers what was triggered; every part is triggered once, whatever the line sends.
 
     Nothing that the sender counts is taken to be monotone: encoder, clock and ids may begin anew at any time.

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from edgeflow.alarms import Alarms
-from edgeflow.capture.trigger_messages.filter import Intake, TriggerIntake, TriggerOutcome
+from edgeflow.capture.trigger_messages.filter import Intake, TriggerFilter, TriggerOutcome
 from edgeflow.capture.trigger_messages.memory import Windows
 from edgeflow.capture.trigger_messages.reading import read_trigger
 from edgeflow.capture.triggers import Trigger
@@ -40,7 +40,7 @@ class MqttTriggers:
 
     Args:
         alarms: told of every kind of refusal but mere repetition.
-        late_ms, names_only, windows: as of :class:`~edgeflow.capture.trigger_messages.filter.TriggerIntake`.
+        late_ms, names_only, windows: as of :class:`~edgeflow.capture.trigger_messages.filter.TriggerFilter`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class MqttTriggers:
         windows: Windows | None = None,
     ) -> None:
         late_ns = None if late_ms is None else round(late_ms * 1e6)
-        self._intake = TriggerIntake(late_ns=late_ns, names_only=names_only, windows=windows)
+        self._intake = TriggerFilter(late_ns=late_ns, names_only=names_only, windows=windows)
         self._alarms = alarms
         self._accepted: Callable[[Trigger], None] | None = None
         self._refused: Callable[[Trigger, str], None] | None = None

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from edgeflow.delivery.store.drops import Victim
+from edgeflow.delivery.store.drops import DroppedRow
 from edgeflow.delivery.store.records import Entry
 
-__all__ = ["Backlog", "Gone", "Item", "Restored", "SetAside"]
+__all__ = ["Gone", "Item", "PendingWrites", "Restored", "SetAside"]
 
 _MAX_BYTES = 32_000_000
 
@@ -36,17 +36,17 @@ class Restored:
     row_ids: tuple[int, ...]
 
 
-Item = Entry | Victim | Gone | SetAside | Restored | threading.Event | None
+Item = Entry | DroppedRow | Gone | SetAside | Restored | threading.Event | None
 """What the writer may be asked: None only wakes it, an event is set once all before it is written."""
 
 
 @dataclass(kw_only=True)
-class Backlog:
+class PendingWrites:
     """Entries to store, ids to let go, losses to note, rows to set aside or restore, callers that wait."""
 
     entries: list[Entry] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
-    given_up: list[Victim] = field(default_factory=list)
+    given_up: list[DroppedRow] = field(default_factory=list)
     aside: list[tuple[Sequence[int], str]] = field(default_factory=list)
     restored: list[int] = field(default_factory=list)
     marks: list[threading.Event] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Backlog:
         """Take one item in."""
         if isinstance(item, Entry):
             self.entries.append(item)
-        elif isinstance(item, Victim):
+        elif isinstance(item, DroppedRow):
             self.given_up.append(item)
         elif isinstance(item, Gone):
             self.gone += item.result_ids
@@ -79,16 +79,16 @@ class Backlog:
         """Whether there is more to write than deletions, which may wait for company."""
         return bool(self.entries or self.given_up or self.aside or self.restored)
 
-    def pieces(self) -> list[Backlog]:
+    def pieces(self) -> list[PendingWrites]:
         """Each item in a backlog of its own, losses left out."""
         return [
-            *(Backlog(entries=[entry]) for entry in self.entries),
-            *(Backlog(gone=[result_id]) for result_id in self.gone),
-            *(Backlog(aside=[each]) for each in self.aside),
-            *(Backlog(restored=[row_id]) for row_id in self.restored),
+            *(PendingWrites(entries=[entry]) for entry in self.entries),
+            *(PendingWrites(gone=[result_id]) for result_id in self.gone),
+            *(PendingWrites(aside=[each]) for each in self.aside),
+            *(PendingWrites(restored=[row_id]) for row_id in self.restored),
         ]
 
-    def remove(self, piece: Backlog) -> None:
+    def remove(self, piece: PendingWrites) -> None:
         """Forget a piece."""
         self.entries = [each for each in self.entries if each not in piece.entries]
         self.gone = [each for each in self.gone if each not in piece.gone]
@@ -99,11 +99,11 @@ class Backlog:
         """Give up entries of least worth, oldest first, over ``limit`` bytes; returns how many."""
         over = sum(entry.size for entry in self.entries) - limit
         victims: set[str] = set()
-        for entry in sorted(self.entries, key=lambda e: e.worth):
+        for entry in sorted(self.entries, key=lambda e: e.priority):
             if over <= 0:
                 break
             victims.add(entry.result_id)
             over -= entry.size
-            self.given_up.append(Victim(result_id=entry.result_id, why=why, root=entry.root))
+            self.given_up.append(DroppedRow(result_id=entry.result_id, why=why, root=entry.root))
         self.entries = [entry for entry in self.entries if entry.result_id not in victims]
         return len(victims)

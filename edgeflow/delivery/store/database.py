@@ -13,12 +13,12 @@ from typing import Any
 
 from edgeflow.delivery.store.aside import list_aside, restore_rows, set_rows_aside
 from edgeflow.delivery.store.database_file import open_file, read_only
-from edgeflow.delivery.store.drops import Victim, note, seal
+from edgeflow.delivery.store.drops import DroppedRow, note, seal
 from edgeflow.delivery.store.records import DROPPED, RECORD_WORTH, Aside, Drop, Entry, Limits, Row
 from edgeflow.delivery.store.tally import Tally, count_all, rows_tally
 from edgeflow.run_time import Boot, parse_run_time, read_boot, run_time_text
 
-__all__ = ["Store"]
+__all__ = ["OutboxDatabase"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _RECORDS_SHARE = 10  # a tenth of the outbox, at most, names what was given up
 _CLOCK_S = 60.0  # how much of the running time a crash may cost
 
 
-class Store:
+class OutboxDatabase:
     """One SQLite file. Writing is one thread's matter; reading is any thread's, and never waits for the disk.
 
     Args:
@@ -85,7 +85,7 @@ class Store:
         self,
         entries: Sequence[Entry],
         gone: Sequence[str],
-        given_up: Sequence[Victim],
+        given_up: Sequence[DroppedRow],
         limits: Limits,
         now_s: float,
         *,
@@ -131,7 +131,7 @@ class Store:
         """Whether the consumer is to be told something; what it was told before comes first."""
         return self.tally.open_drops and self.tally.records < _RECORDS_WAITING
 
-    def seal_drops(self, now_s: float) -> None:
+    def close_drop_records(self, now_s: float) -> None:
         """Make what was given up so far records for the consumer, delivered like results."""
         self._writer.execute("PRAGMA synchronous = FULL")
         with self._transaction():
@@ -260,7 +260,7 @@ class Store:
             cursor = self._writer.execute(
                 "INSERT INTO results (result_id, verdict, worth, payload, stored_s, run_s, root, aside)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (result_id) DO NOTHING",
-                (e.result_id, e.verdict, e.worth, e.payload, now_s, run_s, e.root, e.aside or None),
+                (e.result_id, e.verdict, e.priority, e.payload, now_s, run_s, e.root, e.aside or None),
             )
             self._last_id = max(self._last_id, cursor.lastrowid or 0)
             if cursor.rowcount:
@@ -285,28 +285,28 @@ class Store:
             self._writer.execute(f"DELETE FROM results {where}", values)  # noqa: S608
             self.tally = self.tally.without(rows)
 
-    def _excess(self, limits: Limits, coming: Sequence[Entry] = ()) -> list[Victim]:
+    def _excess(self, limits: Limits, coming: Sequence[Entry] = ()) -> list[DroppedRow]:
         """Delete what the limits do not allow; nothing is deleted for what is ``coming`` and worth less."""
-        worth = min((entry.worth for entry in coming), default=RECORD_WORTH - 1)
+        priority = min((entry.priority for entry in coming), default=RECORD_WORTH - 1)
         size = sum(entry.size for entry in coming)
-        victims: list[Victim] = []
+        victims: list[DroppedRow] = []
         while (over := self.tally.results + len(coming) - limits.rows) > 0 or (
             self.tally.bytes + size > limits.bytes
         ):
             found = self._writer.execute(
                 "SELECT id, result_id, verdict, root FROM results WHERE worth <= ?"
                 " ORDER BY worth, id LIMIT ?",
-                (worth, min(_CHUNK, over) if over > 0 else 1),
+                (priority, min(_CHUNK, over) if over > 0 else 1),
             ).fetchall()
             if not found:
                 break
             for row_id, result_id, verdict, root in found:
                 self._remove("WHERE id = ?", (row_id,))
                 why = f"{_much(limits, by_rows=over > 0)}; oldest {verdict} given up"
-                victims.append(Victim(result_id=str(result_id), why=why, root=str(root)))
+                victims.append(DroppedRow(result_id=str(result_id), why=why, root=str(root)))
         return victims
 
-    def _expired(self, limits: Limits) -> list[Victim]:
+    def _expired(self, limits: Limits) -> list[DroppedRow]:
         """Delete what the box ran for too long with; a record of drops that nobody confirmed goes, too."""
         found = self._writer.execute(
             "SELECT id, result_id, verdict, root FROM results WHERE run_s < ? ORDER BY run_s, id LIMIT ?",
@@ -319,7 +319,7 @@ class Store:
             if verdict == DROPPED:
                 logger.warning("outbox: nobody confirmed %s for %g h", result_id, limits.age_s / 3600)
             else:
-                victims.append(Victim(result_id=str(result_id), why=why, root=str(root)))
+                victims.append(DroppedRow(result_id=str(result_id), why=why, root=str(root)))
         return victims
 
 

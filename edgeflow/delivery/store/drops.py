@@ -11,14 +11,14 @@ from edgeflow.clock import utc_text
 from edgeflow.contracts.messages import Dropped, to_json
 from edgeflow.delivery.store.records import Entry, record_entry
 
-__all__ = ["Victim", "ids_bytes", "note", "seal"]
+__all__ = ["DroppedRow", "ids_bytes", "note", "seal"]
 
 _IDS_PER_RECORD = 500
 _HISTORY = 200  # sealed records that 'edgeflow outbox status' still shows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Victim:
+class DroppedRow:
     """A result that is given up.
 
     Attributes:
@@ -36,7 +36,7 @@ def ids_bytes(connection: sqlite3.Connection) -> int:
     return int(connection.execute(query).fetchone()[0])
 
 
-def note(connection: sqlite3.Connection, victims: Sequence[Victim], room: int) -> int:
+def note(connection: sqlite3.Connection, victims: Sequence[DroppedRow], room: int) -> int:
     """Note results in the open record of their reason and station, which grows; within a transaction.
 
     Args:

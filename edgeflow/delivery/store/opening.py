@@ -7,17 +7,17 @@ import sqlite3
 from pathlib import Path
 
 from edgeflow.delivery.alarms import OutboxAlarms
-from edgeflow.delivery.store.database import Store
+from edgeflow.delivery.store.database import OutboxDatabase
 from edgeflow.delivery.store.database_file import is_damage
 from edgeflow.delivery.store.repair import complete, repair
-from edgeflow.delivery.store.reserve_file import Ballast
+from edgeflow.delivery.store.reserve_file import ReserveFile
 
 __all__ = ["open_store"]
 
 logger = logging.getLogger(__name__)
 
 
-def open_store(path: Path, ballast: Ballast, told: OutboxAlarms) -> Store:
+def open_store(path: Path, ballast: ReserveFile, told: OutboxAlarms) -> OutboxDatabase:
     """The database: repaired where it is damaged, and with the ballast's room where the disk is full.
 
     Raises:
@@ -32,12 +32,12 @@ def open_store(path: Path, ballast: Ballast, told: OutboxAlarms) -> Store:
         return _repaired(path, told)
 
 
-def _repaired(path: Path, told: OutboxAlarms) -> Store:
+def _repaired(path: Path, told: OutboxAlarms) -> OutboxDatabase:
     complete(path)
     try:
-        return Store(path)
+        return OutboxDatabase(path)
     except sqlite3.Error as cause:
         if not is_damage(cause):
             raise
         told.repaired(cause, repair(path, cause))
-        return Store(path)
+        return OutboxDatabase(path)

@@ -57,7 +57,7 @@ class Entry:
 
     result_id: str
     verdict: str
-    worth: int
+    priority: int
     payload: bytes
     root: str = ""
     aside: str = ""
@@ -114,7 +114,7 @@ def entry_of(result: Result, root: str = "") -> Entry:
     return Entry(
         result_id=result.result_id,
         verdict=result.verdict,
-        worth=_WORTH[result.verdict],
+        priority=_WORTH[result.verdict],
         payload=to_json(result),
         root=root,
     )
@@ -122,7 +122,7 @@ def entry_of(result: Result, root: str = "") -> Entry:
 
 def record_entry(record_id: str, payload: bytes, root: str = "") -> Entry:
     """A record of drops as it is stored."""
-    return Entry(result_id=record_id, verdict=DROPPED, worth=RECORD_WORTH, payload=payload, root=root)
+    return Entry(result_id=record_id, verdict=DROPPED, priority=RECORD_WORTH, payload=payload, root=root)
 
 
 def fault_of(row: Row) -> str:

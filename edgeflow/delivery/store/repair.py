@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow.delivery.store.database import Store
+from edgeflow.delivery.store.database import OutboxDatabase
 from edgeflow.delivery.store.database_file import read_only, set_aside
 from edgeflow.delivery.store.records import Entry, Limits
 
@@ -61,7 +61,7 @@ def repair(path: Path, cause: BaseException, last_id: int = 0) -> Repaired:
     """
     complete(path)
     fresh = _fresh(path)
-    store = Store(fresh)
+    store = OutboxDatabase(fresh)
     try:
         store.go_on_after(max(last_id, _last_id(path)))
         saved = _copy(path, store)
@@ -74,7 +74,7 @@ def repair(path: Path, cause: BaseException, last_id: int = 0) -> Repaired:
     return Repaired(saved=len(saved), kept=kept)
 
 
-def copy_removed(store: Store, path: Path) -> None:
+def copy_removed(store: OutboxDatabase, path: Path) -> None:
     """Have a file written from a database whose own file was removed; :func:`complete` gives it its name.
 
     Raises:
@@ -86,7 +86,7 @@ def copy_removed(store: Store, path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _copy(path: Path, store: Store) -> set[str]:
+def _copy(path: Path, store: OutboxDatabase) -> set[str]:
     """Results into the new file, a portion at a time; their ids."""
     saved: set[str] = set()
     portion: list[Entry] = []
@@ -144,7 +144,7 @@ def _entry(
     row_id: object,  # noqa: ARG001 - as the columns come
     result_id: object,
     verdict: object,
-    worth: object,
+    priority: object,
     payload: object,
     root: object = "",
     aside: object = None,
@@ -155,7 +155,7 @@ def _entry(
     return Entry(
         result_id=result_id,
         verdict=verdict,
-        worth=worth if isinstance(worth, int) else 0,
+        priority=priority if isinstance(priority, int) else 0,
         payload=payload,
         root=str(root),
         aside="" if aside is None else str(aside),

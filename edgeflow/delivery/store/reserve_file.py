@@ -7,14 +7,14 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["BALLAST_BYTES", "Ballast"]
+__all__ = ["BALLAST_BYTES", "ReserveFile"]
 
 logger = logging.getLogger(__name__)
 
 BALLAST_BYTES = 8_000_000  # the log of the database, a few times over
 
 
-class Ballast:
+class ReserveFile:
     """``<path>.ballast``: without it a full disk could not even delete, which needs a log."""
 
     def __init__(self, path: Path, size: int = BALLAST_BYTES) -> None:

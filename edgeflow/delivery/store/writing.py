@@ -6,9 +6,9 @@ import logging
 import sqlite3
 import time
 
-from edgeflow.delivery.store.backlog import Backlog
-from edgeflow.delivery.store.database import Store
-from edgeflow.delivery.store.drops import Victim
+from edgeflow.delivery.store.backlog import PendingWrites
+from edgeflow.delivery.store.database import OutboxDatabase
+from edgeflow.delivery.store.drops import DroppedRow
 from edgeflow.delivery.store.records import Limits
 
 __all__ = ["ITEM_FAULTS", "unstorable", "write_singly", "write_together"]
@@ -26,7 +26,7 @@ ITEM_FAULTS = (
 )
 
 
-def write_together(store: Store, log: Backlog, limits: Limits) -> int:
+def write_together(store: OutboxDatabase, log: PendingWrites, limits: Limits) -> int:
     """Write all of it in one transaction; returns how many results were given up for it."""
     return store.write(
         log.entries,
@@ -39,7 +39,7 @@ def write_together(store: Store, log: Backlog, limits: Limits) -> int:
     )
 
 
-def write_singly(store: Store, log: Backlog, limits: Limits) -> int:
+def write_singly(store: OutboxDatabase, log: PendingWrites, limits: Limits) -> int:
     """Write one after the other, so that what cannot be stored costs nothing but itself.
 
     Returns:
@@ -56,7 +56,7 @@ def write_singly(store: Store, log: Backlog, limits: Limits) -> int:
     return dropped + write_together(store, log, limits)
 
 
-def unstorable(result_id: str, cause: Exception, root: str) -> Victim:
+def unstorable(result_id: str, cause: Exception, root: str) -> DroppedRow:
     """The record of a result that cannot be stored."""
     readable = result_id.encode("utf-8", "replace").decode()
-    return Victim(result_id=readable, why=f"could not be stored ({type(cause).__name__})", root=root)
+    return DroppedRow(result_id=readable, why=f"could not be stored ({type(cause).__name__})", root=root)

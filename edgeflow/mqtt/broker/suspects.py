@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-__all__ = ["Suspicion"]
+__all__ = ["SuspectMessages"]
 
 
-class Suspicion:
+class SuspectMessages:
     """Suspects are all messages that were in flight when a connection ended.
 
     Each is cleared when the broker takes it. One is found guilty only when the connection ended twice while

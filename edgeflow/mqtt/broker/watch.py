@@ -16,13 +16,13 @@ from edgeflow.mqtt.broker.answers import (
 )
 from edgeflow.mqtt.broker.limits import BrokerLimits
 from edgeflow.mqtt.broker.refusals import Refusals
-from edgeflow.mqtt.broker.suspects import Suspicion
+from edgeflow.mqtt.broker.suspects import SuspectMessages
 from edgeflow.mqtt.broker.unanswered import BrokerPace, Sent, Unanswered
 from edgeflow.mqtt.events import Oversize
 from edgeflow.mqtt.gate_record import GateRecord
 from edgeflow.mqtt.retained_documents import RetainedDocuments
 
-__all__ = ["REPLY", "BrokerWatch", "Judged"]
+__all__ = ["REPLY", "BrokerMonitor", "Judged"]
 
 REPLY = "reply"
 """Key of answers to commands: their topics are the askers' matter."""
@@ -36,7 +36,7 @@ Judged = tuple[tuple[str, ...], bool]
 """Keys of what was in flight when a connection ended, and whether one that was alone may be the reason."""
 
 
-class BrokerWatch:
+class BrokerMonitor:
     """Over all connections of one link. But for the asking methods, for the network thread alone.
 
     Args:
@@ -57,7 +57,7 @@ class BrokerWatch:
         self._documents = documents
         self._clock_s = clock_s
         self._pace = BrokerPace()
-        self._suspicion = Suspicion()  # of decisions
+        self._suspicion = SuspectMessages()  # of decisions
         self._no_decision_until_s = -math.inf
         self._stalled = False
 

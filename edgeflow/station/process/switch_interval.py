@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["take_short_turns"]
+__all__ = ["shorten_switch_interval"]
 
 _TURN_S = 0.0002
 
 
-def take_short_turns() -> None:
+def shorten_switch_interval() -> None:
     """For a whole box, whose threads work for a decision and beside it.
 
     By default a thread that computes gives way after 5 ms, which is all the time that a decision has from its

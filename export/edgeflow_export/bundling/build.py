@@ -33,7 +33,7 @@ from edgeflow_export.bundling.memory_check import check_memory
 from edgeflow_export.bundling.proven_bundle import Built, write_proven
 from edgeflow_export.bundling.release import Release
 from edgeflow_export.checkpoints.checkpoint import TrainedModel
-from edgeflow_export.conversion.candidate_graphs import Draft, OnnxSource, draft_onnx
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
 from edgeflow_export.conversion.job import ExportJob, Stage
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS
 from edgeflow_export.conversion.rewrite import InferenceModel, rewrite
@@ -133,7 +133,7 @@ class _Build:
         self.spec, self.parts = job.spec, job.parts
         self.teacher = teacher
         self._torch_maps: dict[int, FloatArray] = {}
-        self.drafts: list[Draft] = []
+        self.drafts: list[CandidateGraph] = []
         self.scored: dict[str, Scored] = {}
         self.errors: dict[str, float] = {}
         self.parity: list[StageParity] = []
@@ -290,7 +290,7 @@ class _Build:
         with self.stage("exporting to ONNX"):
             return draft_onnx(inference, example, outputs, self.job), expected
 
-    def _thresholds(self, trial: Trial, draft: Draft, reference: Scored) -> Thresholds:
+    def _thresholds(self, trial: Trial, draft: CandidateGraph, reference: Scored) -> Thresholds:
         """From the held-out normal parts, with the operating curve where test parts are labelled."""
         spec, normal, ids = self.model.recipe.thresholds, len(self.data.validation), self.model.views
         missing = view_subsets(ids, spec.missing_views)
@@ -351,7 +351,7 @@ class _Build:
             self._torch_maps[index] = maps.numpy()
         return self._torch_maps[index]
 
-    def _proven(self, draft: Draft, maps: FloatArray, expected: FloatArray) -> float:
+    def _proven(self, draft: CandidateGraph, maps: FloatArray, expected: FloatArray) -> float:
         return self._prove(draft.id, maps[: len(expected)], expected, draft.precision)
 
     def _prove(self, name: str, maps: FloatArray, expected: FloatArray, precision: str) -> float:
@@ -372,7 +372,7 @@ class _Build:
         """The largest relative error of any part's maps."""
         return max(relative_error(a, b) for a, b in zip(maps, expected, strict=False))
 
-    def _replay_tolerance(self, draft: Draft) -> float:
+    def _replay_tolerance(self, draft: CandidateGraph) -> float:
         return self.spec.tolerance_fp32 if draft.precision == "fp32" else self.spec.tolerance_replay
 
 

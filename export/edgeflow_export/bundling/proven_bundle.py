@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.writer import write_bundle
 from edgeflow.contracts.manifest import Manifest
-from edgeflow.files import proven_file
+from edgeflow.files import write_then_verify
 from edgeflow.scoring.verification import verify_graph
 from edgeflow_export.bundling.release import Release
 from edgeflow_export.conversion.job import Stage
@@ -35,7 +35,7 @@ def write_proven(
         ParityError: a graph in the file does not compute what the trained model computes.
         StorageError: the folder cannot be written.
     """
-    with proven_file(output) as draft:
+    with write_then_verify(output) as draft:
         with stage("writing the bundle"):
             write_bundle(draft, manifest, files, signer=release.signer)
         with stage("replaying golden parts from the bundle"), Bundle.open(draft) as bundle:

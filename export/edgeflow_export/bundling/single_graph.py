@@ -20,7 +20,7 @@ from edgeflow.contracts.images import read_image
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import ConfigError, ParityError
-from edgeflow_export.conversion.candidate_graphs import Draft, draft_onnx
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph, draft_onnx
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FEATURES, FOREGROUND, MAPS
 from edgeflow_export.conversion.rewrite import InferenceModel, rewrite
@@ -149,7 +149,7 @@ def _with_expected(
     return _Alone(module=module, output=FOREGROUND, input_of=input_of, inputs=inputs, expected=expected)
 
 
-def _error(job: ExportJob, draft: Draft, alone: _Alone) -> float:
+def _error(job: ExportJob, draft: CandidateGraph, alone: _Alone) -> float:
     with job.stage(f"proving {draft.id}"):
         runner = draft.runner()
         try:
@@ -159,7 +159,7 @@ def _error(job: ExportJob, draft: Draft, alone: _Alone) -> float:
     return max(relative_error(found, expected) for found, expected in pairs)
 
 
-def _described(draft: Draft, error: float, files: dict[str, bytes]) -> dict[str, Any]:
+def _described(draft: CandidateGraph, error: float, files: dict[str, bytes]) -> dict[str, Any]:
     """The graph's entry in the document; its files are added to the others."""
     names = {}
     for path, content in draft.files.items():

@@ -17,7 +17,7 @@ from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.preprocess import prepare
-from edgeflow.diagnostics.benchmark import Contender
+from edgeflow.diagnostics.benchmark import Candidate
 from edgeflow.errors import CheckpointError
 from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.checkpoints.model_source import ModelSource, load_model
@@ -48,7 +48,7 @@ def bench_against(
     bench(path, **options, rivals=lambda bundle: rivals_of(bundle, model, threads=options["threads"]))
 
 
-def rivals_of(bundle: Bundle, model: TrainedModel, *, threads: int) -> list[Contender]:
+def rivals_of(bundle: Bundle, model: TrainedModel, *, threads: int) -> list[Candidate]:
     """The naive export, and each OpenVINO graph of the bundle in its two halves.
 
     Raises:

@@ -37,13 +37,13 @@ from edgeflow_export.conversion.stage_results import module_identity
 from edgeflow_export.data.dataset import Images
 from edgeflow_export.features.extractors import function_source
 
-__all__ = ["Draft", "OnnxSource", "draft_onnx"]
+__all__ = ["CandidateGraph", "OnnxSource", "draft_onnx"]
 
 _TENSORS = TypeAdapter(tuple[Tensor, ...])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draft:
+class CandidateGraph:
     """One graph and its files; the first is the model, a second its weights."""
 
     backend: str
@@ -117,7 +117,7 @@ class OnnxSource:
         cut_to_first_output(self.path, target)
         return replace(self, path=target, tensors=replace(self.tensors, outputs=self.tensors.outputs[:1]))
 
-    def drafts(self, backends: Sequence[str], precisions: Sequence[str]) -> list[Draft]:
+    def drafts(self, backends: Sequence[str], precisions: Sequence[str]) -> list[CandidateGraph]:
         """The float graphs of every back end: fp32 first, bf16 as the same graph run in bf16."""
         drafts = []
         for precision in ("fp32", *(p for p in precisions if p == "bf16")):
@@ -133,7 +133,7 @@ class OnnxSource:
             return groups_of_ir(convert_to_ir(self.path), self.path)
         return groups_of_onnx(self.path)
 
-    def quantized(self, backend: str, parts: Iterable[Images], kept: Sequence[Group] = ()) -> Draft:
+    def quantized(self, backend: str, parts: Iterable[Images], kept: Sequence[Group] = ()) -> CandidateGraph:
         """The INT8 graph of one back end, calibrated on normal parts.
 
         Args:
@@ -141,7 +141,7 @@ class OnnxSource:
         """
         return self.quantizer(backend, parts)(kept)
 
-    def quantizer(self, backend: str, parts: Iterable[Images]) -> Callable[[Sequence[Group]], Draft]:
+    def quantizer(self, backend: str, parts: Iterable[Images]) -> Callable[[Sequence[Group]], CandidateGraph]:
         """As :meth:`quantized` for any number of choices of what stays in float.
 
         On OpenVINO all of them share one calibration.
@@ -151,7 +151,7 @@ class OnnxSource:
             return lambda kept: self._quantized_onnx(samples, _members(kept))
         whole = quantize_ir(convert_to_ir(self.path), samples)
 
-        def draft(kept: Sequence[Group]) -> Draft:
+        def draft(kept: Sequence[Group]) -> CandidateGraph:
             model = whole.clone()
             float_again(model, convert_to_ir(self.path), _members(kept))
             return self._ir("int8", serialise_ir(model, self.path.parent))
@@ -162,28 +162,28 @@ class OnnxSource:
         """What one run multiplies."""
         return macs_of_model(convert_to_ir(self.path))
 
-    def _quantized_onnx(self, samples: Sequence[Images], kept: Collection[int]) -> Draft:
+    def _quantized_onnx(self, samples: Sequence[Images], kept: Collection[int]) -> CandidateGraph:
         target = self.path.with_name("int8.onnx")
         quantize_onnx(self.path, target, samples, kept)
         return self._onnx("int8", target)
 
-    def quantized_network(self, samples: Sequence[Images], *, products: bool) -> Draft:
+    def quantized_network(self, samples: Sequence[Images], *, products: bool) -> CandidateGraph:
         """The INT8 graph of a foreground network on OpenVINO; see ``quantize_network``."""
         quantized = quantize_network(convert_to_ir(self.path), samples, products=products)
         return self._ir("int8", serialise_ir(quantized, self.path.parent))
 
-    def int8(self, backend: str, files: dict[str, bytes]) -> Draft:
+    def int8(self, backend: str, files: dict[str, bytes]) -> CandidateGraph:
         """An INT8 graph from its files, as :meth:`quantized` gave them."""
-        return Draft(backend=backend, precision="int8", files=files, tensors=self.tensors)
+        return CandidateGraph(backend=backend, precision="int8", files=files, tensors=self.tensors)
 
-    def _ir(self, precision: str, ir: Ir) -> Draft:
+    def _ir(self, precision: str, ir: Ir) -> CandidateGraph:
         stem = f"{self.prefix}openvino/{precision}"
         files = {f"{stem}.xml": ir.xml, f"{stem}.bin": ir.weights}
-        return Draft(backend="openvino", precision=precision, files=files, tensors=self.tensors)
+        return CandidateGraph(backend="openvino", precision=precision, files=files, tensors=self.tensors)
 
-    def _onnx(self, precision: str, path: Path) -> Draft:
+    def _onnx(self, precision: str, path: Path) -> CandidateGraph:
         files = {f"{self.prefix}onnx/{precision}.onnx": path.read_bytes()}
-        return Draft(backend="onnxruntime", precision=precision, files=files, tensors=self.tensors)
+        return CandidateGraph(backend="onnxruntime", precision=precision, files=files, tensors=self.tensors)
 
 
 def _members(groups: Sequence[Group]) -> set[int]:

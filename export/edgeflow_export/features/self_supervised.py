@@ -25,9 +25,9 @@ from edgeflow_export.progress import progress_bar
 from edgeflow_export.recipe import SelfSupervisedExtractor
 from edgeflow_export.state_file import read_state, write_state
 
-__all__ = ["STATE_NAME", "Example", "make_example", "train_extractor"]
+__all__ = ["STATE_FILE", "Example", "make_example", "train_extractor"]
 
-STATE_NAME = "extractor.state"
+STATE_FILE = "extractor.state"
 SAVE_EVERY_STEPS = 50
 CLEAN_SHARE = 0.2
 MEMORY_BYTES = 1 << 30  # prepared images kept in memory; the rest is decoded again
@@ -114,8 +114,8 @@ def train_extractor(
     """
     images = _Images(dataset.training, dataset)
     work = _Work(spec, seed, device)
-    path = out / STATE_NAME
-    start = work.take_up(read_state(path, fingerprint))
+    path = out / STATE_FILE
+    start = work.resume(read_state(path, fingerprint))
     with ThreadPoolExecutor(READERS) as pool, progress_bar(enabled=progress) as bar:
         task = bar.add_task("extractor", total=spec.steps, completed=start, note="")
         upcoming = _draw_batch(pool, images, spec.batch, seed, start) if start < spec.steps else None
@@ -203,7 +203,7 @@ class _Work:
             "schedule": self.schedule.state_dict(),
         }
 
-    def take_up(self, state: dict[str, Any] | None) -> int:
+    def resume(self, state: dict[str, Any] | None) -> int:
         """Continue from a state, if there is one; the next step's number."""
         if state is None:
             return 0

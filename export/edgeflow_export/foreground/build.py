@@ -15,7 +15,7 @@ from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import ConfigError, ParityError
-from edgeflow_export.conversion.candidate_graphs import Draft, draft_onnx
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph, draft_onnx
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND
 from edgeflow_export.foreground.choice import Chosen, Evidence
@@ -105,7 +105,7 @@ def _network(teacher: NetworkTeacher, job: ExportJob, note: str, evidence: Evide
     return BuiltForeground(entry=entry, files=files, masks=masks)
 
 
-def _errors(teacher: NetworkTeacher, job: ExportJob, drafts: Iterable[Draft]) -> dict[str, float]:
+def _errors(teacher: NetworkTeacher, job: ExportJob, drafts: Iterable[CandidateGraph]) -> dict[str, float]:
     """Each back end's relative error of the logits of one recorded view, against torch."""
     data, size = job.data, teacher.spec.height
     view = data.views[0]

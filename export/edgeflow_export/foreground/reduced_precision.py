@@ -14,7 +14,7 @@ from edgeflow.contracts.mask_postprocessing import foreground_masks
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import ConfigError
-from edgeflow_export.conversion.candidate_graphs import Draft, OnnxSource
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource
 from edgeflow_export.conversion.int8 import has_bf16
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.data.dataset import Images, ahead
@@ -29,7 +29,7 @@ CALIBRATION_IMAGES = 20
 class ReducedNetwork:
     """A network in INT8 or bf16, and the masks (n, V, h, w) that it gives for the export's parts."""
 
-    draft: Draft
+    draft: CandidateGraph
     masks: Masks
 
 
@@ -88,7 +88,7 @@ class _Search:
     size: int
     evidence: Evidence
 
-    def forms(self, precision: str) -> Iterator[tuple[str, Callable[[], Draft]]]:
+    def forms(self, precision: str) -> Iterator[tuple[str, Callable[[], CandidateGraph]]]:
         """What to try, the most reduced first."""
         if precision == "int8":
             samples = self._samples()
@@ -100,13 +100,13 @@ class _Search:
         if precision == "bf16" or has_bf16():
             yield "bf16", lambda: self.source.drafts(("openvino",), ("bf16",))[-1]
 
-    def tried(self, name: str, draft: Draft) -> tuple[ReducedNetwork | None, str]:
+    def tried(self, name: str, draft: CandidateGraph) -> tuple[ReducedNetwork | None, str]:
         """The graph, if it keeps masks and verdicts; and its figures."""
         masks = self._masks(draft)
         found = judge(name, masks, self.evidence)
         return (ReducedNetwork(draft=draft, masks=masks) if found.fits else None), found.figures
 
-    def _quantized(self, samples: Sequence[Images], *, products: bool) -> Draft:
+    def _quantized(self, samples: Sequence[Images], *, products: bool) -> CandidateGraph:
         job = self.job
         files = job.results.kept_files(
             f"foreground network in INT8, {'with' if products else 'without'} products",
@@ -124,7 +124,7 @@ class _Search:
         parts = self.job.data.training[: -(-count // len(self.job.data.views))]
         return [view[np.newaxis] for part in parts for view in self._prepared(part)][:count]
 
-    def _masks(self, draft: Draft) -> Masks:
+    def _masks(self, draft: CandidateGraph) -> Masks:
         job = self.job
         kept = job.results.kept(
             f"masks of {len(job.parts)} parts by the foreground network in {draft.precision}",
@@ -133,7 +133,7 @@ class _Search:
         )
         return np.asarray(kept["masks"], np.uint8)
 
-    def _computed(self, draft: Draft) -> Masks:
+    def _computed(self, draft: CandidateGraph) -> Masks:
         height, width = self.evidence.truth.shape[2:]
         runner = draft.runner()
         try:

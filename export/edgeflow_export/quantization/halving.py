@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["least_within"]
+__all__ = ["bisect_kept_layers"]
 
 
-def least_within(most: int, attempt: Callable[[int], bool]) -> int | None:
+def bisect_kept_layers(most: int, attempt: Callable[[int], bool]) -> int | None:
     """The least count from 1 to ``most`` that holds the budgets; more in float is taken to decide no worse.
 
     Returns:

@@ -12,17 +12,17 @@ from edgeflow.contracts.manifest import AccuracyReport, Scale
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import AccuracyError
-from edgeflow_export.conversion.candidate_graphs import Draft, OnnxSource
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource
 from edgeflow_export.conversion.int8 import Group, has_bf16
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.stage_results import StageResults, statistics_identity
 from edgeflow_export.data.dataset import iterate_images
 from edgeflow_export.quantization.accuracy_guard import Scored, compare
-from edgeflow_export.quantization.halving import least_within
+from edgeflow_export.quantization.halving import bisect_kept_layers
 from edgeflow_export.quantization.speed import speedup
 from edgeflow_export.quantization.trial import Trial
 
-__all__ = ["Effort", "Float", "Reduced", "reduce_precision"]
+__all__ = ["Float", "Reduced", "SearchBudget", "reduce_precision"]
 
 SENSITIVITY_PARTS = 4
 SPEED_PARTS = 8
@@ -33,7 +33,7 @@ SLOW_ADVICE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effort:
+class SearchBudget:
     """How much the search for an INT8 graph may multiply: minutes on two cores.
 
     By count and not by the clock, so that the same export gives the same bytes.
@@ -59,7 +59,7 @@ class Float:
         scale: of the part threshold.
     """
 
-    draft: Draft
+    draft: CandidateGraph
     scored: Scored
     expected: FloatArray
     scale: Scale
@@ -69,12 +69,12 @@ class Float:
 class Reduced:
     """A graph in INT8 or bf16 within the budgets, with what was found of it."""
 
-    draft: Draft
+    draft: CandidateGraph
     scored: Scored
     report: AccuracyReport
 
 
-Quantizer = Callable[[Sequence[Group]], Draft]
+Quantizer = Callable[[Sequence[Group]], CandidateGraph]
 """The graph with some groups in float."""
 
 
@@ -84,7 +84,7 @@ def reduce_precision(
     backend: str,
     trial: Trial,
     fp32: Float,
-    effort: Effort | None = None,
+    effort: SearchBudget | None = None,
 ) -> tuple[Reduced | None, str | None]:
     """INT8 with as much quantized as the budgets allow; else bf16, where the processor has it; else nothing.
 
@@ -98,7 +98,7 @@ def reduce_precision(
     Raises:
         AccuracyError: none holds the budgets, and the recipe requires one.
     """
-    search = _Search(job, source, backend, trial, fp32, effort or Effort())
+    search = _Search(job, source, backend, trial, fp32, effort or SearchBudget())
     found = search.int8()
     if found is not None:
         search.say_speed(found.draft)
@@ -120,7 +120,13 @@ class _Search:
     """One back end's search, with what has been tried."""
 
     def __init__(
-        self, job: ExportJob, source: OnnxSource, backend: str, trial: Trial, fp32: Float, effort: Effort
+        self,
+        job: ExportJob,
+        source: OnnxSource,
+        backend: str,
+        trial: Trial,
+        fp32: Float,
+        effort: SearchBudget,
     ) -> None:
         self.effort = effort
         self.job, self.source, self.backend, self.trial, self.fp32 = job, source, backend, trial, fp32
@@ -141,7 +147,7 @@ class _Search:
         groups = self.source.groups(self.backend)
         if not self._attempt(()) and self._is_searched():
             order = self._by_sensitivity(groups)
-            least_within(_most_in_float(order), lambda count: self._attempt(order[:count]))
+            bisect_kept_layers(_most_in_float(order), lambda count: self._attempt(order[:count]))
         return self._within
 
     def _attempt(self, kept: Sequence[Group]) -> bool:
@@ -156,7 +162,7 @@ class _Search:
             return False
         return True
 
-    def _quantized(self, kept: Sequence[Group]) -> Draft:
+    def _quantized(self, kept: Sequence[Group]) -> CandidateGraph:
         """The graph with some groups in float, as kept from an interrupted export or made now."""
         files = self.job.results.kept_files(
             f"{_described(kept)} in INT8 for {self.backend}",
@@ -208,7 +214,7 @@ class _Search:
             self._give_up("bf16", cause)
             return None
 
-    def _tried(self, draft: Draft, what: str) -> Reduced:
+    def _tried(self, draft: CandidateGraph, what: str) -> Reduced:
         """The graph, if it decides as fp32 does.
 
         Raises:
@@ -229,7 +235,7 @@ class _Search:
         )
         return Reduced(draft=draft, scored=scored, report=report)
 
-    def say_speed(self, draft: Draft) -> None:
+    def say_speed(self, draft: CandidateGraph) -> None:
         """Tell how fast the graph is here; never in the bundle, where the figure would change every time."""
         wanted = self.job.spec.min_speedup
         if not wanted:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgeflow.backends.runner import GraphRunner
-from edgeflow_export.conversion.candidate_graphs import Draft
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph
 from edgeflow_export.data.dataset import Images
 
 __all__ = ["speedup"]
@@ -17,7 +17,7 @@ _ROUNDS = 9
 _LEAST_ROUNDS, _AT_MOST_S = 3, 10.0
 
 
-def speedup(graph: Draft, reference: Draft, images: Sequence[Images]) -> float:
+def speedup(graph: CandidateGraph, reference: CandidateGraph, images: Sequence[Images]) -> float:
     """How many times as fast as the reference a graph is: the median of the ratios of neighbouring runs.
 
     In turns, so that whatever else the machine does slows both; after one run of each that does not count.

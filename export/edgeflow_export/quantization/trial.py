@@ -22,7 +22,7 @@ from edgeflow.contracts.scoring import (
     view_scores,
 )
 from edgeflow.errors import DataError
-from edgeflow_export.conversion.candidate_graphs import Draft
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS
 from edgeflow_export.conversion.stage_results import StageResults
 from edgeflow_export.data.dataset import Dataset, iterate_images
@@ -51,13 +51,13 @@ class Trial:
     distilled: bool = False
     results: StageResults = field(default_factory=StageResults)
 
-    def score(self, draft: Draft) -> Scored:
+    def score(self, draft: CandidateGraph) -> Scored:
         """What one graph gives for all parts."""
         maps, own = self._run(draft, self.parts, ())
         return self.scored(maps, own if self.distilled else self.masks, own)
 
     def score_subsets(
-        self, draft: Draft, count: int, subsets: Sequence[tuple[str, ...]]
+        self, draft: CandidateGraph, count: int, subsets: Sequence[tuple[str, ...]]
     ) -> dict[tuple[str, ...], FloatArray]:
         """Part scores (count,) from some views alone, while the graph sees blank images for the others.
 
@@ -77,7 +77,7 @@ class Trial:
         return found
 
     def _run(
-        self, draft: Draft, parts: Sequence[RecordedPart], absent: Sequence[int]
+        self, draft: CandidateGraph, parts: Sequence[RecordedPart], absent: Sequence[int]
     ) -> tuple[FloatArray, Masks | None]:
         """Maps (n, V, h, w), and the foreground that the graph itself gives.
 
@@ -93,7 +93,7 @@ class Trial:
         return np.asarray(kept[MAPS], np.float32), None if own is None else np.asarray(own, np.uint8)
 
     def _computed(
-        self, draft: Draft, parts: Sequence[RecordedPart], absent: Sequence[int]
+        self, draft: CandidateGraph, parts: Sequence[RecordedPart], absent: Sequence[int]
     ) -> dict[str, npt.NDArray[Any]]:
         size = self.data.preprocessing
         runner = draft.runner()

@@ -25,7 +25,7 @@ from edgeflow_export.training.history import HISTORY_NAME, Epoch, TensorBoard, w
 from edgeflow_export.weight_files import load_strictly
 
 __all__ = [
-    "STATE_NAME",
+    "STATE_FILE",
     "Batch",
     "draw_noise",
     "epoch_batches",
@@ -34,7 +34,7 @@ __all__ = [
     "train_flow",
 ]
 
-STATE_NAME = "flow.state"
+STATE_FILE = "flow.state"
 
 
 class Batch(NamedTuple):
@@ -90,7 +90,7 @@ def train_flow(
     if initial is not None:
         load_strictly(flow, initial, what="training.initial")
     work = _Work(flow.to(processes.device).train(), spec, noise, standardise.to(processes.device), processes)
-    work.take_up(read_state(state_path, *fingerprints))
+    work.resume(read_state(state_path, *fingerprints))
     if work.losses:
         announce(f"flow: resumed at epoch {len(work.losses) + 1} of {spec.epochs}", enabled=progress)
     if tensorboard is not None:
@@ -213,7 +213,7 @@ class _Work:
             "best": self.best,
         }
 
-    def take_up(self, state: dict[str, Any] | None) -> None:
+    def resume(self, state: dict[str, Any] | None) -> None:
         if not self.processes.agree(len(state["losses"]) if state else 0):
             raise CheckpointError(
                 "not every process sees the same interrupted training; the output folder must be one that "

@@ -27,7 +27,7 @@ from edgeflow_export.data.dataset import Dataset, load_dataset, require_depth, r
 from edgeflow_export.distributed import ALONE, Processes
 from edgeflow_export.features.extractors import build_extractor, extractor_identity, output_shape
 from edgeflow_export.features.feature_cache import FeatureStore, cache_features, default_cache_dir
-from edgeflow_export.features.self_supervised import STATE_NAME as EXTRACTOR_STATE
+from edgeflow_export.features.self_supervised import STATE_FILE as EXTRACTOR_STATE
 from edgeflow_export.features.self_supervised import train_extractor
 from edgeflow_export.features.statistics import Standardisation, feature_statistics, pixel_statistics
 from edgeflow_export.masks.distillation import distil
@@ -38,7 +38,7 @@ from edgeflow_export.models.multiflow import FlowShape
 from edgeflow_export.models.published_multiflow import initial_state
 from edgeflow_export.progress import announce
 from edgeflow_export.recipe import HEADED, Recipe, SelfSupervisedExtractor
-from edgeflow_export.training.flow import STATE_NAME as FLOW_STATE
+from edgeflow_export.training.flow import STATE_FILE as FLOW_STATE
 from edgeflow_export.training.flow import require_even_split, train_flow
 from edgeflow_export.training.history import TensorBoard
 from edgeflow_export.weight_files import read_published
@@ -119,7 +119,7 @@ def train(
         tensorboard=board,
     )
     goes_on = finished is not None and _goes_on(finished, recipe, target)
-    model = run.restate(finished) if finished is not None and not goes_on else run.train(fingerprints)
+    model = run.with_new_recipe(finished) if finished is not None and not goes_on else run.train(fingerprints)
     if processes.first:
         save_checkpoint(target, model)  # the states stay: for more epochs, or another flow on the extractor
     processes.wait()
@@ -184,7 +184,7 @@ class _Run:
         }
         return self._model(module, store, provenance)
 
-    def restate(self, finished: TrainedModel) -> TrainedModel:
+    def with_new_recipe(self, finished: TrainedModel) -> TrainedModel:
         """A finished model under a recipe that differs only in what follows training."""
         store = None
         if self.recipe.scoring.pixel_statistics:

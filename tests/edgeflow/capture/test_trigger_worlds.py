@@ -9,7 +9,7 @@ from typing import Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeflow.capture.trigger_messages.filter import TriggerIntake
+from edgeflow.capture.trigger_messages.filter import TriggerFilter
 from edgeflow.contracts.messages import TriggerMessage
 
 MS = 1_000_000
@@ -106,7 +106,7 @@ def messages(sender: Sender, events: list[Event]) -> tuple[list[tuple[int, int, 
 
 def play(sender: Sender, events: list[Event]) -> Played:
     sent, upsets = messages(sender, events)
-    intake, played, met = TriggerIntake(), Played(upsets=upsets), set()
+    intake, played, met = TriggerFilter(), Played(upsets=upsets), set()
     for out_ms, number, message in sent:
         taken = intake.offer(message, retained=False, received_ns=(10**6 + out_ms) * MS)
         if number in met:

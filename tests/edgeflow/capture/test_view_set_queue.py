@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.synchronizer import ViewSet
-from edgeflow.capture.view_set_queue import OVERRUN, ReadySets
+from edgeflow.capture.view_set_queue import OVERRUN, ViewSetQueue
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 
@@ -22,20 +22,20 @@ def a_set(number: int) -> ViewSet:
     )
 
 
-def taken(ready: ReadySets, count: int) -> list[tuple[str, str]]:
+def taken(ready: ViewSetQueue, count: int) -> list[tuple[str, str]]:
     sets = [ready.take() for _ in range(count)]
     return [(each.trigger_id, each.fault) for each in sets if each]
 
 
 def test_of_too_many_the_oldest_lose_their_images_and_none_is_left_out() -> None:
-    ready = ReadySets(2)
+    ready = ViewSetQueue(2)
     for number in range(4):
         ready.put(a_set(number))
     assert taken(ready, 4) == [("t0", OVERRUN), ("t1", OVERRUN), ("t2", ""), ("t3", "")]
 
 
 def test_room_is_made_when_a_part_begins_so_that_none_waits_for_longer_than_two() -> None:
-    ready = ReadySets(2)
+    ready = ViewSetQueue(2)
     ready.put(a_set(0))
     ready.put(a_set(1))
     ready.one_more_comes()
@@ -47,7 +47,7 @@ def test_room_is_made_when_a_part_begins_so_that_none_waits_for_longer_than_two(
 
 def test_what_comes_at_once_to_a_consumer_that_waits_is_kept() -> None:
     """A part whose view never comes holds up those behind it; they are let go together."""
-    ready = ReadySets(2)
+    ready = ViewSetQueue(2)
     found: list[tuple[str, str]] = []
     consumer = threading.Thread(target=lambda: found.extend(taken(ready, 5)))
     consumer.start()
@@ -61,7 +61,7 @@ def test_what_comes_at_once_to_a_consumer_that_waits_is_kept() -> None:
 
 
 def test_waiting_for_a_set_ends_in_time_with_the_set_or_with_the_end() -> None:
-    ready = ReadySets(2)
+    ready = ViewSetQueue(2)
     assert not ready.wait(0.01)
     ready.put(a_set(0))
     assert ready.wait(0.0)
@@ -73,7 +73,7 @@ def test_waiting_for_a_set_ends_in_time_with_the_set_or_with_the_end() -> None:
 
 
 def test_who_waits_in_turns_is_not_too_slow_for_what_comes_at_once() -> None:
-    ready = ReadySets(2)
+    ready = ViewSetQueue(2)
     assert not ready.wait(0.01)
     for number in range(4):
         ready.put(a_set(number))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.cli.output_thread import UnhurriedView
+from edgeflow.cli.output_thread import BackgroundView
 from edgeflow.contracts.messages import Result, VerdictName, from_json
 
 SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "result.json"
@@ -41,7 +41,7 @@ def results(count: int) -> list[Result]:
 
 def test_everything_is_printed_in_order_before_the_end() -> None:
     slow = Slow()
-    with UnhurriedView(slow) as view:
+    with BackgroundView(slow) as view:
         view.ready("now")
         for result in results(20):
             view.show(result)
@@ -53,7 +53,7 @@ def test_everything_is_printed_in_order_before_the_end() -> None:
 
 def test_what_waits_for_too_long_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
     slow = Slow()
-    with UnhurriedView(slow) as view, caplog.at_level(logging.WARNING):
+    with BackgroundView(slow) as view, caplog.at_level(logging.WARNING):
         for result in results(3000):
             view.show(result)
         slow.may.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
-from edgeflow.decision.lateness import LateWatch
+from edgeflow.decision.lateness import DeadlineMonitor
 
 
 class Panel:
@@ -19,7 +19,7 @@ class Panel:
 
 def test_an_alarm_stands_from_the_first_late_decision_until_fifty_in_time() -> None:
     panel = Panel()
-    watch = LateWatch(Alarms("s", panel))
+    watch = DeadlineMonitor(Alarms("s", panel))
     for late in [False, True, True] + [False] * 49:
         watch.note(late=late, deadline_ms=250)
     assert (watch.late, panel.told) == (2, [("late_decisions", True)])
@@ -28,6 +28,6 @@ def test_an_alarm_stands_from_the_first_late_decision_until_fifty_in_time() -> N
 
 
 def test_it_counts_where_nobody_is_told() -> None:
-    watch = LateWatch()
+    watch = DeadlineMonitor()
     watch.note(late=True, deadline_ms=250)
     assert watch.late == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.contracts.messages import Dropped, Message, Result, from_json, to_json
-from edgeflow.delivery.sent_result import copy_of
+from edgeflow.delivery.sent_result import mark_replayed
 from edgeflow.mqtt.gate_record import with_gate_told
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "result.json"
@@ -22,18 +22,18 @@ DROPPED = Dropped.model_validate(
 @pytest.mark.parametrize("message", [RESULT, DROPPED])
 def test_a_copy_is_the_record_with_its_own_flags(message: Message) -> None:
     payload = to_json(message)
-    sent = copy_of(payload, json.loads(payload), replayed=True, attempt=3)
+    sent = mark_replayed(payload, json.loads(payload), replayed=True, attempt=3)
     assert sent == to_json(message.model_copy(update={"replayed": True, "attempt": 3}))
 
 
 def test_the_first_copy_is_what_was_stored() -> None:
     payload = to_json(RESULT)
-    assert copy_of(payload, json.loads(payload), replayed=False, attempt=1) == payload
+    assert mark_replayed(payload, json.loads(payload), replayed=False, attempt=1) == payload
 
 
 def test_a_record_with_its_fields_in_another_order_is_flagged_too() -> None:
     payload = json.dumps({"attempt": 1, "replayed": False, "reason": "größer"}).encode()
-    sent = json.loads(copy_of(payload, json.loads(payload), replayed=True, attempt=2))
+    sent = json.loads(mark_replayed(payload, json.loads(payload), replayed=True, attempt=2))
     assert sent == {"attempt": 2, "replayed": True, "reason": "größer"}
 
 

@@ -46,7 +46,7 @@ def ids(outbox: Outbox) -> list[str]:
 
 def told_drops(outbox: Outbox) -> list[Dropped]:
     """The records that the consumer would get."""
-    outbox.seal_drops()
+    outbox.close_drop_records()
     assert outbox.flush()
     return [from_json(Dropped, row.payload) for row in outbox.pending(0, 10_000) if row.verdict == DROPPED]
 

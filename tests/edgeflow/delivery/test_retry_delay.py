@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from edgeflow.delivery.retry_delay import AckDelay
+from edgeflow.delivery.retry_delay import RetryDelay
 
 
 def test_a_quick_consumer_is_asked_again_after_a_second() -> None:
-    delay = AckDelay()
+    delay = RetryDelay()
     assert delay.patience_s() == 1.0
     for _ in range(100):
         delay.add(0.01)
@@ -14,7 +14,7 @@ def test_a_quick_consumer_is_asked_again_after_a_second() -> None:
 
 
 def test_a_slow_consumer_is_given_more_than_it_usually_takes() -> None:
-    delay = AckDelay()
+    delay = RetryDelay()
     for _ in range(100):
         delay.add(3.0)
     assert 3.5 < delay.patience_s() < 10.0
@@ -24,6 +24,6 @@ def test_a_slow_consumer_is_given_more_than_it_usually_takes() -> None:
 
 
 def test_one_long_delay_waits_no_longer_than_half_a_minute() -> None:
-    delay = AckDelay()
+    delay = RetryDelay()
     delay.add(3600.0)
     assert delay.patience_s() == 30.0

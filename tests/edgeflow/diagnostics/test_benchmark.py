@@ -14,7 +14,7 @@ from edgeflow.backends.onnxruntime import compute_cost as onnxruntime_work
 from edgeflow.backends.openvino import compute_cost as openvino_work
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cli.bench_report import bench
-from edgeflow.diagnostics.benchmark import costs, load_parts, take_turns, work_of
+from edgeflow.diagnostics.benchmark import costs, load_parts, measure_in_turns, work_of
 from edgeflow.diagnostics.startup_time import measure_starts
 from edgeflow.errors import ConfigError, DeviceError
 from simulators.small_bundle import small_bundle
@@ -43,7 +43,7 @@ def part(value: int) -> Images:
 
 def test_every_contender_scores_the_same_parts_equally_often() -> None:
     slow, fast = Steady("slow", 40), Steady("fast", 10)
-    turns = take_turns([slow, fast], [part(0), part(1)], turns=10, at_most_s=60)
+    turns = measure_in_turns([slow, fast], [part(0), part(1)], turns=10, at_most_s=60)
     assert [len(spent) for spent in turns.values()] == [10, 10]
     assert [id(images) for images in slow.given] == [id(images) for images in fast.given]
     assert {int(images["top"][0, 0, 0]) for images in slow.given} == {0, 1}
@@ -51,7 +51,7 @@ def test_every_contender_scores_the_same_parts_equally_often() -> None:
 
 def test_figures_follow_from_the_times() -> None:
     found = costs(
-        take_turns([Steady("slow", 40), Steady("fast", 10)], [part(0)], turns=5, at_most_s=60), "slow"
+        measure_in_turns([Steady("slow", 40), Steady("fast", 10)], [part(0)], turns=5, at_most_s=60), "slow"
     )
     slow, fast = found
     assert (slow.name, slow.ratio, fast.ratio) == ("slow", 1.0, 0.25)
@@ -62,7 +62,9 @@ def test_figures_follow_from_the_times() -> None:
 
 def test_no_turn_begins_after_the_time_is_up_but_three_are_always_had() -> None:
     ticking = iter(range(0, 10_000, 30))
-    turns = take_turns([Steady("a", 1)], [part(0)], turns=50, at_most_s=100, clock=lambda: next(ticking))
+    turns = measure_in_turns(
+        [Steady("a", 1)], [part(0)], turns=50, at_most_s=100, clock=lambda: next(ticking)
+    )
     assert 3 <= len(turns["a"]) < 10
 
 

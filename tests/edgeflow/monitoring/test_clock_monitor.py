@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
-from edgeflow.monitoring.clock_monitor import ClockWatch
+from edgeflow.monitoring.clock_monitor import ClockMonitor
 
 NOW_S = 1.8e9
 
@@ -37,7 +37,7 @@ class Panel:
 )
 def test_a_jump_is_an_alarm_that_says_how_far(jump_s: float, words: str) -> None:
     panel = Panel()
-    watch = ClockWatch(Alarms("s", panel))
+    watch = ClockMonitor(Alarms("s", panel))
     watch.look(NOW_S, 100.0)
     watch.look(NOW_S + 1.0 + jump_s, 101.0)
     assert words in panel.standing["clock_jumped"].text
@@ -45,7 +45,7 @@ def test_a_jump_is_an_alarm_that_says_how_far(jump_s: float, words: str) -> None
 
 def test_the_alarm_is_over_ten_minutes_after_the_last_jump() -> None:
     panel = Panel()
-    watch = ClockWatch(Alarms("s", panel))
+    watch = ClockMonitor(Alarms("s", panel))
     watch.look(NOW_S, 100.0)
     watch.look(NOW_S - 86_400, 101.0)
     watch.look(NOW_S + 200, 301.0)
@@ -57,7 +57,7 @@ def test_the_alarm_is_over_ten_minutes_after_the_last_jump() -> None:
 @given(st.lists(st.floats(min_value=0, max_value=3600), max_size=20), st.floats(-1e9, 1e9))
 def test_a_clock_that_runs_is_none_whatever_time_it_shows(pauses_s: list[float], ahead_s: float) -> None:
     panel = Panel()
-    watch = ClockWatch(Alarms("s", panel))
+    watch = ClockMonitor(Alarms("s", panel))
     up_s = 0.0
     for pause_s in pauses_s:
         up_s += pause_s
@@ -66,7 +66,7 @@ def test_a_clock_that_runs_is_none_whatever_time_it_shows(pauses_s: list[float],
 
 
 def test_it_ends_when_it_is_told_to() -> None:
-    watch = ClockWatch(Alarms("s", Panel()))
+    watch = ClockMonitor(Alarms("s", Panel()))
     watch.start()
     watch.close()
     assert not watch._thread.is_alive()

@@ -12,7 +12,7 @@ from edgeflow.alarms import Alarms
 from edgeflow.config.alarms import AlarmsConfig
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.messages import Alarm, VerdictName
-from edgeflow.monitoring.line_monitor import LineWatch
+from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.scoring.scorer import Scores
 from edgeflow.station.line_turns import LineTurns
 from edgeflow.station.process.service_manager import ServiceManager
@@ -27,7 +27,7 @@ class Line:
 
     def __init__(self, *, period_ms: float | None = None, **bounds: object) -> None:
         self.alarms = Alarms("s", self)
-        self.watch = LineWatch(AlarmsConfig(**bounds), self.alarms, period_ms=period_ms, now_ns=0)
+        self.watch = LineMonitor(AlarmsConfig(**bounds), self.alarms, period_ms=period_ms, now_ns=0)
 
     def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
         """Nobody listens; what stands is asked for."""

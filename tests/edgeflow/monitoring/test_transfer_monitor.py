@@ -11,7 +11,7 @@ from edgeflow.cameras.camera import Frame
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.documents.document import parse_document
 from edgeflow.errors import ConfigError
-from edgeflow.monitoring.transfer_monitor import TransferWatch
+from edgeflow.monitoring.transfer_monitor import TransferMonitor
 
 MS = 1_000_000
 
@@ -38,8 +38,8 @@ NAMED = {"source": "hardware", "part_ids": "mqtt", "part_id_window_ms": 80}
 
 def watched(
     config: BoxConfig, latency_ms: float, *, unsure_ms: float | None = 0.5, clock: bool = True
-) -> TransferWatch:
-    watch = TransferWatch(config)
+) -> TransferMonitor:
+    watch = TransferMonitor(config)
     frame = Frame(
         view="top", image=np.zeros((1, 1, 3), np.uint8), captured_ns=10**12, frame_id=0,
         device_ns=5 if clock else None, unsure_ns=None if unsure_ms is None else round(unsure_ms * MS),

@@ -19,7 +19,7 @@ from edgeflow.contracts.messages import Alarm
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import CameraError
 from edgeflow.monitoring.view_appearance import Baseline, likenesses, swapped_views
-from edgeflow.monitoring.view_monitor import ViewWatch, bundle_baseline, check_identity
+from edgeflow.monitoring.view_monitor import ViewMonitor, bundle_baseline, check_identity
 
 Images = dict[str, RgbImage]
 
@@ -113,7 +113,7 @@ def test_a_box_refuses_swapped_cameras_before_it_is_ready_or_says_so(
     assert told.standing == {}
 
 
-def shown(watch: ViewWatch, parts: list[Images]) -> None:
+def shown(watch: ViewMonitor, parts: list[Images]) -> None:
     for part in parts:
         watch.look(part)
 
@@ -122,7 +122,7 @@ def test_good_cameras_raise_no_alarm_and_a_swap_is_found_while_the_line_runs(
     demo: Bundle, baseline: Baseline, parts: list[Images]
 ) -> None:
     told = Told()
-    watch = ViewWatch(baseline, ViewsConfig(), Alarms("s", told))
+    watch = ViewMonitor(baseline, ViewsConfig(), Alarms("s", told))
     shown(watch, parts)
     assert told.standing == {}
     shown(watch, [exchanged(part, "C2", "C5") for part in parts])
@@ -146,7 +146,7 @@ def test_a_camera_that_is_not_as_it_was_is_an_alarm_until_it_is_again(
     demo: Bundle, baseline: Baseline, parts: list[Images], how: str, words: str
 ) -> None:
     told = Told()
-    watch = ViewWatch(baseline, ViewsConfig(), Alarms("s", told))
+    watch = ViewMonitor(baseline, ViewsConfig(), Alarms("s", told))
     shown(watch, [{**part, "C2": changed(part["C2"], how)} for part in parts])
     alarm = told.standing["camera_view.C2"]
     assert alarm.text.startswith("view 'C2' ")
@@ -159,7 +159,7 @@ def test_a_camera_that_is_not_as_it_was_is_an_alarm_until_it_is_again(
 def test_a_watch_ends_at_once_and_never_holds_up_the_line(
     demo: Bundle, baseline: Baseline, parts: list[Images]
 ) -> None:
-    watch = ViewWatch(baseline, ViewsConfig(), Alarms("s", Told()))
+    watch = ViewMonitor(baseline, ViewsConfig(), Alarms("s", Told()))
     watch.start()
     for part in parts:
         watch.offer(part, baseline)

@@ -9,13 +9,13 @@ from onnx import helper
 
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import DeviceError, IntegrityError, ParityError
-from edgeflow.scoring.isolated_verification import Limits, prove_apart
+from edgeflow.scoring.isolated_verification import Limits, verify_in_subprocess
 from simulators.small_bundle import colour_mean, small_bundle
 
 
 def test_what_is_right_is_proven_as_in_this_process(tmp_path: Path) -> None:
     with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
-        (check,) = prove_apart(bundle, bundle.manifest.graphs[0])
+        (check,) = verify_in_subprocess(bundle, bundle.manifest.graphs[0])
     assert (check.graph, check.part_id) == ("onnxruntime-fp32", "p1")
     assert check.error < 1e-6
 
@@ -35,7 +35,7 @@ def test_graph_that_takes_more_memory_than_allowed_is_refused(tmp_path: Path) ->
         Bundle.open(path) as bundle,
         pytest.raises(IntegrityError, match=r"needs more than 0\.2 GB of memory") as caught,
     ):
-        prove_apart(bundle, bundle.manifest.graphs[0], limits=limits)
+        verify_in_subprocess(bundle, bundle.manifest.graphs[0], limits=limits)
     assert caught.value.exit_code == 5
 
 
@@ -43,19 +43,19 @@ def test_graph_that_is_not_ready_in_time_is_refused(tmp_path: Path) -> None:
     with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
         graph = bundle.manifest.graphs[0]
         with pytest.raises(IntegrityError, match="was not ready after 0 s"):
-            prove_apart(bundle, graph, limits=Limits(seconds=0.05))
+            verify_in_subprocess(bundle, graph, limits=Limits(seconds=0.05))
 
 
 def test_errors_keep_their_kind(tmp_path: Path) -> None:
     with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
         graph = bundle.manifest.graphs[0]
         with pytest.raises(DeviceError, match="'NPU' is not on this machine"):
-            prove_apart(bundle, graph, device="NPU")
+            verify_in_subprocess(bundle, graph, device="NPU")
     other = colour_mean()
     other.graph.node[1].op_type = "ReduceMax"
     path = small_bundle(tmp_path / "c", model=other.SerializeToString())
     with Bundle.open(path) as bundle, pytest.raises(ParityError, match="does not compute") as caught:
-        prove_apart(bundle, graph)
+        verify_in_subprocess(bundle, graph)
     assert len(caught.value.problems) == 1
 
 
@@ -63,4 +63,4 @@ def test_bundle_that_is_exchanged_meanwhile_is_refused(tmp_path: Path) -> None:
     with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
         small_bundle(tmp_path / "b", name="another")
         with pytest.raises(IntegrityError, match="exchanged"):
-            prove_apart(bundle, bundle.manifest.graphs[0])
+            verify_in_subprocess(bundle, bundle.manifest.graphs[0])

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from edgeflow.contracts.manifest import Scoring
 from edgeflow.contracts.scoring import FloatArray, Masks, masked, part_score, view_bounds, view_scores
-from edgeflow.scoring.lazy_masks import settle
+from edgeflow.scoring.lazy_masks import score_with_lazy_masks
 
 SHAPE = (3, 4, 4)
 SCORINGS = [
@@ -38,8 +38,8 @@ def over(threshold: float) -> Callable[[float, float], bool]:
 def test_verdict_is_that_of_all_masks(
     maps: FloatArray, masks: Masks, threshold: float, scoring: Scoring
 ) -> None:
-    whole = settle(maps, scoring, lambda view: masks[view], never)
-    lazy = settle(maps, scoring, lambda view: masks[view], over(threshold))
+    whole = score_with_lazy_masks(maps, scoring, lambda view: masks[view], never)
+    lazy = score_with_lazy_masks(maps, scoring, lambda view: masks[view], over(threshold))
     views = view_scores(masked(maps, masks), scoring)
     assert whole.asked == tuple(np.argsort(-view_bounds(maps, scoring)[1], kind="stable"))
     np.testing.assert_array_equal(whole.views, views)
@@ -70,11 +70,11 @@ def test_part_that_is_normal_without_masks_asks_for_none_and_a_rejected_one_stop
         asked.append(view)
         return masks[view]
 
-    assert settle(maps, scoring, mask_of, over(9.0)).asked == ()
-    assert settle(maps, scoring, mask_of, over(8.0)).asked == (1,)
+    assert score_with_lazy_masks(maps, scoring, mask_of, over(9.0)).asked == ()
+    assert score_with_lazy_masks(maps, scoring, mask_of, over(8.0)).asked == (1,)
     masks[1] = 0
     masks[1, 0, 0] = 1  # the anomaly lies in the background, so that the next view decides
-    assert settle(maps, scoring, mask_of, over(5.0)).asked == (1, 2)
+    assert score_with_lazy_masks(maps, scoring, mask_of, over(5.0)).asked == (1, 2)
     assert asked == [1, 1, 2]
 
 
@@ -82,7 +82,7 @@ def test_view_without_any_foreground_is_named_and_keeps_its_bounds() -> None:
     maps = np.full(SHAPE, 2.0, np.float32)
     masks = np.ones(SHAPE, np.uint8)
     masks[1] = 0
-    settled = settle(maps, Scoring(view="max", part="max"), lambda view: masks[view], never)
+    settled = score_with_lazy_masks(maps, Scoring(view="max", part="max"), lambda view: masks[view], never)
     assert settled.empty == (1,)
     assert settled.views.tolist() == [2.0, 0.0, 2.0]
     assert (settled.lowest, settled.highest) == (2.0, 2.0)

@@ -24,14 +24,14 @@ from edgeflow.config.scoring import DecisionConfig
 from edgeflow.contracts.messages import Alarm, Decision, Result
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.decision.decision import Policy
-from edgeflow.decision.lateness import LateWatch
+from edgeflow.decision.lateness import DeadlineMonitor
 from edgeflow.decision.result import Origin, ResultMaker
 from edgeflow.errors import DeviceError
-from edgeflow.monitoring.line_monitor import LineWatch
+from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.view_monitor import bundle_baseline
 from edgeflow.scoring.scorer import Scorer, Scores
-from edgeflow.station.active_bundle import BundleSlot, LoadedBundle
-from edgeflow.station.line import Line
+from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
+from edgeflow.station.line import InspectionLine
 from edgeflow.station.scoring_thread import ScoringThread
 from simulators.small_bundle import SIDE, VIEWS, small_bundle
 
@@ -136,19 +136,21 @@ def scoring() -> Iterator[ScoringThread]:
 
 
 @pytest.fixture
-def line(told: Told, scoring: ScoringThread) -> Callable[..., Line]:
-    def build(bundles: BundleSlot | LoadedBundle, **changes: object) -> Line:
-        slot = bundles if isinstance(bundles, BundleSlot) else BundleSlot(bundles, release=scoring.release)
+def line(told: Told, scoring: ScoringThread) -> Callable[..., InspectionLine]:
+    def build(bundles: ActiveBundle | LoadedBundle, **changes: object) -> InspectionLine:
+        slot = (
+            bundles if isinstance(bundles, ActiveBundle) else ActiveBundle(bundles, release=scoring.release)
+        )
         alarms = Alarms("s", told)
-        made = Line(
+        made = InspectionLine(
             bundles=slot,
             gate=told,
             keep=told.keep,
             show=told.show,
             clock=monotonic_ns,
             scoring=scoring,
-            watch=LineWatch(AlarmsConfig(), alarms, period_ms=None, now_ns=0),
-            lateness=LateWatch(alarms),
+            watch=LineMonitor(AlarmsConfig(), alarms, period_ms=None, now_ns=0),
+            lateness=DeadlineMonitor(alarms),
         )
         return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -178,7 +180,7 @@ def verdicts(told: Told) -> list[str]:
 
 
 def test_the_gate_hears_first_then_the_result_is_kept_then_shown(
-    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
 ) -> None:
     counts = line(loaded(Runner())).run(parts(2))
     assert told.events == [(what, p) for p in ("p0", "p1") for what in ("decision", "kept", "shown")]
@@ -192,14 +194,14 @@ def test_the_gate_hears_first_then_the_result_is_kept_then_shown(
 
 
 def test_a_part_over_the_threshold_is_ng(
-    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
 ) -> None:
     assert line(loaded(Runner(1001.0))).run(parts(1)) == {"NG": 1}
     assert told.results[0].views[0].regions
 
 
 def test_a_part_with_a_missing_view_or_a_fault_is_not_scored_and_never_ok(
-    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
 ) -> None:
     runner = Runner()
     sets = [part(0, missing=("left",)), part(1, fault="skew of 9 ms"), part(2)]
@@ -210,7 +212,7 @@ def test_a_part_with_a_missing_view_or_a_fault_is_not_scored_and_never_ok(
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), MemoryError(), KeyError("x"), DeviceError("lost")])
 def test_an_error_of_scoring_costs_one_part_and_is_an_alarm(
-    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told, error: Exception
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told, error: Exception
 ) -> None:
     def fail() -> None:
         raise error
@@ -227,7 +229,7 @@ def test_an_error_of_scoring_costs_one_part_and_is_an_alarm(
 
 
 def test_a_part_whose_scoring_hangs_is_undecided_and_its_late_answer_is_never_told(
-    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
 ) -> None:
     go_on = threading.Event()
     turns: list[int] = []
@@ -256,7 +258,7 @@ def test_a_part_whose_scoring_hangs_is_undecided_and_its_late_answer_is_never_to
 
 
 def test_a_decided_part_that_cannot_be_kept_does_not_stop_the_line(
-    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
 ) -> None:
     told.failing = {"p1"}
     assert line(loaded(Runner())).run(parts(3)) == {"OK": 3}
@@ -268,10 +270,13 @@ def test_a_decided_part_that_cannot_be_kept_does_not_stop_the_line(
 
 
 def test_another_bundle_takes_over_between_two_parts_and_the_old_one_is_released(
-    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told, scoring: ScoringThread
+    line: Callable[..., InspectionLine],
+    loaded: Callable[..., LoadedBundle],
+    told: Told,
+    scoring: ScoringThread,
 ) -> None:
     old, new = Runner(1.0), Runner(1001.0)
-    slot = BundleSlot(loaded(old), release=scoring.release)
+    slot = ActiveBundle(loaded(old), release=scoring.release)
 
     def sets() -> Iterator[ViewSet]:
         yield part(0)
@@ -287,11 +292,14 @@ def test_another_bundle_takes_over_between_two_parts_and_the_old_one_is_released
 
 
 def test_a_bundle_that_hangs_is_replaced_without_waiting_for_it(
-    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told, scoring: ScoringThread
+    line: Callable[..., InspectionLine],
+    loaded: Callable[..., LoadedBundle],
+    told: Told,
+    scoring: ScoringThread,
 ) -> None:
     go_on = threading.Event()
     old, new = Runner(before={0: lambda: go_on.wait(30) and None}), Runner()
-    slot = BundleSlot(loaded(old, deadline_ms=SOON_MS), release=scoring.release)
+    slot = ActiveBundle(loaded(old, deadline_ms=SOON_MS), release=scoring.release)
 
     def sets() -> Iterator[ViewSet]:
         yield part(0)
@@ -307,7 +315,7 @@ def test_a_bundle_that_hangs_is_replaced_without_waiting_for_it(
 
 
 def test_a_part_without_time_for_scoring_is_given_up_at_once(
-    line: Callable[..., Line], loaded: Callable[..., LoadedBundle], told: Told
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
 ) -> None:
     runner = Runner()
     slow = line(loaded(runner))

@@ -15,7 +15,7 @@ from edgeflow.config.box import load_config
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import Alarm, State
 from edgeflow.errors import IntegrityError, UsageError
-from edgeflow.station.active_bundle import BundleSlot, open_for_box, prove
+from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
 from edgeflow.station.operations import Operations
 from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.state import StationState
@@ -48,7 +48,7 @@ class Box:
         self.told: list[str] = []
         numbers = itertools.count(1)
         bundle, graph = open_for_box(self.config, self.config.bundle)
-        self.slot = BundleSlot(prove(self.config, bundle, graph, session="s", numbers=numbers))
+        self.slot = ActiveBundle(prove(self.config, bundle, graph, session="s", numbers=numbers))
         state = StationState(self, "s", lambda: "bracket")
         for event in ("opened", "prepared", "start"):
             state.move(event, "")  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ from edgeflow.contracts.messages import Alarm
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import CameraError, ConfigError
 from edgeflow.monitoring.view_appearance import Baseline, blindness, glance, make_baseline
-from edgeflow.monitoring.view_monitor import ViewWatch, bundle_baseline, check_identity
+from edgeflow.monitoring.view_monitor import ViewMonitor, bundle_baseline, check_identity
 from edgeflow.scoring.scorer import Scores
 from edgeflow.station.view_check import ViewCheck, origin_of
 
@@ -453,7 +453,7 @@ def test_the_watch_beside_the_line_blames_no_neighbour_of_a_black_view(
     baseline: Baseline, parts: list[Images]
 ) -> None:
     told = Told()
-    watch = ViewWatch(baseline, ViewsConfig(), Alarms("s", told))
+    watch = ViewMonitor(baseline, ViewsConfig(), Alarms("s", told))
     for part in parts:
         watch.look({**part, "C5": spoilt(part["C5"], "black")})
     assert list(told.standing) == ["camera_view.C5"]

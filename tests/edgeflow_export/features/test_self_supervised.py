@@ -13,7 +13,7 @@ from edgeflow.errors import CheckpointError, DataError
 from edgeflow_export.data.dataset import Dataset, load_dataset
 from edgeflow_export.features.self_supervised import (
     SAVE_EVERY_STEPS,
-    STATE_NAME,
+    STATE_FILE,
     cell_targets,
     make_example,
     segmentation_loss,
@@ -156,7 +156,7 @@ def test_state_of_other_work_is_refused(dataset: Dataset, tmp_path: Path) -> Non
     train(dataset, tmp_path, SPEC.model_copy(update={"steps": 2}), work="one")
     with pytest.raises(CheckpointError, match="another recipe"):
         train(dataset, tmp_path, work="two")
-    (tmp_path / STATE_NAME).write_bytes(b"torn")
+    (tmp_path / STATE_FILE).write_bytes(b"torn")
     with pytest.raises(CheckpointError, match="--restart"):
         train(dataset, tmp_path, work="one")
 

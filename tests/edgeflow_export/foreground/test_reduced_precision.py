@@ -19,7 +19,7 @@ from edgeflow.errors import ConfigError
 from edgeflow_export.bundling.build import build_bundle
 from edgeflow_export.checkpoints.checkpoint import load_checkpoint
 from edgeflow_export.cli.export_choices import ExportChoices
-from edgeflow_export.conversion.candidate_graphs import Draft, OnnxSource, draft_onnx
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
 from edgeflow_export.conversion.int8 import has_bf16
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND
@@ -109,7 +109,7 @@ def line(tiny: TinyProduct, tmp_path_factory: pytest.TempPathFactory) -> Line:
         return Line(tiny, tmp_path_factory.mktemp("network"))
 
 
-def masks_of(draft: Draft, line: Line) -> np.ndarray:
+def masks_of(draft: CandidateGraph, line: Line) -> np.ndarray:
     runner = draft.runner()
     return np.stack(
         [

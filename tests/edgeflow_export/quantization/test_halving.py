@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow_export.quantization.halving import least_within
+from edgeflow_export.quantization.halving import bisect_kept_layers
 
 COUNTS = st.integers(0, 40)
 
@@ -20,7 +20,7 @@ def test_least_count_within_budget_is_found_with_few_tries(most: int, enough: in
         tried.append(count)
         return count >= enough
 
-    found = least_within(most, attempt)
+    found = bisect_kept_layers(most, attempt)
     assert found == (enough if enough <= most else None)
     assert all(1 <= count <= most for count in tried)
     assert len(tried) <= math.ceil(math.log2(most + 1))

@@ -23,7 +23,7 @@ from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS, convert_to_
 from edgeflow_export.conversion.rewrite import rewrite
 from edgeflow_export.data.dataset import iterate_images, load_dataset
 from edgeflow_export.models.mask_head import MaskHead
-from edgeflow_export.quantization.search import Effort, Float, Reduced, reduce_precision
+from edgeflow_export.quantization.search import Float, Reduced, SearchBudget, reduce_precision
 from edgeflow_export.quantization.trial import Trial
 from tests.support import tiny as tiny_product
 from tests.support.tiny import SIZE, VIEWS, TinyProduct
@@ -46,7 +46,7 @@ class Line:
     fp32: Float
 
     def reduced(
-        self, backend: str = "openvino", effort: Effort | None = None, **budget: object
+        self, backend: str = "openvino", effort: SearchBudget | None = None, **budget: object
     ) -> tuple[Reduced | None, str | None]:
         recipe = self.job.model.recipe
         recipe = recipe.model_copy(update={"export": recipe.export.model_copy(update=budget)})
@@ -119,7 +119,7 @@ def test_recipe_that_requires_int8_gets_an_error_instead(line: Line) -> None:
 def test_a_large_graph_is_calibrated_on_fewer_parts_and_the_report_says_so(
     line: Line,
 ) -> None:
-    effort = Effort(calibration=3.5 * line.source.macs())
+    effort = SearchBudget(calibration=3.5 * line.source.macs())
     found, _ = line.reduced(effort=effort)
     assert found is not None
     assert found.report.steps[0].startswith("calibrated on 3 parts, not on 8")

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from edgeflow.errors import CheckpointError, DataError
 from edgeflow_export.checkpoints.checkpoint import load_checkpoint
 from edgeflow_export.data.dataset import iterate_images, load_dataset
-from edgeflow_export.features.self_supervised import STATE_NAME as EXTRACTOR_STATE
+from edgeflow_export.features.self_supervised import STATE_FILE as EXTRACTOR_STATE
 from edgeflow_export.recipe import Recipe, SelfSupervisedExtractor, load_recipe
 from edgeflow_export.state_file import write_state
-from edgeflow_export.training.flow import STATE_NAME as FLOW_STATE
+from edgeflow_export.training.flow import STATE_FILE as FLOW_STATE
 from edgeflow_export.training.train import train
 from tests.support.tiny import write_parts, write_recipe
 

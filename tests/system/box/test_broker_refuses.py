@@ -21,7 +21,7 @@ from edgeflow.clock import monotonic_ns, utc_text
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import Decision, Result, State
 from edgeflow.delivery.outbox import Outbox, open_outbox
-from edgeflow.delivery.sender import Delivery
+from edgeflow.delivery.sender import ResultSender
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.mqtt.subscriptions import Incoming
 from simulators.small_box import ctl, start_box, write_box
@@ -68,7 +68,7 @@ class Box:
         self.alarms = Alarms("s", self.link)
         self.link.report_to(self.alarms)
         self.outbox: Outbox = open_outbox(config.outbox, self.alarms)
-        self.delivery = Delivery(self.outbox, self.link, "broker", self.alarms)
+        self.delivery = ResultSender(self.outbox, self.link, "broker", self.alarms)
 
     def start(self) -> None:
         self.link.start()
@@ -561,7 +561,7 @@ def test_a_group_that_nobody_confirms_does_not_hold_up_the_rest(
     """As many as may be on their way: the consumer confirms only what comes after them."""
     config = box_config()
     link, outbox = MqttLink(config, "s"), open_outbox(config.outbox)
-    delivery = Delivery(outbox, link, "consumer")
+    delivery = ResultSender(outbox, link, "consumer")
     consumer = client(f"{ROOT}/result")
 
     def acknowledge(paho_client: Any, message: Any) -> None:

@@ -15,7 +15,7 @@ import pytest
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import Ack, Dropped, Result, from_json, to_json
 from edgeflow.delivery.outbox import open_outbox
-from edgeflow.delivery.sender import Delivery
+from edgeflow.delivery.sender import ResultSender
 from edgeflow.mqtt.link import MqttLink
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Box:
     def __init__(self, config: BoxConfig, confirm: Literal["consumer", "broker"]) -> None:
         self.outbox = open_outbox(config.outbox)
         self.link = MqttLink(config, "session-a")
-        self.delivery = Delivery(self.outbox, self.link, confirm)
+        self.delivery = ResultSender(self.outbox, self.link, confirm)
         self._ended = False
         self.link.start()
         self.delivery.start()

@@ -19,7 +19,7 @@ from edgeflow.clock import monotonic_ns, utc_text
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import Decision, Result, VerdictName, to_json
 from edgeflow.delivery.outbox import open_outbox
-from edgeflow.delivery.sender import Delivery
+from edgeflow.delivery.sender import ResultSender
 from edgeflow.mqtt.link import MqttLink
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_the_gate_opens_for_ok_only_and_every_result_is_kept_and_acknowledged(
 ) -> None:  # fmt: skip
     config = box_config()
     outbox, link = open_outbox(config.outbox), MqttLink(config, "s")
-    delivery = Delivery(outbox, link, "consumer")
+    delivery = ResultSender(outbox, link, "consumer")
     link.start()
     delivery.start()
     watcher = client(f"{ROOT}/result/ack")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.cameras.genicam.counter_unwrapping import Unwrapped
+from edgeflow.cameras.genicam.counter_unwrapping import UnwrappedCounter
 from edgeflow.capture.synchronizer import Synchronizer, ViewSet
 from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.images import RgbImage
@@ -352,7 +352,7 @@ def test_every_trigger_makes_exactly_one_set_in_order_whatever_is_lost(
 def test_positions_go_on_across_the_wrap_as_far_as_frames_were_counted(
     counters: list[int], start: int, bits: int
 ) -> None:
-    camera, unwrapped = Camera(view="top", counter=start, bits=bits), Unwrapped()
+    camera, unwrapped = Camera(view="top", counter=start, bits=bits), UnwrappedCounter()
     last = unwrapped.position(camera.expose(0, 0)) if counters else 0
     for lost in counters:
         for _ in range(lost):

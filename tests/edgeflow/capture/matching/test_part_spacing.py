@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.matching.part_spacing import PartsApart
+from edgeflow.capture.matching.part_spacing import PartSpacing
 from edgeflow.capture.synchronizer import Synchronizer, ViewSet
 from edgeflow.config.box import BoxConfig
 from edgeflow.diagnostics.check_sync import sync_findings
@@ -44,11 +44,11 @@ def test_the_tolerance_that_mixes_parts_is_named_before_a_frame_is_lost() -> Non
     parts = [(47.0 * k, 47.0 * k + 19) for k in range(30)]
     for max_skew_ms in (35.0, 25.0):
         mixed = any(s.fault for s in paired(parts, max_skew_ms=max_skew_ms, lost=5))
-        apart = PartsApart(tolerance_ms=max_skew_ms, setting="sync.max_skew_ms")
+        apart = PartSpacing(tolerance_ms=max_skew_ms, setting="sync.max_skew_ms")
         for view_set in paired(parts, max_skew_ms=max_skew_ms):
             apart.settled(view_set)
         assert bool(apart.problem) == mixed == (max_skew_ms > 28)
-    apart = PartsApart(tolerance_ms=35.0, setting="sync.max_skew_ms")
+    apart = PartSpacing(tolerance_ms=35.0, setting="sync.max_skew_ms")
     for view_set in paired(parts, max_skew_ms=35.0):
         apart.settled(view_set)
     assert apart.problem.startswith(
@@ -59,14 +59,14 @@ def test_the_tolerance_that_mixes_parts_is_named_before_a_frame_is_lost() -> Non
 
 
 def test_where_views_are_further_apart_than_parts_no_tolerance_helps() -> None:
-    apart = PartsApart(tolerance_ms=30.0, setting="sync.max_skew_ms")
+    apart = PartSpacing(tolerance_ms=30.0, setting="sync.max_skew_ms")
     for view_set in paired([(40.0 * k, 40.0 * k + 25) for k in range(3)], max_skew_ms=30.0):
         apart.settled(view_set)
     assert "no tolerance tells these apart: trigger the cameras together" in apart.problem
 
 
 def test_the_problem_is_over_when_parts_come_slower_again() -> None:
-    apart = PartsApart(tolerance_ms=30.0, setting="sync.max_skew_ms")
+    apart = PartSpacing(tolerance_ms=30.0, setting="sync.max_skew_ms")
     starts = [0.0, 25.0, *(25.0 + 100 * k for k in range(1, 21))]
     seen = []
     for view_set in paired([(at_ms, at_ms) for at_ms in starts], max_skew_ms=30.0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.capture.trigger_messages.filter import Intake, TriggerIntake
+from edgeflow.capture.trigger_messages.filter import Intake, TriggerFilter
 from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import TriggerMessage
 
@@ -16,25 +16,25 @@ def message(
     return TriggerMessage(trigger_id=name, part_id=part, encoder=encoder, at=at)
 
 
-def offer(intake: TriggerIntake, sent: TriggerMessage, *, retained: bool = False) -> Intake:
+def offer(intake: TriggerFilter, sent: TriggerMessage, *, retained: bool = False) -> Intake:
     return intake.offer(sent, retained=retained, received_ns=7)
 
 
 def test_a_trigger_carries_what_the_line_says_and_the_boxs_own_clock() -> None:
-    given_ = offer(TriggerIntake(), message("t1", "p1", encoder=120))
+    given_ = offer(TriggerFilter(), message("t1", "p1", encoder=120))
     assert given_.outcome == "accepted"
     assert given_.trigger == Trigger(trigger_id="t1", part_id="p1", at_ns=7, encoder=120)
 
 
 def test_a_trigger_that_comes_again_is_the_same_one() -> None:
-    intake = TriggerIntake()
+    intake = TriggerFilter()
     outcomes = [offer(intake, message("t1", "p1")).outcome for _ in range(3)]
     assert outcomes == ["accepted", "duplicate", "duplicate"]
     assert intake.counts == {"accepted": 1, "duplicate": 2}
 
 
 def test_a_retained_trigger_is_refused_and_its_fresh_copy_taken() -> None:
-    intake = TriggerIntake()
+    intake = TriggerFilter()
     old = offer(intake, message("t1", "p1"), retained=True)
     assert (old.outcome, old.trigger) == ("retained", None)
     assert "without the retain flag" in old.text
@@ -42,7 +42,7 @@ def test_a_retained_trigger_is_refused_and_its_fresh_copy_taken() -> None:
 
 
 def test_a_part_that_has_its_verdict_gets_no_second_one() -> None:
-    intake = TriggerIntake()
+    intake = TriggerFilter()
     offer(intake, message("t1", "p1"))
     again = offer(intake, message("t2", "p1"))
     assert (again.outcome, again.trigger) == ("decided", None)
@@ -50,12 +50,12 @@ def test_a_part_that_has_its_verdict_gets_no_second_one() -> None:
 
 
 def test_parts_without_names_are_told_apart_by_their_triggers() -> None:
-    intake = TriggerIntake()
+    intake = TriggerFilter()
     assert [offer(intake, message(name)).outcome for name in ("t1", "t2")] == ["accepted", "accepted"]
 
 
 def test_a_trigger_that_was_overtaken_is_decided_without_frames() -> None:
-    intake = TriggerIntake()
+    intake = TriggerFilter()
     offer(intake, message("t1", encoder=100))
     offer(intake, message("t3", encoder=300))
     late = offer(intake, message("t2", encoder=200))
@@ -66,14 +66,14 @@ def test_a_trigger_that_was_overtaken_is_decided_without_frames() -> None:
 
 
 def test_without_an_encoder_the_senders_clock_gives_the_order() -> None:
-    intake = TriggerIntake()
+    intake = TriggerFilter()
     offer(intake, message("t1", at="2026-11-24T10:00:05.5Z"))
     assert offer(intake, message("t2", at="2026-11-24T10:00:05.55Z")).outcome == "accepted"
     assert offer(intake, message("t3", at="2026-11-24T10:00:05.51Z")).outcome == "out_of_order"
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    intake = TriggerIntake(remembered=10)
+    intake = TriggerFilter(remembered=10)
     for number in range(1000):
         assert offer(intake, message(f"t{number}", f"p{number}")).outcome == "accepted"
     assert intake.remembered == 20
@@ -87,7 +87,7 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_whatever_comes_no_trigger_and_no_part_counts_twice(
     sent: list[tuple[int, str | None, bool, int]],
 ) -> None:
-    intake = TriggerIntake()
+    intake = TriggerFilter()
     offered = [
         intake.offer(message(f"t{n}", part, encoder=encoder), retained=retained, received_ns=at)
         for at, (n, part, retained, encoder) in enumerate(sent)
@@ -108,9 +108,9 @@ def clock(seconds: float) -> str:
     return f"2026-11-28T{int(seconds) // 3600:02d}:{int(seconds) // 60 % 60:02d}:{seconds % 60:09.6f}Z"
 
 
-def running(since_s: int) -> TriggerIntake:
+def running(since_s: int) -> TriggerFilter:
     """An intake that has heard a sender's clock for ten seconds."""
-    intake = TriggerIntake()
+    intake = TriggerFilter()
     for n in range(11):
         sent = message(f"early {n}", at=clock(since_s + n))
         assert intake.offer(sent, retained=False, received_ns=(5000 + n) * SECOND).outcome == "accepted"
@@ -136,7 +136,7 @@ def test_a_clock_set_back_makes_one_message_stale_and_the_next_ones_late_but_ans
 
 
 def test_a_message_that_was_held_up_while_the_box_ran_is_answered() -> None:
-    intake = TriggerIntake()
+    intake = TriggerFilter()
     for n in range(200):
         intake.offer(message(f"t{n}", at=clock(3600 + n)), retained=False, received_ns=(5000 + n) * SECOND)
     held = intake.offer(message("held up", at=clock(3650.5)), retained=False, received_ns=5200 * SECOND)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.capture.trigger_messages.filter import TriggerIntake
+from edgeflow.capture.trigger_messages.filter import TriggerFilter
 from edgeflow.capture.trigger_messages.sender_clock import SenderClock, utc_ns
 from edgeflow.contracts.messages import TriggerMessage
 
@@ -135,7 +135,7 @@ def test_no_message_that_was_held_up_for_half_a_period_triggers_the_cameras(
     sent: list[tuple[int, int, bool]], zero_ms: int, jitter_ms: int
 ) -> None:
     """One connection: what is held up holds up what follows; messages may be lost on the way."""
-    intake, at_ms, out_ms = TriggerIntake(late_ns=30 * MS), 0, 0
+    intake, at_ms, out_ms = TriggerFilter(late_ns=30 * MS), 0, 0
     intake.offer(message("first", 0), retained=False, received_ns=zero_ms * MS)
     for number, (gap_ms, hold_ms, lost) in enumerate(sent):
         at_ms += gap_ms
@@ -157,7 +157,7 @@ def message(name: str, at_ms: int) -> TriggerMessage:
 
 
 def test_without_a_limit_half_the_time_between_two_parts_is_one() -> None:
-    intake = TriggerIntake()
+    intake = TriggerFilter()
     offered = [
         intake.offer(message(f"t{k}", at_ms), retained=False, received_ns=at * MS).outcome
         for k, (at_ms, at) in enumerate([(50, 52), (250, 520), (450, 520), (650, 652)])
@@ -166,7 +166,7 @@ def test_without_a_limit_half_the_time_between_two_parts_is_one() -> None:
 
 
 def test_a_message_that_only_names_a_part_is_never_too_late_and_tells_when_it_was_due() -> None:
-    intake = TriggerIntake(names_only=True)
+    intake = TriggerFilter(names_only=True)
     for k in range(3):
         intake.offer(message(f"t{k}", 200 * k), retained=False, received_ns=(200 * k + 5) * MS)
     late = intake.offer(message("t3", 600), retained=False, received_ns=900 * MS)

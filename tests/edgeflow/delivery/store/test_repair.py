@@ -12,7 +12,7 @@ import pytest
 from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm, Result, from_json
 from edgeflow.delivery.outbox import Outbox
-from edgeflow.delivery.store.database import Store
+from edgeflow.delivery.store.database import OutboxDatabase
 from edgeflow.delivery.store.records import DROPPED, Limits, entry_of
 from edgeflow.delivery.store.repair import repair
 
@@ -136,7 +136,7 @@ def test_a_repair_that_was_killed_is_completed_or_begun_anew(tmp_path: Path, ste
     filled(path, 20).close()
     fresh = tmp_path / "outbox.db.rebuilt"
     if step == "new file unfinished":
-        half = Store(fresh)
+        half = OutboxDatabase(fresh)
         half.write([entry_of(result(0))], [], [], PLENTY, 0)
         half.close()
     else:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.mqtt.broker.suspects import Suspicion
+from edgeflow.mqtt.broker.suspects import SuspectMessages
 
 
 def test_one_that_ends_the_connection_twice_alone_is_found_when_others_passed_in_between() -> None:
-    suspicion = Suspicion()
+    suspicion = SuspectMessages()
     assert suspicion.connection_ended(["a", "b", "c"]) is None
     assert set(suspicion.keys) == {"a", "b", "c"}
     suspicion.passed("a")
@@ -21,7 +21,7 @@ def test_one_that_ends_the_connection_twice_alone_is_found_when_others_passed_in
 
 
 def test_twice_alone_is_not_enough_where_nothing_else_passed() -> None:
-    suspicion = Suspicion()
+    suspicion = SuspectMessages()
     for _ in range(5):
         assert suspicion.connection_ended(["a"]) is None
     suspicion.passed("other")
@@ -29,7 +29,7 @@ def test_twice_alone_is_not_enough_where_nothing_else_passed() -> None:
 
 
 def test_one_that_passed_begins_anew() -> None:
-    suspicion = Suspicion()
+    suspicion = SuspectMessages()
     suspicion.connection_ended(["a"])
     suspicion.passed("other")
     suspicion.passed("a")
@@ -38,14 +38,14 @@ def test_one_that_passed_begins_anew() -> None:
 
 
 def test_the_same_key_twice_in_flight_is_not_alone() -> None:
-    suspicion = Suspicion()
+    suspicion = SuspectMessages()
     for _ in range(4):
         assert suspicion.connection_ended(["state", "state"]) is None
         suspicion.passed("other")
 
 
 def test_a_message_that_is_not_sent_any_more_is_no_suspect() -> None:
-    suspicion = Suspicion()
+    suspicion = SuspectMessages()
     suspicion.connection_ended(["a", "b"])
     suspicion.forget("a")
     assert suspicion.keys == ("b",)
@@ -59,7 +59,7 @@ EVENTS = st.lists(st.one_of(st.lists(KEYS, max_size=4), KEYS), max_size=60)
 def test_nothing_is_found_guilty_without_two_ends_alone_and_others_between(
     events: list[list[str] | str],
 ) -> None:
-    suspicion = Suspicion()
+    suspicion = SuspectMessages()
     alone: dict[str, int] = {}  # ends with the key alone since it last passed
     between: dict[str, bool] = {}
     for event in events:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeflow.contracts.topics import Topics
 from edgeflow.mqtt.broker.limits import BrokerLimits
 from edgeflow.mqtt.broker.unanswered import Sent, Unanswered
-from edgeflow.mqtt.broker.watch import BrokerWatch
+from edgeflow.mqtt.broker.watch import BrokerMonitor
 from edgeflow.mqtt.connection import next_step
 from edgeflow.mqtt.retained_documents import RetainedDocuments
 
@@ -19,7 +19,7 @@ class Line:
     def __init__(self) -> None:
         self.now_s = 100.0
         self.documents = RetainedDocuments(lambda *_: None)
-        self.watch = BrokerWatch(TOPICS, 1.0, self.documents, clock_s=lambda: self.now_s)
+        self.watch = BrokerMonitor(TOPICS, 1.0, self.documents, clock_s=lambda: self.now_s)
         self.number = 0
         self.connect()
 
