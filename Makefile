@@ -1,5 +1,6 @@
 # make demo   - watch recorded parts being inspected, verdicts over MQTT (runtime only, no torch)
-# make test   - everything installed, all tests
+# make test   - everything installed, the tests side by side: about ten minutes on two cores
+# make test-all - and the long ones: whole boxes, faults in their short forms, surroundings
 # make check  - format, lint, types, imports
 # make faults - brokers, boxes, networks, disks and cameras broken on purpose: what was lost, how long it took
 # make bench  - speed and memory, as ratios in one run
@@ -12,14 +13,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench faults mutants docs reference demo-bundle format clean
+PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
+
+.PHONY: demo test test-all test-long check bench faults mutants docs reference demo-bundle format clean
 
 demo: $(VENV)/.demo
 	PYTHONPATH=tools $(BIN)/python -m demo.run
 
 test: $(VENV)/.dev
 	sh tools/system_packages.sh broker cameras render
-	$(BIN)/python -m pytest
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not long"
+
+test-all: test test-long
+
+test-long: $(VENV)/.dev
+	sh tools/system_packages.sh broker cameras render
+	$(PYTEST) $(SIDE_BY_SIDE) -m "long and not alone"; first=$$?; $(PYTEST) -m "long and alone" && exit $$first
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

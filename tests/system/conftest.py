@@ -18,8 +18,31 @@ from edgeflow.contracts.messages import Result, VerdictName, from_json
 from edgeflow.errors import ConfigError
 from tests.support.brokers import Broker, mosquitto
 
-SAMPLE = Path(__file__).parents[1] / "samples" / "result.json"
+HERE = Path(__file__).parent
+SAMPLE = HERE.parent / "samples" / "result.json"
 TIMEOUT_S = 15.0
+SHORT = ("box/test_mqtt.py", "box/test_outbox_cli.py", "box/test_replay_command.py", "readme/test_readme.py")
+"""What `make test` runs of these tests; the others are long."""
+BESIDE_OTHERS = (
+    "box/test_firmware_configs.py",
+    "box/test_keys_cli.py",
+    "box/test_surroundings.py",
+    "readme",
+    "workstation",
+)
+"""Of the long ones, those in which no time matters."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder as long, and as alone where times matter in them."""
+    for item in items:
+        if not item.path.is_relative_to(HERE):
+            continue
+        place = item.path.relative_to(HERE).as_posix()
+        if not place.startswith(SHORT):
+            item.add_marker(pytest.mark.long)
+            if not place.startswith(BESIDE_OTHERS):
+                item.add_marker(pytest.mark.alone)
 
 
 class Client:

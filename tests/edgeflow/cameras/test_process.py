@@ -24,6 +24,8 @@ from edgeflow.contracts.images import RgbImage
 from edgeflow.errors import CameraError
 from tests.support.fake_cameras import FakeCamera, fake_cameras
 
+pytestmark = pytest.mark.xdist_group("cameras")  # they have fixed addresses
+
 SOON_S = 10.0  # a limit, never a wait
 
 

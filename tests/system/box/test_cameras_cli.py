@@ -22,6 +22,8 @@ from edgeflow.contracts.images import read_image
 from edgeflow.errors import DataError
 from tests.support.fake_cameras import FakeCamera, fake_cameras
 
+pytestmark = pytest.mark.xdist_group("cameras")  # they have fixed addresses
+
 REST = """\
 station: {site: s, line: l, station: t}
 bundle: none.bundle

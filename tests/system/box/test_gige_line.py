@@ -17,6 +17,8 @@ from edgeflow.contracts.documents.document import parse_document
 from edgeflow.errors import CameraError, ConfigError
 from tests.support.fake_cameras import fake_cameras
 
+pytestmark = pytest.mark.xdist_group("cameras")  # they have fixed addresses
+
 VIEWS = ("C1", "C2", "C3", "C4", "C5")
 PERIOD_MS = 200.0
 MOST_SETS = 300  # a limit, never a wait

@@ -20,6 +20,8 @@ from edgeflow.errors import CameraError, ConfigError
 from simulators.gige_cameras import is_one_image
 from tests.support.fake_cameras import FakeCamera, fake_cameras
 
+pytestmark = pytest.mark.xdist_group("cameras")  # they have fixed addresses
+
 SOON_S = 5.0  # a limit, never a wait
 
 
