@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from system.test_readme import blocks, commands
 
 from edgeflow.cli.main import cli
 from edgeflow.config.box import load_config
 from edgeflow.security.keys import new_key
+from tests.support.markdown import blocks, commands
 
 TUTORIALS = ("docs/tutorials/first-bundle.md", "docs/tutorials/first-box.md")
 

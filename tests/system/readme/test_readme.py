@@ -9,34 +9,17 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import pytest
 
+from tests.support.markdown import blocks, commands
 from tests.support.tiny import TinyProduct, search_path
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker
-
-_BLOCK = re.compile(r"^## (?P<title>.+?)$|^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
-
-
-def blocks(readme: str) -> Iterator[tuple[str, str, str]]:
-    """Section, language and text of every fenced block."""
-    section = ""
-    for match in _BLOCK.finditer(readme):
-        if match["title"]:
-            section = match["title"]
-        else:
-            yield section, match["kind"], match["body"]
-
-
-def commands(text: str) -> list[list[str]]:
-    """The ``edgeflow`` commands of a shell block."""
-    return [shlex.split(line, comments=True) for line in text.splitlines() if line.startswith("edgeflow ")]
 
 
 @pytest.fixture(scope="module")
