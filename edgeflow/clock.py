@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 __all__ = ["monotonic_ns", "utc_now", "utc_text"]
 
@@ -15,12 +15,12 @@ def monotonic_ns() -> int:
 
 def utc_now() -> datetime:
     """The wall clock, for what has a date: the expiry of a bundle. Never for a duration."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def utc_text(at_monotonic_ns: int | None = None) -> str:
     """RFC 3339 UTC text with milliseconds: now, or the moment of a monotonic stamp (past or future)."""
-    moment = datetime.now(timezone.utc)
+    moment = datetime.now(UTC)
     if at_monotonic_ns is not None:
         moment += timedelta(microseconds=(at_monotonic_ns - time.monotonic_ns()) / 1000)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import uuid
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +186,7 @@ class Controller:
             return
         with self._lock:
             self.receipts.expect(decision.session, decision.seq)
-            ruling = self.gate.decide(decision, now_ms(), datetime.now(timezone.utc))
+            ruling = self.gate.decide(decision, now_ms(), datetime.now(UTC))
         self._say(ruling)
 
     def _say(self, ruling: Ruling) -> None:

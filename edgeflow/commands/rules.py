@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import get_args
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -136,7 +136,7 @@ def _untimely(command: Command, rules: Rules, is_known: Callable[[Command], bool
     if issued_at is None:
         return f"issued_at {command.issued_at}: no such date"
     fraction = issued_at[20:26].rstrip("Z").ljust(6, "0")
-    issued = datetime.fromisoformat(f"{issued_at[:20]}{fraction}").replace(tzinfo=timezone.utc)
+    issued = datetime.fromisoformat(f"{issued_at[:20]}{fraction}").replace(tzinfo=UTC)
     age_s = (now - issued).total_seconds()
     if abs(age_s) > rules.max_age_s:
         when = "ago" if age_s > 0 else "in the future"

@@ -6,7 +6,7 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,7 +71,7 @@ def evidence_path(config: EvidenceConfig, result_id: str, now: datetime) -> Path
     Args:
         now: aware moment of the part.
     """
-    return config.dir / now.astimezone(timezone.utc).strftime("%Y-%m-%d") / folder_name(result_id)
+    return config.dir / now.astimezone(UTC).strftime("%Y-%m-%d") / folder_name(result_id)
 
 
 def write_evidence(folder: Path, job: EvidenceJob) -> None:

@@ -94,9 +94,7 @@ def _time_line(box: Path, parts: Path, score_ms: float) -> dict[str, float]:
     if len(results) != len(find_parts(parts)):
         raise click.ClickException(f"{len(results)} results for {len(find_parts(parts))} parts")
     scored = [r["durations_ms"]["score"] for r in results if r["score"] is not None]
-    first, last = (
-        datetime.fromisoformat(r["decided_at"].replace("Z", "+00:00")) for r in (results[0], results[-1])
-    )
+    first, last = (datetime.fromisoformat(r["decided_at"]) for r in (results[0], results[-1]))
     return {
         "period_ms": period_ms,
         "parts_per_s": (len(results) - 1) / (last - first).total_seconds(),

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -50,7 +50,7 @@ class Finding:
 
 def command(root: str, verb: str = "stop", **changes: Any) -> dict[str, Any]:
     """A command that would be carried out, but for the changes."""
-    at = datetime.now(timezone.utc) + timedelta(seconds=changes.pop("shift_s", 0))
+    at = datetime.now(UTC) + timedelta(seconds=changes.pop("shift_s", 0))
     document = {
         "schema": "edgeflow/command/1",
         "command_id": f"attack-{time.monotonic_ns()}",

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -231,7 +231,7 @@ class _announced:  # noqa: N801 - reads as what it is, a block in which parts ar
 
     def _pulse_text(self, pulse: int) -> str:
         """When the pulse was, as a controller stamps it, however late the message is sent."""
-        moment = datetime.fromtimestamp(pulse * self._period_ms / 1000, timezone.utc)
+        moment = datetime.fromtimestamp(pulse * self._period_ms / 1000, UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _pulses(self) -> Iterator[int]:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def _epochs(sender: _Sender, parts: int) -> None:
     for n in half:
         sender.part(f"after {n}", encoder=100 * (len(half) + n))
     for n in half:  # the sender's clock
-        message = sender.part(f"clock {n}", at=datetime.now(timezone.utc).isoformat(), copies=1)
+        message = sender.part(f"clock {n}", at=datetime.now(UTC).isoformat(), copies=1)
         if n == 1:
             late = message
     for _ in range(2):  # the sender starts anew, and counts its parts from 1

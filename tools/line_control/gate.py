@@ -111,9 +111,7 @@ class Gate:
             return "reject", "the box is not online"
         if since_ms is not None and now_ms - since_ms > self.wait_ms:
             return "late", f"came {now_ms - since_ms:.0f} ms after the part"
-        over_ms = (
-            utc - datetime.fromisoformat(decision.valid_until.replace("Z", "+00:00"))
-        ).total_seconds() * 1e3
+        over_ms = (utc - datetime.fromisoformat(decision.valid_until)).total_seconds() * 1e3
         if over_ms > self.skew_ms:
             return "late", f"was valid until {over_ms:.0f} ms ago"
         if decision.verdict != "OK":

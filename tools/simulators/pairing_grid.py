@@ -6,7 +6,7 @@ import heapq
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -30,7 +30,7 @@ MS = 1_000_000
 VIEWS = ("C1", "C2", "C3", "C4", "C5")
 _IMAGE = np.zeros((1, 1, 3), np.uint8)
 _BEGIN_NS = 10**12
-_EPOCH = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
+_EPOCH = datetime(2026, 11, 28, 12, tzinfo=UTC)
 _TIMEOUT_MS = 900.0
 
 

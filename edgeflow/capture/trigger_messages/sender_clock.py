@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 __all__ = ["DRIFT_PPM", "Heard", "SenderClock", "utc_ns"]
 
@@ -116,7 +116,7 @@ def utc_ns(text: str) -> int | None:
     """Nanoseconds since 1970 of ``2026-11-28T12:00:00.25Z``; None where there is no such moment."""
     whole, _, fraction = text.rstrip("Z").partition(".")
     try:
-        moment = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+        moment = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return None
     return int(moment.timestamp()) * 10**9 + int(fraction[:9].ljust(9, "0") or 0)

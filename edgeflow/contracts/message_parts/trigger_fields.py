@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edgeflow.contracts.message_parts.context import (
@@ -70,9 +70,7 @@ def utc_form(text: str) -> str | None:
     if offset >= timedelta(days=1) or int(minutes or 0) > 59:
         return None
     try:
-        moment = datetime.fromisoformat(f"{day}T{minute}:{'59' if leap else second}").replace(
-            tzinfo=timezone.utc
-        )
+        moment = datetime.fromisoformat(f"{day}T{minute}:{'59' if leap else second}").replace(tzinfo=UTC)
         moment = moment + timedelta(seconds=leap) - (offset if sign == "+" else -offset)
     except (ValueError, OverflowError):
         return None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def export_command(
         release=Release(
             version=bundle_version,
             device_class=device_class,
-            expires=expires.replace(tzinfo=timezone.utc) if expires is not None else None,
+            expires=expires.replace(tzinfo=UTC) if expires is not None else None,
             signer=read_private_key(sign, read_passphrase(passphrase_file)) if sign is not None else None,
         ),
         search_path=[recipe.resolve().parent] if recipe is not None else [],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from edgeflow.errors import IntegrityError, StorageError, UsageError
 from edgeflow.security.keys import new_key
 from simulators.small_bundle import small_bundle
 
-NOW = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 OURS = Ed25519PrivateKey.from_private_bytes(b"1" * 32)
 
 

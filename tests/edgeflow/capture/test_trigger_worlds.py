@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ from edgeflow.capture.trigger_messages.filter import TriggerFilter
 from edgeflow.contracts.messages import TriggerMessage
 
 MS = 1_000_000
-ZERO = datetime(2026, 11, 28, tzinfo=timezone.utc)
+ZERO = datetime(2026, 11, 28, tzinfo=UTC)
 RESTART_MS = 1500  # a controller that starts anew takes longer than a part is under way
 
 

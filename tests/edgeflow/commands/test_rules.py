@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from edgeflow.contracts.sealing import Secret, seal
 from edgeflow.mqtt.subscriptions import Incoming
 
 BOX = "edgeflow/v1/plant/l1/s1"
-NOW = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RULES = Rules(box=BOX, session="now", allow=("start", "stop"), issuers=None, max_age_s=30)
 SHARED = b"a secret of the line"
 PRIVATE = Ed25519PrivateKey.from_private_bytes(b"7" * 32)
