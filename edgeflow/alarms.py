@@ -9,9 +9,41 @@ from typing import Protocol
 from edgeflow.clock import utc_text
 from edgeflow.contracts.messages import Alarm, AlarmCode, Severity
 
-__all__ = ["AlarmSink", "Alarms"]
+__all__ = ["AlarmHysteresis", "AlarmSink", "Alarms"]
 
 logger = logging.getLogger(__name__)
+
+
+class AlarmHysteresis:
+    """Keeps a problem standing until a number of good observations follow one another; pure.
+
+    Args:
+        good_in_a_row: good observations, one after the other, that end the problem.
+
+    Attributes:
+        problem: text of the first bad observation since the last end; empty while none stands.
+    """
+
+    def __init__(self, good_in_a_row: int) -> None:
+        self._needed = good_in_a_row
+        self._good = 0
+        self.problem = ""
+
+    def bad(self, problem: str) -> None:
+        """Record a bad observation; the problem of an earlier one stays."""
+        self._good = 0
+        self.problem = self.problem or problem
+
+    def good(self) -> bool:
+        """Record a good observation; return True for the one that completes the row and ends the problem.
+
+        The first row after the start returns True as well: others may have raised the same alarm.
+        """
+        self._good += 1
+        if self._good != self._needed:
+            return False
+        self.problem = ""
+        return True
 
 
 class AlarmSink(Protocol):

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgeflow.alarms import AlarmHysteresis
 from edgeflow.capture.synchronizer import ViewSet
 
 __all__ = ["Reconciler", "Tally"]
@@ -48,8 +49,12 @@ class Reconciler:
         self._waiting: deque[str] = deque()
         self._triggers = self._view_sets = self._results = self._refused = 0
         self._frames = dict.fromkeys(views, 0)
-        self._well = 0
-        self.problem = ""
+        self._disagreement = AlarmHysteresis(_WELL_AFTER)
+
+    @property
+    def problem(self) -> str:
+        """The first disagreement; empty while all agrees."""
+        return self._disagreement.problem
 
     def triggered(self, trigger_id: str) -> None:
         """The line gave a trigger."""
@@ -65,17 +70,13 @@ class Reconciler:
             self._frames[view] += 1
         disagreement = self._out_of_turn(view_set.trigger_id) or _without_frames(view_set)
         if disagreement:
-            self._well = 0
-            self.problem = self.problem or disagreement
-            return
-        self._well += 1
-        if self._well >= _WELL_AFTER:
-            self.problem = ""
+            self._disagreement.bad(disagreement)
+        else:
+            self._disagreement.good()
 
     def mismatched(self, text: str) -> None:
         """Counters and time contradicted each other."""
-        self._well = 0
-        self.problem = self.problem or f"{text}; check its trigger cable and the camera's trigger settings"
+        self._disagreement.bad(f"{text}; check its trigger cable and the camera's trigger settings")
 
     def decided(self) -> None:
         """A set has its result."""

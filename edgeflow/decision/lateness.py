@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeflow.alarms import Alarms
+from edgeflow.alarms import AlarmHysteresis, Alarms
 
 __all__ = ["DeadlineMonitor"]
 
@@ -14,20 +14,19 @@ class DeadlineMonitor:
 
     def __init__(self, alarms: Alarms | None = None) -> None:
         self._alarms = alarms
-        self._in_time = 0
+        self._lateness = AlarmHysteresis(_CALM)
         self.late = 0
 
     def note(self, *, late: bool, deadline_ms: float) -> None:
         """One decision was made."""
         self.late += late
-        self._in_time = 0 if late else self._in_time + 1
-        if self._alarms is None:
-            return
         if late:
             text = (
                 f"decisions miss the deadline of {deadline_ms:g} ms after the trigger; see durations_ms in "
                 "the results, then trigger more slowly, use a faster graph, or raise decision.deadline_ms"
             )
-            self._alarms.raise_("late_decisions", "error", text)
-        elif self._in_time == _CALM:
+            self._lateness.bad(text)
+            if self._alarms is not None:
+                self._alarms.raise_("late_decisions", "error", text)
+        elif self._lateness.good() and self._alarms is not None:
             self._alarms.clear("late_decisions")

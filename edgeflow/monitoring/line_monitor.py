@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from edgeflow.alarms import Alarms
+from edgeflow.alarms import AlarmHysteresis, Alarms
 from edgeflow.config.alarms import AlarmsConfig
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.messages import VerdictName
@@ -33,8 +33,8 @@ class LineMonitor:
         self._last_part_ns = now_ns
         self._window: deque[tuple[bool, bool]] = deque(maxlen=bounds.window_parts)  # undecided, overrun
         self._ng = 0
-        self._failure = self._not_recorded = ""  # the first of a series: each text is told
-        self._scored = 0
+        self._failure = AlarmHysteresis(_CALM)
+        self._not_recorded = ""  # the first of a series: each text is told
         self._connections = 0
         self._connected_ns: deque[int] = deque()
 
@@ -75,14 +75,10 @@ class LineMonitor:
 
     def _note_failure(self, failure: str) -> None:
         if failure:
-            self._scored = 0
-            self._failure = self._failure or failure
-            text = f"parts are UNDECIDED, the first one since {self._failure}; see the log"
+            self._failure.bad(failure)
+            text = f"parts are UNDECIDED, the first one since {self._failure.problem}; see the log"
             self._alarms.raise_("scoring_failed", "error", text)
-            return
-        self._scored += 1
-        if self._scored == _CALM:
-            self._failure = ""
+        elif self._failure.good():
             self._alarms.clear("scoring_failed")
 
     def _note_series(self, verdict: VerdictName) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from edgeflow.alarms import Alarms
+from edgeflow.alarms import AlarmHysteresis, Alarms
 from edgeflow.cameras.liveness import Origin, Repetition
 from edgeflow.capture.synchronizer import ViewSet
 from edgeflow.config.box import BoxConfig, CameraConfig, FileConfig, GenicamConfig, ReplayConfig, RtspConfig
@@ -37,10 +37,8 @@ class ViewCheck:
             most=3 if config is None else config.views.frozen_after,
         )
         self._alarms = alarms
-        # Good parts in a row, of alarms that may stand: at first all, since others raise them too.
-        self._well: dict[tuple[AlarmCode, str], int] = {
-            (code, view): 0 for code in _CODES for view in cameras
-        }
+        # Of every alarm from the start on, since others raise them too.
+        self._standing = {(code, view): AlarmHysteresis(_WELL_AFTER) for code in _CODES for view in cameras}
 
     def checked(self, view_set: ViewSet, scores: Scores | None, baseline: Baseline) -> ViewSet:
         """The part, with a fault where a view cannot be trusted. For the line's thread.
@@ -73,14 +71,12 @@ class ViewCheck:
         if self._alarms is None:
             return
         for view in view_set.frames:
+            hysteresis = self._standing.setdefault((code, view), AlarmHysteresis(_WELL_AFTER))
             if view in found:
-                self._well[code, view] = 0
+                hysteresis.bad(found[view])
                 self._alarms.raise_(code, "error", f"view '{view}' {found[view]}", subject=view)
-            elif (code, view) in self._well:
-                self._well[code, view] += 1
-                if self._well[code, view] >= _WELL_AFTER:
-                    del self._well[code, view]
-                    self._alarms.clear(code, subject=view)
+            elif hysteresis.good():
+                self._alarms.clear(code, subject=view)
 
 
 def origin_of(camera: CameraConfig) -> Origin:

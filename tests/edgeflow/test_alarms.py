@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import cast
 
-from edgeflow.alarms import Alarms
+from edgeflow.alarms import AlarmHysteresis, Alarms
 from edgeflow.cameras.worker import CameraHealth, CameraStatusName
 from edgeflow.contracts.messages import Alarm, CameraStatus
 from edgeflow.monitoring.camera_health import CameraHealthReporter
@@ -136,3 +136,22 @@ def test_a_camera_s_status_is_told_when_it_changes_with_its_serial_number() -> N
     cameras.serials["top"] = "another"  # exchanged, under the same address
     reporter.report()
     assert [(status.view, status.serial) for status in told.statuses[2:]] == [("top", "another")]
+
+
+def test_a_problem_stands_until_good_observations_follow_one_another() -> None:
+    hysteresis = AlarmHysteresis(3)
+    hysteresis.bad("first")
+    assert [hysteresis.good(), hysteresis.good()] == [False, False]
+    hysteresis.bad("second")
+    assert [hysteresis.good(), hysteresis.good(), hysteresis.problem] == [False, False, "first"]
+    assert hysteresis.good()
+    assert hysteresis.problem == ""
+    hysteresis.bad("third")
+    assert hysteresis.problem == "third"
+
+
+def test_the_end_of_a_problem_is_reported_once_for_each_row() -> None:
+    hysteresis = AlarmHysteresis(2)
+    assert [hysteresis.good() for _ in range(4)] == [False, True, False, False]
+    hysteresis.bad("again")
+    assert [hysteresis.good() for _ in range(4)] == [False, True, False, False]

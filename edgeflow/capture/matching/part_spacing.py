@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgeflow.alarms import AlarmHysteresis
 from edgeflow.capture.matching.matcher import ViewSet
 
 __all__ = ["PartSpacing"]
@@ -23,8 +24,12 @@ class PartSpacing:
         self._tolerance_ms = tolerance_ms
         self._setting = setting
         self._last: tuple[int, int] | None = None  # stamps of the latest part, the first and the last
-        self._well = 0
-        self.problem = ""
+        self._too_close = AlarmHysteresis(_WELL_AFTER)
+
+    @property
+    def problem(self) -> str:
+        """The first parts that were too close, and advice; empty while parts can be told apart."""
+        return self._too_close.problem
 
     def settled(self, view_set: ViewSet) -> None:
         """A set came out; one that is not whole tells nothing."""
@@ -36,13 +41,10 @@ class PartSpacing:
             return
         between_ms = (self._last[0] - before[1]) / 1e6
         if between_ms > self._tolerance_ms:
-            self._well += 1
-            if self._well >= _WELL_AFTER:
-                self.problem = ""
+            self._too_close.good()
             return
-        self._well = 0
         spread_ms = max(last - first for first, last in (before, self._last)) / 1e6
-        self.problem = self.problem or self._text(max(0.0, between_ms), spread_ms)
+        self._too_close.bad(self._text(max(0.0, between_ms), spread_ms))
 
     def _text(self, between_ms: float, spread_ms: float) -> str:
         advice = f"lower it below {between_ms:.1f}"

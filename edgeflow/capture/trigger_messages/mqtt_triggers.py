@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from edgeflow.alarms import Alarms
+from edgeflow.alarms import AlarmHysteresis, Alarms
 from edgeflow.capture.trigger_messages.filter import Intake, TriggerFilter, TriggerOutcome
 from edgeflow.capture.trigger_messages.memory import Windows
 from edgeflow.capture.trigger_messages.reading import read_trigger
@@ -58,7 +58,7 @@ class MqttTriggers:
         self._refused: Callable[[Trigger, str], None] | None = None
         self._under_way: Callable[[], int] = lambda: 0
         self._reset_wanted = False
-        self._well = 0
+        self._refusals = AlarmHysteresis(_WELL_AFTER)
         self._lines = RateLimit(at_once=_LINES, every_ns=_LINE_EVERY_NS)
         self._unlogged = 0
         self._told_ns: dict[AlarmCode, int] = {}
@@ -134,8 +134,7 @@ class MqttTriggers:
         if self._intake.ids_are_used_again or intake.outcome == "repeated":
             self._raise("trigger_repeated", "warning", _REPEATED, now_ns)
         if intake.outcome == "accepted":
-            self._well += 1
-            if self._well == _WELL_AFTER and self._alarms is not None:
+            if self._refusals.good() and self._alarms is not None:
                 for code in _ALARMS:
                     self._alarms.clear(code)
                 if not self._intake.ids_are_used_again:
@@ -144,7 +143,7 @@ class MqttTriggers:
         if intake.outcome == "duplicate":  # QoS 1 may do this any time
             logger.debug("%s", intake.text)
             return
-        self._well = 0
+        self._refusals.bad(intake.text)
         self._log(intake.text, now_ns)
         kind = intake.outcome.replace("_", " ")
         text = f"a trigger was refused ({kind}), see the log; check what sends them"
