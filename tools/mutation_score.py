@@ -34,71 +34,52 @@ class Package:
     tests: tuple[str, ...]
 
 
-def _runtime(*names: str) -> tuple[str, ...]:
-    return tuple(f"runtime/test_{name}.py" for name in names)
-
-
 PACKAGES = {
     "decision": Package(
-        sources=("decision.py", "scoring_time.py", "lateness.py", "pipeline.py", "result.py"),
-        tests=_runtime("decision", "scoring_time", "lateness", "line*", "result*", "pipeline*"),
+        sources=("decision/*.py", "station/line.py"),
+        tests=("edgeflow/decision/test_*.py", "edgeflow/station/test_line.py"),
     ),
     "capture": Package(
-        sources=(
-            "capture.py",
-            "ready_sets.py",
-            "reconciliation.py",
-            "trigger_intake.py",
-            "trigger_memory.py",
-            "encoder_order.py",
-            "rate_limit.py",
-            "sender_clock.py",
-        ),
-        tests=_runtime(
-            "capture", "ready_sets", "reconciliation", "trigger*", "sender_clock", "encoder*", "rate_limit"
+        sources=("capture/*.py", "capture/trigger_messages/*.py", "rate_limit.py"),
+        tests=(
+            "edgeflow/capture/test_*.py",
+            "edgeflow/capture/trigger_messages/test_*.py",
+            "edgeflow/test_rate_limit.py",
         ),
     ),
     "matching": Package(
-        sources=("matching/*.py", "synchronizer.py", "cameras/trigger_pairing.py", "cameras/device_clock.py"),
-        tests=_runtime(
-            "synchronizer",
-            "hardware_sync",
-            "parts_apart",
-            "pairing*",
-            "naming*",
-            "device_clock",
-            "exposure*",
-            "trigger_pairing",
+        sources=(
+            "capture/matching/*.py",
+            "capture/synchronizer.py",
+            "cameras/genicam/trigger_pairing.py",
+            "cameras/genicam/device_clock.py",
+        ),
+        tests=(
+            "edgeflow/capture/matching/test_*.py",
+            "edgeflow/capture/test_synchronizer.py",
+            "edgeflow/capture/test_trigger_worlds.py",
+            "edgeflow/cameras/genicam/test_trigger_pairing.py",
+            "edgeflow/cameras/genicam/test_device_clock.py",
         ),
     ),
     "delivery": Package(
-        sources=("delivery.py", "copies.py", "ack_delay.py"),
-        tests=("system/test_delivery.py", *_runtime("copies", "ack_delay", "delivery*")),
+        sources=("delivery/*.py",),
+        tests=("edgeflow/delivery/test_*.py", "system/box/test_delivery.py"),
     ),
     "outbox": Package(
-        sources=("outbox*.py", "ballast.py", "run_time.py"),
-        tests=("runtime/test_outbox*.py", "runtime/test_run_time.py", "system/test_outbox_cli.py"),
-    ),
-    "evidence": Package(sources=("evidence*.py",), tests=("runtime/test_evidence*.py",)),
-    "bundle": Package(
-        sources=("bundle.py", "bundle_archive.py", "bundle_link.py", "trust.py", "installed.py"),
-        tests=("runtime/test_bundle*.py", "runtime/test_trust.py"),
-    ),
-    "mqtt": Package(
-        sources=(
-            "mqtt.py",
-            "connection.py",
-            "broker.py",
-            "wire.py",
-            "subscriptions.py",
-            "publish_properties.py",
-        ),
+        sources=("delivery/store/*.py", "run_time.py"),
         tests=(
-            "system/test_mqtt.py",
-            "runtime/test_connection*",
-            "runtime/test_mqtt*",
-            "runtime/test_broker*",
+            "edgeflow/delivery/test_outbox.py",
+            "edgeflow/delivery/store/test_*.py",
+            "edgeflow/test_run_time.py",
+            "system/box/test_outbox_cli.py",
         ),
+    ),
+    "evidence": Package(sources=("evidence/*.py",), tests=("edgeflow/evidence/test_*.py",)),
+    "bundle": Package(sources=("bundles/*.py",), tests=("edgeflow/bundles/test_*.py",)),
+    "mqtt": Package(
+        sources=("mqtt/*.py", "mqtt/broker/*.py"),
+        tests=("edgeflow/mqtt/test_*.py", "edgeflow/mqtt/broker/test_*.py", "system/box/test_mqtt.py"),
     ),
 }
 
