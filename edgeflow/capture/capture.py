@@ -15,16 +15,17 @@ from edgeflow.cameras.group import CameraGroup
 from edgeflow.cameras.worker import CameraHealth
 from edgeflow.capture.reconciliation import Tally
 from edgeflow.capture.sync_monitor import SyncMonitor
-from edgeflow.capture.synchronizer import Synchronizer, SyncMode, ViewSet
+from edgeflow.capture.synchronizer import Synchronizer, SyncMode
 from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
 from edgeflow.capture.triggers import IntervalSource, Trigger
-from edgeflow.capture.view_set_queue import OVERRUN, ViewSetQueue
+from edgeflow.capture.view_set import ViewSet
+from edgeflow.capture.view_set_queue import ViewSetQueue
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import BoxConfig, CameraConfig, ReplayConfig
 from edgeflow.config.camera_views import check_views
 from edgeflow.thread_activity import waiting, working
 
-__all__ = ["OVERRUN", "CameraHealth", "Capture", "check_views", "late_message_ms", "make_synchronizer"]
+__all__ = ["Capture", "late_message_ms", "make_synchronizer"]
 
 _WAITING_SETS = 2  # with images
 _WAITING_FREE = 1  # the same of cameras that run by themselves: the first image of a set is old by then

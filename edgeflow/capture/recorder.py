@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from edgeflow.capture.capture import Capture
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.box import BoxConfig, load_config
 from edgeflow.contracts.datasets.recording import FILE_NAME, RecordedFrame, RecordedSet
 from edgeflow.errors import CameraError, ConfigError, StorageError

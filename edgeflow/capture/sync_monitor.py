@@ -9,7 +9,7 @@ from edgeflow.alarms import Alarms
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.matching.part_spacing import PartSpacing
 from edgeflow.capture.reconciliation import Reconciler, Tally
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import AlarmCode, Severity
 from edgeflow.monitoring.transfer_monitor import TransferMonitor

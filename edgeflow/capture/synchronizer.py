@@ -9,11 +9,12 @@ from edgeflow.cameras.camera import Frame
 from edgeflow.capture.matching.by_counter import ByCounter
 from edgeflow.capture.matching.by_time import ByTime
 from edgeflow.capture.matching.by_trigger import ByTrigger
-from edgeflow.capture.matching.matcher import Matcher, Rules, ViewSet
+from edgeflow.capture.matching.matcher import Matcher, Rules
 from edgeflow.capture.matching.part_ids import PartIdAssigner
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 
-__all__ = ["SyncMode", "Synchronizer", "ViewSet"]
+__all__ = ["SyncMode", "Synchronizer"]
 
 SyncMode = Literal["triggered", "free", "hardware"]
 

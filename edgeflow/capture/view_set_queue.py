@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from dataclasses import replace
 
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 
 __all__ = ["OVERRUN", "ViewSetQueue"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.capture import SyncConfig
 from edgeflow.config.scoring import DecisionConfig
 from edgeflow.contracts.manifest import Scale, Thresholds

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgeflow.bundles.bundle import Bundle
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import utc_text
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import BundleInfo, Deadline, Decision, Result, SyncInfo, ViewResult

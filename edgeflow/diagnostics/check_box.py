@@ -15,7 +15,6 @@ from edgeflow.backends.registry import inspect_graph
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.trust import open_admitted
 from edgeflow.calibration.detection_rates import shortcomings
-from edgeflow.capture.capture import check_views
 from edgeflow.clock import utc_now
 from edgeflow.commands.issuers import read_rules
 from edgeflow.config.box import (
@@ -24,6 +23,7 @@ from edgeflow.config.box import (
     RuntimeConfig,
     load_config,
 )
+from edgeflow.config.camera_views import check_views
 from edgeflow.decision.decision import check_degraded
 from edgeflow.diagnostics.check_broker import broker_findings
 from edgeflow.diagnostics.check_cameras import camera_findings, load_findings, source_findings

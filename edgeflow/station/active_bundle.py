@@ -10,9 +10,9 @@ from pathlib import Path
 from edgeflow.backends.model_cache import trim_cache, usable_cache
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.trust import is_new_here, open_admitted
-from edgeflow.capture.capture import check_views
 from edgeflow.clock import utc_now
 from edgeflow.config.box import BoxConfig
+from edgeflow.config.camera_views import check_views
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.decision.decision import Policy, check_degraded
 from edgeflow.decision.result import Origin, ResultMaker

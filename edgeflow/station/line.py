@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
+from edgeflow.contracts.images import RgbImage
+from edgeflow.contracts.manifest import Manifest
 from edgeflow.contracts.messages import Decision, Result, VerdictName
-from edgeflow.decision.deadline import ScoringTime
+from edgeflow.decision.deadline import DeadlineMonitor, ScoringTime
 from edgeflow.decision.decision import Policy, Verdict, answer_by_ns, decide, no_time_left
-from edgeflow.decision.lateness import DeadlineMonitor
 from edgeflow.decision.result import Timing
 from edgeflow.errors import EdgeflowError, failure_text
+from edgeflow.evidence.writer import EvidenceJob
 from edgeflow.monitoring.line_monitor import LineMonitor
+from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.scoring.scorer import Scores
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.station.view_check import ViewCheck
 
-__all__ = ["Gate", "InspectionLine", "ResultSink", "RunView"]
+__all__ = ["EvidenceSink", "Gate", "InspectionLine", "ResultSink", "RunView", "ViewSink"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +39,27 @@ class Gate(Protocol):
 
 
 class ResultSink(Protocol):
-    """Where a result goes, with what was seen; returns the result as it is to be delivered."""
+    """Takes results for delivery, as the outbox does; never waits for a disk."""
 
-    def __call__(self, result: Result, view_set: ViewSet, scores: Scores | None) -> Result: ...
+    def put(self, result: Result) -> None:
+        """Store one result and deliver it."""
+
+
+class EvidenceSink(Protocol):
+    """Takes images of parts for writing; never waits for a disk."""
+
+    def reserve(self, result_id: str, verdict: VerdictName) -> str | None:
+        """Return the folder of a part's evidence; None where none is kept."""
+
+    def offer(self, job: EvidenceJob) -> bool:
+        """Take a part for writing; return False where it is not kept."""
+
+
+class ViewSink(Protocol):
+    """Takes model images for watching the cameras; never waits."""
+
+    def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
+        """Take the images of one part, view → uint8 (H, W, 3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +84,13 @@ class InspectionLine:
     """The stages of one inspection line.
 
     Attributes:
-        keep: evidence and outbox, in this order.
+        outbox: takes every result.
         show: called with every finished result.
-        views: whether the part's views show anything, and this part.
+        evidence: takes images of parts; None where the box keeps none.
+        views: takes the model images of scored parts; None where the box does not watch its cameras.
+        gate_told: returns True or False for a result id whose decision reached the gate or did not; None
+            while that is not known.
+        view_check: finds frozen and blind views, which never acquit a part.
         scoring: where parts are scored, beside the line: it must decide also where that never returns.
         hang_ns: for so long a part may be scored, or up to its deadline; then scoring hangs.
         watch: told of every decision; None where nobody asks.
@@ -75,10 +100,13 @@ class InspectionLine:
 
     bundles: ActiveBundle
     gate: Gate
-    keep: ResultSink
+    outbox: ResultSink
     show: Callable[[Result], None]
     clock: Callable[[], int]
-    views: ViewCheck = field(default_factory=ViewCheck)
+    evidence: EvidenceSink | None = None
+    views: ViewSink | None = None
+    gate_told: Callable[[str], bool | None] = lambda _: None
+    view_check: ViewCheck = field(default_factory=ViewCheck)
     scoring: ScoringThread = field(default_factory=ScoringThread)
     hang_ns: int = _HANG_NS
     watch: LineMonitor | None = None
@@ -132,7 +160,7 @@ class InspectionLine:
     def _checked(self, loaded: LoadedBundle, view_set: ViewSet, attempt: _Attempt) -> ViewSet:
         """The set with what its views do not show; a check that fails acquits no part."""
         try:
-            return self.views.checked(view_set, attempt.scores, loaded.baseline)
+            return self.view_check.checked(view_set, attempt.scores, loaded.baseline)
         except Exception as error:
             logger.exception("part %s: its views could not be checked", view_set.part_id)
             return replace(view_set, fault=f"views not checked: {failure_text(error)}", fault_code="fault")
@@ -161,11 +189,30 @@ class InspectionLine:
         """The part is decided; what goes wrong from here on costs its record at most."""
         try:
             result = loaded.make.result(decision, view_set, scores, verdict, timing)
-            self.show(self.keep(result, view_set, scores))
+            result = result.model_copy(update={"gate_told": self.gate_told(result.result_id)})
+            result = self._with_evidence(loaded, result, view_set, scores)
+            self.outbox.put(result)
+            self._offer_views(loaded, scores)
+            self.show(result)
         except Exception as error:
             logger.exception("part %s was decided, but not recorded", view_set.part_id)
             if self.watch is not None:
                 self.watch.not_recorded(failure_text(error))
+
+    def _with_evidence(
+        self, loaded: LoadedBundle, result: Result, view_set: ViewSet, scores: Scores | None
+    ) -> Result:
+        """The result with the folder of its evidence, where evidence of it is kept."""
+        if self.evidence is None:
+            return result
+        folder = self.evidence.reserve(result.result_id, result.verdict)
+        kept = result.model_copy(update={"evidence": folder})
+        return kept if self.evidence.offer(_evidence_job(loaded.manifest, kept, view_set, scores)) else result
+
+    def _offer_views(self, loaded: LoadedBundle, scores: Scores | None) -> None:
+        if self.views is not None and scores is not None:
+            inputs = dict(zip(loaded.manifest.view_ids, scores.inputs, strict=True))
+            self.views.offer({view: inputs[view] for view in scores.views}, loaded.baseline)
 
 
 def _decide(policy: Policy, view_set: ViewSet, attempt: _Attempt, now_ns: int) -> Verdict:
@@ -175,6 +222,22 @@ def _decide(policy: Policy, view_set: ViewSet, attempt: _Attempt, now_ns: int) -
     except Exception as error:  # as when memory runs out: the part gets its decision nevertheless
         logger.exception("part %s could not be judged", view_set.part_id)
         return decide(view_set, None, f"scoring failed: {failure_text(error)}", policy, now_ns)
+
+
+def _evidence_job(
+    manifest: Manifest, result: Result, view_set: ViewSet, scores: Scores | None
+) -> EvidenceJob:
+    originals = {view: frame.image for view, frame in view_set.frames.items()}
+    if scores is None:
+        return EvidenceJob(result=result, originals=originals, images={}, maps={}, scales={})
+    ids, seen = manifest.view_ids, scores.views
+    return EvidenceJob(
+        result=result,
+        originals=originals,
+        images={view: image for view, image in zip(ids, scores.inputs, strict=True) if view in seen},
+        maps={view: heat for view, heat in zip(ids, scores.maps, strict=True) if view in seen},
+        scales=manifest.thresholds.views,
+    )
 
 
 class RunView(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import load_config
 from edgeflow.contracts.datasets.find_parts import RecordedPart
@@ -18,7 +18,6 @@ from edgeflow.contracts.messages import Decision, Result
 from edgeflow.contracts.preprocess import reading_of
 from edgeflow.decision.recorded_parts import find_bundle_parts
 from edgeflow.errors import DataError
-from edgeflow.scoring.scorer import Scores
 from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
 from edgeflow.station.line import InspectionLine, RunView
 from edgeflow.station.replay_comparison import Comparison
@@ -35,6 +34,13 @@ class _NoGate:
 
     def publish_decision(self, decision: Decision) -> bool:  # noqa: ARG002 - the line's interface
         return False
+
+
+class _NoOutbox:
+    """Results of a replay are shown and compared, never delivered."""
+
+    def put(self, result: Result) -> None:
+        """Drop one result."""
 
 
 def replay_box(
@@ -83,7 +89,12 @@ def replay_box(
         slot = ActiveBundle(loaded, release=scoring.release)
         try:
             line = InspectionLine(
-                bundles=slot, gate=_NoGate(), keep=_unkept, show=show, clock=monotonic_ns, scoring=scoring
+                bundles=slot,
+                gate=_NoGate(),
+                outbox=_NoOutbox(),
+                show=show,
+                clock=monotonic_ns,
+                scoring=scoring,
             )
             view.ready(f"{len(parts)} recorded parts, {graph.id} on {config.runtime.device}; nobody is told")
             counts = line.run(_view_sets(parts, bundle.manifest.view_ids, _timing(folder), reading))
@@ -93,10 +104,6 @@ def replay_box(
     view.finished(counts, 0)
     comparison.require_same()
     return comparison.summary()
-
-
-def _unkept(result: Result, view_set: ViewSet, scores: Scores | None) -> Result:  # noqa: ARG001 - as a keeper
-    return result
 
 
 def _timing(folder: Path) -> Mapping[str, RecordedSet]:

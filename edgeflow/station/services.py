@@ -22,8 +22,7 @@ from edgeflow.errors import EdgeflowError, ParityError, failure_text
 from edgeflow.evidence.writer import Evidence
 from edgeflow.monitoring.clock_monitor import ClockMonitor
 from edgeflow.mqtt.link import MqttLink
-from edgeflow.station.lifecycle import Event
-from edgeflow.station.state import StationState
+from edgeflow.station.state import Event, StationState
 
 __all__ = ["BoxServices", "announced", "open_services", "say_last_words", "wait_for_broker"]
 

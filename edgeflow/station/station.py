@@ -24,7 +24,7 @@ from edgeflow.commands.service import commanded
 from edgeflow.config.box import BoxConfig, load_config
 from edgeflow.config.camera_views import as_bundle_reads
 from edgeflow.contracts.messages import VerdictName
-from edgeflow.decision.lateness import DeadlineMonitor
+from edgeflow.decision.deadline import DeadlineMonitor
 from edgeflow.errors import DeviceError, ThreadError
 from edgeflow.monitoring.camera_health import CameraHealthReporter
 from edgeflow.monitoring.line_monitor import LineMonitor
@@ -32,7 +32,6 @@ from edgeflow.monitoring.supervision import Deaths, Supervisor
 from edgeflow.monitoring.view_monitor import ViewMonitor, check_identity
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle, open_for_box, prove
 from edgeflow.station.birth import BirthPublisher, StatusReport, summary
-from edgeflow.station.keeper import Keeper
 from edgeflow.station.line import InspectionLine, RunView
 from edgeflow.station.line_turns import LineTurns
 from edgeflow.station.operations import Operations
@@ -229,16 +228,13 @@ def _inspect(
     line = InspectionLine(
         bundles=box.bundles,
         gate=out.link,
-        keep=Keeper(
-            outbox=out.outbox,
-            evidence=out.evidence,
-            bundles=box.bundles,
-            watch=watch,
-            told=out.link.gate.told,
-        ),
+        outbox=out.outbox,
+        evidence=out.evidence,
+        views=watch,
+        gate_told=out.link.gate.told,
         show=view.show,
         clock=monotonic_ns,
-        views=ViewCheck(box.config, out.alarms),
+        view_check=ViewCheck(box.config, out.alarms),
         scoring=box.scoring,
         hang_ns=round(box.config.alarms.scoring_hangs_s * 1e9),
         watch=line_watch,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edgeflow.alarms import AlarmHysteresis, Alarms
 from edgeflow.cameras.liveness import Origin, Repetition
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.box import BoxConfig, CameraConfig, FileConfig, GenicamConfig, ReplayConfig, RtspConfig
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode

@@ -24,7 +24,7 @@ from edgeflow.cameras.camera import Camera
 from edgeflow.cameras.drivers import make_camera, make_driver
 from edgeflow.cameras.process import ProcessCamera
 from edgeflow.capture.capture import Capture
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import BoxConfig, CameraConfig
 from edgeflow.contracts.documents.document import parse_document

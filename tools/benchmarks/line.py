@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.cli.output import print_json
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import load_config
@@ -62,8 +62,11 @@ class _Gate:
         return True
 
 
-def _keep(result: Result, view_set: ViewSet, scores: Scores | None) -> Result:  # noqa: ARG001 - as a keeper
-    return result
+class _NoOutbox:
+    """Results of a benchmark are not delivered."""
+
+    def put(self, result: Result) -> None:
+        """Drop one result."""
 
 
 def _busy(stop: threading.Event) -> None:
@@ -92,7 +95,7 @@ def main(box: Path, parts: Path, count: int, busy: bool) -> None:
         threading.Thread(target=_busy, args=(stop,), daemon=True).start()
     gate = _Gate()
     beside = InspectionLine(
-        bundles=ActiveBundle(loaded), gate=gate, keep=_keep, show=lambda _: None, clock=monotonic_ns
+        bundles=ActiveBundle(loaded), gate=gate, outbox=_NoOutbox(), show=lambda _: None, clock=monotonic_ns
     )
     lines = {"same thread": replace(beside, scoring=_SameThread()), "own thread": beside}
     times: dict[str, list[float]] = {name: [] for name in lines}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.capture import PERIOD_MS, VIEWS, gige_box, one_camera_goes
 from edgeflow.capture.capture import Capture
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.capture import SyncConfig
 from edgeflow.decision.decision import decide

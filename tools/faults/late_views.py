@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.capture.capture import Capture
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.documents.document import parse_document

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.synchronization import RATE_HZ, sources
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import monotonic_ns
 from faults.figures import Figure, percentile
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.synchronizer import Synchronizer, ViewSet
+from edgeflow.capture.synchronizer import Synchronizer
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.capture import SyncConfig
 from edgeflow.config.scoring import DecisionConfig

@@ -14,9 +14,10 @@ import numpy as np
 from edgeflow.cameras.camera import Frame
 from edgeflow.cameras.genicam.device_clock import DeviceClock
 from edgeflow.cameras.genicam.trigger_pairing import TriggerPairing
-from edgeflow.capture.synchronizer import Synchronizer, ViewSet
+from edgeflow.capture.synchronizer import Synchronizer
 from edgeflow.capture.trigger_messages.filter import TriggerFilter
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.contracts.messages import TriggerMessage
 
 __all__ = ["SOURCES", "Faults", "Outcome", "Source", "simulate"]

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.synchronizer import Synchronizer, SyncMode, ViewSet
+from edgeflow.capture.synchronizer import Synchronizer, SyncMode
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 
 __all__ = ["Outcome", "Profile", "load_profile", "simulate"]
 

@@ -12,8 +12,9 @@ from edgeflow.cameras.camera import Frame
 from edgeflow.cameras.genicam.counter_unwrapping import UnwrappedCounter
 from edgeflow.capture.matching.by_time import ByTime
 from edgeflow.capture.matching.exposure import moment
-from edgeflow.capture.matching.matcher import Rules, ViewSet
+from edgeflow.capture.matching.matcher import Rules
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 
 __all__ = ["ByCounter"]
 

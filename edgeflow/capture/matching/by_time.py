@@ -6,8 +6,9 @@ import bisect
 from collections.abc import Mapping
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.matching.matcher import Rules, ViewSet
+from edgeflow.capture.matching.matcher import Rules
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 
 __all__ = ["ByTime"]
 

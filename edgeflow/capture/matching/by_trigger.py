@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.matching.exposure import Interval, exposed
-from edgeflow.capture.matching.matcher import Rules, ViewSet
+from edgeflow.capture.matching.matcher import Rules
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 
 __all__ = ["ByTrigger"]
 

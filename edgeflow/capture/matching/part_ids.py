@@ -6,8 +6,9 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from edgeflow.capture.matching.exposure import Interval, moment
-from edgeflow.capture.matching.matcher import Rules, ViewSet
+from edgeflow.capture.matching.matcher import Rules
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 
 __all__ = ["PartIdAssigner"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeflow.alarms import AlarmHysteresis
-from edgeflow.capture.matching.matcher import ViewSet
+from edgeflow.capture.view_set import ViewSet
 
 __all__ = ["PartSpacing"]
 

@@ -18,11 +18,13 @@ from PIL import Image
 
 from edgeflow.alarms import Alarms
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.capture import OVERRUN, Capture, check_views
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.capture import Capture
 from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
+from edgeflow.capture.view_set import ViewSet
+from edgeflow.capture.view_set_queue import OVERRUN
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import BoxConfig
+from edgeflow.config.camera_views import check_views
 from edgeflow.config.capture import SyncConfig
 from edgeflow.contracts.messages import Alarm
 from edgeflow.errors import CameraError, ConfigError

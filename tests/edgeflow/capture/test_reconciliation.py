@@ -6,7 +6,7 @@ import numpy as np
 
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.reconciliation import Reconciler
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 
 VIEWS = ("top", "left")
 IMAGE = np.zeros((1, 1, 3), np.uint8)

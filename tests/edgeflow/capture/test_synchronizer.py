@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.synchronizer import Synchronizer, SyncMode, ViewSet
+from edgeflow.capture.synchronizer import Synchronizer, SyncMode
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 
 MS = 1_000_000
 VIEWS = ("top", "left", "right")

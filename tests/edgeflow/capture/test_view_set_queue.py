@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.capture.view_set_queue import OVERRUN, ViewSetQueue
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)

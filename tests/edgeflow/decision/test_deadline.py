@@ -1,10 +1,22 @@
-"""What is known of the scoring time decides which parts are given up, and it recovers from a stall."""
+"""The estimated scoring time, which recovers from a stall, and the alarm on decisions after the deadline."""
 
 from __future__ import annotations
 
-from edgeflow.decision.deadline import ScoringTime
+from edgeflow.alarms import Alarms
+from edgeflow.contracts.messages import Alarm
+from edgeflow.decision.deadline import DeadlineMonitor, ScoringTime
 
 MS = 1_000_000
+
+
+class Panel:
+    """What the line was told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool]] = []
+
+    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
+        self.told.append((name, alarm is not None))
 
 
 def test_few_times_say_nothing() -> None:
@@ -54,3 +66,19 @@ def test_where_scoring_is_always_too_slow_parts_are_tried_now_and_then() -> None
         pace.given_up()
     pace.add(900 * MS)
     assert pace.p99_ns() == 900 * MS
+
+
+def test_an_alarm_stands_from_the_first_late_decision_until_fifty_in_time() -> None:
+    panel = Panel()
+    watch = DeadlineMonitor(Alarms("s", panel))
+    for late in [False, True, True] + [False] * 49:
+        watch.note(late=late, deadline_ms=250)
+    assert (watch.late, panel.told) == (2, [("late_decisions", True)])
+    watch.note(late=False, deadline_ms=250)
+    assert panel.told == [("late_decisions", True), ("late_decisions", False)]
+
+
+def test_it_counts_where_nobody_is_told() -> None:
+    watch = DeadlineMonitor()
+    watch.note(late=True, deadline_ms=250)
+    assert watch.late == 1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.capture import SyncConfig
 from edgeflow.config.scoring import DecisionConfig
 from edgeflow.contracts.manifest import Scale, Thresholds

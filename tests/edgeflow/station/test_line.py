@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,20 +16,23 @@ from edgeflow.alarms import Alarms
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.alarms import AlarmsConfig
 from edgeflow.config.capture import SyncConfig
 from edgeflow.config.scoring import DecisionConfig
-from edgeflow.contracts.messages import Alarm, Decision, Result
+from edgeflow.contracts.images import RgbImage
+from edgeflow.contracts.messages import Alarm, Decision, Result, VerdictName
 from edgeflow.contracts.scoring import FloatArray
+from edgeflow.decision.deadline import DeadlineMonitor
 from edgeflow.decision.decision import Policy
-from edgeflow.decision.lateness import DeadlineMonitor
 from edgeflow.decision.result import Origin, ResultMaker
 from edgeflow.errors import DeviceError
+from edgeflow.evidence.writer import EvidenceJob
 from edgeflow.monitoring.line_monitor import LineMonitor
+from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
-from edgeflow.scoring.scorer import Scorer, Scores
+from edgeflow.scoring.scorer import Scorer
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.line import InspectionLine
 from edgeflow.station.scoring_thread import ScoringThread
@@ -70,18 +73,24 @@ class Told:
         self.scored: list[bool] = []
         self.alarms: dict[str, Alarm | None] = {}
         self.failing: set[str] = set()  # parts whose record cannot be kept
+        self.without_evidence: set[str] = set()  # parts that come while evidence is written too slowly
 
     def publish_decision(self, decision: Decision) -> bool:
         self.events.append(("decision", decision.part_id))
         self.decisions.append(decision)
         return True
 
-    def keep(self, result: Result, _view_set: ViewSet, scores: Scores | None) -> Result:
-        if result.part_id in self.failing:
-            raise KeyError(result.part_id)
+    def reserve(self, result_id: str, verdict: VerdictName) -> str:
+        return f"/evidence/{result_id}-{verdict}"
+
+    def offer(self, job: EvidenceJob) -> bool:
+        if job.result.part_id in self.failing:
+            raise KeyError(job.result.part_id)
+        self.scored.append(bool(job.maps))
+        return job.result.part_id not in self.without_evidence
+
+    def put(self, result: Result) -> None:
         self.events.append(("kept", result.part_id))
-        self.scored.append(scores is not None)
-        return result.model_copy(update={"evidence": f"/evidence/{result.part_id}"})
 
     def show(self, result: Result) -> None:
         self.events.append(("shown", result.part_id))
@@ -145,7 +154,8 @@ def line(told: Told, scoring: ScoringThread) -> Callable[..., InspectionLine]:
         made = InspectionLine(
             bundles=slot,
             gate=told,
-            keep=told.keep,
+            outbox=told,
+            evidence=told,
             show=told.show,
             clock=monotonic_ns,
             scoring=scoring,
@@ -187,7 +197,7 @@ def test_the_gate_hears_first_then_the_result_is_kept_then_shown(
     assert counts == {"OK": 2}
     for decision, result in zip(told.decisions, told.results, strict=True):
         assert (decision.result_id, decision.trigger_id) == (result.result_id, result.trigger_id)
-        assert result.evidence == f"/evidence/{result.part_id}", "what keeping adds is shown"
+        assert result.evidence == f"/evidence/{result.result_id}-OK", "what keeping adds is shown"
         assert result.score_raw == pytest.approx(1.0)
         assert result.durations_ms["score"] >= 0
     assert [decision.seq for decision in told.decisions] == [1, 2]
@@ -325,3 +335,36 @@ def test_a_part_without_time_for_scoring_is_given_up_at_once(
     assert runner.count == 0
     assert "scoring may take" in told.decisions[0].reason
     assert slow.pace.p99_ns() is None, "one of the long times is forgotten, so that there is hope"
+
+
+def test_a_result_says_whether_the_gate_was_told_and_where_its_evidence_is(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    told.without_evidence = {"p1"}
+    reached = {"p0": True, "p1": False}
+    kept = line(loaded(Runner()), gate_told=lambda _: reached[told.decisions[-1].part_id])
+    kept.run(parts(2))
+    assert [result.gate_told for result in told.results] == [True, False]
+    assert [result.evidence is not None for result in told.results] == [True, False]
+
+
+def test_the_cameras_are_watched_by_the_images_of_scored_parts_alone(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle]
+) -> None:
+    offered: list[tuple[str, ...]] = []
+
+    class Views:
+        def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
+            assert set(baseline.views) == set(VIEWS)
+            offered.append(tuple(images))
+
+    line(loaded(Runner()), views=Views()).run([part(0), part(1, fault="skew of 9 ms")])
+    assert offered == [VIEWS]
+
+
+def test_a_line_without_evidence_and_watch_delivers_its_results(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    assert line(loaded(Runner()), evidence=None).run(parts(1)) == {"OK": 1}
+    assert told.events == [("decision", "p0"), ("kept", "p0"), ("shown", "p0")]
+    assert told.results[0].evidence is None

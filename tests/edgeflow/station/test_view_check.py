@@ -17,7 +17,7 @@ from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.camera import Frame
 from edgeflow.cameras.liveness import Origin, Repetition, is_same_picture, scene_changed
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.box import BoxConfig
 from edgeflow.config.views import ViewsConfig
 from edgeflow.contracts.datasets.find_parts import find_parts

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from edgeflow.cameras.camera import Frame
 from edgeflow.cameras.genicam.counter_unwrapping import UnwrappedCounter
-from edgeflow.capture.synchronizer import Synchronizer, ViewSet
+from edgeflow.capture.synchronizer import Synchronizer
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.contracts.images import RgbImage
 
 MS = 1_000_000

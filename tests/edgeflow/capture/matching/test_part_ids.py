@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from edgeflow.cameras.camera import Frame
 from edgeflow.cameras.genicam.device_clock import DeviceClock
 from edgeflow.capture.capture import make_synchronizer
-from edgeflow.capture.matching.matcher import ViewSet
 from edgeflow.capture.synchronizer import Synchronizer
 from edgeflow.capture.trigger_messages.filter import TriggerFilter
 from edgeflow.capture.triggers import Trigger
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.box import load_config
 from edgeflow.contracts.messages import TriggerMessage
 
@@ -24,7 +24,7 @@ IMAGE = np.zeros((1, 1, 3), np.uint8)
 PERIOD_MS, WINDOW_MS = 200, 90
 
 
-class InspectionLine:
+class ProductionLine:
     """Two cameras on a trigger line, and the line's messages.
 
     Args:
@@ -96,14 +96,14 @@ def named_right(sets: list[ViewSet]) -> int:
 
 @pytest.mark.parametrize("latency_ms", [20, 80, 120, 199, 260, 350])
 def test_transfer_of_any_length_takes_no_neighbours_name(latency_ms: float) -> None:
-    line = InspectionLine(latency_ms=latency_ms)
+    line = ProductionLine(latency_ms=latency_ms)
     for k in range(50):
         line.part(k, 200 * k, 200 * k + 5)
     assert named_right(line.run()) == 50
 
 
 def test_a_clock_that_is_not_known_names_nothing() -> None:
-    line = InspectionLine(unsure_ms=None)
+    line = ProductionLine(unsure_ms=None)
     for k in range(10):
         line.part(k, 200 * k, 200 * k + 5)
     sets = line.run()
@@ -116,21 +116,21 @@ def test_a_clock_that_is_not_known_names_nothing() -> None:
 def test_transfer_bounded_by_the_box_file_names_what_fits_one_message_only(
     latency_ms: float, right: int
 ) -> None:
-    line = InspectionLine(latency_ms=latency_ms, unsure_ms=None, transfer_ms=100)
+    line = ProductionLine(latency_ms=latency_ms, unsure_ms=None, transfer_ms=100)
     for k in range(50):
         line.part(k, 200 * k, 200 * k + 5)
     assert named_right(line.run()) == right
 
 
 def test_a_lost_message_makes_its_part_unknown_and_no_other() -> None:
-    line = InspectionLine(latency_ms=180)
+    line = ProductionLine(latency_ms=180)
     for k in range(20):
         line.part(k, 200 * k, None if k == 7 else 200 * k + 5)
     assert sorted(judged(line.run())) == [k for k in range(20) if k != 7]
 
 
 def test_a_message_held_up_by_a_retransmission_names_its_own_part_or_none() -> None:
-    line = InspectionLine(latency_ms=180)
+    line = ProductionLine(latency_ms=180)
     for k in range(20):
         held_ms = {7: 250, 8: 50}.get(k, 0)
         line.part(k, 200 * k, 200 * k + 5 + held_ms, since_ms=held_ms + 5)
@@ -141,7 +141,7 @@ def test_a_message_held_up_by_a_retransmission_names_its_own_part_or_none() -> N
 
 def test_without_the_senders_clock_a_held_up_message_names_no_part_after_its_own() -> None:
     for held_ms in range(100, 900, 50):
-        line = InspectionLine(latency_ms=180)
+        line = ProductionLine(latency_ms=180)
         for k in range(30):
             late_ms = held_ms if k == 7 else 0
             message_ms = max(200 * k + 5 + late_ms, 200 * 7 + 5 + held_ms if k > 7 else 0)
@@ -152,7 +152,7 @@ def test_without_the_senders_clock_a_held_up_message_names_no_part_after_its_own
 @pytest.mark.parametrize("with_clock", [True, False])
 def test_a_message_of_a_part_before_the_start_names_no_part_after_it(with_clock: bool) -> None:
     for held_ms in range(110, 290, 20):
-        line = InspectionLine(latency_ms=1)
+        line = ProductionLine(latency_ms=1)
         line.part(0, 0, 5 + held_ms, seen=False, since_ms=held_ms)
         for k in range(1, 20):
             line.part(k, 200 * k, max(200 * k + 5, 6 + held_ms), since_ms=max(0, held_ms + 1 - 200 * k))
@@ -160,7 +160,7 @@ def test_a_message_of_a_part_before_the_start_names_no_part_after_it(with_clock:
 
 
 def test_parts_nearer_than_the_box_file_says_are_named_only_where_that_is_sure() -> None:
-    line = InspectionLine(latency_ms=180)
+    line = ProductionLine(latency_ms=180)
     for k in range(40):
         line.part(k, 120 * k, 120 * k + 5 if k % 9 else None)
     assert named_right(line.run()) <= 40
@@ -206,12 +206,12 @@ def check_no_wrong_name(
     parts: Parts, latency_ms: int, unsure_ms: float, offset_ms: int, restart: int, *, first_is_held: bool
 ) -> None:
     """Messages come in order, as over one connection; at ``restart`` the box begins anew."""
-    line, at_ms, out_ms, first = InspectionLine(latency_ms=latency_ms, unsure_ms=unsure_ms), 1000, 0, True
+    line, at_ms, out_ms, first = ProductionLine(latency_ms=latency_ms, unsure_ms=unsure_ms), 1000, 0, True
     lines = [line]
     for number, (gap_ms, held_ms, what) in enumerate(parts):
         at_ms += gap_ms
         if number == restart:
-            line, first = InspectionLine(latency_ms=latency_ms, unsure_ms=unsure_ms), True
+            line, first = ProductionLine(latency_ms=latency_ms, unsure_ms=unsure_ms), True
             lines.append(line)
         sent_ms = at_ms + offset_ms
         heard = what != "unheard"

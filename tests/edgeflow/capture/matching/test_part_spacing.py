@@ -10,7 +10,8 @@ import pytest
 
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.matching.part_spacing import PartSpacing
-from edgeflow.capture.synchronizer import Synchronizer, ViewSet
+from edgeflow.capture.synchronizer import Synchronizer
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.box import BoxConfig
 from edgeflow.diagnostics.check_sync import sync_findings
 

@@ -7,11 +7,10 @@ from itertools import product
 
 import pytest
 
-from edgeflow.capture.synchronizer import ViewSet
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.contracts.messages import State, StateName
 from edgeflow.errors import UsageError
-from edgeflow.station.lifecycle import Event, follow
-from edgeflow.station.state import STOPPED, StationState
+from edgeflow.station.state import STOPPED, Event, StationState, follow
 
 STATES: tuple[StateName, ...] = typing.get_args(StateName)
 EVENTS: tuple[Event, ...] = typing.get_args(Event)
