@@ -1,18 +1,17 @@
-"""The ``edgeflow bench`` command."""
+"""``edgeflow bench``: its options; ``bench_report`` measures and prints."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edgeflow.errors import UsageError
+from edgeflow.cli.bench_report import bench as measure
+from edgeflow.cli.options import FILE, json_option
+from edgeflow.cli.workstation import workstation_module
 
 __all__ = ["bench"]
-
-FILE = click.Path(path_type=Path)
 
 
 @click.command()
@@ -32,7 +31,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--against", type=FILE, metavar="CHECKPOINT", help="Besides, the naive export of this model.")
 @click.option("--backbone", type=FILE, help="For an official CHECKPOINT: EfficientNet-B5's file.")
 @click.option("--recipe", type=FILE, help="For a CHECKPOINT that needs one.")
-@click.option("--json", "json_output", is_flag=True, help="Machine-readable output.")
+@json_option
 def bench(
     bundle: Path, against: Path | None, backbone: Path | None, recipe: Path | None, **options: Any
 ) -> None:
@@ -42,13 +41,7 @@ def bench(
     """
     path = options.pop("parts")
     if against is None:
-        importlib.import_module("edgeflow.cli.bench_report").bench(bundle, parts=path, **options)
+        measure(bundle, parts=path, **options)
         return
-    try:
-        naive = importlib.import_module("edgeflow_export.cli.bench")
-    except ModuleNotFoundError as cause:
-        raise UsageError(
-            f"--against needs the workstation packages ({cause.name} is missing); "
-            "run: pip install 'edgeflow[export]'"
-        ) from cause
-    naive.bench_against(bundle, against, backbone=backbone, recipe=recipe, parts=path, **options)
+    against_model = workstation_module("cli.bench", needed_by="--against")
+    against_model.bench_against(bundle, against, backbone=backbone, recipe=recipe, parts=path, **options)

@@ -1,15 +1,17 @@
-"""What ``edgeflow inspect`` and ``edgeflow verify`` print."""
+"""``edgeflow inspect`` and ``edgeflow verify``: a bundle's content, and its golden parts replayed here."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.table import Table
 
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.detection_rates import false_rejects, recall, shortcomings
+from edgeflow.cli.options import FILE, device_option, json_option
 from edgeflow.cli.output import print_json
 from edgeflow.cli.tables import make_table, print_table
 from edgeflow.contracts.manifest import REPORT_NAME, Foreground, Graph, Manifest
@@ -24,71 +26,33 @@ from edgeflow.errors import (
 from edgeflow.scoring.isolated_verification import verify_in_subprocess
 from edgeflow.scoring.verification import GoldenCheck
 
-__all__ = ["print_rates", "show", "verify"]
+__all__ = ["inspect", "print_rates", "verify"]
 
 
-def show(path: Path, *, report: Path | None = None, json_output: bool) -> None:
-    """Print the manifest: a summary for people, all of it for machines.
-
-    Args:
-        report: where to write the report that the bundle carries.
-
-    Raises:
-        ConfigError: the bundle carries none.
-        StorageError: it cannot be written there.
-    """
-    with Bundle.open(path) as bundle:
-        manifest = bundle.manifest
+@click.command()
+@click.argument("bundle", type=FILE)
+@click.option("--report", type=FILE, metavar="FILE", help="Write its report for people (HTML) there.")
+@json_option
+def inspect(bundle: Path, report: Path | None, json_output: bool) -> None:
+    """Say what BUNDLE holds and what was proven of it."""
+    with Bundle.open(bundle) as opened:
         if report is not None:
-            _write_report(bundle, report)
+            _write_report(opened, report)
         if json_output:
-            print_json({"sha256": bundle.sha256, **manifest.model_dump(mode="json")})
-            return
-        console = Console(highlight=False, markup=False)
-        console.print(manifest.name, style="bold", end="")
-        console.print(f"  {path}  {path.stat().st_size / 1e6:.2f} MB")
-        console.print(f"made by {manifest.created_by}; sha256 {bundle.sha256[:16]}…; all hashes match")
-        console.print(_origin(bundle), markup=False)
-        size = manifest.preprocessing
-        views = ", ".join(view.id + (" (mirrored)" if view.mirror else "") for view in manifest.views)
-        console.print(f"views: {views}; model image {size.width}×{size.height}")
-        print_rates(console, manifest)
-        _print_scoring(console, manifest)
-        if manifest.foreground is not None:
-            console.print(_foreground(manifest.foreground), markup=False)
-        print_table(console, _graph_table(manifest))
-        for found in manifest.accuracy:
-            if found.quantized:
-                console.print(f"{found.graph}: {found.quantized} in INT8", markup=False)
-        for note in manifest.notes:
-            console.print(f"note: {note}", markup=False)
-        for key, value in manifest.provenance.items():
-            console.print(f"{key}: {value}", markup=False)
-        if REPORT_NAME in manifest.files:
-            where = report or f"'edgeflow inspect {path} --report FILE' writes it"
-            console.print(f"report with pictures: {where}", markup=False, soft_wrap=True)
+            print_json({"sha256": opened.sha256, **opened.manifest.model_dump(mode="json")})
+        else:
+            _print_summary(opened, bundle, report)
 
 
-def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) -> None:
-    """Replay the golden parts on every graph (or one) and print each figure.
-
-    Raises:
-        ParityError: a graph is out of tolerance; all graphs are tried and printed first.
-        IntegrityError: a graph holds what none may hold, or takes more memory or time than allowed.
-        DeviceError: no graph of the bundle can run on this machine.
-    """
-    with Bundle.open(path) as bundle:
-        graphs = [graph for graph in bundle.manifest.graphs if graph_id in (None, graph.id)]
-        if not graphs:
-            found = ", ".join(graph.id for graph in bundle.manifest.graphs)
-            raise ConfigError(f"{path}: no graph '{graph_id}'; the bundle holds: {found}")
-        checks: list[GoldenCheck] = []
-        failures: list[EdgeflowError] = []
-        for graph in graphs:
-            try:
-                checks += verify_in_subprocess(bundle, graph, device=device)
-            except (ParityError, DeviceError, IntegrityError) as error:
-                failures.append(error)
+@click.command()
+@click.argument("bundle", type=FILE)
+@device_option
+@click.option("--graph", "graph_id", help="Only this graph, such as openvino-int8.")
+@json_option
+def verify(bundle: Path, device: str, graph_id: str | None, json_output: bool) -> None:
+    """Replay BUNDLE's golden parts on this machine and compare with the trained model."""
+    with Bundle.open(bundle) as opened:
+        checks, failures = _replayed(opened, bundle, device=device, graph_id=graph_id)
     if json_output:
         print_json(
             {"device": device, "checks": [asdict(c) for c in checks], "failures": [str(f) for f in failures]}
@@ -97,6 +61,51 @@ def verify(path: Path, *, device: str, graph_id: str | None, json_output: bool) 
         print_table(Console(highlight=False), _check_table(checks))
     if failures:
         raise _worst(failures)
+
+
+def _replayed(
+    bundle: Bundle, path: Path, *, device: str, graph_id: str | None
+) -> tuple[list[GoldenCheck], list[EdgeflowError]]:
+    """Golden parts replayed on every graph, or on one; one graph's failure does not stop the others."""
+    graphs = [graph for graph in bundle.manifest.graphs if graph_id in (None, graph.id)]
+    if not graphs:
+        found = ", ".join(graph.id for graph in bundle.manifest.graphs)
+        raise ConfigError(f"{path}: no graph '{graph_id}'; the bundle holds: {found}")
+    checks: list[GoldenCheck] = []
+    failures: list[EdgeflowError] = []
+    for graph in graphs:
+        try:
+            checks += verify_in_subprocess(bundle, graph, device=device)
+        except (ParityError, DeviceError, IntegrityError) as error:
+            failures.append(error)
+    return checks, failures
+
+
+def _print_summary(bundle: Bundle, path: Path, report: Path | None) -> None:
+    manifest = bundle.manifest
+    console = Console(highlight=False, markup=False)
+    console.print(manifest.name, style="bold", end="")
+    console.print(f"  {path}  {path.stat().st_size / 1e6:.2f} MB")
+    console.print(f"made by {manifest.created_by}; sha256 {bundle.sha256[:16]}…; all hashes match")
+    console.print(_origin(bundle), markup=False)
+    size = manifest.preprocessing
+    views = ", ".join(view.id + (" (mirrored)" if view.mirror else "") for view in manifest.views)
+    console.print(f"views: {views}; model image {size.width}×{size.height}")
+    print_rates(console, manifest)
+    _print_scoring(console, manifest)
+    if manifest.foreground is not None:
+        console.print(_foreground(manifest.foreground), markup=False)
+    print_table(console, _graph_table(manifest))
+    for found in manifest.accuracy:
+        if found.quantized:
+            console.print(f"{found.graph}: {found.quantized} in INT8", markup=False)
+    for note in manifest.notes:
+        console.print(f"note: {note}", markup=False)
+    for key, value in manifest.provenance.items():
+        console.print(f"{key}: {value}", markup=False)
+    if REPORT_NAME in manifest.files:
+        where = report or f"'edgeflow inspect {path} --report FILE' writes it"
+        console.print(f"report with pictures: {where}", markup=False, soft_wrap=True)
 
 
 def _write_report(bundle: Bundle, target: Path) -> None:

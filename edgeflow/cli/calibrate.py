@@ -1,16 +1,18 @@
-"""What ``edgeflow calibrate`` prints."""
+"""``edgeflow calibrate``: new thresholds from good parts, as the bundle's next version."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.progress import track
 
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.recalibrate import Recalibrated, recalibrate
 from edgeflow.calibration.thresholds import Method
+from edgeflow.cli.options import FILE, NEW_BUNDLE, device_option, json_option
 from edgeflow.cli.output import print_json
 from edgeflow.cli.tables import make_table, print_table
 from edgeflow.contracts.datasets.find_parts import RecordedPart
@@ -22,6 +24,24 @@ from edgeflow.security.keys import read_passphrase, read_private_key
 __all__ = ["calibrate"]
 
 
+@click.command()
+@click.argument("bundle", type=FILE)
+@click.argument("parts", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help=NEW_BUNDLE)
+@click.option("--class", "class_name", help="Which class of a folder with several.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of good parts that may be rejected; default: the bundle's.",
+)
+@click.option("--method", type=click.Choice(["auto", "quantile", "tail"]), default="auto", show_default=True)
+@click.option("--graph", "graph_id", help="Whose scores count; default: the bundle's first, in fp32.")
+@device_option
+@click.option("--accept", is_flag=True, help="Take thresholds that move by more than 0.25 in scaled score.")
+@click.option("--sign", type=FILE, metavar="KEY", help="Sign with this private key, NAME.key.pem.")
+@click.option("--passphrase-file", type=FILE, help="As for 'edgeflow keys sign'.")
+@click.option("--allow-dark", is_flag=True, help="Accept images that use less than a quarter of their depth.")
+@json_option
 def calibrate(
     bundle: Path,
     parts: Path,
@@ -38,7 +58,10 @@ def calibrate(
     allow_dark: bool,
     json_output: bool,
 ) -> None:
-    """Write the next version of a bundle with thresholds from the parts below a folder."""
+    """Give BUNDLE new thresholds from good PARTS recorded at this box, as its next version.
+
+    The graphs and golden parts stay as they are, and are replayed before the new bundle takes its name.
+    """
     require_new(output)
     signer = read_private_key(sign, read_passphrase(passphrase_file)) if sign is not None else None
     console = Console(stderr=True)

@@ -1,22 +1,57 @@
-"""What ``edgeflow cameras`` and ``edgeflow record`` print."""
+"""``edgeflow cameras`` and ``edgeflow record``: finds cameras, saves and records their images."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeVar
 
+import click
 from rich.console import Console
 
 from edgeflow.cameras.discovery import attached_cameras
-from edgeflow.capture.recorder import record, recording_config, snapshot
+from edgeflow.capture.recorder import record as record_sets
+from edgeflow.capture.recorder import recording_config
+from edgeflow.capture.recorder import snapshot as take_snapshot
+from edgeflow.cli.options import FILE, box_overrides, json_option
 from edgeflow.cli.output import print_json
 
-__all__ = ["list_cameras", "record_sets", "take_snapshot"]
+__all__ = ["cameras", "record"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def list_cameras(*, json_output: bool) -> None:
-    """Print what is attached, as the ``cameras`` section of a box file."""
+def _recording_options(command: F) -> F:
+    """Add the options of every command that opens a box's cameras."""
+    options = (
+        click.argument("box", type=FILE),
+        click.option("-o", "--output", type=FILE, required=True, metavar="DIR", help="Folder to write to."),
+        click.option(
+            "--every",
+            "every_ms",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="MS",
+            help="Take a view set each so many milliseconds, instead of at the box's trigger.",
+        ),
+        box_overrides,
+        json_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group()
+def cameras() -> None:
+    """Find cameras, and see what they see."""
+
+
+@cameras.command("list")
+@json_option
+def list_(*, json_output: bool) -> None:
+    """List what is attached, as YAML to paste into a box file."""
     found, notes = attached_cameras()
     if json_output:
         print_json({"cameras": [asdict(camera) for camera in found], "notes": notes})
@@ -34,12 +69,14 @@ def list_cameras(*, json_output: bool) -> None:
     print("\n".join(lines))
 
 
-def take_snapshot(
+@cameras.command()
+@_recording_options
+def snapshot(
     box: Path, *, output: Path, overrides: tuple[str, ...], every_ms: float | None, json_output: bool
 ) -> None:
-    """Save one view set and say how well it belongs together."""
+    """Save one view set of BOX's cameras and a contact sheet of it."""
     config = recording_config(box, overrides, every_ms)
-    taken = snapshot(config, output)
+    taken = take_snapshot(config, output)
     if json_output:
         print_json(
             {
@@ -58,7 +95,10 @@ def take_snapshot(
     Console(highlight=False).print(text, markup=False, soft_wrap=True)
 
 
-def record_sets(
+@click.command()
+@_recording_options
+@click.option("-n", "--count", type=click.IntRange(min=1), default=200, show_default=True)
+def record(
     box: Path,
     *,
     count: int,
@@ -67,12 +107,12 @@ def record_sets(
     every_ms: float | None,
     json_output: bool,
 ) -> None:
-    """Record, one line per view set that was not kept, and a sum."""
+    """Record view sets of BOX's cameras, with their timing, for training, scoring and replay."""
     config = recording_config(box, overrides, every_ms)
     errors = Console(stderr=True, highlight=False)
     kept = 0
     lost = 0
-    for recorded in record(config, count, output):
+    for recorded in record_sets(config, count, output):
         if json_output:
             print_json(asdict(recorded))
         elif recorded.why:

@@ -1,30 +1,38 @@
-"""What ``edgeflow ctl`` asks and prints."""
+"""``edgeflow ctl``: a running box, commanded from its own computer."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from edgeflow.cli.options import FILE, json_option
 from edgeflow.cli.output import print_json
 from edgeflow.commands.audit_log import read_audit
 from edgeflow.commands.control_socket import ask
 from edgeflow.commands.service import refused_path
 from edgeflow.config.box import load_config
+from edgeflow.contracts.commands import Verb
 from edgeflow.errors import UsageError
 
-__all__ = ["control"]
+__all__ = ["ctl"]
 
 _LAST = 50
 
 
-def control(box: Path, verb: str, arguments: tuple[str, ...], *, json_output: bool) -> None:
-    """Carry out a verb on a running box, or show its state or record; exits as the command went.
+@click.command()
+@click.argument("box", type=FILE)
+@click.argument("verb", type=click.Choice([*get_args(Verb), "status", "audit"]))
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
+@json_option
+def ctl(box: Path, verb: str, arguments: tuple[str, ...], json_output: bool) -> None:
+    """Command the running box that BOX (its YAML file) describes; needs no broker.
 
-    Raises:
-        ConfigError, UsageError, HardwareError, StorageError: the box file, an argument, no running box.
+    start, stop: whether parts are inspected.  reset: clear alarms.  snapshot: keep the next part's images.
+    reload [bundle=NAME]: another bundle, once it is proven.  rollback: the one before.
+    status: what runs.  audit: who commanded what.
     """
     config = load_config(box)
     if verb == "audit":

@@ -1,4 +1,4 @@
-"""What ``edgeflow keys`` prints."""
+"""``edgeflow keys``: makes keys, signs bundles with them, and verifies who signed one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,27 @@ import click
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.signing import sign_bundle
 from edgeflow.bundles.trust import check_expiry
+from edgeflow.cli.options import FILE, json_option, passphrase_option
 from edgeflow.cli.output import print_json
 from edgeflow.clock import utc_now
 from edgeflow.contracts.signature import key_id
 from edgeflow.errors import UsageError
 from edgeflow.security.keys import new_key, read_passphrase, read_private_key, read_public_key, trusted_keys
 
-__all__ = ["check", "new", "show", "sign"]
+__all__ = ["keys"]
 
 
+@click.group()
+def keys() -> None:
+    """Make keys, sign bundles with them, and prove who signed a bundle."""
+
+
+@keys.command()
+@click.argument("name", type=FILE)
+@passphrase_option
+@json_option
 def new(name: Path, *, passphrase_file: Path | None, json_output: bool) -> None:
-    """Make a key pair and say where each half belongs."""
+    """Make a key pair: NAME.key.pem signs, NAME.pub.pem goes to the boxes."""
     passphrase = read_passphrase(passphrase_file)
     pair = new_key(name, passphrase)
     if json_output:
@@ -31,8 +41,12 @@ def new(name: Path, *, passphrase_file: Path | None, json_output: bool) -> None:
     click.echo(f"{pair.public}  proves; goes to the boxes, under trust.keys")
 
 
+@keys.command()
+@click.argument("file", type=FILE)
+@passphrase_option
+@json_option
 def show(file: Path, *, passphrase_file: Path | None, json_output: bool) -> None:
-    """Say which key a key file holds."""
+    """Say which key FILE holds, and whether it is the public or the private half."""
     try:
         kind, key = "public", read_public_key(file)
     except UsageError:
@@ -43,8 +57,13 @@ def show(file: Path, *, passphrase_file: Path | None, json_output: bool) -> None
         click.echo(f"{file}: {kind} key {key_id(key)}")
 
 
+@keys.command()
+@click.argument("bundle", type=FILE)
+@click.option("--key", type=FILE, required=True, help="The private key, NAME.key.pem.")
+@passphrase_option
+@json_option
 def sign(bundle: Path, *, key: Path, passphrase_file: Path | None, json_output: bool) -> None:
-    """Sign a bundle in place."""
+    """Sign BUNDLE in place, instead of any signature that it had."""
     signer = sign_bundle(bundle, read_private_key(key, read_passphrase(passphrase_file)))
     if json_output:
         print_json({"bundle": str(bundle), "key_id": signer})
@@ -52,14 +71,13 @@ def sign(bundle: Path, *, key: Path, passphrase_file: Path | None, json_output: 
         click.echo(f"{bundle}: signed by key {signer}")
 
 
+@keys.command()
+@click.argument("bundle", type=FILE)
+@click.option("--trust", type=FILE, multiple=True, required=True, help="A trusted public key, NAME.pub.pem.")
+@json_option
 def check(bundle: Path, *, trust: tuple[Path, ...], json_output: bool) -> None:
-    """Prove that a trusted key signed a bundle, that it is whole and has not expired.
-
-    Raises:
-        IntegrityError: it is not so.
-    """
-    keys = trusted_keys(trust)
-    with Bundle.open(bundle, trusted=keys) as opened:
+    """Prove that BUNDLE is whole, has not expired and was signed by a trusted key."""
+    with Bundle.open(bundle, trusted=trusted_keys(trust)) as opened:
         check_expiry(opened, utc_now())
         manifest = opened.manifest
         signer = opened.signature.key_id if opened.signature else None

@@ -1,4 +1,4 @@
-"""The passive watcher of a line: connects to the broker, shows what comes, never acknowledges results."""
+"""``edgeflow monitor``: connects to the broker and shows what arrives; it never acknowledges results."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import click
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 from rich.console import Console, Group
@@ -32,12 +33,13 @@ from edgeflow.cli.monitor_board import (
     plain_line,
     read_message,
 )
+from edgeflow.cli.options import FILE, json_option
 from edgeflow.errors import ConfigError, HardwareError
 from edgeflow.mqtt.broker.answers import closed_early, no_mqtt, refusal
 from edgeflow.mqtt.broker.login import LOGIN_SETTINGS, PASSWORD_VARIABLE, BrokerUrl, Login, parse_url
 from edgeflow.mqtt.client import connect_failure
 
-__all__ = ["PASSWORD_VARIABLE", "BrokerUrl", "parse_url", "render", "run_monitor"]
+__all__ = ["PASSWORD_VARIABLE", "BrokerUrl", "monitor", "parse_url", "render", "run_monitor"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,21 @@ _COLOURS = {"OK": "green", "NG": "bold red", "UNDECIDED": "yellow"}
 @dataclass(kw_only=True)
 class _Stop:
     requested: bool = False
+
+
+@click.command()
+@click.argument("url", default="mqtt://127.0.0.1:1883")
+@click.option("--topic", default=f"{DEFAULT_ROOT}/#", show_default=True, help="Topics to watch.")
+@click.option("-n", "--count", type=click.IntRange(min=1), help="Stop after this many results.")
+@click.option("--username", help="The broker's user; default: the one in the URL.")
+@click.option("--password-file", type=FILE, help="Holds the password; or set EDGEFLOW_MQTT_PASSWORD.")
+@click.option("--ca", type=FILE, help="Certificate authority of the broker; default: the system's.")
+@click.option("--cert", type=FILE, help="The client's certificate, with --key.")
+@click.option("--key", type=FILE, help="The certificate's private key.")
+@json_option
+def monitor(url: str, topic: str, count: int | None, json_output: bool, **login: Any) -> None:
+    """Show decisions and results from the broker at URL as a live table."""
+    run_monitor(url, topic=topic, as_json=json_output, count=count, **login)
 
 
 def run_monitor(

@@ -1,15 +1,16 @@
-"""The ``edgeflow replay`` command."""
+"""``edgeflow replay``: recorded parts inspected as a box would, without broker, outbox or evidence."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import click
 
-__all__ = ["replay"]
+from edgeflow.cli.options import FILE, box_overrides, json_option
+from edgeflow.cli.run import make_view
+from edgeflow.station.replay import replay_box
 
-FILE = click.Path(path_type=Path)
+__all__ = ["replay"]
 
 
 @click.command()
@@ -17,9 +18,9 @@ FILE = click.Path(path_type=Path)
 @click.argument("parts", type=FILE)
 @click.option("--expect", type=FILE, metavar="RESULTS", help="JSON lines that must come out again.")
 @click.option("--exact", is_flag=True, help="Bit by bit: the box, its processor and libraries are the same.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace one value of BOX.")
+@box_overrides
 @click.option("-q", "--quiet", is_flag=True, help="No line per part.")
-@click.option("--json", "json_output", is_flag=True, help="Machine-readable output.")
+@json_option
 def replay(
     box: Path,
     parts: Path,
@@ -34,8 +35,7 @@ def replay(
     With --expect, raw scores must be those of the results within the graph's tolerance, and verdicts wherever
     the score is not that near to the threshold (else exit code 3).
     """
-    view = importlib.import_module("edgeflow.cli.run").make_view(quiet=quiet, json_output=json_output)
-    replaying = importlib.import_module("edgeflow.station.replay")
-    found = replaying.replay_box(box, parts, expect=expect, exact=exact, overrides=overrides, view=view)
+    view = make_view(quiet=quiet, json_output=json_output)
+    found = replay_box(box, parts, expect=expect, exact=exact, overrides=overrides, view=view)
     if found:
         click.echo(found, err=True)

@@ -1,18 +1,35 @@
-"""What ``edgeflow run`` prints: a line per part, or JSON, or nothing."""
+"""``edgeflow run``: runs the box, and prints a line per part, or JSON, or nothing."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
+import click
 from rich.console import Console
 
+from edgeflow.cli.options import FILE, box_overrides, json_option
 from edgeflow.cli.output import print_json
+from edgeflow.cli.output_thread import BackgroundView
 from edgeflow.contracts.messages import Result, VerdictName
 from edgeflow.station.line import RunView
+from edgeflow.station.station import run_box
 
-__all__ = ["make_view"]
+__all__ = ["make_view", "run"]
 
 _COLOURS: dict[VerdictName, str] = {"OK": "green", "NG": "red", "UNDECIDED": "yellow"}
+
+
+@click.command()
+@click.argument("box", type=FILE)
+@click.option("--once", is_flag=True, help="Inspect one part, then stop.")
+@box_overrides
+@click.option("-q", "--quiet", is_flag=True, help="No line per part.")
+@json_option
+def run(box: Path, once: bool, overrides: tuple[str, ...], quiet: bool, json_output: bool) -> None:
+    """Run the inspection box that BOX (a YAML file) describes, until SIGTERM or the end of recorded parts."""
+    with BackgroundView(make_view(quiet=quiet, json_output=json_output)) as view:
+        run_box(box, overrides=overrides, once=once, view=view)
 
 
 def make_view(*, quiet: bool, json_output: bool) -> RunView:

@@ -1,15 +1,17 @@
-"""What ``edgeflow score`` prints."""
+"""``edgeflow score``: recorded parts scored with a bundle, as a table or as JSON lines."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
 from edgeflow.bundles.bundle import Bundle
+from edgeflow.cli.options import FILE, device_option, json_option
 from edgeflow.cli.output import print_json
 from edgeflow.cli.tables import make_table, print_table
 from edgeflow.decision.recorded_parts import (
@@ -26,6 +28,17 @@ __all__ = ["score"]
 _COLOURS = {"OK": "green", "NG": "red", "UNDECIDED": "yellow"}
 
 
+@click.command()
+@click.argument("bundle", type=FILE)
+@click.argument("parts", type=FILE)
+@click.option("--class", "class_name", help="Which class of a Real-IAD folder with several.")
+@click.option("--maps", type=FILE, metavar="DIR", help="Write heat maps and raw maps there.")
+@click.option("--backend", type=click.Choice(["openvino", "onnxruntime"]), help="Default: the first graph's.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "bf16", "int8"]), help="Default: int8 where the bundle has it."
+)
+@device_option
+@json_option
 def score(
     bundle: Path,
     parts: Path,
@@ -37,7 +50,7 @@ def score(
     device: str,
     json_output: bool,
 ) -> None:
-    """Score all parts below a folder; one JSON line per part, or a table."""
+    """Score recorded PARTS with BUNDLE: Real-IAD layout, or one folder per part with one image per view."""
     with Bundle.open(bundle) as opened:
         found = find_bundle_parts(opened, parts, class_name, incomplete=True)
         graph = choose_graph(opened, backend=backend, precision=precision)

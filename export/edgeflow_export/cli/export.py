@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from edgeflow.calibration.detection_rates import shortcomings
 from edgeflow.cli.bundle import print_rates
 from edgeflow.cli.output import print_json
 from edgeflow.cli.tables import make_table, print_table
+from edgeflow.contracts.documents.document import parse_document
 from edgeflow.diagnostics.peak_memory import own_peak_bytes
+from edgeflow.errors import ConfigError
 from edgeflow.files import require_new
 from edgeflow.security.keys import read_passphrase, read_private_key
 from edgeflow_export.bundling.build import build_bundle
@@ -25,15 +27,14 @@ from edgeflow_export.bundling.proven_bundle import Built
 from edgeflow_export.bundling.release import Release
 from edgeflow_export.bundling.single_graph import Part
 from edgeflow_export.checkpoints.model_source import ModelSource, load_model, with_views
-from edgeflow_export.cli.export_choices import ExportChoices
 from edgeflow_export.conversion.stage_results import StageResults
 from edgeflow_export.data.array_cache import default_cache_dir
 from edgeflow_export.data.dataset import load_dataset
 from edgeflow_export.distributed import existing_device
-from edgeflow_export.recipe import load_recipe
+from edgeflow_export.recipe import ForegroundSpec, Recipe, load_recipe
 from edgeflow_export.report.files import require_writable
 
-__all__ = ["export", "export_command", "print_built"]
+__all__ = ["ExportChoices", "export", "export_command", "print_built"]
 
 
 def export_command(
@@ -222,3 +223,41 @@ def print_built(built: Built, seconds: float) -> None:
         f"{built.path}: {built.size / 1e6:.2f} MB in {seconds:.0f} s and at most "
         f"{own_peak_bytes() / 1e9:.1f} GB of memory; every graph replayed its golden parts"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportChoices:
+    """Flags; None leaves the recipe's value.
+
+    Attributes:
+        precision: of the graphs beside fp32, which every bundle holds.
+        foreground: kind of foreground.
+        foreground_size: side of MVANet's image in pixels.
+        augmentation: whether MVANet takes the published six looks.
+    """
+
+    precision: str | None = None
+    foreground: str | None = None
+    foreground_size: int | None = None
+    augmentation: bool | None = None
+
+    def applied(self, recipe: Recipe) -> Recipe:
+        """The recipe with the flags in force.
+
+        Raises:
+            ConfigError: a foreground that the recipe and the files at hand cannot give.
+        """
+        update: dict[str, object] = {}
+        if self.precision is not None:
+            precisions = tuple(dict.fromkeys(("fp32", self.precision)))
+            update["export"] = recipe.export.model_copy(update={"precisions": precisions})
+        flags = {
+            "kind": self.foreground,
+            "size": self.foreground_size,
+            "augmentation": self.augmentation,
+        }
+        chosen = {key: value for key, value in flags.items() if value is not None}
+        if chosen:
+            given = recipe.foreground.model_dump(mode="json", exclude_unset=True) | chosen
+            update["foreground"] = parse_document(ForegroundSpec, given, what="foreground", error=ConfigError)
+        return recipe.model_copy(update=update)

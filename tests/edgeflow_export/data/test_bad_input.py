@@ -18,8 +18,7 @@ from edgeflow.contracts.manifest import Preprocessing, ViewSpec
 from edgeflow.errors import ConfigError, DataError, DeviceError, StorageError
 from edgeflow_export.bundling.release import Release
 from edgeflow_export.checkpoints.model_source import ModelSource
-from edgeflow_export.cli.export import export
-from edgeflow_export.cli.export_choices import ExportChoices
+from edgeflow_export.cli.export import ExportChoices, export
 from edgeflow_export.conversion.onnx_and_ir import convert_to_ir, export_onnx, serialise_ir
 from edgeflow_export.data.dataset import Dataset
 from edgeflow_export.distributed import existing_device

@@ -18,7 +18,7 @@ from edgeflow.contracts.mask_postprocessing import foreground_masks
 from edgeflow.errors import ConfigError
 from edgeflow_export.bundling.build import build_bundle
 from edgeflow_export.checkpoints.checkpoint import load_checkpoint
-from edgeflow_export.cli.export_choices import ExportChoices
+from edgeflow_export.cli.export import ExportChoices
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
 from edgeflow_export.conversion.int8 import has_bf16
 from edgeflow_export.conversion.job import ExportJob

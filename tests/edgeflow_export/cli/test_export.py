@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.errors import ConfigError
-from edgeflow_export.cli.export_choices import ExportChoices
+from edgeflow_export.cli.export import ExportChoices
 from edgeflow_export.recipe import DataSpec, ForegroundSpec, ImageSpec, Recipe, SelfSupervisedExtractor
 
 RECIPE = Recipe(
