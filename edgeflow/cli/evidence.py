@@ -1,4 +1,4 @@
-"""What ``edgeflow evidence`` finds and prints."""
+"""``edgeflow evidence``: lists the parts whose images a box has kept, and shows one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.options import FILE, json_option
 from edgeflow.cli.output import print_json
 from edgeflow.config.box import load_config
 from edgeflow.contracts.messages import Result
@@ -20,15 +21,21 @@ from edgeflow.evidence.overview import (
     write_overview,
 )
 
-__all__ = ["list_parts", "show"]
+__all__ = ["evidence"]
 
 
-def list_parts(box: Path, *, verdict: str | None, count: int, json_output: bool) -> None:
-    """Print the latest parts, newest first.
+@click.group()
+def evidence() -> None:
+    """Look at the parts whose images a box has kept; also while it runs."""
 
-    Raises:
-        ConfigError: the box file, or it keeps no evidence.
-    """
+
+@evidence.command("list")
+@click.argument("box", type=FILE)
+@click.option("--verdict", type=click.Choice(["OK", "NG", "UNDECIDED"]), help="Only these.")
+@click.option("-n", "--count", type=click.IntRange(min=1), default=20, show_default=True, help="The latest.")
+@json_option
+def list_(box: Path, verdict: str | None, count: int, json_output: bool) -> None:
+    """Say which parts BOX has kept, the latest first."""
     found = list(islice((one for one in _stored_parts(box) if verdict in (None, one.result.verdict)), count))
     for one in found:
         result = one.result
@@ -43,14 +50,13 @@ def list_parts(box: Path, *, verdict: str | None, count: int, json_output: bool)
         click.echo("no part was kept")
 
 
-def show(part: str, box: Path, *, output: Path | None, json_output: bool) -> None:
-    """Print one part's record, the latest of this name; write its overview where asked.
-
-    Raises:
-        ConfigError: the box file, or it keeps no evidence.
-        DataError: no such part was kept.
-        StorageError: the overview cannot be written.
-    """
+@evidence.command()
+@click.argument("part")
+@click.argument("box", type=FILE)
+@click.option("-o", "--output", type=FILE, metavar="PNG", help="Write all its views with their heat there.")
+@json_option
+def show(part: str, box: Path, output: Path | None, json_output: bool) -> None:
+    """Say why PART (its part id or result id) got its verdict, and where its images lie."""
     found = next(
         (one for one in _stored_parts(box) if part in (one.result.part_id, one.result.result_id)), None
     )

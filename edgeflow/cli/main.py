@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import click
 from click.shell_completion import CompletionItem
-from click.utils import make_default_short_help
 
 from edgeflow import __version__
 from edgeflow.cli.errors import ended_in_words
@@ -32,6 +31,10 @@ class CommandSource:
     module: str
     function: str
     help: str
+
+    def short_help(self, width: int) -> str:
+        """The help cut to so many letters, as click cuts the help of a command that it has loaded."""
+        return click.Command(self.function, help=self.help).get_short_help_str(width)
 
 
 COMMANDS: Mapping[str, CommandSource] = {
@@ -91,7 +94,8 @@ COMMANDS: Mapping[str, CommandSource] = {
     "run": CommandSource(
         "run",
         "run",
-        "Run the inspection box that BOX (a YAML file) describes, until SIGTERM or the end of recorded parts.",
+        "Run the inspection box that BOX (a YAML file) describes, "
+        "until SIGTERM or the end of recorded parts.",
     ),
     "score": CommandSource(
         "score",
@@ -136,9 +140,7 @@ class _LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = formatter.width - 6 - max(map(len, COMMANDS))
-        rows = [
-            (name, make_default_short_help(COMMANDS[name].help, width)) for name in self.list_commands(ctx)
-        ]
+        rows = [(name, COMMANDS[name].short_help(width)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

@@ -1,4 +1,4 @@
-"""What ``edgeflow outbox`` does: a look at the file beside its writer, and delivery by hand."""
+"""``edgeflow outbox``: shows, delivers and exports the results that wait in a box's outbox."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import contextlib
 import sys
 from pathlib import Path
 
+import click
 from rich.console import Console
 
+from edgeflow.cli.options import FILE, json_option
 from edgeflow.cli.output import print_json
 from edgeflow.config.box import load_config
 from edgeflow.delivery.offline import (
@@ -20,15 +22,19 @@ from edgeflow.delivery.offline import (
 )
 from edgeflow.errors import HardwareError, StorageError, UsageError
 
-__all__ = ["export", "flush", "list_aside", "restore", "status"]
+__all__ = ["outbox"]
 
 
-def status(box: Path, *, json_output: bool) -> None:
-    """Print what waits.
+@click.group()
+def outbox() -> None:
+    """Look at the results that wait in a box's outbox, and get them out; also while the box runs."""
 
-    Raises:
-        StorageError: the outbox cannot be read.
-    """
+
+@outbox.command()
+@click.argument("box", type=FILE)
+@json_option
+def status(box: Path, json_output: bool) -> None:
+    """Say how many results wait in BOX's outbox, since when, and what was given up."""
     path = load_config(box).outbox.path
     found = summarise(path)
     if json_output:
@@ -50,12 +56,12 @@ def status(box: Path, *, json_output: bool) -> None:
         console.print(f"set aside as damaged: {kept}")
 
 
-def flush(box: Path, *, timeout_s: float, json_output: bool) -> None:
-    """Wait until the outbox is empty; deliver from here where no box runs.
-
-    Raises:
-        HardwareError: results still wait after the timeout.
-    """
+@outbox.command()
+@click.argument("box", type=FILE)
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), default=30.0, show_default=True)
+@json_option
+def flush(box: Path, timeout_s: float, json_output: bool) -> None:
+    """Deliver what waits now: by the box where it runs, else by this command."""
     config = load_config(box)
     path = config.outbox.path
     before = sum(summarise(path)["waiting"].values())
@@ -76,8 +82,13 @@ def flush(box: Path, *, timeout_s: float, json_output: bool) -> None:
         )
 
 
-def export(box: Path, *, output: Path | None, aside: bool, json_output: bool) -> None:
-    """Write waiting results, one JSON document a line, oldest first."""
+@outbox.command()
+@click.argument("box", type=FILE)
+@click.option("-o", "--output", type=FILE, help="Write here; default: standard output.")
+@click.option("--aside", is_flag=True, help="Those that are set aside instead, as they are stored.")
+@json_option
+def export(box: Path, output: Path | None, aside: bool, json_output: bool) -> None:
+    """Write the waiting results as JSON lines; they stay in the outbox."""
     path = load_config(box).outbox.path
     count = 0
     with contextlib.ExitStack() as stack:
@@ -92,12 +103,11 @@ def export(box: Path, *, output: Path | None, aside: bool, json_output: bool) ->
             print(f"{count} results written to {output}")
 
 
-def list_aside(box: Path, *, json_output: bool) -> None:
-    """Print what is kept but not sent.
-
-    Raises:
-        StorageError: the outbox cannot be read.
-    """
+@outbox.command("aside")
+@click.argument("box", type=FILE)
+@json_option
+def list_aside(box: Path, json_output: bool) -> None:
+    """List the results that BOX keeps but does not send, because they cannot be delivered."""
     path = load_config(box).outbox.path
     found = read_set_aside(path)
     if json_output:
@@ -110,13 +120,13 @@ def list_aside(box: Path, *, json_output: bool) -> None:
         console.print("nothing is set aside")
 
 
-def restore(box: Path, *, ids: tuple[int, ...], everything: bool, json_output: bool) -> None:
-    """Let results be sent again; a running box notices within seconds.
-
-    Raises:
-        UsageError: neither ids nor all, or an id that is not set aside.
-        StorageError: the outbox cannot be written.
-    """
+@outbox.command()
+@click.argument("box", type=FILE)
+@click.argument("ids", type=click.IntRange(1, 2**63 - 1), nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that are set aside.")
+@json_option
+def restore(box: Path, ids: tuple[int, ...], everything: bool, json_output: bool) -> None:
+    """Have results sent again that were set aside; IDS are those that 'aside' lists."""
     path = load_config(box).outbox.path
     if everything == bool(ids):
         raise UsageError("outbox restore: give the ids that 'edgeflow outbox aside' lists, or --all")

@@ -10,6 +10,7 @@ import yaml
 from edgeflow.cli.main import cli
 from edgeflow.config.box import load_config
 from edgeflow.security.keys import new_key
+from tests.support.commands import command_named
 from tests.support.markdown import blocks, commands
 
 TUTORIALS = ("docs/tutorials/first-bundle.md", "docs/tutorials/first-box.md")
@@ -62,10 +63,7 @@ def test_commands_for_a_terminal_exist_with_their_options(repository: Path, page
     """Also those of ``console`` blocks, which need hardware or a running box."""
     for _, kind, body in blocks((repository / page).read_text()):
         for words in commands(body.replace("\\\n", " ")) if kind in ("sh", "console") else []:
-            command = cli
-            rest = words[1:]
-            while rest and hasattr(command, "commands") and rest[0] in command.commands:
-                command, rest = command.commands[rest[0]], rest[1:]
+            command, rest = command_named(cli, words[1:])
             known = {option for parameter in command.params for option in parameter.opts} | {"--version"}
             used = {word for word in rest if word.startswith("-")}
             assert used <= known, f"{page}: {' '.join(words)}"
