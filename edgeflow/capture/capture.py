@@ -13,6 +13,18 @@ from edgeflow.cameras.camera import LOOK, Camera, Frame
 from edgeflow.cameras.drivers import make_camera
 from edgeflow.cameras.group import CameraGroup
 from edgeflow.cameras.worker import CameraHealth
+from edgeflow.capture.assembler import Assembler
+from edgeflow.capture.events import (
+    CaptureEvent,
+    FrameCame,
+    FrameLost,
+    PartDecided,
+    RecordingEnded,
+    StopRequested,
+    TriggerGiven,
+    TriggerRefused,
+)
+from edgeflow.capture.first_frames import FirstFrames
 from edgeflow.capture.reconciliation import Tally
 from edgeflow.capture.sync_monitor import SyncMonitor
 from edgeflow.capture.synchronizer import Synchronizer, SyncMode
@@ -70,27 +82,24 @@ class Capture:
         self._views = tuple(views)
         self._free = config.trigger.source == "free"
         self._messages = messages
-        self._watch = SyncMonitor(config, views, alarms)
-        self._crew = CameraGroup(
+        self._monitor = SyncMonitor(config, views, alarms)
+        self._assembler = Assembler(make_synchronizer(config, views, session), self._monitor, views)
+        self._cameras = CameraGroup(
             config, views, make, on_frame=self._on_frame, on_lost=self._on_lost, on_end=self._on_end
         )
-        self._sync = make_synchronizer(config, views, session)
         self._source = (
             IntervalSource(period_ms=period_ms, session=session, on_trigger=self._on_trigger)
             if (period_ms := config.trigger.period_ms) is not None
             else None
         )
-        # Steps of the synchronizer, done by one thread in the order of their coming.
-        self._steps: queue.SimpleQueue[Callable[[int], list[ViewSet]]] = queue.SimpleQueue()
+        # Applied by one thread in the order of their coming.
+        self._events: queue.SimpleQueue[CaptureEvent] = queue.SimpleQueue()
         self._ready = ViewSetQueue(_WAITING_FREE if self._free else _WAITING_SETS)
-        self._assembler = threading.Thread(target=self._assemble, name="synchronizer", daemon=True)
-        self._ended: set[str] = set()
-        self._seen = threading.Condition()
-        self._looked: dict[str, Frame] = {}  # what came before anybody waited for view sets
+        self._thread = threading.Thread(target=self._assemble, name="synchronizer", daemon=True)
+        self._first_frames = FirstFrames()
         self._under_way: dict[str, None] = {}  # the line's triggers that have no decision yet
         self._started = False  # somebody waits for view sets
         self._stopping = False  # no new triggers
-        self._finishing = False  # the assembler ends when nothing is in flight
         self._closed = False
 
     def __enter__(self) -> Capture:
@@ -100,11 +109,11 @@ class Capture:
             CameraError: names every camera that cannot be opened, with what to check.
         """
         try:
-            self._crew.open()
+            self._cameras.open()
         except BaseException:
             self.close()
             raise
-        self._assembler.start()
+        self._thread.start()
         return self
 
     def __exit__(
@@ -120,13 +129,9 @@ class Capture:
         """
         if any(isinstance(c, ReplayConfig) and c.by_itself for c in self._config.cameras.values()):
             return {}
-        deadline_ns = monotonic_ns() + round(timeout_s * 1e9)
         if self._config.trigger.source in ("interval", "mqtt"):
-            self._crew.trigger(LOOK)
-        with self._seen:
-            while len(self._looked) < len(self._views) and monotonic_ns() < deadline_ns:
-                self._seen.wait((deadline_ns - monotonic_ns()) / 1e9)
-            return dict(self._looked)
+            self._cameras.trigger(LOOK)
+        return self._first_frames.wait(len(self._views), timeout_s)
 
     def view_sets(self, turn: Callable[[], None] = lambda: None) -> Iterator[ViewSet]:
         """View sets in order, from this call on: what cameras saw earlier is of no part.
@@ -139,7 +144,7 @@ class Capture:
         """
         if not self._started:
             self._started = True
-            self._looked.clear()
+            self._first_frames.clear()
             if self._source is not None:
                 self._source.start()
             if self._messages is not None:
@@ -152,28 +157,28 @@ class Capture:
         May be called from a signal handler: it takes no lock and returns at once.
         """
         self._stopping = True
-        self._steps.put(self._finish)
+        self._events.put(StopRequested())
 
     def statuses(self) -> dict[str, CameraHealth]:
         """Health of every camera, by view."""
-        return self._crew.statuses()
+        return self._cameras.statuses()
 
     def tally(self) -> Tally:
         """How many triggers, frames and results there were."""
-        return self._watch.tally()
+        return self._monitor.tally()
 
     def latencies_ms(self) -> dict[str, float]:
         """View → how long its latest images took from exposure to arrival, where its clock tells it."""
-        return self._watch.latencies_ms()
+        return self._monitor.latencies_ms()
 
     def close(self) -> None:
         """Release all cameras; one that hangs is left behind. Safe to call twice."""
         self._stopping = self._closed = True
         self._stop_sources()
-        self._crew.close()
-        self._steps.put(self._finish)
-        if self._assembler.is_alive():
-            self._assembler.join(_CLOSE_S)
+        self._cameras.close()
+        self._events.put(StopRequested())
+        if self._thread.is_alive():
+            self._thread.join(_CLOSE_S)
         self._ready.finish(None)
 
     def _taken(self, turn: Callable[[], None]) -> Iterator[ViewSet]:
@@ -185,13 +190,13 @@ class Capture:
                 return
             yield view_set
             self._under_way.pop(view_set.trigger_id, None)
-            self._steps.put(self._decided)
+            self._events.put(PartDecided())
 
     def _on_trigger(self, trigger: Trigger) -> None:
-        if self._stopping or self._finishing:
+        if self._no_new_triggers:
             return
-        self._announce(trigger)  # known before its frames come
-        for view in self._crew.trigger(trigger.trigger_id):
+        self._events.put(TriggerGiven(trigger=trigger))  # known before its frames come
+        for view in self._cameras.trigger(trigger.trigger_id):
             self._on_lost(view, trigger.trigger_id)
 
     def _on_message(self, trigger: Trigger) -> None:
@@ -199,57 +204,31 @@ class Capture:
         self._under_way[trigger.trigger_id] = None
         if self._config.trigger.source == "mqtt":
             self._on_trigger(trigger)
-        elif not (self._stopping or self._finishing):
-            self._announce(trigger)
+        elif not self._no_new_triggers:
+            self._events.put(TriggerGiven(trigger=trigger))
 
     def _on_refused(self, trigger: Trigger, why: str) -> None:
-        def refuse(_now_ns: int) -> list[ViewSet]:
-            self._watch.triggered(trigger.trigger_id)
-            return self._sync.refuse(trigger, why)
-
-        if not (self._stopping or self._finishing):
+        if not self._no_new_triggers:
             self._under_way[trigger.trigger_id] = None
-            self._steps.put(refuse)
+            self._events.put(TriggerRefused(trigger=trigger, fault=why))
 
-    def _announce(self, trigger: Trigger) -> None:
-        def announce(now_ns: int) -> list[ViewSet]:
-            self._watch.triggered(trigger.trigger_id)
-            self._ready.one_more_comes()
-            return self._sync.trigger(trigger, now_ns)
-
-        self._steps.put(announce)
+    @property
+    def _no_new_triggers(self) -> bool:
+        return self._stopping or self._assembler.finishing
 
     def _on_frame(self, frame: Frame) -> None:
         arrived_ns = monotonic_ns()
-
-        def add(now_ns: int) -> list[ViewSet]:
-            self._watch.arrived(frame, arrived_ns)
-            return [] if of_no_part else self._sync.add(frame, now_ns)
-
-        of_no_part = not self._started or frame.trigger_id == LOOK
-        if self._steps.qsize() < _WAITING_EVENTS:
-            self._steps.put(add)
+        for_part = self._started and frame.trigger_id != LOOK
+        if self._events.qsize() < _WAITING_EVENTS:
+            self._events.put(FrameCame(frame=frame, arrived_ns=arrived_ns, for_part=for_part))
         if not self._started:
-            with self._seen:
-                self._looked[frame.view] = frame
-                self._seen.notify_all()
+            self._first_frames.add(frame)
 
     def _on_lost(self, view: str, trigger_id: str | None) -> None:
-        self._steps.put(lambda _: self._sync.fail(view, trigger_id))
+        self._events.put(FrameLost(view=view, trigger_id=trigger_id))
 
     def _on_end(self, view: str) -> None:
-        self._steps.put(lambda now_ns: self._end(view, now_ns))
-
-    def _end(self, view: str, now_ns: int) -> list[ViewSet]:
-        self._ended.add(view)
-        if len(self._ended) == len(self._views):
-            self._finish(now_ns)
-        return self._sync.end(view, now_ns)
-
-    def _finish(self, now_ns: int) -> list[ViewSet]:  # noqa: ARG002 - a step like the others
-        self._finishing = True
-        self._stop_sources()  # what they triggered before is in the queue now
-        return []
+        self._events.put(RecordingEnded(view=view))
 
     def _stop_sources(self) -> None:
         if self._source is not None:
@@ -257,17 +236,11 @@ class Capture:
         if self._messages is not None:
             self._messages.stop()
 
-    def _decided(self, now_ns: int) -> list[ViewSet]:  # noqa: ARG002 - a step like the others
-        self._watch.decided()
-        return []
-
     def _assemble(self) -> None:
         error: Exception | None = None
         try:
             while not self._is_done():
-                view_sets = self._settle()
-                self._watch.settled(view_sets, self._sync.mismatches)
-                for view_set in view_sets:
+                for view_set in self._settle():
                     self._ready.put(view_set)
         except Exception as cause:
             logger.exception("the synchronizer failed")
@@ -275,24 +248,29 @@ class Capture:
         self._ready.finish(error)
 
     def _settle(self) -> list[ViewSet]:
-        """Wait for the next step or expiry, whichever comes first."""
-        expiry_ns = self._sync.next_expiry_ns()
+        """Wait for the next event or expiry, whichever comes first."""
+        expiry_ns = self._assembler.next_expiry_ns()
         timeout_s = None if expiry_ns is None else max(0, expiry_ns - monotonic_ns()) / 1e9
         try:
             waiting()
-            step = self._steps.get(timeout=timeout_s)
+            event = self._events.get(timeout=timeout_s)
         except queue.Empty:
-            return self._sync.expire(monotonic_ns())
+            return self._assembler.expire(monotonic_ns())
         working(_SILENT_S)
-        now_ns = monotonic_ns()
-        return [*step(now_ns), *self._sync.expire(now_ns)]
+        if isinstance(event, TriggerGiven):
+            self._ready.one_more_comes()
+        finishing_before = self._assembler.finishing
+        view_sets = self._assembler.apply(event, monotonic_ns())
+        if self._assembler.finishing and not finishing_before:
+            self._stop_sources()  # what they triggered before is in the queue now
+        return view_sets
 
     def _is_done(self) -> bool:
-        if not self._finishing:
+        if not self._assembler.finishing:
             return False
         if self._closed or (self._free and self._stopping):
             return True  # single frames of free-running cameras are no part yet
-        return self._sync.next_expiry_ns() is None and self._steps.empty()
+        return self._assembler.next_expiry_ns() is None and self._events.empty()
 
 
 def make_synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> Synchronizer:

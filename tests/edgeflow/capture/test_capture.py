@@ -118,7 +118,7 @@ def test_a_slow_consumer_gets_overruns_in_order_and_never_a_gap(parts: Path) -> 
     with Capture(box(parts, period_ms=5.0), VIEWS, "s") as capture:
         view_sets = capture.view_sets()
         first = next(view_sets)
-        capture._assembler.join(10)  # every other set is waiting now
+        capture._thread.join(10)  # every other set is waiting now
         sets = [first, *view_sets]
     assert [s.trigger_id for s in sets] == [f"s-{n:06d}" for n in range(1, PART_COUNT + 1)]
     assert [s.part_id for s in sets] == PARTS
@@ -204,7 +204,7 @@ def test_all_cameras_that_cannot_be_opened_are_named_at_once(parts: Path, tmp_pa
     assert "camera 'top'" in top
     assert "no such folder" in top
     assert "/dev/v4l/by-id" in right
-    assert not any(worker._thread.is_alive() for worker in capture._crew._workers.values())
+    assert not any(worker._thread.is_alive() for worker in capture._cameras._workers.values())
 
 
 def test_cameras_and_views_that_do_not_agree_are_all_named(parts: Path) -> None:
