@@ -9,7 +9,7 @@ from edgeflow.cameras.camera import Frame
 from edgeflow.capture.matching.by_counter import ByCounter
 from edgeflow.capture.matching.by_time import ByTime
 from edgeflow.capture.matching.by_trigger import ByTrigger
-from edgeflow.capture.matching.matcher import Matcher, Rules
+from edgeflow.capture.matching.matcher import Matcher, MatchingRules
 from edgeflow.capture.matching.part_ids import PartIdAssigner
 from edgeflow.capture.triggers import Trigger
 from edgeflow.capture.view_set import ViewSet
@@ -68,7 +68,7 @@ class Synchronizer:
         pull_ms = transfer_ms if window_ms is None else window_ms
         if window_ms is None:
             window_ms = max(max_skew_ms, transfer_ms or 0) if mode == "hardware" else timeout_ms
-        self._rules = Rules(
+        self._rules = MatchingRules(
             views=tuple(views),
             max_skew_ns=round(max_skew_ms * 1e6),
             timeout_ns=round(timeout_ms * 1e6),

@@ -19,7 +19,7 @@ class ScoringTime:
     """A running p99; a part that has less time left than that is not worth scoring.
 
     It must be able to hope: if a stall made the p99 exceed every deadline, nothing would be scored any more,
-    and no shorter time be seen. So each part given up removes the longest time from memory, and below
+    and no shorter time be seen. So each part that is skipped removes the longest time from memory, and below
     ``_ENOUGH`` times there is no estimate and the next part is scored.
     """
 
@@ -37,7 +37,7 @@ class ScoringTime:
         rank = math.ceil(_SHARE * len(self._times_ns))
         return sorted(self._times_ns)[rank - 1]
 
-    def given_up(self) -> None:
+    def skipped(self) -> None:
         """A part was not scored for want of time."""
         if self._times_ns:
             self._times_ns.remove(max(self._times_ns))

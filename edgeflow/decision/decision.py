@@ -108,7 +108,7 @@ def decide(
     policy: Policy,
     now_ns: int,
     *,
-    given_up: str = "",
+    skipped: str = "",
 ) -> Verdict:
     """The verdict on one part: NG where its scores say so, or the policy for anything that went wrong.
 
@@ -118,14 +118,14 @@ def decide(
         scores: None where the set was not scored.
         failure: why scoring failed; empty otherwise.
         now_ns: monotonic.
-        given_up: why it was not scored in time, see :func:`no_time_left`.
+        skipped: why it was not scored in time, see :func:`no_time_left`.
     """
     late_ms = (now_ns - view_set.triggered_ns) / 1e6 - policy.decision.deadline_ms
-    verdict, reason, code = _judge(view_set, scores, failure, given_up, policy)
-    if (given_up or late_ms > 0) and verdict != "NG":
+    verdict, reason, code = _judge(view_set, scores, failure, skipped, policy)
+    if (skipped or late_ms > 0) and verdict != "NG":
         verdict = _mapped(policy.decision.on_late)
         late = f"late: decided {late_ms:.1f} ms after the deadline of {policy.decision.deadline_ms:g} ms"
-        reason = "; ".join(dict.fromkeys(filter(None, [reason, given_up or late])))
+        reason = "; ".join(dict.fromkeys(filter(None, [reason, skipped or late])))
         code = "late" if code in ("ok", "degraded") else code
     thresholds, scale = policy.thresholds, policy.scale(view_set)
     finite = scores if scores is not None and _all_finite(scores) else None
@@ -144,7 +144,7 @@ _Judgement = tuple[VerdictName, str, ReasonCode]
 
 
 def _judge(
-    view_set: ViewSet, scores: Scores | None, failure: str, given_up: str, policy: Policy
+    view_set: ViewSet, scores: Scores | None, failure: str, skipped: str, policy: Policy
 ) -> _Judgement:
     missing = f"missing views: {', '.join(view_set.missing)}" if view_set.missing else ""
     scale = policy.scale(view_set)
@@ -156,7 +156,7 @@ def _judge(
     if failure:
         return "UNDECIDED", failure, "scoring_failed"
     if scores is None:
-        return "UNDECIDED", given_up or "not scored", "late" if given_up else "not_scored"
+        return "UNDECIDED", skipped or "not scored", "late" if skipped else "not_scored"
     verdict, reason, code = _judge_scores(scores, policy.thresholds)
     if missing:
         reason = "; ".join(filter(None, [reason, f"degraded, {missing}"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgeflow.bundles.bundle import Bundle
@@ -11,6 +10,7 @@ from edgeflow.clock import utc_text
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import BundleInfo, Deadline, Decision, Result, SyncInfo, ViewResult
 from edgeflow.decision.decision import Policy, Verdict
+from edgeflow.decision.session import Session
 from edgeflow.scoring.heatmap import find_regions
 from edgeflow.scoring.scorer import Scores
 
@@ -54,40 +54,38 @@ class ResultMaker:
     """Makes the messages that one bundle decides on.
 
     Args:
-        numbers: of the session's parts, without gaps; the next bundle goes on with them.
+        session: gives every part its number; the next bundle goes on with it.
         origin: goes into every result; a decision stays small, its topic names the station.
     """
 
     def __init__(
         self,
         *,
-        session: str,
+        session: Session,
         bundle: Bundle,
         graph: Graph,
         policy: Policy,
-        numbers: Iterator[int],
         origin: Origin,
     ) -> None:
         self._session = session
         self._origin = origin
         self._manifest = bundle.manifest
         self._policy = policy
-        self._numbers = numbers
         self.bundle = bundle_info(bundle, graph)
 
     def decision(self, view_set: ViewSet, verdict: Verdict) -> Decision:
         """The decision for the gate; takes the next number."""
-        seq = next(self._numbers)
+        seq = next(self._session.part_numbers)
         valid_until_ns = verdict.decided_ns + int(self._policy.decision.valid_ms * 1e6)
         return Decision(
-            result_id=f"{self._session}-{seq:06d}",
+            result_id=f"{self._session.id}-{seq:06d}",
             trigger_id=view_set.trigger_id,
             part_id=view_set.part_id,
             verdict=verdict.verdict,
             reason=verdict.reason,
             reason_code=verdict.code,
             seq=seq,
-            session=self._session,
+            session=self._session.id,
             triggered_at=utc_text(view_set.triggered_ns),
             acquired_at=utc_text(_acquired_ns(view_set)),
             deadline_ms=self._policy.decision.deadline_ms,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from edgeflow.config.camera_views import check_views
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.decision.decision import Policy, check_degraded
 from edgeflow.decision.result import Origin, ResultMaker
+from edgeflow.decision.session import Session
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
 from edgeflow.scoring.isolated_verification import verify_in_subprocess
@@ -23,7 +24,7 @@ from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.scorer import Scorer
 from edgeflow.scoring.verification import verify_scorer
 
-__all__ = ["ActiveBundle", "LoadedBundle", "open_for_box", "prove"]
+__all__ = ["ActiveBundle", "LoadedBundle", "load_verified", "open_for_box"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,31 +70,27 @@ def open_for_box(config: BoxConfig, path: Path) -> tuple[Bundle, Graph]:
         raise
 
 
-def prove(
-    config: BoxConfig, bundle: Bundle, graph: Graph, *, session: str, numbers: Iterator[int]
-) -> LoadedBundle:
+def load_verified(config: BoxConfig, bundle: Bundle, graph: Graph, *, session: Session) -> LoadedBundle:
     """Load a graph and let it replay the golden parts on this device; one that is new here, apart first.
 
     Args:
-        numbers: the parts' numbers; go on over all bundles of one session.
+        session: numbers the parts, over all its bundles.
 
     Raises:
         ParityError, DeviceError, IntegrityError: it is not to be run here.
     """
-    scorer = _proven(config, bundle, graph)
+    scorer = _verified_scorer(config, bundle, graph)
     policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
     place = config.station
     origin = Origin(site=place.site, line=place.line, station=place.station, box=config.device_name)
-    make = ResultMaker(
-        session=session, bundle=bundle, graph=graph, policy=policy, numbers=numbers, origin=origin
-    )
+    make = ResultMaker(session=session, bundle=bundle, graph=graph, policy=policy, origin=origin)
     baseline = bundle_baseline(bundle)  # here, since it takes longer than the line may wait
     return LoadedBundle(
         bundle=bundle, graph=graph, scorer=scorer, policy=policy, make=make, baseline=baseline
     )
 
 
-def _proven(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
+def _verified_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
     """The graph compiled as the box file says; it has reproduced the golden parts."""
     runtime = config.runtime
     device, threads, streams = runtime.device, runtime.threads, runtime.streams

@@ -53,7 +53,7 @@ def make_birth(
 
 
 class BirthPublisher:
-    """Tells who is there: at the start, and again when another bundle inspects."""
+    """Publishes the birth message: at the start, and again when another bundle inspects."""
 
     def __init__(self, config: BoxConfig, session: str, link: MqttLink, alarms: Alarms) -> None:
         self._config = config
@@ -67,7 +67,7 @@ class BirthPublisher:
         """The cameras are open: how long their images take, told with the next birth."""
         self._latencies_ms = latencies_ms
 
-    def tell(self, bundle: Bundle, graph: Graph) -> None:
+    def publish(self, bundle: Bundle, graph: Graph) -> None:
         """Publish the birth and what other systems want; an alarm where the bundle's time is soon over."""
         self.recipe = bundle.manifest.name
         info = bundle_info(bundle, graph)

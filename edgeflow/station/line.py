@@ -69,13 +69,13 @@ class _Attempt:
     Attributes:
         scores: None where there are none.
         failure: what went wrong with it; empty where nothing did.
-        given_up: why there were none in time; empty where there were.
+        skipped: why there were none in time; empty where there were.
         waited: scoring began, and the line waited for it to the end or to the deadline.
     """
 
     scores: Scores | None = None
     failure: str = ""
-    given_up: str = ""
+    skipped: str = ""
     waited: bool = False
 
 
@@ -93,9 +93,9 @@ class InspectionLine:
         view_check: finds frozen and blind views, which never acquit a part.
         scoring: where parts are scored, beside the line: it must decide also where that never returns.
         hang_ns: for so long a part may be scored, or up to its deadline; then scoring hangs.
-        watch: told of every decision; None where nobody asks.
+        line_monitor: counts every decision; None where no alarms are wanted.
         turn: called every second while a part is scored.
-        pace: how long scoring takes, for parts that have no time left.
+        scoring_time: estimate from the latest parts; a part with less time left is not scored.
     """
 
     bundles: ActiveBundle
@@ -109,10 +109,10 @@ class InspectionLine:
     view_check: ViewCheck = field(default_factory=ViewCheck)
     scoring: ScoringThread = field(default_factory=ScoringThread)
     hang_ns: int = _HANG_NS
-    watch: LineMonitor | None = None
+    line_monitor: LineMonitor | None = None
     turn: Callable[[], None] = lambda: None
-    lateness: DeadlineMonitor = field(default_factory=DeadlineMonitor)
-    pace: ScoringTime = field(default_factory=ScoringTime)
+    deadline_monitor: DeadlineMonitor = field(default_factory=DeadlineMonitor)
+    scoring_time: ScoringTime = field(default_factory=ScoringTime)
 
     def run(self, view_sets: Iterable[ViewSet]) -> Counter[VerdictName]:
         """Inspect view sets one after the other; returns how many got which verdict."""
@@ -138,9 +138,9 @@ class InspectionLine:
         if policy.scale(view_set) is None:
             return _Attempt()
         hangs = self.scoring.hangs()
-        given_up = "" if hangs else no_time_left(view_set, policy, self.pace.p99_ns(), taken_ns)
-        if given_up:
-            return _Attempt(given_up=given_up)
+        skipped = "" if hangs else no_time_left(view_set, policy, self.scoring_time.p99_ns(), taken_ns)
+        if skipped:
+            return _Attempt(skipped=skipped)
         images = {view: frame.image for view, frame in view_set.frames.items()}
         try:
             scores = self.scoring.call(
@@ -150,7 +150,7 @@ class InspectionLine:
                 turn=self.turn,
             )
         except NotScoredInTime as late:
-            return _Attempt(given_up=f"late: {late}; not scored", waited=not hangs)
+            return _Attempt(skipped=f"late: {late}; not scored", waited=not hangs)
         except Exception as error:  # of whatever library: it costs one part
             trace = None if isinstance(error, EdgeflowError) else error
             logger.error("part %s was not scored: %s", view_set.part_id, error, exc_info=trace)
@@ -166,14 +166,14 @@ class InspectionLine:
             return replace(view_set, fault=f"views not checked: {failure_text(error)}", fault_code="fault")
 
     def _learn(self, attempt: _Attempt, verdict: Verdict, timing: Timing, policy: Policy) -> None:
-        late = verdict.late or bool(attempt.given_up)
+        late = verdict.late or bool(attempt.skipped)
         if attempt.waited:
-            self.pace.add(timing.scored_ns - timing.taken_ns)
+            self.scoring_time.add(timing.scored_ns - timing.taken_ns)
         elif late:
-            self.pace.given_up()
-        self.lateness.note(late=late, deadline_ms=policy.decision.deadline_ms)
-        if self.watch is not None:
-            self.watch.decided(
+            self.scoring_time.skipped()
+        self.deadline_monitor.note(late=late, deadline_ms=policy.decision.deadline_ms)
+        if self.line_monitor is not None:
+            self.line_monitor.decided(
                 verdict.verdict, code=verdict.code, failure=attempt.failure, now_ns=timing.published_ns
             )
 
@@ -196,8 +196,8 @@ class InspectionLine:
             self.show(result)
         except Exception as error:
             logger.exception("part %s was decided, but not recorded", view_set.part_id)
-            if self.watch is not None:
-                self.watch.not_recorded(failure_text(error))
+            if self.line_monitor is not None:
+                self.line_monitor.not_recorded(failure_text(error))
 
     def _with_evidence(
         self, loaded: LoadedBundle, result: Result, view_set: ViewSet, scores: Scores | None
@@ -218,7 +218,7 @@ class InspectionLine:
 def _decide(policy: Policy, view_set: ViewSet, attempt: _Attempt, now_ns: int) -> Verdict:
     """The verdict; scores that cannot be judged are none."""
     try:
-        return decide(view_set, attempt.scores, attempt.failure, policy, now_ns, given_up=attempt.given_up)
+        return decide(view_set, attempt.scores, attempt.failure, policy, now_ns, skipped=attempt.skipped)
     except Exception as error:  # as when memory runs out: the part gets its decision nevertheless
         logger.exception("part %s could not be judged", view_set.part_id)
         return decide(view_set, None, f"scoring failed: {failure_text(error)}", policy, now_ns)

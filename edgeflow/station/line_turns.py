@@ -35,14 +35,14 @@ class LineTurns:
         self,
         *,
         scoring: ScoringThread,
-        watch: LineMonitor,
+        line_monitor: LineMonitor,
         manager: ServiceManager,
         link: _Link,
         alarms: Alarms,
         clock: Callable[[], int],
     ) -> None:
         self._scoring = scoring
-        self._watch = watch
+        self._line_monitor = line_monitor
         self._manager = manager
         self._link = link
         self._alarms = alarms
@@ -64,4 +64,4 @@ class LineTurns:
             self._alarms.clear("scoring_hangs")
         if not hanging and not _VITAL & set(overdue_threads(now_ns / 1e9)):
             self._manager.feed(now_ns)
-        self._watch.turn(now_ns, self._link.connections)
+        self._line_monitor.turn(now_ns, self._link.connections)

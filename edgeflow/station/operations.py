@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from edgeflow.bundles.version_record import permit_older
 from edgeflow.commands.dispatcher import Operation
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.decision.session import Session
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.evidence.writer import Evidence
-from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
+from edgeflow.station.active_bundle import ActiveBundle, load_verified, open_for_box
 from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
 from edgeflow.station.state import StationState
 
@@ -28,19 +29,17 @@ class Operations:
     """The verbs, carried out on the thread of the command desk while the line goes on.
 
     Attributes:
-        numbers: of the session's parts, shared by all its bundles.
         reset_triggers: forgets what the line's triggers are compared with.
-        announce: tells the line which bundle inspects from the next part on.
+        publish_birth: publishes which bundle inspects from the next part on.
     """
 
     config: BoxConfig
-    session: str
-    numbers: Iterator[int]
+    session: Session
     bundles: ActiveBundle
     state: StationState
     alarms: Alarms
     evidence: Evidence | None
-    announce: Callable[[Bundle, Graph], None]
+    publish_birth: Callable[[Bundle, Graph], None]
     manager: ServiceManager
     reset_triggers: Callable[[], None] = lambda: None
 
@@ -113,7 +112,7 @@ class Operations:
         try:
             self._check_fits(bundle.manifest)
             with self.manager.patience(PROOF_S, f"verifying {path.name}"):
-                loaded = prove(config, bundle, graph, session=self.session, numbers=self.numbers)
+                loaded = load_verified(config, bundle, graph, session=self.session)
         except EdgeflowError as cause:
             bundle.close()
             self.alarms.raise_("golden_parts", "error", f"{path.name} not taken: {cause.message}")
@@ -130,8 +129,8 @@ class Operations:
             raise
         self.bundles.offer(loaded)
         self.alarms.clear("golden_parts")
-        self.announce(bundle, graph)
-        self.state.tell()
+        self.publish_birth(bundle, graph)
+        self.state.publish()
         manifest = bundle.manifest
         return (
             f"{manifest.name} version {manifest.version} ({bundle.sha256[:16]}) has reproduced its golden "

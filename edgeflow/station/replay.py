@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,8 +15,9 @@ from edgeflow.contracts.images import Reading, read_image
 from edgeflow.contracts.messages import Decision, Result
 from edgeflow.contracts.preprocess import reading_of
 from edgeflow.decision.recorded_parts import find_bundle_parts
+from edgeflow.decision.session import new_session
 from edgeflow.errors import DataError
-from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
+from edgeflow.station.active_bundle import ActiveBundle, load_verified, open_for_box
 from edgeflow.station.line import InspectionLine, RunView
 from edgeflow.station.replay_comparison import Comparison
 from edgeflow.station.scoring_thread import ScoringThread
@@ -83,9 +82,8 @@ def replay_box(
         parts = find_bundle_parts(bundle, folder, incomplete=True)
         comparison.require_counterparts(parts)
         reading = reading_of(bundle.manifest.preprocessing)
-        numbers = itertools.count(1)
         scoring = ScoringThread()
-        loaded = prove(config, bundle, graph, session=uuid.uuid4().hex[:12], numbers=numbers)
+        loaded = load_verified(config, bundle, graph, session=new_session())
         slot = ActiveBundle(loaded, release=scoring.release)
         try:
             line = InspectionLine(

@@ -24,7 +24,7 @@ from edgeflow.monitoring.clock_monitor import ClockMonitor
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.station.state import Event, StationState
 
-__all__ = ["BoxServices", "announced", "open_services", "say_last_words", "wait_for_broker"]
+__all__ = ["BoxServices", "open_services", "running_services", "say_last_words", "wait_for_broker"]
 
 BROKER_PATIENCE_S = 2.0
 _FLUSH_S = 1.0
@@ -95,7 +95,7 @@ def _windows(config: BoxConfig) -> Windows:
 
 
 @contextmanager
-def announced(out: BoxServices, state: StationState) -> Iterator[None]:
+def running_services(out: BoxServices, state: StationState) -> Iterator[None]:
     """Over MQTT from start to end: starting, whatever the line says, then stopped or the error.
 
     A box that stopped as it was told to says ``stopped``, and its alarms are over. One that failed, of

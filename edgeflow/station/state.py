@@ -62,7 +62,7 @@ class StationState:
         self._now: StateName = "PreOperational"
         self._detail = "starting"
         self._degraded: tuple[str, ...] = ()
-        self.tell()
+        self.publish()
 
     @property
     def now(self) -> StateName:
@@ -84,16 +84,16 @@ class StationState:
             if following is None:
                 raise UsageError(f"'{event}' does not fit the state {self._now}; wait until it is over")
             self._now, self._detail = following, detail
-        self.tell()
+        self.publish()
         return following
 
     def degrade(self, views: tuple[str, ...]) -> None:
         """Say which views have no camera that is well; published where that is news."""
         if views != self._degraded:
             self._degraded = views
-            self.tell()
+            self.publish()
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Publish the state, again if another thread moves it meanwhile: the last one stays."""
         while True:
             now, detail, degraded = self._now, self._detail, self._degraded

@@ -6,7 +6,6 @@ import itertools
 import logging
 import os
 import signal
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -25,12 +24,13 @@ from edgeflow.config.box import BoxConfig, load_config
 from edgeflow.config.camera_views import as_bundle_reads
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.decision.deadline import DeadlineMonitor
+from edgeflow.decision.session import Session, new_session
 from edgeflow.errors import DeviceError, ThreadError
 from edgeflow.monitoring.camera_health import CameraHealthReporter
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.supervision import Deaths, Supervisor
 from edgeflow.monitoring.view_monitor import ViewMonitor, check_identity
-from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle, open_for_box, prove
+from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle, load_verified, open_for_box
 from edgeflow.station.birth import BirthPublisher, StatusReport, summary
 from edgeflow.station.line import InspectionLine, RunView
 from edgeflow.station.line_turns import LineTurns
@@ -39,7 +39,13 @@ from edgeflow.station.process.end import TimedEnd
 from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
 from edgeflow.station.process.switch_interval import shorten_switch_interval
 from edgeflow.station.scoring_thread import ScoringThread
-from edgeflow.station.services import BoxServices, announced, open_services, say_last_words, wait_for_broker
+from edgeflow.station.services import (
+    BoxServices,
+    open_services,
+    running_services,
+    say_last_words,
+    wait_for_broker,
+)
 from edgeflow.station.state import StationState
 from edgeflow.station.view_check import ViewCheck
 from edgeflow.thread_activity import at_work
@@ -62,7 +68,7 @@ def run_box(
     overrides: tuple[str, ...],
     once: bool,
     view: RunView,
-    load: Callable[..., LoadedBundle] = prove,
+    load: Callable[..., LoadedBundle] = load_verified,
 ) -> None:
     """Run a box until SIGTERM, SIGINT or the end of its recorded parts.
 
@@ -77,27 +83,26 @@ def run_box(
     """
     manager = ServiceManager.from_environment(os.environ)
     config = load_config(path, overrides)
-    session = uuid.uuid4().hex[:12]
+    session = new_session()
     shorten_switch_interval()
-    rules = read_rules(config, session)
+    rules = read_rules(config, session.id)
     with ExitStack() as stack:
         stack.callback(manager.close)
         manager.extend(_OPENING_S, "opening the bundle, the outbox and the evidence")
         bundle, graph = open_for_box(config, config.bundle)
         stack.callback(bundle.close)
-        out = open_services(config, session, stack)
-        introduction = BirthPublisher(config, session, out.link, out.alarms)
-        introduction.tell(bundle, graph)
-        state = StationState(out.link, session, lambda: introduction.recipe)
-        stack.enter_context(announced(out, state))
+        out = open_services(config, session.id, stack)
+        birth = BirthPublisher(config, session.id, out.link, out.alarms)
+        birth.publish(bundle, graph)
+        state = StationState(out.link, session.id, lambda: birth.recipe)
+        stack.enter_context(running_services(out, state))
         deaths = Deaths()
         stack.enter_context(Supervisor(out.alarms, deaths))
-        numbers = itertools.count(1)
         manager.extend(PROOF_S, f"verifying bundle {bundle.manifest.name} on this device")
         scoring = ScoringThread()
         stack.callback(scoring.close, _SCORING_END_S)
         with at_work(PROOF_S):
-            loaded = load(config, bundle, graph, session=session, numbers=numbers)
+            loaded = load(config, bundle, graph, session=session)
         bundles = ActiveBundle(loaded, release=scoring.release)
         stack.callback(bundles.close)
         note_as_run(bundle, config.trust, out.alarms)
@@ -113,9 +118,9 @@ def run_box(
         )
         capture, watch = _opened(box, bundle, stack)
         if latencies_ms := capture.latencies_ms():
-            introduction.measured(latencies_ms)
-            introduction.tell(bundle, graph)
-        stack.enter_context(_commanded(box, rules, numbers, introduction))
+            birth.measured(latencies_ms)
+            birth.publish(bundle, graph)
+        stack.enter_context(_commanded(box, rules, birth))
         counts = _inspect(box, capture, watch, once=once, view=view)
         manager.stopping()
         out.delivery.close(DRAIN_S)
@@ -130,7 +135,7 @@ class _Box:
     """A box whose bundle is proven, with all that it tells by."""
 
     config: BoxConfig
-    session: str
+    session: Session
     out: BoxServices
     state: StationState
     bundles: ActiveBundle
@@ -160,39 +165,38 @@ def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewM
             Capture(
                 as_bundle_reads(box.config, bundle.manifest.preprocessing),
                 views,
-                box.session,
+                box.session.id,
                 messages=box.out.triggers,
                 alarms=alarms,
             )
         )
         watch = _watched(box, bundle, capture, stack)
     box.state.move("opened", "golden parts reproduced, cameras open")
-    stack.enter_context(CameraHealthReporter(capture, box.out.link, alarms, box.session, box.state.degrade))
+    stack.enter_context(
+        CameraHealthReporter(capture, box.out.link, alarms, box.session.id, box.state.degrade)
+    )
     stack.enter_context(_stopped_by_signals(capture.stop))
     end = stack.enter_context(TimedEnd(partial(say_last_words, box.out, box.state)))
     box.deaths.end_by(capture.stop, partial(end.begin, ThreadError.exit_code))
     return capture, watch
 
 
-def _commanded(
-    box: _Box, rules: Rules, numbers: Iterator[int], introduction: BirthPublisher
-) -> AbstractContextManager[None]:
+def _commanded(box: _Box, rules: Rules, birth: BirthPublisher) -> AbstractContextManager[None]:
     """The box takes commands, and answers for itself."""
     out = box.out
     operations = Operations(
         config=box.config,
         session=box.session,
-        numbers=numbers,
         bundles=box.bundles,
         state=box.state,
         alarms=out.alarms,
         evidence=out.evidence,
-        announce=introduction.tell,
+        publish_birth=birth.publish,
         reset_triggers=out.triggers.reset if out.triggers else lambda: None,
         manager=box.manager,
     )
     status = StatusReport(
-        session=box.session,
+        session=box.session.id,
         state=box.state,
         bundles=box.bundles,
         alarms=out.alarms,
@@ -210,12 +214,12 @@ def _inspect(
     out, state = box.out, box.state
     view.ready(summary(box.config, box.bundles.now))
     wait_for_broker(out.link)
-    line_watch = LineMonitor(
+    line_monitor = LineMonitor(
         box.config.alarms, out.alarms, period_ms=box.config.trigger.period_ms, now_ns=monotonic_ns()
     )
     turn = LineTurns(
         scoring=box.scoring,
-        watch=line_watch,
+        line_monitor=line_monitor,
         manager=box.manager,
         link=out.link,
         alarms=out.alarms,
@@ -237,9 +241,9 @@ def _inspect(
         view_check=ViewCheck(box.config, out.alarms),
         scoring=box.scoring,
         hang_ns=round(box.config.alarms.scoring_hangs_s * 1e9),
-        watch=line_watch,
+        line_monitor=line_monitor,
         turn=turn,
-        lateness=DeadlineMonitor(out.alarms),
+        deadline_monitor=DeadlineMonitor(out.alarms),
     )
     asked = box.config.trigger.source not in SELF_TRIGGERED
     view_sets = state.inspected(captured, asked=asked)

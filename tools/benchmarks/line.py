@@ -25,8 +25,9 @@ from edgeflow.config.box import load_config
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.messages import Decision, Result, to_json
 from edgeflow.decision.recorded_parts import find_bundle_parts
+from edgeflow.decision.session import Session
 from edgeflow.scoring.scorer import Scores
-from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
+from edgeflow.station.active_bundle import ActiveBundle, load_verified, open_for_box
 from edgeflow.station.line import InspectionLine
 from edgeflow.station.process.switch_interval import shorten_switch_interval
 from edgeflow.station.scoring_thread import ScoringThread
@@ -89,7 +90,7 @@ def main(box: Path, parts: Path, count: int, busy: bool) -> None:
     decision = config.decision.model_copy(update={"deadline_ms": _NO_DEADLINE_MS})
     config = config.model_copy(update={"decision": decision})
     bundle, graph = open_for_box(config, config.bundle)
-    loaded = prove(config, bundle, graph, session="bench", numbers=itertools.count(1))
+    loaded = load_verified(config, bundle, graph, session=Session(id="bench"))
     stop = threading.Event()
     if busy:
         threading.Thread(target=_busy, args=(stop,), daemon=True).start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import subprocess
@@ -14,8 +13,9 @@ from pathlib import Path
 from edgeflow.alarms import Alarms
 from edgeflow.bundles.trust import note_as_run
 from edgeflow.config.box import load_config
+from edgeflow.decision.session import Session
 from edgeflow.mqtt.link import MqttLink
-from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
+from edgeflow.station.active_bundle import ActiveBundle, load_verified, open_for_box
 from edgeflow.station.operations import Operations
 from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.state import StationState
@@ -41,20 +41,19 @@ def swap(box: Path, verb: str, step: int) -> None:
     """Run a box's parts without its line, change the bundle, and end by SIGKILL before the given step."""
     config = load_config(box)
     bundle, graph = open_for_box(config, config.bundle)
-    numbers = itertools.count(1)
-    bundles = ActiveBundle(prove(config, bundle, graph, session="s", numbers=numbers))
+    session = Session(id="s")
+    bundles = ActiveBundle(load_verified(config, bundle, graph, session=session))
     note_as_run(bundle, config.trust)
     link = MqttLink(config, "s")
     alarms = Alarms("s", link)
     operations = Operations(
         config=config,
-        session="s",
-        numbers=numbers,
+        session=session,
         bundles=bundles,
         state=StationState(link, "s", lambda: "bracket"),
         alarms=alarms,
         evidence=None,
-        announce=lambda _bundle, _graph: None,
+        publish_birth=lambda _bundle, _graph: None,
         manager=ServiceManager(""),
     )
     _kill_before(step, config.bundle.parent, config.outbox.path.parent)

@@ -22,7 +22,7 @@ from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import Result
 from edgeflow.errors import DeviceError, EdgeflowError
 from edgeflow.scoring.scorer import MaskDemand, Scorer, Scores
-from edgeflow.station.active_bundle import LoadedBundle, prove
+from edgeflow.station.active_bundle import LoadedBundle, load_verified
 from edgeflow.station.line import RunView
 from edgeflow.station.process.end import leave
 from edgeflow.station.station import run_box
@@ -100,7 +100,7 @@ def main() -> None:
     view: Any = make_view(quiet=False, json_output=True)
 
     def load(*arguments: Any, **named: Any) -> LoadedBundle:
-        loaded = prove(*arguments, **named)
+        loaded = load_verified(*arguments, **named)
         return (
             replace(loaded, scorer=FaultyScorer(loaded.scorer, fault, after)) if fault in FAULTS else loaded
         )

@@ -12,7 +12,7 @@ from edgeflow.cameras.camera import Frame
 from edgeflow.cameras.genicam.counter_unwrapping import UnwrappedCounter
 from edgeflow.capture.matching.by_time import ByTime
 from edgeflow.capture.matching.exposure import moment
-from edgeflow.capture.matching.matcher import Rules
+from edgeflow.capture.matching.matcher import MatchingRules
 from edgeflow.capture.triggers import Trigger
 from edgeflow.capture.view_set import ViewSet
 
@@ -46,7 +46,7 @@ class ByCounter:
         mismatches, mismatch: how many contradictions there were, and the latest one.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: MatchingRules) -> None:
         self._rules = rules
         self._counters = {view: UnwrappedCounter() for view in rules.views}
         self._loose = replace(rules, max_skew_ns=max(rules.window_ns, rules.max_skew_ns))

@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Mapping
 
 from edgeflow.cameras.camera import Frame
-from edgeflow.capture.matching.matcher import Rules
+from edgeflow.capture.matching.matcher import MatchingRules
 from edgeflow.capture.triggers import Trigger
 from edgeflow.capture.view_set import ViewSet
 
@@ -18,7 +18,7 @@ _RING = 4  # unmatched frames kept per view
 class ByTime:
     """Frames of free-running cameras to sets of least spread."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: MatchingRules) -> None:
         self._rules = rules
         self._waiting: list[Frame] = []  # in the order of capture
         self._ended: set[str] = set()

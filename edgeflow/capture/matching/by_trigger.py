@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.matching.exposure import Interval, exposed
-from edgeflow.capture.matching.matcher import Rules
+from edgeflow.capture.matching.matcher import MatchingRules
 from edgeflow.capture.triggers import Trigger
 from edgeflow.capture.view_set import ViewSet
 
@@ -50,7 +50,7 @@ class _Open:
 class ByTrigger:
     """Frames to the trigger that caused them."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: MatchingRules) -> None:
         self._rules = rules
         self._open: deque[_Open] = deque()
         self._early: dict[str, Frame] = {}  # one per view, in case it overtook the news of its trigger

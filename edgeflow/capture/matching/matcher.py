@@ -12,11 +12,11 @@ from edgeflow.capture.triggers import Trigger, trigger_name
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 
-__all__ = ["Matcher", "Rules"]
+__all__ = ["Matcher", "MatchingRules"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class MatchingRules:
     """What makes a set.
 
     Attributes:

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from edgeflow.capture.matching.exposure import Interval, moment
-from edgeflow.capture.matching.matcher import Rules
+from edgeflow.capture.matching.matcher import MatchingRules
 from edgeflow.capture.triggers import Trigger
 from edgeflow.capture.view_set import ViewSet
 
@@ -57,7 +57,7 @@ class PartIdAssigner:
     A set that cannot be told from its neighbours gets a fault; a message without set makes an empty one.
     """
 
-    def __init__(self, rules: Rules, window_ns: int, least_gap_ns: int | None = None) -> None:
+    def __init__(self, rules: MatchingRules, window_ns: int, least_gap_ns: int | None = None) -> None:
         self._rules = rules
         self._window_ns = window_ns
         self._least_gap_ns = 2 * window_ns if least_gap_ns is None else least_gap_ns

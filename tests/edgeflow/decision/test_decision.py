@@ -198,9 +198,9 @@ def test_a_part_with_less_time_than_scoring_takes_is_given_up_at_once() -> None:
     assert no_time_left(view_set(), policy(), None, LATE_NS) == ""
     why = no_time_left(view_set(), policy(), 20 * ms + 1, at_ns)
     assert why == "late: 20.0 of 100 ms were left, scoring may take 20.0 ms; not scored"
-    verdict = decide(view_set(), None, "", policy(), at_ns, given_up=why)
+    verdict = decide(view_set(), None, "", policy(), at_ns, skipped=why)
     assert (verdict.verdict, verdict.reason, verdict.late) == ("UNDECIDED", why, False)
-    assert decide(view_set(), None, "", policy(on_late="ng"), at_ns, given_up=why).verdict == "NG"
+    assert decide(view_set(), None, "", policy(on_late="ng"), at_ns, skipped=why).verdict == "NG"
 
 
 def test_a_late_ng_stays_ng_with_its_own_reason() -> None:
@@ -218,9 +218,9 @@ def test_a_late_part_with_a_missing_view_says_both() -> None:
 def test_a_missing_view_stays_ng_however_little_time_is_left(after_ms: int) -> None:
     now_ns = TRIGGERED_NS + after_ms * 1_000_000
     part, rules = view_set(missing=("left",)), policy(on_missing="ng")
-    given_up = no_time_left(part, rules, 50_000_000, now_ns)
-    assert given_up == "", "what is not to be scored needs no time for it"
-    verdict = decide(part, None, "", rules, now_ns, given_up=given_up)
+    skipped = no_time_left(part, rules, 50_000_000, now_ns)
+    assert skipped == "", "what is not to be scored needs no time for it"
+    verdict = decide(part, None, "", rules, now_ns, skipped=skipped)
     assert verdict.verdict == "NG"
     assert verdict.reason.startswith("missing views: left")
 
@@ -233,7 +233,7 @@ def test_of_several_causes_one_that_the_policy_maps_to_ng_is_enough() -> None:
         if not lost and not late:
             continue
         rules = policy(on_missing, on_late)
-        verdict = decide(view_set(missing=lost), None, "", rules, IN_TIME_NS, given_up=why if late else "")
+        verdict = decide(view_set(missing=lost), None, "", rules, IN_TIME_NS, skipped=why if late else "")
         ng = (bool(lost) and on_missing == "ng") or (late and on_late == "ng")
         assert verdict.verdict == ("NG" if ng else "UNDECIDED"), (lost, late, on_missing, on_late)
         assert not lost or "missing views: left" in verdict.reason
@@ -314,15 +314,15 @@ TOP = replace(scores(1.5), views={"top": 1.5}, raw_maps=np.zeros((1, 2, 2), np.f
         ("no_foreground", view_set(), EMPTY, {}, policy(), IN_TIME_NS),
         ("late", view_set(), GOOD, {}, policy(), LATE_NS),
         ("late", LEFT_OUT, TOP, {}, DEGRADED, LATE_NS),
-        ("late", view_set(), None, {"given_up": "late: no time left"}, policy(), IN_TIME_NS),
-        ("late", view_set(), None, {"given_up": "late: no time left"}, policy(on_late="ng"), LATE_NS),
+        ("late", view_set(), None, {"skipped": "late: no time left"}, policy(), IN_TIME_NS),
+        ("late", view_set(), None, {"skipped": "late: no time left"}, policy(on_late="ng"), LATE_NS),
     ],
 )
 def test_every_verdict_has_a_code_for_its_first_cause(
     code: str, part: ViewSet, scored: Scores | None, texts: dict[str, str], rules: Policy, now_ns: int
 ) -> None:
     failure = texts.get("failure", "")
-    verdict = decide(part, scored, failure, rules, now_ns, given_up=texts.get("given_up", ""))
+    verdict = decide(part, scored, failure, rules, now_ns, skipped=texts.get("skipped", ""))
     assert verdict.code == code
     assert (verdict.verdict == "OK") == (code in ("ok", "degraded"))
     assert (verdict.reason == "") == (code == "ok")

@@ -180,7 +180,12 @@ def test_a_turn_feeds_the_watchdog_but_not_while_scoring_hangs(at_rest: None) ->
     line, clock, manager, go_on = Line(), Clock(), Manager(), threading.Event()
     scoring = ScoringThread(clock)
     turn = LineTurns(
-        scoring=scoring, watch=line.watch, manager=manager, link=Link(), alarms=line.alarms, clock=clock
+        scoring=scoring,
+        line_monitor=line.watch,
+        manager=manager,
+        link=Link(),
+        alarms=line.alarms,
+        clock=clock,
     )
     turn()
     turn()
@@ -220,7 +225,7 @@ def test_a_vital_thread_that_hangs_keeps_the_watchdog_hungry(at_rest: None, name
     clock.now_ns = time.monotonic_ns() + 6 * S
     turn = LineTurns(
         scoring=ScoringThread(),
-        watch=line.watch,
+        line_monitor=line.watch,
         manager=manager,
         link=Link(),
         alarms=line.alarms,
@@ -239,7 +244,7 @@ def test_a_line_that_turns_no_more_hangs(at_rest: None) -> None:
     line, clock = Line(), Clock()
     turn = LineTurns(
         scoring=ScoringThread(),
-        watch=line.watch,
+        line_monitor=line.watch,
         manager=Manager(),
         link=Link(),
         alarms=line.alarms,

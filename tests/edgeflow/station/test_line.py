@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -27,6 +26,7 @@ from edgeflow.contracts.scoring import FloatArray
 from edgeflow.decision.deadline import DeadlineMonitor
 from edgeflow.decision.decision import Policy
 from edgeflow.decision.result import Origin, ResultMaker
+from edgeflow.decision.session import Session
 from edgeflow.errors import DeviceError
 from edgeflow.evidence.writer import EvidenceJob
 from edgeflow.monitoring.line_monitor import LineMonitor
@@ -109,7 +109,7 @@ def told() -> Told:
 def loaded(tmp_path: Path) -> Iterator[Callable[..., LoadedBundle]]:
     """A bundle with a runner of the test's own."""
     opened: list[Bundle] = []
-    numbers = itertools.count(1)
+    session = Session(id="s")
 
     def load(runner: Runner, *, deadline_ms: float = NEVER_LATE_MS, name: str = "bracket") -> LoadedBundle:
         bundle = Bundle.open(small_bundle(tmp_path / f"{len(opened)}.bundle", name=name))
@@ -126,9 +126,7 @@ def loaded(tmp_path: Path) -> Iterator[Callable[..., LoadedBundle]]:
             graph=graph,
             scorer=Scorer(manifest, runner),
             policy=policy,
-            make=ResultMaker(
-                session="s", bundle=bundle, graph=graph, policy=policy, numbers=numbers, origin=ORIGIN
-            ),
+            make=ResultMaker(session=session, bundle=bundle, graph=graph, policy=policy, origin=ORIGIN),
             baseline=bundle_baseline(bundle),
         )
 
@@ -159,8 +157,8 @@ def line(told: Told, scoring: ScoringThread) -> Callable[..., InspectionLine]:
             show=told.show,
             clock=monotonic_ns,
             scoring=scoring,
-            watch=LineMonitor(AlarmsConfig(), alarms, period_ms=None, now_ns=0),
-            lateness=DeadlineMonitor(alarms),
+            line_monitor=LineMonitor(AlarmsConfig(), alarms, period_ms=None, now_ns=0),
+            deadline_monitor=DeadlineMonitor(alarms),
         )
         return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -330,11 +328,11 @@ def test_a_part_without_time_for_scoring_is_given_up_at_once(
     runner = Runner()
     slow = line(loaded(runner))
     for _ in range(20):
-        slow.pace.add(round(2 * NEVER_LATE_MS * 1e6))
+        slow.scoring_time.add(round(2 * NEVER_LATE_MS * 1e6))
     assert slow.run(parts(1)) == {"UNDECIDED": 1}
     assert runner.count == 0
     assert "scoring may take" in told.decisions[0].reason
-    assert slow.pace.p99_ns() is None, "one of the long times is forgotten, so that there is hope"
+    assert slow.scoring_time.p99_ns() is None, "one of the long times is forgotten, so that there is hope"
 
 
 def test_a_result_says_whether_the_gate_was_told_and_where_its_evidence_is(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,9 @@ from edgeflow.bundles.bundle import Bundle
 from edgeflow.config.box import load_config
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import Alarm, State
+from edgeflow.decision.session import Session
 from edgeflow.errors import IntegrityError, UsageError
-from edgeflow.station.active_bundle import ActiveBundle, open_for_box, prove
+from edgeflow.station.active_bundle import ActiveBundle, load_verified, open_for_box
 from edgeflow.station.operations import Operations
 from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.state import StationState
@@ -46,25 +46,24 @@ class Box:
         self.config = config if trust else config.model_copy(update={"trust": None})
         self.manager = Manager()
         self.told: list[str] = []
-        numbers = itertools.count(1)
+        session = Session(id="s")
         bundle, graph = open_for_box(self.config, self.config.bundle)
-        self.slot = ActiveBundle(prove(self.config, bundle, graph, session="s", numbers=numbers))
+        self.slot = ActiveBundle(load_verified(self.config, bundle, graph, session=session))
         state = StationState(self, "s", lambda: "bracket")
         for event in ("opened", "prepared", "start"):
             state.move(event, "")  # type: ignore[arg-type]
         self.operations = Operations(
             config=self.config,
-            session="s",
-            numbers=numbers,
+            session=session,
             bundles=self.slot,
             state=state,
             alarms=Alarms("s", self),
             evidence=None,
-            announce=self.announce,
+            publish_birth=self.publish_birth,
             manager=self.manager,
         )
 
-    def announce(self, bundle: Bundle, _graph: Graph) -> None:
+    def publish_birth(self, bundle: Bundle, _graph: Graph) -> None:
         self.told.append(f"{bundle.manifest.name} {bundle.manifest.version}")
 
     def publish_state(self, state: State) -> None:
