@@ -104,8 +104,18 @@ def read_published(path: Path) -> dict[str, Tensor]:
     return without_prefix(state, set())
 
 
-def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], *, what: str) -> None:
-    """Give a module exactly these tensors.
+def load_strictly(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    what: str,
+    problem: str = "the tensors do not fit the network",
+) -> None:
+    """Load exactly these tensors into a module.
+
+    Args:
+        what: the file or setting that the tensors come from.
+        problem: the error's statement, with the step to take next where one is known.
 
     Raises:
         CheckpointError: tensors are missing, left over or of another shape; all are named.
@@ -119,7 +129,7 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], *, what: str
         if name in tensors and tensors[name].shape != expected[name].shape
     ]
     if problems:
-        raise CheckpointError(f"{what}: the tensors do not fit the network", problems=problems)
+        raise CheckpointError(f"{what}: {problem}", problems=problems)
     module.load_state_dict(dict(tensors))
 
 

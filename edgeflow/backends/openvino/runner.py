@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from edgeflow.backends.openvino.core import openvino_core
-from edgeflow.backends.openvino.device import require_device
+from edgeflow.backends.openvino.core import openvino_core, require_device
 from edgeflow.backends.openvino.inference import AllViews, Compile, Inference, ViewByView
 from edgeflow.backends.openvino.split_graph import cut
 from edgeflow.backends.runner import Placement

@@ -30,8 +30,7 @@ from edgeflow.errors import AccuracyError, DataError, ParityError
 from edgeflow.temporary_folder import temporary_folder
 from edgeflow_export.bundling.golden_parts import Expected, choose_golden, golden_files
 from edgeflow_export.bundling.memory_check import check_memory
-from edgeflow_export.bundling.proven_bundle import Built, write_proven
-from edgeflow_export.bundling.release import Release
+from edgeflow_export.bundling.release import Built, Release, write_proven
 from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
 from edgeflow_export.conversion.job import ExportJob, Stage

@@ -1,4 +1,4 @@
-"""One graph alone, as files for other programs: proven against torch like a bundle's, without thresholds."""
+"""One graph of a model as files for other programs: compared with torch, without thresholds."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from edgeflow.contracts.images import read_image
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import ConfigError, ParityError
+from edgeflow.temporary_folder import temporary_folder
+from edgeflow_export.bundling.memory_check import check_memory
+from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, draft_onnx
-from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.conversion.job import ExportJob, Stage
 from edgeflow_export.conversion.onnx_and_ir import FEATURES, FOREGROUND, MAPS
 from edgeflow_export.conversion.rewrite import InferenceModel, rewrite
-from edgeflow_export.data.dataset import load_images
+from edgeflow_export.conversion.stage_results import StageResults
+from edgeflow_export.data.dataset import Dataset, load_images, require_training_parts
 from edgeflow_export.foreground.candidates import distilled_head
-from edgeflow_export.masks.teachers import MaskTeacher, NetworkTeacher
+from edgeflow_export.masks.teachers import MaskTeacher, NetworkTeacher, load_teacher
 from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.recipe import HEADED
 from edgeflow_export.report.files import write_files
 
-__all__ = ["Part", "export_alone"]
+__all__ = ["Part", "build_graph", "export_alone"]
 
 Part = Literal["features", "flow", "maps", "foreground"]
 Array = npt.NDArray[Any]
@@ -198,3 +202,33 @@ class _Head(nn.Module):
         assert self.model.mask_head is not None  # noqa: S101 - asked before
         logits: Tensor = self.model.mask_head(self.model.raw_features(images))
         return logits
+
+
+def build_graph(
+    model: TrainedModel,
+    data: Dataset,
+    only: Part,
+    folder: Path,
+    stage: Stage,
+    *,
+    device: str = "cpu",
+    results: StageResults | None = None,
+    ignore_memory: bool = False,
+) -> tuple[Path, ...]:
+    """Export one graph of a trained model as files; the arguments are those of ``build_bundle``.
+
+    Raises:
+        ParityError, ConfigError, StorageError, HardwareError: see there, and ``export_alone``.
+    """
+    require_training_parts(data, 1)
+    with temporary_folder() as work:
+        teacher = load_teacher(model.recipe.foreground, device=device) if _asks(model, only) else None
+        job = ExportJob(model=model, data=data, stage=stage, folder=work, results=results or StageResults())
+        check_memory(job, teacher, ignore=ignore_memory)
+        return export_alone(job, teacher, only, folder)
+
+
+def _asks(model: TrainedModel, only: Part) -> bool:
+    """Whether a teacher is needed: not by a head that has learnt from it."""
+    learnt = model.recipe.foreground.kind == "distilled" and model.module.mask_head is not None
+    return only == "foreground" and not learnt

@@ -24,6 +24,7 @@ from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import view_graph
 from edgeflow_export.recipe import HEADED, Recipe
+from edgeflow_export.weight_files import load_strictly
 
 __all__ = ["IMAGES_READ", "TrainedModel", "build_model", "flow_shape", "load_checkpoint", "save_checkpoint"]
 
@@ -127,7 +128,13 @@ def load_checkpoint(path: Path, *, search_path: Sequence[Path] = ()) -> TrainedM
     if "statistics.mean" in tensors and "statistics.std" in tensors:
         mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
         statistics = PixelStatistics(mean=mean.numpy(), std=std.numpy())
-    _load_strictly(module, _as_before(module, tensors), path)
+    load_strictly(
+        module,
+        _as_before(module, tensors),
+        what=str(path),
+        problem="tensors do not fit the recipe it carries; where another version of this program wrote it, "
+        "train again: 'edgeflow train RECIPE --restart'",
+    )
     return TrainedModel(
         recipe=recipe,
         module=module.eval(),
@@ -169,21 +176,3 @@ def _as_before(module: InspectionModel, tensors: dict[str, Tensor]) -> dict[str,
         if name in expected and not set(neutral) & set(tensors)
     }
     return tensors | lacking
-
-
-def _load_strictly(module: InspectionModel, tensors: dict[str, Tensor], path: Path) -> None:
-    expected = module.state_dict()
-    problems = [f"missing: {name}" for name in expected if name not in tensors]
-    problems += [f"not used: {name}" for name in tensors if name not in expected]
-    problems += [
-        f"{name}: shape {tuple(tensors[name].shape)}, the recipe needs {tuple(expected[name].shape)}"
-        for name in expected
-        if name in tensors and tensors[name].shape != expected[name].shape
-    ]
-    if problems:
-        raise CheckpointError(
-            f"{path}: tensors do not fit the recipe it carries; where another version of this program wrote "
-            "it, train again: 'edgeflow train RECIPE --restart'",
-            problems=problems,
-        )
-    module.load_state_dict(tensors)

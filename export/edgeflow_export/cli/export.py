@@ -22,10 +22,8 @@ from edgeflow.errors import ConfigError
 from edgeflow.files import require_new
 from edgeflow.security.keys import read_passphrase, read_private_key
 from edgeflow_export.bundling.build import build_bundle
-from edgeflow_export.bundling.build_graph import build_graph
-from edgeflow_export.bundling.proven_bundle import Built
-from edgeflow_export.bundling.release import Release
-from edgeflow_export.bundling.single_graph import Part
+from edgeflow_export.bundling.release import Built, Release
+from edgeflow_export.bundling.single_graph import Part, build_graph
 from edgeflow_export.checkpoints.model_source import ModelSource, load_model, with_views
 from edgeflow_export.conversion.stage_results import StageResults
 from edgeflow_export.data.array_cache import default_cache_dir

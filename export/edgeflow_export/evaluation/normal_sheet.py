@@ -1,10 +1,13 @@
-"""A picture of what a flow holds to be normal: where anomalous parts would have to look different."""
+"""A sheet of the distance to the nearest normal features, which the flow's inverse pass gives."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.scoring import FloatArray
@@ -12,10 +15,10 @@ from edgeflow.scoring.heatmap import heat_overlay
 from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.data.dataset import Images, load_images
 from edgeflow_export.evaluation.evaluate import Evaluation
-from edgeflow_export.evaluation.normal_appearance import normal_appearance
 from edgeflow_export.evaluation.sheet_layout import Cell, Legend, Panel, Tile, draw_sheet, tile_width
+from edgeflow_export.models.multiflow import MultiFlow
 
-__all__ = ["appearance_sheet"]
+__all__ = ["NormalAppearance", "appearance_sheet", "normal_appearance"]
 
 SHOWN = 4  # of each kind
 LIMIT = 2.0  # deviations from its mean that a normal latent may have
@@ -96,3 +99,29 @@ def _cell(
         score=f"largest change {float(difference.max()):.2f}",
         tiles=tuple(tiles),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalAppearance:
+    """Nearest normal features of parts, as the flow sees it.
+
+    Attributes:
+        features: (B, V, C, h, w).
+        difference: root mean square over channels of what had to change, (B, V, h, w).
+    """
+
+    features: Tensor
+    difference: Tensor
+
+
+def normal_appearance(flow: MultiFlow, features: Tensor, *, limit: float = 0.0) -> NormalAppearance:
+    """Take features to latents, bring the latents near their mean 0, and take them back.
+
+    Args:
+        features: (B, V, C, h, w), standardised as in training.
+        limit: latents are clipped to so many standard deviations; 0 gives the features that every latent
+            at its mean stands for, whatever the part. Latents within the limit change nothing.
+    """
+    with torch.inference_mode():
+        normal = flow.inverse(flow(features).z.clamp(-limit, limit))
+        return NormalAppearance(features=normal, difference=(features - normal).square().mean(2).sqrt())

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.preprocess import prepare
-from edgeflow_export.data.array_cache import Array, CachedKind, cache_arrays, default_cache_dir, read_array
+from edgeflow_export.data.array_cache import Array, CachedKind, cache_arrays, read_array
 from edgeflow_export.data.dataset import Dataset, Images
 from edgeflow_export.features.extractors import normalised, output_shape
 
-__all__ = ["FeatureStore", "cache_features", "default_cache_dir"]
+__all__ = ["FeatureStore", "cache_features"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.stage_results import StageResults, statistics_identity
 from edgeflow_export.data.dataset import iterate_images
 from edgeflow_export.quantization.accuracy_guard import Scored, compare
-from edgeflow_export.quantization.halving import bisect_kept_layers
+from edgeflow_export.quantization.kept_layers import bisect_kept_layers, describe_kept, most_in_float
 from edgeflow_export.quantization.speed import speedup
 from edgeflow_export.quantization.trial import Trial
 
@@ -147,12 +147,12 @@ class _Search:
         groups = self.source.groups(self.backend)
         if not self._attempt(()) and self._is_searched():
             order = self._by_sensitivity(groups)
-            bisect_kept_layers(_most_in_float(order), lambda count: self._attempt(order[:count]))
+            bisect_kept_layers(most_in_float(order), lambda count: self._attempt(order[:count]))
         return self._within
 
     def _attempt(self, kept: Sequence[Group]) -> bool:
         """One try; the last that is within budget is the one with the fewest groups in float."""
-        what = _described(kept)
+        what = describe_kept(kept)
         with self.job.stage(f"quantizing {what} for {self.backend}, calibrated on {len(self._parts)} parts"):
             draft = self._quantized(kept)
         try:
@@ -165,7 +165,7 @@ class _Search:
     def _quantized(self, kept: Sequence[Group]) -> CandidateGraph:
         """The graph with some groups in float, as kept from an interrupted export or made now."""
         files = self.job.results.kept_files(
-            f"{_described(kept)} in INT8 for {self.backend}",
+            f"{describe_kept(kept)} in INT8 for {self.backend}",
             self._decided_by(kept),
             lambda: self._quantizer()(kept).files,
         )
@@ -287,15 +287,3 @@ def _shift(scored: Scored, reference: Scored, scale: Scale) -> float:
     """How far part scores move, in units of the scaled score; and maps, where the scores do not."""
     moved = np.abs(scored.parts - reference.parts).mean() / (scale.threshold - scale.centre)
     return float(moved) + 1e-3 * relative_error(scored.maps, reference.maps)
-
-
-def _most_in_float(order: Sequence[Group]) -> int:
-    """How many groups, in this order, hold at most half of all convolutions."""
-    counts = np.cumsum([len(group.members) for group in order])
-    return int((2 * counts <= counts[-1]).sum())
-
-
-def _described(kept: Sequence[Group]) -> str:
-    if not kept:
-        return "all convolutions"
-    return "all convolutions but " + ", ".join(group.name for group in kept)

@@ -23,10 +23,11 @@ from edgeflow_export.checkpoints.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from edgeflow_export.data.array_cache import default_cache_dir
 from edgeflow_export.data.dataset import Dataset, load_dataset, require_depth, require_training_parts
 from edgeflow_export.distributed import ALONE, Processes
 from edgeflow_export.features.extractors import build_extractor, extractor_identity, output_shape
-from edgeflow_export.features.feature_cache import FeatureStore, cache_features, default_cache_dir
+from edgeflow_export.features.feature_cache import FeatureStore, cache_features
 from edgeflow_export.features.self_supervised import STATE_FILE as EXTRACTOR_STATE
 from edgeflow_export.features.self_supervised import train_extractor
 from edgeflow_export.features.statistics import Standardisation, feature_statistics, pixel_statistics

@@ -62,7 +62,7 @@ def test_tensor_of_another_shape_is_named_with_both_shapes(tiny: TinyProduct, tm
     path = altered(tiny.checkpoint, tmp_path / "c", extra={"flow.blocks.0.net1.gamma": torch.zeros(7)})
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path)
-    assert caught.value.problems == ("flow.blocks.0.net1.gamma: shape (7,), the recipe needs (3,)",)
+    assert caught.value.problems == ("flow.blocks.0.net1.gamma: shape (7,), needed (3,)",)
 
 
 def test_missing_file_says_how_to_make_one(tmp_path: Path) -> None:

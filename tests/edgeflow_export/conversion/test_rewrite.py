@@ -1,14 +1,24 @@
-"""The rewritten model computes what the trained one computes."""
+"""The rewritten model computes the trained model's maps, and each single step keeps the numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from edgeflow_export.conversion.rewrite import rewrite
+from edgeflow_export.conversion.rewrite import (
+    fold_clamp,
+    fold_normalisation,
+    gather_order,
+    merge_messages,
+    rewrite,
+    without_noise,
+)
 from edgeflow_export.models.inspection_model import InspectionModel
-from edgeflow_export.models.multiflow import CouplingBlock, FlowShape, MultiFlow
+from edgeflow_export.models.multiflow import CLAMP_FACTOR, CouplingBlock, CrossViewNet, FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import GRAPHS, view_graph
 from tests.support.tiny_extractor import tiny as tiny_extractor
 
@@ -54,3 +64,84 @@ def test_rewriting_leaves_the_trained_model_as_it_was() -> None:
     before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
     rewrite(trained)
     assert all(torch.equal(before[name], tensor) for name, tensor in trained.state_dict().items())
+
+
+CHANNELS, HIDDEN, CLAMP = 6, 4, 1.9
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> Iterator[None]:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        yield
+
+
+def shape(graph: str = "cs_neigh", *, conditioned: bool = True) -> FlowShape:
+    return FlowShape(
+        channels=CHANNELS,
+        hidden=HIDDEN,
+        kernels=(3,),
+        clamp=CLAMP,
+        conditioned=conditioned,
+        graph=view_graph(graph, 4),
+    )
+
+
+def net(graph: str = "cs_neigh", *, conditioned: bool = True) -> CrossViewNet:
+    made = CrossViewNet(shape(graph, conditioned=conditioned), 3)
+    nn.init.uniform_(made.gamma, 0.3, 0.9)
+    return made
+
+
+def padded(x: Tensor) -> Tensor:
+    return F.pad(x, (1, 1, 1, 1), mode="replicate")
+
+
+@pytest.mark.parametrize("conditioned", [True, False])
+def test_noise_of_zero_can_be_left_out(conditioned: bool) -> None:
+    made = net(conditioned=conditioned)
+    x = torch.randn(1, 4, CHANNELS // 2, 5, 7)
+    whole = torch.cat([x, torch.zeros(1, 4, 1, 5, 7)], dim=2) if conditioned else x
+    expected = made.first(whole.flatten(1, 2))
+    got = F.conv2d(padded(x.flatten(1, 2)), without_noise(made, CHANNELS // 2), made.first.bias, groups=4)
+    torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("graph", ["cs_neigh", "cs_top", "cs_neigh_only", "cs_seperated", "cs_wrapped"])
+def test_messages_of_a_receiver_are_one_convolution(graph: str) -> None:
+    made = net(graph)
+    hidden = [torch.randn(1, HIDDEN, 5, 7) for _ in range(4)]
+    for view, (kernel, bias) in enumerate(merge_messages(made)):
+        heard = made.graph.senders[view]
+        convs = [
+            F.conv2d(padded(hidden[u]), weight, offset)
+            for u, weight, offset in zip((view, *heard), made.kernels[view], made.biases[view], strict=True)
+        ]
+        expected = made.gamma[view] * (convs[0] + made.graph.weights[view] * sum(convs[1:]))
+        got = F.conv2d(padded(torch.cat([hidden[u] for u in (view, *heard)], dim=1)), kernel, bias)
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_clamp_is_folded_into_the_half_that_gives_s() -> None:
+    x = torch.randn(1, HIDDEN, 5, 7)
+    kernel, bias = torch.randn(CHANNELS, HIDDEN, 1, 1), torch.randn(CHANNELS)
+    s, t = F.conv2d(x, kernel, bias).chunk(2, dim=1)
+    scaled, same = F.conv2d(x, *fold_clamp(kernel, bias, CLAMP)).chunk(2, dim=1)
+    expected = CLAMP * CLAMP_FACTOR * torch.atan(s / CLAMP)
+    torch.testing.assert_close(CLAMP * CLAMP_FACTOR * torch.atan(scaled), expected)
+    torch.testing.assert_close(same, t)
+
+
+def test_permutations_of_all_views_are_one_gather() -> None:
+    block = CouplingBlock(shape(), 3, seed=2)
+    x = torch.randn(4, CHANNELS, 2, 3)
+    expected = torch.stack([x[view, block.permutation[view]] for view in range(4)])
+    got = x.flatten(0, 1)[gather_order(block)].view_as(x)
+    assert torch.equal(got, expected)
+
+
+def test_normalisation_is_one_product_and_one_sum() -> None:
+    mean, std = torch.randn(3), torch.rand(3) + 0.5
+    x = torch.randint(0, 256, (10, 3)).float()
+    scale, offset = fold_normalisation(mean, std, unit=255)
+    torch.testing.assert_close(x * scale + offset, (x / 255 - mean) / std, rtol=1e-5, atol=1e-6)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from edgeflow.errors import DataError, StorageError
+from edgeflow_export.data.array_cache import default_cache_dir
 from edgeflow_export.data.dataset import Dataset, load_dataset, load_images
 from edgeflow_export.features.extractors import normalised
-from edgeflow_export.features.feature_cache import FeatureStore, cache_features, default_cache_dir
+from edgeflow_export.features.feature_cache import FeatureStore, cache_features
 from edgeflow_export.recipe import load_recipe
 from tests.support.tiny import write_parts, write_recipe
 from tests.support.tiny_extractor import tiny as tiny_extractor

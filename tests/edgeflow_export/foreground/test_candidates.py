@@ -25,7 +25,7 @@ from edgeflow.errors import AccuracyError
 from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.verification import verify_graph
 from edgeflow_export.bundling.build import build_bundle
-from edgeflow_export.bundling.build_graph import build_graph
+from edgeflow_export.bundling.single_graph import build_graph
 from edgeflow_export.checkpoints.checkpoint import load_checkpoint
 from edgeflow_export.data.dataset import load_dataset
 from edgeflow_export.recipe import load_recipe

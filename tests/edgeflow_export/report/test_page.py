@@ -17,7 +17,7 @@ from PIL import Image
 
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.manifest import REPORT_NAME, Manifest
-from edgeflow_export.bundling.proven_bundle import Built
+from edgeflow_export.bundling.release import Built
 from edgeflow_export.cli.export import print_built
 from edgeflow_export.report.page import _by_step
 from edgeflow_export.report.plots import _histogram, scores_svg, view_scores_svg

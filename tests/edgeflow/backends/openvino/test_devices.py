@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeflow.backends.openvino.device import require_device
+from edgeflow.backends.openvino.core import require_device
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import DeviceError

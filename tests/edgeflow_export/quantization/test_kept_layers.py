@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow_export.quantization.halving import bisect_kept_layers
+from edgeflow_export.quantization.kept_layers import bisect_kept_layers
 
 COUNTS = st.integers(0, 40)
 

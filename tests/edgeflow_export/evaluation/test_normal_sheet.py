@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgeflow_export.evaluation.normal_appearance import normal_appearance
+from edgeflow_export.evaluation.normal_sheet import normal_appearance
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import view_graph
 
