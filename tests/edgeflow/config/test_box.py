@@ -326,9 +326,9 @@ def test_trust_section_that_would_trust_by_mistake_is_refused(
     assert found.startswith(sentence)
 
 
-def test_the_readmes_cameras_load(tmp_path: Path, repository: Path) -> None:
-    readme = (repository / "README.md").read_text("utf-8")
-    (example,) = re.findall(r"^# cameras.yaml.*?\ncameras:\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+def test_the_cameras_of_the_documentation_load(tmp_path: Path, repository: Path) -> None:
+    page = (repository / "docs" / "how-to" / "cameras.md").read_text("utf-8")
+    (example,) = re.findall(r"^# cameras.yaml.*?\ncameras:\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     start = BOX.index("  top:")
     config = box(tmp_path, (BOX[start : BOX.index("sync:")], example))
     assert [camera.kind for camera in config.cameras.values()] == ["genicam", "v4l2", "rtsp"]

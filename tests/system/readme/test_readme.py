@@ -1,4 +1,4 @@
-"""The README's commands and files, as a new user would type and write them."""
+"""Commands and files of the tutorials, as a new user would type and write them; size of the README."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ from tests.support.tiny import TinyProduct, search_path
 if TYPE_CHECKING:
     from tests.system.conftest import Broker
 
+FIRST_BUNDLE, FIRST_BOX = "docs/tutorials/first-bundle.md", "docs/tutorials/first-box.md"
+
 
 @pytest.fixture(scope="module")
 def workplace(tiny: TinyProduct, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the README's parts and files."""
+    """A folder with the tutorials' parts and files."""
     folder = tmp_path_factory.mktemp("workplace")
     shutil.copytree(tiny.parts, folder / "parts")
-    for _, kind, body in blocks((repository / "README.md").read_text()):
-        if kind == "yaml":
-            name = body.splitlines()[0].removeprefix("# ")
-            (folder / name).write_text(body)
+    for page in (FIRST_BUNDLE, FIRST_BOX):
+        for _, kind, body in blocks((repository / page).read_text()):
+            if kind == "yaml":
+                name = body.splitlines()[0].removeprefix("# ")
+                (folder / name).write_text(body)
     return folder
 
 
@@ -49,30 +52,33 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def section_commands(repository: Path, start: str) -> list[list[str]]:
+def page_commands(repository: Path, page: str) -> list[list[str]]:
     found = [
         command
-        for section, kind, body in blocks((repository / "README.md").read_text())
-        if kind == "sh" and section.startswith(start)
+        for _, kind, body in blocks((repository / page).read_text())
+        if kind == "sh"
         for command in commands(body)
     ]
-    assert found, f"README has no commands under '{start}'"
+    assert found, f"{page} has no commands"
     return found
 
 
 @pytest.mark.timeout(1200)  # trains, exports and runs a box: minutes on a busy machine
-def test_readme_commands_of_all_three_readers(workplace: Path, repository: Path, broker: Broker) -> None:
+def test_commands_of_both_tutorials(workplace: Path, repository: Path, broker: Broker) -> None:
     """One after the other, since each reader needs what the one before has made."""
-    for command in section_commands(repository, "The workstation"):
+    for command in page_commands(repository, FIRST_BUNDLE):
         run(command, workplace)
     box = workplace / "box.yaml"
     box.write_text(box.read_text().replace("port: 1883", f"port: {broker.port}"))
-    (monitor,) = section_commands(repository, "The line controller")
-    monitor = [word.replace("1883", str(broker.port)) for word in monitor]
-    watching = threading.Thread(target=run, args=(monitor, workplace))
+    of_the_box = page_commands(repository, FIRST_BOX)
+    (monitor,) = (command for command in of_the_box if command[1] == "monitor")
+    watching = threading.Thread(
+        target=run, args=([word.replace("1883", str(broker.port)) for word in monitor], workplace)
+    )
     watching.start()
-    for command in section_commands(repository, "The box"):
-        run(command, workplace)
+    for command in of_the_box:
+        if command is not monitor:
+            run(command, workplace)
     watching.join(60)
     assert not watching.is_alive(), "the monitor did not see three results"
 
@@ -81,8 +87,15 @@ def test_every_command_is_in_the_readme(repository: Path) -> None:
     from edgeflow.cli.main import cli
 
     readme = (repository / "README.md").read_text()
-    assert [name for name in cli.list_commands(click.Context(cli)) if f"edgeflow {name} " not in readme] == []
+    named = {name for name in cli.list_commands(click.Context(cli)) if f"edgeflow {name}" in readme}
+    named |= {name for name in cli.list_commands(click.Context(cli)) if f"`{name}`" in readme}
+    assert set(cli.list_commands(click.Context(cli))) - named == set()
+
+
+def test_readme_is_short(repository: Path) -> None:
+    assert len((repository / "README.md").read_text().splitlines()) <= 150
 
 
 def test_no_placeholder_is_left(repository: Path) -> None:
-    assert re.findall(r"@[A-Z]+@", (repository / "README.md").read_text()) == []
+    pages = [repository / "README.md", *(repository / "docs").rglob("*.md")]
+    assert [page.name for page in pages if re.search(r"@[A-Z]+@", page.read_text())] == []
