@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,20 @@ def test_every_decision_is_complete_and_in_the_index(repository: Path) -> None:
         assert places == sorted(places), page.name
         title = text.splitlines()[0].removeprefix("# ")
         assert f"[{title}]({page.name})" in index, f"add {page.name} to {folder / 'index.md'}"
+
+
+def test_layers_on_the_page_are_those_that_are_held(repository: Path) -> None:
+    contracts = tomllib.loads((repository / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    held = [
+        (str(number), name.strip())
+        for contract in contracts
+        for number, layer in enumerate(contract.get("layers", []), 1)
+        for name in layer.split("|")
+    ]
+    page = (repository / "docs" / "explanations" / "architecture.md").read_text()
+    assert sorted(re.findall(r"^\| (\d+) \| `(\w+)` \| .+ \|$", page, re.MULTILINE)) == sorted(held)
 
 
 _HEADINGS = ("Context", "Decision", "Consequence")
