@@ -26,7 +26,7 @@ class RetryDelay:
         self._spread_s += (abs(delay_s - self._mean_s) - self._spread_s) / 4
         self._mean_s += (delay_s - self._mean_s) / 8
 
-    def patience_s(self) -> float:
+    def timeout_s(self) -> float:
         """How long to wait at least, between 1 and 30 s."""
         if self._mean_s is None:
             return _SHORTEST_S

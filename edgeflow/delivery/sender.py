@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from edgeflow.alarms import Alarms
+from edgeflow.delivery.in_flight import NEVER, InFlight
 from edgeflow.delivery.outbox import Outbox
-from edgeflow.delivery.retry_delay import RetryDelay
-from edgeflow.delivery.sent_result import NEVER, SentResult, mark_replayed
+from edgeflow.delivery.payload import mark_replayed
+from edgeflow.delivery.send_window import SendWindow
 from edgeflow.delivery.store.records import DROPPED, Row
 from edgeflow.errors import StorageError
 from edgeflow.mqtt.broker.answers import NOBODY_SUBSCRIBED, PAYLOAD_INVALID, TOO_LARGE, rights_refusal
@@ -26,17 +27,13 @@ __all__ = ["ResultSender"]
 
 logger = logging.getLogger(__name__)
 
-_RETRY_S = (1.0, 30.0)
 _TICK_S = 0.25
 _SILENT_S = 15.0  # without a sign of life the sender hangs
 _STORAGE_PAUSE_S = 0.5
-_LOOK_AGAIN_S = 0.05  # between looks for what is to be sent again
 _EVENTS_AT_ONCE = 1000
-_AHEAD = 300  # results sent and not yet let go: bounds what a slow or absent consumer costs the broker
 _PAUSE_S = 0.002  # between groups of results, else they would keep a busy machine from anything else
 _BACKLOG_AT_ONCE = 4  # what had to wait goes in small groups with longer pauses: a decision comes first
 _BACKLOG_PAUSE_S = 0.003
-_OVERTAKEN_MOST = 1000
 _TRIAL_PAUSE_S = 2.1  # between trials of what may end the connection
 _ALONE_WITHIN_S = 5.0  # how long a suspect waits for a moment when nothing else is in flight
 _ENDS_CONNECTIONS = (
@@ -79,19 +76,8 @@ class ResultSender:
         self._link = link
         self._confirm = confirm
         self._inbox: queue.SimpleQueue[LinkEvent | None] = queue.SimpleQueue()
-        self._sent: dict[str, SentResult] = {}
-        self._in_flight: dict[Receipt, str] = {}
-        self._newest_sent = 0
-        self._newest_before_connection = self._backlog_end = outbox.last_id()
-        self._delay = RetryDelay()
-        self._retry_s = _RETRY_S[0]
-        self._retry_raised_s = NEVER
-        self._held_until_s = NEVER
-        self._look_again_s = NEVER
-        self._has_waited = False
+        self._window = SendWindow(outbox.last_id())
         self._more = False
-        self._taken = 0  # by the broker, without a refusal
-        self._let_gone = 0  # results, by whoever confirms them
         self._suspicion = SuspectMessages()
         self._suspects_since_s = self._next_trial_s = NEVER
         self._trouble = ""
@@ -153,7 +139,7 @@ class ResultSender:
         done: list[str] = []
         for event in events:
             if isinstance(event, Connected):
-                self._begin_again(event.connection)
+                self._window.connected(event.connection, self._outbox.last_id())
             elif isinstance(event, Lost):
                 self._suspect(event)
             elif isinstance(event, Acked):
@@ -163,36 +149,13 @@ class ResultSender:
         if not done:
             return
         self._outbox.delete(done)
-        if self._let_go(done):
-            self._retry_s = self._delay.patience_s()
-            self._held_until_s = NEVER
-            self._trouble = ""
-            if self._alarms:
-                self._alarms.clear("outbox", subject="delivery")
-
-    def _let_go(self, done: Sequence[str]) -> bool:
-        """Forget what is confirmed, and learn how long that takes; whether any of it was on its way."""
-        now_s = time.monotonic()
-        known = [sent for result_id in done if (sent := self._sent.pop(result_id, None))]
         if self._suspicion:
             for result_id in done:
                 self._suspicion.passed(result_id)
-        self._let_gone += len(known)
-        for sent in known:
-            if sent.first_s != NEVER:
-                self._delay.add(now_s - sent.first_s)
-        return bool(known)
-
-    def _begin_again(self, connection: int) -> None:
-        """What an earlier connection carried is sent again, at once."""
-        self._newest_before_connection = self._backlog_end = self._outbox.last_id()
-        self._retry_s = _RETRY_S[0]
-        self._held_until_s = self._look_again_s = NEVER
-        for receipt in [r for r in self._in_flight if r.connection < connection]:
-            del self._in_flight[receipt]
-        for sent in self._sent.values():
-            if sent.receipt is None or sent.receipt.connection < connection:
-                sent.in_flight, sent.sent_s, sent.first_s = False, NEVER, NEVER
+        if self._window.confirm(done, time.monotonic()):
+            self._trouble = ""
+            if self._alarms:
+                self._alarms.clear("outbox", subject="delivery")
 
     def _suspect(self, lost: Lost) -> None:
         """A connection has ended: what was in flight may be the reason."""
@@ -200,71 +163,47 @@ class ResultSender:
             return
         guilty = self._suspicion.connection_ended(lost.in_flight)
         for key in self._suspicion.keys:
-            if key not in self._sent:  # not a result, or one that is gone
+            if key not in self._window:  # not a result, or one that is gone
                 self._suspicion.forget(key)
         self._suspects_since_s = time.monotonic()
         if len(lost.in_flight) == 1:  # decisions have a connection for most of the time
             self._next_trial_s = time.monotonic() + _TRIAL_PAUSE_S
-        if guilty in self._sent:
-            size = self._sent[guilty].size
-            self._set_aside(guilty, _ENDS_CONNECTIONS.format(size=size))
+        if guilty is not None and guilty in self._window:
+            self._set_aside(guilty, _ENDS_CONNECTIONS.format(size=self._window[guilty].size))
 
     def _set_aside(self, result_id: str, why: str) -> None:
         """Keep a result that can never be delivered; the outbox raises the alarm."""
-        sent = self._sent.pop(result_id)
+        row_id = self._window[result_id].row_id
+        self._window.remove(result_id)
         self._suspicion.forget(result_id)
         logger.warning("delivery: result %s is set aside: %s", result_id, why)
-        self._outbox.set_aside([sent.row_id], why)
+        self._outbox.set_aside([row_id], why)
 
     def _confirmed(self, event: Confirmed) -> list[str]:
         """The results that the broker's answer lets go."""
-        result_id = self._in_flight.pop(event.receipt, None)
+        result_id = self._window.answered(event.receipt)
         self._suspicion.passed(result_id or "")
-        sent = self._sent.get(result_id) if result_id is not None else None
-        if result_id is None or sent is None:
+        if result_id is None or result_id not in self._window:
             return []  # some other message, or acked by the consumer before the broker answered
-        sent.in_flight = False
         if event.reason_code == 0:
-            self._taken += 1
+            self._window.taken()
             return [result_id] if self._confirm == "broker" else []
         if event.reason_code in (TOO_LARGE, PAYLOAD_INVALID):
-            why = f"the broker refuses its {sent.size} bytes: {rights_refusal(event.reason_code)}"
-            self._set_aside(result_id, why)
-            return []
-        self._hold(event.reason_code, sent)
+            size = self._window[result_id].size
+            self._set_aside(
+                result_id, f"the broker refuses its {size} bytes: {rights_refusal(event.reason_code)}"
+            )
+        elif self._window.refused(result_id, time.monotonic()):
+            self._report(_refusal_text(event.reason_code))
         return []
-
-    def _hold(self, reason_code: int, sent: SentResult) -> None:
-        """A refusal: often it is meant for all results, so the others wait, too, until one is taken."""
-        now_s = time.monotonic()
-        before, sent.refused_at = sent.refused_at, self._taken
-        if before is not None and before < self._taken:  # this one alone: others were taken in between
-            sent.refused += 1
-            sent.sent_s = now_s
-            return
-        sent.sent_s = sent.first_s = self._look_again_s = NEVER
-        if now_s < self._held_until_s:
-            return  # the rest of the same burst
-        self._held_until_s = now_s + self._retry_s
-        self._has_waited = True
-        self._raise_retry(now_s)
-        if reason_code == NOBODY_SUBSCRIBED:
-            self._report("nobody subscribes to the results; they wait in the outbox")
-        else:
-            self._report(f"the broker refuses results: {rights_refusal(reason_code)}; they wait")
-
-    def _raise_retry(self, now_s: float) -> None:
-        if now_s - self._retry_raised_s >= self._retry_s:
-            self._retry_s = min(2 * self._retry_s, _RETRY_S[1])
-            self._retry_raised_s = now_s
 
     @property
     def _in_backlog(self) -> bool:
-        """Whether what is sent next was stored while nobody took it, and decisions are still made."""
-        return self._newest_sent < self._backlog_end and self._drain_until_s is None
+        """True while the next result was stored while nobody took it, and decisions are still made."""
+        return self._window.in_backlog and self._drain_until_s is None
 
     def _send(self) -> None:
-        if not self._link.connected or time.monotonic() < self._held_until_s:
+        if not self._link.connected or self._window.is_held(time.monotonic()):
             return
         if self._suspicion:
             self._send_suspect()
@@ -273,72 +212,49 @@ class ResultSender:
 
     def _send_suspect(self) -> None:
         """One at a time, and nothing else of ours beside it."""
-        if self._in_flight or time.monotonic() < self._next_trial_s:
+        if self._window.unanswered or time.monotonic() < self._next_trial_s:
             return
         waited_s = time.monotonic() - self._suspects_since_s
         if not self._link.idle and waited_s < _ALONE_WITHIN_S:
             return  # a look comes with the next answer of the broker
         result_id = self._suspicion.keys[0]
-        row = self._outbox.read(self._sent[result_id].row_id)
+        row = self._outbox.read(self._window[result_id].row_id)
         if row is None:
-            self._sent.pop(result_id)
+            self._window.remove(result_id)
             self._suspicion.forget(result_id)
-        elif self._transmit(row, self._sent[result_id]):
+        elif self._transmit(row, self._window[result_id]):
             self._suspects_since_s = time.monotonic()
 
     def _send_new(self) -> None:
         self._outbox.close_drop_records()
-        if self._has_waited:
-            self._backlog_end, self._has_waited = self._outbox.last_id(), False
-        room = min(self._link.result_window - len(self._in_flight), self._ahead())
+        if self._window.backlog_grew:
+            self._window.extend_backlog(self._outbox.last_id())
+        room = self._window.room(self._link.result_window)
         if room <= 0:
             return
         if self._in_backlog:
             room = min(room, _BACKLOG_AT_ONCE)
-        rows = self._outbox.pending(self._newest_sent, room)
+        rows = self._outbox.pending(self._window.newest_sent, room)
         self._more = len(rows) == room
         with self._link.together():
             for row in rows:
-                sent = self._sent.setdefault(row.result_id, SentResult(row_id=row.id))
-                self._newest_sent = row.id
-                if not self._transmit(row, sent):
+                if not self._transmit(row, self._window.add(row.result_id, row.id)):
                     return
-
-    def _ahead(self) -> int:
-        """How many more may be on their way; those that nobody confirms, however often sent, hardly count."""
-        room = _AHEAD - len(self._sent)
-        if room > 0:
-            return room
-        overtaken = sum(sent.is_overtaken for sent in self._sent.values())
-        return room + min(overtaken, _OVERTAKEN_MOST)
 
     def _send_again(self) -> bool:
         """Send what is due once more, oldest first; False when not all of it could be sent."""
-        now_s = time.monotonic()
-        if now_s < self._look_again_s:
-            return True
-        self._look_again_s = now_s + _LOOK_AGAIN_S
-        due = [
-            sent
-            for sent in self._sent.values()
-            if not sent.in_flight and now_s - sent.sent_s >= sent.patience_s(self._retry_s)
-        ]
-        if any(sent.sent_s != NEVER for sent in due):
-            self._raise_retry(now_s)
-        for sent in due:
-            row = self._outbox.read(sent.row_id)
+        for result_id, result in self._window.due(time.monotonic()):
+            row = self._outbox.read(result.row_id)
             if row is None:  # dropped for want of room
-                self._sent = {key: value for key, value in self._sent.items() if value is not sent}
-            elif len(self._in_flight) >= self._link.result_window or not self._transmit(row, sent):
-                self._look_again_s = NEVER
+                self._window.remove(result_id)
+            elif self._window.unanswered >= self._link.result_window or not self._transmit(row, result):
+                self._window.look_again()
                 return False
         return True
 
-    def _transmit(self, row: Row, sent: SentResult) -> bool:
+    def _transmit(self, row: Row, result: InFlight) -> bool:
         """False where the connection has gone; a row that the broker cannot take is set aside."""
-        sent.sent_again(self._let_gone)
-        attempt = sent.attempts + 1
-        replayed = attempt > 1 or row.id <= self._newest_before_connection
+        attempt, replayed = self._window.begin(result, row.id)
         receipt = self._publish(row, replayed=replayed, attempt=attempt)
         if receipt is None:
             return False
@@ -348,12 +264,9 @@ class ResultSender:
                 "raise that limit"
             )
             self._set_aside(row.result_id, why)
-            return True
-        sent.attempts, sent.sent_s, sent.receipt, sent.in_flight = attempt, time.monotonic(), receipt, True
-        sent.size = len(row.payload)
-        if sent.first_s == NEVER:
-            sent.first_s = sent.sent_s
-        self._in_flight[receipt] = row.result_id
+        else:
+            now_s = time.monotonic()
+            self._window.sent(row.result_id, result, receipt, size=len(row.payload), now_s=now_s)
         return True
 
     def _publish(self, row: Row, *, replayed: bool, attempt: int) -> Receipt | Oversize | None:
@@ -380,3 +293,9 @@ class ResultSender:
             logger.warning("delivery: %s", trouble)
             if self._alarms:
                 self._alarms.raise_("outbox", "warning", trouble, subject="delivery")
+
+
+def _refusal_text(reason_code: int) -> str:
+    if reason_code == NOBODY_SUBSCRIBED:
+        return "nobody subscribes to the results; they wait in the outbox"
+    return f"the broker refuses results: {rights_refusal(reason_code)}; they wait"

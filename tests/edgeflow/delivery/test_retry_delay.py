@@ -7,23 +7,23 @@ from edgeflow.delivery.retry_delay import RetryDelay
 
 def test_a_quick_consumer_is_asked_again_after_a_second() -> None:
     delay = RetryDelay()
-    assert delay.patience_s() == 1.0
+    assert delay.timeout_s() == 1.0
     for _ in range(100):
         delay.add(0.01)
-    assert delay.patience_s() == 1.0
+    assert delay.timeout_s() == 1.0
 
 
 def test_a_slow_consumer_is_given_more_than_it_usually_takes() -> None:
     delay = RetryDelay()
     for _ in range(100):
         delay.add(3.0)
-    assert 3.5 < delay.patience_s() < 10.0
+    assert 3.5 < delay.timeout_s() < 10.0
     for _ in range(100):
         delay.add(0.01)
-    assert delay.patience_s() == 1.0
+    assert delay.timeout_s() == 1.0
 
 
 def test_one_long_delay_waits_no_longer_than_half_a_minute() -> None:
     delay = RetryDelay()
     delay.add(3600.0)
-    assert delay.patience_s() == 30.0
+    assert delay.timeout_s() == 30.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.contracts.messages import Dropped, Message, Result, from_json, to_json
-from edgeflow.delivery.sent_result import mark_replayed
+from edgeflow.delivery.payload import mark_replayed
 from edgeflow.mqtt.gate_record import with_gate_told
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "result.json"
