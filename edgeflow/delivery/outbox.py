@@ -10,7 +10,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from edgeflow.alarms import Alarms
@@ -24,6 +23,7 @@ from edgeflow.delivery.store.opening import open_store
 from edgeflow.delivery.store.records import Aside, Drop, Limits, Row, entry_of, fault_of
 from edgeflow.delivery.store.repair import Repaired, complete, copy_removed, repair
 from edgeflow.delivery.store.reserve_file import ReserveFile
+from edgeflow.delivery.store.write_retry import WriteRetry
 from edgeflow.delivery.store.writing import ITEM_FAULTS, unstorable, write_singly, write_together
 from edgeflow.errors import StorageError
 from edgeflow.thread_activity import working
@@ -34,12 +34,9 @@ logger = logging.getLogger(__name__)
 
 _TICK_S = 1.0
 _SILENT_S = 15.0  # without a sign of life the writer hangs
-_RETRY_S = 0.5
-_REPAIR_RETRY_S = 5.0
 _CHECK_S = 600.0
 _DELETE_S = 0.05  # deletions alone wait for more of them
 _AT_ONCE = 1000  # puts, deliveries and marks in one transaction
-_SQUEEZE_BYTES = 1_000_000  # given up at once on a full disk: their deletion has to fit into the ballast
 _CLOSE_S = 10.0
 
 
@@ -74,14 +71,12 @@ class Outbox:
         self._counting = threading.Lock()  # for one number; never held over anything else
         self._unstored: int = 0
         self._listeners: list[Callable[[Sequence[str]], None]] = []
-        self._squeezed: int | None = None  # bytes that a full disk allows
-        self._damage: sqlite3.Error | None = None
+        self._retry = WriteRetry()
         self._repaired: Repaired | None = None
         self._quarantined: set[int] = set()
         self._sealing = False
         self._closing = False
         self._deleted_s = 0.0
-        self._retry_at_s = 0.0
         self._check_at_s = time.monotonic() + _CHECK_S
         self._ballast = ReserveFile(path)
         with mapped(path, "opened"):
@@ -171,7 +166,7 @@ class Outbox:
                 return self._store.pending(after_id, limit)
             except sqlite3.Error as cause:
                 if is_damage(cause):
-                    self._damage = cause
+                    self._retry.damage = cause
                     self._inbox.put(None)
                 raise
 
@@ -240,7 +235,7 @@ class Outbox:
 
     def _take_in(self) -> None:
         """What was asked since the last look; waits a moment for the first."""
-        wait_s = max(0.01, self._retry_at_s - time.monotonic()) if self._told.in_trouble else _TICK_S
+        wait_s = self._retry.wait_s(time.monotonic()) if self._told.in_trouble else _TICK_S
         if self._backlog.gone:
             wait_s = min(wait_s, _DELETE_S)
         with contextlib.suppress(queue.Empty):
@@ -250,9 +245,9 @@ class Outbox:
 
     def _work(self) -> None:
         now_s = time.monotonic()
-        if now_s >= self._retry_at_s or self._closing:
-            if self._damage is not None:
-                self._begin_anew(self._damage)
+        if self._retry.is_due(now_s) or self._closing:
+            if self._retry.damage is not None:
+                self._begin_anew(self._retry.damage)
             self._write()
         self._look_after(now_s)
 
@@ -282,9 +277,9 @@ class Outbox:
         log = self._backlog
         waiting = len(log.entries)
         try:
-            return write_together(self._store, log, self._allowed())
+            return write_together(self._store, log, self._retry.limits(self._limits))
         except ITEM_FAULTS:
-            return write_singly(self._store, log, self._allowed())
+            return write_singly(self._store, log, self._retry.limits(self._limits))
         finally:
             with self._counting:
                 self._unstored -= waiting - len(log.entries)
@@ -302,19 +297,11 @@ class Outbox:
             except Exception:  # what is on the disk is; whoever listens may be wrong
                 logger.exception("outbox %s: a listener failed", self._path)
 
-    def _allowed(self) -> Limits:
-        if self._squeezed is None:
-            return self._limits
-        return replace(self._limits, bytes=min(self._limits.bytes, self._squeezed), disk_full=True)
-
     def _failed(self, cause: Exception) -> None:
         """Keep in memory what could not be written, find room, and try again."""
-        if is_damage(cause):
-            self._damage = cause if isinstance(cause, sqlite3.Error) else None
-        elif is_full(cause):
+        if is_full(cause):
             self._squeeze()
-        pause_s = 0.0 if self._squeezed and not self._told.in_trouble else _RETRY_S
-        self._retry_at_s = time.monotonic() + (pause_s if self._damage is None else _REPAIR_RETRY_S)
+        self._retry.failed(cause, time.monotonic(), failed_before=self._told.in_trouble)
         lost = self._backlog.shrink("the outbox could not be written, and memory is bounded")
         with self._counting:
             self._unstored -= lost
@@ -322,22 +309,20 @@ class Outbox:
 
     def _squeeze(self) -> None:
         self._ballast.drop()
-        before = self._squeezed if self._squeezed is not None else self._store.bytes
-        if before > _SQUEEZE_BYTES:  # what is less has room where the ballast was
-            self._squeezed = before - _SQUEEZE_BYTES
+        self._retry.squeeze(self._store.bytes)
         with contextlib.suppress(sqlite3.Error):
             self._store.make_room()
 
     def _recovered(self) -> None:
-        if self._squeezed is None:
+        if not self._retry.is_squeezed:
             self._told.written_again()
 
     def _look_after(self, now_s: float) -> None:
         """Ballast, the end of a full disk, what other processes did, the regular check of the file."""
-        if self._ballast.take() and self._squeezed is not None:
-            self._squeezed = None
+        if self._ballast.take() and self._retry.is_squeezed:
+            self._retry.release()
             self._recovered()
-        if self._damage is None:
+        if self._retry.damage is None:
             if not self._path.exists():
                 self._write_anew()
             if self._store.look():
@@ -353,7 +338,7 @@ class Outbox:
             check_file(self._path)
         except sqlite3.Error as cause:
             if is_damage(cause):
-                self._damage = cause
+                self._retry.damage = cause
                 self._inbox.put(None)
 
     def _begin_anew(self, cause: sqlite3.Error) -> None:
@@ -364,7 +349,7 @@ class Outbox:
             self._repaired = repair(self._path, cause, last_id)
         self._store = OutboxDatabase(self._path)
         self._told.repaired(cause, self._repaired)
-        self._damage = self._repaired = None
+        self._retry.damage = self._repaired = None
         self._quarantined.clear()
         self._tell([])
 
