@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from edgeflow.clock import utc_now, utc_text
 from edgeflow.commands.audit_log import Audit
-from edgeflow.commands.rules import Judged, Rules, judge
+from edgeflow.commands.rules import Authorisation, Rules, authorise
 from edgeflow.contracts.commands import Command, Outcome, Reply
 from edgeflow.errors import EdgeflowError, StorageError, UsageError
 from edgeflow.mqtt.subscriptions import Incoming
@@ -100,7 +100,7 @@ class CommandDispatcher:
             return
         self._thread.join(_STOP_S)
 
-    def hear(self, incoming: Incoming) -> None:
+    def receive(self, incoming: Incoming) -> None:
         """Take in a message from the network; never blocks."""
         try:
             self._inbox.put_nowait(incoming)
@@ -148,13 +148,13 @@ class CommandDispatcher:
         return self._carry_out(command.verb, command.arguments, None, record)
 
     def _from_network(self, incoming: Incoming) -> None:
-        judged = judge(incoming, self._rules, self._is_known, utc_now())
-        command = judged.command
+        found = authorise(incoming, self._rules, self._is_known, utc_now())
+        command = found.command
         record: dict[str, Any] = {"source": "mqtt", "topic": incoming.topic, "bytes": incoming.size}
         if command is not None:
             record |= command.model_dump(include={"issuer", "command_id", "verb", "arguments"})
-        if judged.refusal or command is None:
-            self._refuse(incoming, judged, record)
+        if found.refusal or command is None:
+            self._refuse(incoming, found, record)
             return
         try:
             self._write(self._audit, record, "accepted", "")  # before: also a crash does not repeat it
@@ -166,19 +166,19 @@ class CommandDispatcher:
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
             answer = self._carry_out(command.verb, command.arguments, command, record)
-        self._replies.publish_reply(judged.reply_to, answer.reply, incoming.correlation)
+        self._replies.publish_reply(found.reply_to, answer.reply, incoming.correlation)
 
-    def _refuse(self, incoming: Incoming, judged: Judged, record: dict[str, Any]) -> None:
+    def _refuse(self, incoming: Incoming, found: Authorisation, record: dict[str, Any]) -> None:
         dropped, self._dropped = self._dropped, 0
         if dropped:
             record["dropped_unread"] = dropped
-        logger.warning("%s: refused: %s", incoming.topic[:200], judged.refusal)
+        logger.warning("%s: refused: %s", incoming.topic[:200], found.refusal)
         try:
-            self._write(self._refused, record, "refused", judged.refusal)
+            self._write(self._refused, record, "refused", found.refusal)
         except StorageError as cause:
             logger.error("a refused command is not recorded: %s", cause)
-        answer = self._answer(judged.verb[:64], judged.command, "refused", judged.refusal, 2)
-        self._replies.publish_reply(judged.reply_to, answer.reply, incoming.correlation)
+        answer = self._answer(found.verb[:64], found.command, "refused", found.refusal, 2)
+        self._replies.publish_reply(found.reply_to, answer.reply, incoming.correlation)
 
     def _carry_out(
         self, verb: str, arguments: Mapping[str, str], command: Command | None, record: dict[str, Any]

@@ -16,7 +16,7 @@ from edgeflow.contracts.sealing import is_sealed
 from edgeflow.errors import DataError
 from edgeflow.mqtt.subscriptions import Incoming
 
-__all__ = ["MAX_COMMAND_BYTES", "Issuer", "Judged", "Rules", "judge"]
+__all__ = ["MAX_COMMAND_BYTES", "Authorisation", "Issuer", "Rules", "authorise"]
 
 MAX_COMMAND_BYTES = 8192
 _VERBS: tuple[str, ...] = get_args(Verb)
@@ -47,7 +47,7 @@ class Rules:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Authorisation:
     """The judgement on one message: a command to carry out where ``refusal`` is empty.
 
     Attributes:
@@ -61,7 +61,9 @@ class Judged:
     command: Command | None = None
 
 
-def judge(incoming: Incoming, rules: Rules, is_known: Callable[[Command], bool], now: datetime) -> Judged:
+def authorise(
+    incoming: Incoming, rules: Rules, is_known: Callable[[Command], bool], now: datetime
+) -> Authorisation:
     """Judge one message.
 
     Args:
@@ -80,18 +82,18 @@ def judge(incoming: Incoming, rules: Rules, is_known: Callable[[Command], bool],
         f"response topic {wanted[:200]!r}: not below {rules.box}/rsp/" if foreign else ""
     )
     if refusal:
-        return Judged(verb=verb, refusal=refusal, reply_to=reply_to)
+        return Authorisation(verb=verb, refusal=refusal, reply_to=reply_to)
     try:
         command = from_json(Command, incoming.payload)
     except DataError as cause:
         problems = "; ".join(cause.problems[:3]) or cause.message
-        return Judged(verb=verb, refusal=f"not a command: {problems}", reply_to=reply_to)
+        return Authorisation(verb=verb, refusal=f"not a command: {problems}", reply_to=reply_to)
     refusal = (
         _misdirected(command, verb, rules)
         or _unauthorised(command, incoming.payload, rules)
         or _untimely(command, rules, is_known, now)
     )
-    return Judged(verb=verb, refusal=refusal, reply_to=reply_to, command=command)
+    return Authorisation(verb=verb, refusal=refusal, reply_to=reply_to, command=command)
 
 
 def _unread(incoming: Incoming, verb: str) -> str:

@@ -18,7 +18,7 @@ from edgeflow.contracts.topics import Topics
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.mqtt.subscriptions import Incoming
 
-__all__ = ["CommandInbox", "commanded", "hear_commands", "refused_path"]
+__all__ = ["CommandInbox", "commanded", "receive_commands", "refused_path"]
 
 _KNOWN_AGAIN = 5000  # records of earlier sessions that are read for ids of accepted commands
 _EARLY = 16
@@ -34,29 +34,32 @@ class CommandInbox:
 
     def __init__(self) -> None:
         self._early: queue.Queue[Incoming] = queue.Queue(_EARLY)
-        self._desk: CommandDispatcher | None = None
+        self._dispatcher: CommandDispatcher | None = None
 
-    def hear(self, incoming: Incoming) -> None:
+    def receive(self, incoming: Incoming) -> None:
         """Take in a message from the network; never blocks."""
-        if self._desk is not None:
-            self._desk.hear(incoming)
+        if self._dispatcher is not None:
+            self._dispatcher.receive(incoming)
             return
         with contextlib.suppress(queue.Full):
             self._early.put_nowait(incoming)
 
-    def admit(self, desk: CommandDispatcher | None) -> None:
+    def admit(self, dispatcher: CommandDispatcher | None) -> None:
         """From now on everything goes to this desk, what waited first; None: nowhere."""
-        self._desk = desk
+        self._dispatcher = dispatcher
         with contextlib.suppress(queue.Empty):
-            while desk is not None:
-                desk.hear(self._early.get_nowait())
+            while dispatcher is not None:
+                dispatcher.receive(self._early.get_nowait())
 
 
-def hear_commands(link: MqttLink, config: BoxConfig) -> CommandInbox:
+def receive_commands(link: MqttLink, config: BoxConfig) -> CommandInbox:
     """Subscribe to the box's commands; before the link starts."""
     early = CommandInbox()
     link.subscribe(
-        Topics(root=config.topic_root).commands, early.hear, max_bytes=MAX_COMMAND_BYTES, tell_larger=True
+        Topics(root=config.topic_root).commands,
+        early.receive,
+        max_bytes=MAX_COMMAND_BYTES,
+        report_larger=True,
     )
     return early
 
@@ -80,7 +83,7 @@ def commanded(
     """
     path = config.audit_path
     max_bytes = round(config.commands.audit_max_mb * 1e6)
-    desk = CommandDispatcher(
+    dispatcher = CommandDispatcher(
         rules,
         operations,
         link,
@@ -88,16 +91,16 @@ def commanded(
         refused=Audit(refused_path(path), max_bytes),
         known=_known(read_audit(path, _KNOWN_AGAIN)),
     )
-    control = ControlSocket(config.control_socket, desk.local, status)
-    desk.start()
+    control = ControlSocket(config.control_socket, dispatcher.local, status)
+    dispatcher.start()
     control.start()
-    early.admit(desk)
+    early.admit(dispatcher)
     try:
         yield
     finally:
         early.admit(None)
         control.close()
-        desk.close()
+        dispatcher.close()
 
 
 def _known(records: list[dict[str, Any]]) -> list[tuple[str, str]]:

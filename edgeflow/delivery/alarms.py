@@ -67,11 +67,11 @@ class OutboxAlarms:
         if self._alarms:
             self._alarms.raise_("outbox", "warning", text, subject="removed")
 
-    def drops(self, *, untold: bool) -> None:
+    def drops(self, *, unpublished: bool) -> None:
         """Whether results were given up that the consumer does not know of."""
         if self._alarms is None:
             return
-        if untold:
+        if unpublished:
             text = f"results were given up before they were delivered; see 'dropped' and outbox {self._path}"
             self._alarms.raise_("results_dropped", "error", text)
         else:

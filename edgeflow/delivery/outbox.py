@@ -65,7 +65,7 @@ class Outbox:
         self._path = path
         self._limits = limits
         self._root = root
-        self._told = OutboxAlarms(path, alarms)
+        self._alarms = OutboxAlarms(path, alarms)
         self._backlog = PendingWrites()
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._counting = threading.Lock()  # for one number; never held over anything else
@@ -74,20 +74,20 @@ class Outbox:
         self._retry = WriteRetry()
         self._repaired: Repaired | None = None
         self._quarantined: set[int] = set()
-        self._sealing = False
+        self._closing_records = False
         self._closing = False
         self._deleted_s = 0.0
         self._check_at_s = time.monotonic() + _CHECK_S
-        self._ballast = ReserveFile(path)
+        self._reserve = ReserveFile(path)
         with mapped(path, "opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = claim(path)
             try:
-                self._store = open_store(path, self._ballast, self._told)
+                self._store = open_store(path, self._reserve, self._alarms)
             except BaseException:
                 os.close(self._lock)
                 raise
-        self._ballast.take()
+        self._reserve.take()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
 
@@ -201,8 +201,8 @@ class Outbox:
 
         Never blocks.
         """
-        if self._store.may_seal and not self._sealing:
-            self._sealing = True
+        if self._store.has_records_to_close and not self._closing_records:
+            self._closing_records = True
             self._inbox.put(None)
 
     def close(self) -> None:
@@ -235,7 +235,7 @@ class Outbox:
 
     def _take_in(self) -> None:
         """What was asked since the last look; waits a moment for the first."""
-        wait_s = self._retry.wait_s(time.monotonic()) if self._told.in_trouble else _TICK_S
+        wait_s = self._retry.wait_s(time.monotonic()) if self._alarms.in_trouble else _TICK_S
         if self._backlog.gone:
             wait_s = min(wait_s, _DELETE_S)
         with contextlib.suppress(queue.Empty):
@@ -261,13 +261,13 @@ class Outbox:
             log.clear()
             self._deleted_s = time.monotonic()
             if dropped or self._store.tally.open_drops:
-                self._told.drops(untold=True)
+                self._alarms.drops(unpublished=True)
             self._recovered()
-            self._tell(stored)
-        if self._sealing:
-            self._sealing = False
+            self._notify(stored)
+        if self._closing_records:
+            self._closing_records = False
             self._store.close_drop_records(time.time())
-            self._tell([])
+            self._notify([])
         for mark in log.marks:
             mark.set()
         log.marks.clear()
@@ -290,7 +290,7 @@ class Outbox:
         due = self._closing or bool(log.marks) or time.monotonic() - self._deleted_s >= _DELETE_S
         return bool(log.gone) and (due or len(log.gone) >= _AT_ONCE)
 
-    def _tell(self, stored: Sequence[str]) -> None:
+    def _notify(self, stored: Sequence[str]) -> None:
         for listener in self._listeners:
             try:
                 listener(stored)
@@ -301,34 +301,34 @@ class Outbox:
         """Keep in memory what could not be written, find room, and try again."""
         if is_full(cause):
             self._squeeze()
-        self._retry.failed(cause, time.monotonic(), failed_before=self._told.in_trouble)
+        self._retry.failed(cause, time.monotonic(), failed_before=self._alarms.in_trouble)
         lost = self._backlog.shrink("the outbox could not be written, and memory is bounded")
         with self._counting:
             self._unstored -= lost
-        self._told.failed(cause)
+        self._alarms.failed(cause)
 
     def _squeeze(self) -> None:
-        self._ballast.drop()
+        self._reserve.drop()
         self._retry.squeeze(self._store.bytes)
         with contextlib.suppress(sqlite3.Error):
             self._store.make_room()
 
     def _recovered(self) -> None:
         if not self._retry.is_squeezed:
-            self._told.written_again()
+            self._alarms.written_again()
 
     def _look_after(self, now_s: float) -> None:
         """Ballast, the end of a full disk, what other processes did, the regular check of the file."""
-        if self._ballast.take() and self._retry.is_squeezed:
+        if self._reserve.take() and self._retry.is_squeezed:
             self._retry.release()
             self._recovered()
         if self._retry.damage is None:
             if not self._path.exists():
                 self._write_anew()
             if self._store.look():
-                self._tell([])
-        self._told.drops(untold=bool(self._store.records or self._store.tally.open_drops))
-        self._told.aside(self._store.tally.aside, self._store.aside)
+                self._notify([])
+        self._alarms.drops(unpublished=bool(self._store.records or self._store.tally.open_drops))
+        self._alarms.aside(self._store.tally.aside, self._store.aside)
         if now_s >= self._check_at_s:
             self._check_at_s = now_s + _CHECK_S
             threading.Thread(target=self._check, name="outbox-check", daemon=True).start()
@@ -348,10 +348,10 @@ class Outbox:
             self._store.close()
             self._repaired = repair(self._path, cause, last_id)
         self._store = OutboxDatabase(self._path)
-        self._told.repaired(cause, self._repaired)
+        self._alarms.repaired(cause, self._repaired)
         self._retry.damage = self._repaired = None
         self._quarantined.clear()
-        self._tell([])
+        self._notify([])
 
     def _write_anew(self) -> None:
         """Somebody removed the file; what is in it can still be read as long as it is open."""
@@ -359,7 +359,7 @@ class Outbox:
         self._store.close()
         complete(self._path)
         self._store = OutboxDatabase(self._path)
-        self._told.removed()
+        self._alarms.removed()
 
 
 def open_outbox(config: OutboxConfig, alarms: Alarms | None = None, *, root: str = "") -> Outbox:

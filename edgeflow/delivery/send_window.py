@@ -62,6 +62,11 @@ class SendWindow:
         """True while the next new result is older than the connection, or than the latest refusal of all."""
         return self._newest_sent < self._backlog_end
 
+    @property
+    def retry_s(self) -> float:
+        """Seconds until an unconfirmed result is sent again."""
+        return self._retry_s
+
     def is_held(self, now_s: float) -> bool:
         """Return True while all results wait because the broker refused one."""
         return now_s < self._held_until_s

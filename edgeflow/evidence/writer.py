@@ -183,7 +183,7 @@ class Evidence:
         except queue.Empty:
             if looked:  # nothing came for a while: the disk has caught up
                 self._refusal = ""
-            self._tell()
+            self._update_alarm()
             return True
         if job is _STOP:
             with suppress(OSError):
@@ -196,7 +196,7 @@ class Evidence:
             self._done += 1
             self._done_bytes += job.size
             self._busy_since_s = None
-        self._tell()
+        self._update_alarm()
         return True
 
     def _keep(self, job: EvidenceJob) -> None:
@@ -273,7 +273,7 @@ class Evidence:
         self._refusal = why
         self._raise(why)
 
-    def _tell(self) -> None:
+    def _update_alarm(self) -> None:
         """An alarm while evidence that is wanted cannot be kept."""
         if not self._room and not self._trouble:
             text = f"less than {self._config.min_free_gb:g} GB free in {self._config.dir}; make room there"

@@ -22,7 +22,7 @@ from edgeflow.mqtt.client import connect_failure, new_client
 from edgeflow.mqtt.socket_loop import SocketLoop
 from edgeflow.thread_activity import working
 
-__all__ = ["Connection", "Live", "next_step"]
+__all__ = ["Connection", "LiveConnection", "next_step"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ _End = Literal["never stood", "stalled", "short", "long"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Live:
+class LiveConnection:
     """An accepted connection, and its number among all attempts of this process."""
 
     wire: SocketLoop
@@ -70,7 +70,7 @@ class Connection:
         tend: called on the network thread again and again while a connection stands; a text ends it, and
             says why. Then nothing that is still on its way arrives any more.
         ended: called on the network thread when a connection that stood is gone.
-        told: called on the network thread when ``problem`` may have changed.
+        problem_changed: called on the network thread when ``problem`` may have changed.
     """
 
     def __init__(
@@ -79,18 +79,18 @@ class Connection:
         client_id: str,
         *,
         prepare: Callable[[paho.Client], None],
-        greet: Callable[[Live], None],
-        tend: Callable[[Live], str],
-        ended: Callable[[Live], None],
-        told: Callable[[], None],
+        greet: Callable[[LiveConnection], None],
+        tend: Callable[[LiveConnection], str],
+        ended: Callable[[LiveConnection], None],
+        problem_changed: Callable[[], None],
     ) -> None:
         self._config = config
         self._client_id = client_id
         self._prepare, self._greet, self._tend, self._ended = prepare, greet, tend, ended
-        self._tell_problem = told
+        self._problem_changed = problem_changed
         self._wire: SocketLoop | None = None  # of this attempt
-        self._live: Live | None = None
-        self._stood: Live | None = None  # the same until its end is dealt with
+        self._live: LiveConnection | None = None
+        self._stood: LiveConnection | None = None  # the same until its end is dealt with
         self._number = 0
         self._limits = BrokerLimits()
         self._problem = "not connected yet"
@@ -103,7 +103,7 @@ class Connection:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     @property
-    def live(self) -> Live | None:
+    def live(self) -> LiveConnection | None:
         """The connection that stands now, as far as is known."""
         return self._live
 
@@ -145,7 +145,7 @@ class Connection:
             end = self._one_connection()
             step = next_step(end, step)
             if step:  # else it may be back before anybody has noticed
-                self._tell_problem()
+                self._problem_changed()
             if self._stopping.wait(_BACKOFF_S[step]):
                 return
 
@@ -241,7 +241,7 @@ class Connection:
         self._problem = ""
         self._accepted_s = time.monotonic()
         logger.info("MQTT broker %s: connected as %s", self._where, self._client_id)
-        self._live = self._stood = Live(wire=wire, number=self._number)
+        self._live = self._stood = LiveConnection(wire=wire, number=self._number)
         self._explained = False
         self._greet(self._live)
 

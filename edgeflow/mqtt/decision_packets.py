@@ -44,7 +44,7 @@ class DecisionPackets:
 
     def full(self, decision: Decision) -> Packet:
         """The decision as JSON."""
-        properties = self._properties.often(
+        properties = self._properties.per_part(
             decision.schema_, decision.session, expiry_s=self._expiry_s, seq=decision.seq
         )
         if self._secret is not None:
@@ -56,7 +56,7 @@ class DecisionPackets:
         """The decision as one short line; None where the box file does not ask for it."""
         if not self._has_compact:
             return None
-        properties = self._properties.often(
+        properties = self._properties.per_part(
             decision.schema_,
             decision.session,
             expiry_s=self._expiry_s,

@@ -32,7 +32,7 @@ from edgeflow.mqtt.acknowledgement import confirmed_ids
 from edgeflow.mqtt.broker.limits import publish_bytes
 from edgeflow.mqtt.broker.watch import REPLY, BrokerMonitor
 from edgeflow.mqtt.client import check_files
-from edgeflow.mqtt.connection import Connection, Live
+from edgeflow.mqtt.connection import Connection, LiveConnection
 from edgeflow.mqtt.decision_packets import DecisionPackets
 from edgeflow.mqtt.events import Acked, Confirmed, Connected, LinkEvent, Lost, Oversize, Receipt
 from edgeflow.mqtt.gate_record import GateRecord, with_gate_told
@@ -82,7 +82,7 @@ class MqttLink:
             greet=self._greet,
             tend=self._tend,
             ended=self._ended,
-            told=self._tell_problem,
+            problem_changed=self._update_connection_alarm,
         )
 
     @property
@@ -149,10 +149,10 @@ class MqttLink:
         self._listener = listener
 
     def subscribe(
-        self, topic_filter: str, handler: Handler, *, max_bytes: int, tell_larger: bool = False
+        self, topic_filter: str, handler: Handler, *, max_bytes: int, report_larger: bool = False
     ) -> None:
         """Hear a topic at QoS 1; call before ``start``. See ``subscriptions`` for what a handler may do."""
-        self._subscriptions.add(topic_filter, handler, max_bytes=max_bytes, tell_larger=tell_larger)
+        self._subscriptions.add(topic_filter, handler, max_bytes=max_bytes, report_larger=report_larger)
 
     def start(self) -> None:
         """Begin connecting, in the background; an unreachable broker is logged and tried again.
@@ -209,7 +209,7 @@ class MqttLink:
             key: its result id, which names it in ``Lost``.
             root: topics of the station that made it; default: of this one.
         """
-        properties = self._properties.often(schema, session, seq=seq, replayed=str(replayed).lower())
+        properties = self._properties.per_part(schema, session, seq=seq, replayed=str(replayed).lower())
         payload = with_gate_told(payload, self._watch.gate.told(key))
         return self._publish(self._made_at(root).result, payload, properties, key=key)
 
@@ -310,18 +310,18 @@ class MqttLink:
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
 
-    def _greet(self, live: Live) -> None:
+    def _greet(self, live: LiveConnection) -> None:
         self._accepted += 1
         self._documents.all_due()
         for topic_filter in self._subscriptions.filters:
             if self._connection.limits.wildcards or not set(topic_filter) & set("+#"):
                 live.wire.subscribe(topic_filter)
-        self._say(live.wire, "online")
-        self._tell(Connected(connection=live.number))
+        self._publish_availability(live.wire, "online")
+        self._notify(Connected(connection=live.number))
 
-    def _tend(self, live: Live) -> str:
+    def _tend(self, live: LiveConnection) -> str:
         """Take the broker's answers in, say what is still to be said; why the connection is of no use."""
-        self._tell_problem()
+        self._update_connection_alarm()
         self._watch.heed(self._connection.limits, self._subscriptions.filters)
         self._take_answers(live)
         trouble = self._watch.trouble(live.wire.unanswered)
@@ -329,28 +329,28 @@ class MqttLink:
             self._send_documents()
         return trouble
 
-    def _take_answers(self, live: Live) -> None:
+    def _take_answers(self, live: LiveConnection) -> None:
         for message_id, sent, reason_code in live.wire.answers():
             self._watch.take(sent, reason_code)
             receipt = Receipt(connection=live.number, message_id=message_id)
-            self._tell(Confirmed(receipt=receipt, reason_code=reason_code))
+            self._notify(Confirmed(receipt=receipt, reason_code=reason_code))
 
-    def _ended(self, live: Live) -> None:
+    def _ended(self, live: LiveConnection) -> None:
         self._take_answers(live)
         keys, judged = self._watch.ended(live.wire.unanswered, stopping=self._stopping)
-        self._tell(Lost(connection=live.number, in_flight=keys, judged=judged))
+        self._notify(Lost(connection=live.number, in_flight=keys, judged=judged))
 
-    def _tell_problem(self) -> None:
+    def _update_connection_alarm(self) -> None:
         if not self._stopping:
             self._watch.refusals.connection(self.address, self._connection.problem)
 
     def _farewell(self, word: Availability, wire: SocketLoop) -> None:
         try:
-            self._say(wire, word).wait_for_publish(_STOP_TIMEOUT_S)
+            self._publish_availability(wire, word).wait_for_publish(_STOP_TIMEOUT_S)
         except (ValueError, RuntimeError):
             logger.debug("the connection went before '%s' was confirmed", word)
 
-    def _say(self, wire: SocketLoop, word: Availability) -> paho.MQTTMessageInfo:
+    def _publish_availability(self, wire: SocketLoop, word: Availability) -> paho.MQTTMessageInfo:
         topic, properties = self._topics.availability, self._properties.presence()
         retain = self._connection.limits.retain
         return wire.publish(topic, word.encode(), key=topic, retain=retain, properties=properties)
@@ -378,7 +378,7 @@ class MqttLink:
         live = self._connection.live
         if incoming.retained or incoming.payload == b"online" or self._stopping or live is None:
             return
-        self._say(live.wire, "online")
+        self._publish_availability(live.wire, "online")
 
     def _on_alarm(self, incoming: Incoming) -> None:
         """What the broker kept of an earlier session, and does not stand now, is over."""
@@ -396,8 +396,8 @@ class MqttLink:
             logger.warning(
                 "%s: %d results are taken as confirmed: %s", incoming.topic, len(result_ids), problem
             )
-        self._tell(Acked(result_ids=result_ids))
+        self._notify(Acked(result_ids=result_ids))
 
-    def _tell(self, event: LinkEvent) -> None:
+    def _notify(self, event: LinkEvent) -> None:
         if self._listener is not None:
             self._listener(event)

@@ -45,7 +45,7 @@ class MessageProperties:
         self._config = config
         self._session = session
 
-    def often(
+    def per_part(
         self,
         schema: str,
         session: str,

@@ -52,14 +52,16 @@ class Subscriptions:
         self._handlers: dict[str, tuple[Handler, int, bool]] = {}
         self._lines = RateLimit(at_once=_LINES, every_ns=_LINE_EVERY_NS)
 
-    def add(self, topic_filter: str, handler: Handler, *, max_bytes: int, tell_larger: bool = False) -> None:
+    def add(
+        self, topic_filter: str, handler: Handler, *, max_bytes: int, report_larger: bool = False
+    ) -> None:
         """Hear a topic (``+`` and ``#`` allowed) from the next connection on.
 
         Args:
             tell_larger: a message over ``max_bytes`` is handed over without its payload, to be answered.
         """
         # Replaced, not changed: another thread may be going through it.
-        self._handlers = {**self._handlers, topic_filter: (handler, max_bytes, tell_larger)}
+        self._handlers = {**self._handlers, topic_filter: (handler, max_bytes, report_larger)}
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -74,10 +76,10 @@ class Subscriptions:
         except UnicodeDecodeError:  # else it would end this connection, and retained, every one
             logger.warning("a message on a topic that is not UTF-8 is ignored")
             return
-        for topic_filter, (handler, max_bytes, tell_larger) in self._handlers.items():
+        for topic_filter, (handler, max_bytes, report_larger) in self._handlers.items():
             if not paho.topic_matches_sub(topic_filter, topic):
                 continue
-            if len(message.payload) > max_bytes and not tell_larger:
+            if len(message.payload) > max_bytes and not report_larger:
                 if self._lines.allows(received_ns):
                     logger.warning("%s: ignored, %d bytes", message.topic, len(message.payload))
                 continue

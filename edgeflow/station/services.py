@@ -12,7 +12,7 @@ from edgeflow.alarms import Alarms
 from edgeflow.capture.capture import late_message_ms
 from edgeflow.capture.trigger_messages.memory import Windows
 from edgeflow.capture.trigger_messages.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
-from edgeflow.commands.service import CommandInbox, hear_commands
+from edgeflow.commands.service import CommandInbox, receive_commands
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import Availability
 from edgeflow.contracts.topics import Topics
@@ -64,7 +64,7 @@ def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServi
         stack.callback(evidence.close)
     return BoxServices(
         link=link,
-        early=hear_commands(link, config),
+        early=receive_commands(link, config),
         alarms=alarms,
         triggers=_line_triggers(config, link, alarms),
         outbox=outbox,
@@ -82,7 +82,10 @@ def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTri
         alarms, late_ms=late_message_ms(config), names_only=names_only, windows=_windows(config)
     )
     link.subscribe(
-        Topics(root=config.topic_root).trigger, triggers.handle, max_bytes=MAX_TRIGGER_BYTES, tell_larger=True
+        Topics(root=config.topic_root).trigger,
+        triggers.handle,
+        max_bytes=MAX_TRIGGER_BYTES,
+        report_larger=True,
     )
     return triggers
 

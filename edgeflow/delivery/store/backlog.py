@@ -46,7 +46,7 @@ class PendingWrites:
 
     entries: list[Entry] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
-    given_up: list[DroppedRow] = field(default_factory=list)
+    dropped: list[DroppedRow] = field(default_factory=list)
     aside: list[tuple[Sequence[int], str]] = field(default_factory=list)
     restored: list[int] = field(default_factory=list)
     marks: list[threading.Event] = field(default_factory=list)
@@ -56,7 +56,7 @@ class PendingWrites:
         if isinstance(item, Entry):
             self.entries.append(item)
         elif isinstance(item, DroppedRow):
-            self.given_up.append(item)
+            self.dropped.append(item)
         elif isinstance(item, Gone):
             self.gone += item.result_ids
         elif isinstance(item, SetAside):
@@ -70,14 +70,14 @@ class PendingWrites:
         """All but the callers is written."""
         self.entries.clear()
         self.gone.clear()
-        self.given_up.clear()
+        self.dropped.clear()
         self.aside.clear()
         self.restored.clear()
 
     @property
     def is_pressing(self) -> bool:
         """Whether there is more to write than deletions, which may wait for company."""
-        return bool(self.entries or self.given_up or self.aside or self.restored)
+        return bool(self.entries or self.dropped or self.aside or self.restored)
 
     def pieces(self) -> list[PendingWrites]:
         """Each item in a backlog of its own, losses left out."""
@@ -98,12 +98,12 @@ class PendingWrites:
     def shrink(self, why: str, limit: int = _MAX_BYTES) -> int:
         """Give up entries of least worth, oldest first, over ``limit`` bytes; returns how many."""
         over = sum(entry.size for entry in self.entries) - limit
-        victims: set[str] = set()
+        ids: set[str] = set()
         for entry in sorted(self.entries, key=lambda e: e.priority):
             if over <= 0:
                 break
-            victims.add(entry.result_id)
+            ids.add(entry.result_id)
             over -= entry.size
-            self.given_up.append(DroppedRow(result_id=entry.result_id, why=why, root=entry.root))
-        self.entries = [entry for entry in self.entries if entry.result_id not in victims]
-        return len(victims)
+            self.dropped.append(DroppedRow(result_id=entry.result_id, why=why, root=entry.root))
+        self.entries = [entry for entry in self.entries if entry.result_id not in ids]
+        return len(ids)

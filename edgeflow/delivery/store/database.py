@@ -13,8 +13,8 @@ from typing import Any
 
 from edgeflow.delivery.store.aside import list_aside, restore_rows, set_rows_aside
 from edgeflow.delivery.store.database_file import open_file, read_only
-from edgeflow.delivery.store.drops import DroppedRow, note, seal
-from edgeflow.delivery.store.records import DROPPED, RECORD_WORTH, Aside, Drop, Entry, Limits, Row
+from edgeflow.delivery.store.drops import DroppedRow, close_records, note
+from edgeflow.delivery.store.records import DROPPED, RECORD_PRIORITY, Aside, Drop, Entry, Limits, Row
 from edgeflow.delivery.store.tally import Tally, count_all, rows_tally
 from edgeflow.run_time import Boot, parse_run_time, read_boot, run_time_text
 
@@ -85,7 +85,7 @@ class OutboxDatabase:
         self,
         entries: Sequence[Entry],
         gone: Sequence[str],
-        given_up: Sequence[DroppedRow],
+        dropped: Sequence[DroppedRow],
         limits: Limits,
         now_s: float,
         *,
@@ -98,7 +98,7 @@ class OutboxDatabase:
 
         Args:
             gone: result ids that were delivered; unknown ones are ignored.
-            given_up: results that will never be stored, for the record of drops.
+            dropped: results that will never be stored, for the record of drops.
             now_s: seconds since 1970, for display only.
             aside: rows that are kept but not sent from now on, and why.
             restored: rows that were set aside and are to be sent again.
@@ -106,28 +106,28 @@ class OutboxDatabase:
         Returns:
             How many results were given up by the limits.
         """
-        durable = "FULL" if entries or given_up or aside or restored else "NORMAL"
+        durable = "FULL" if entries or dropped or aside or restored else "NORMAL"
         self._writer.execute(f"PRAGMA synchronous = {durable}")
         with self._transaction():
             self._delete(gone)
             # Room first: on a full disk nothing could be inserted before.
-            victims = [*given_up, *self._expired(limits), *self._excess(limits, entries)]
+            all_dropped = [*dropped, *self._expired(limits), *self._excess(limits, entries)]
             self._insert(entries, now_s)
             for row_ids, why in aside:
                 count = set_rows_aside(self._writer, row_ids, why)
                 self._add(waiting=-count, aside=count)
             count = restore_rows(self._writer, restored)
             self._add(waiting=count, aside=-count)
-            victims += self._excess(limits)
-            if victims:
+            all_dropped += self._excess(limits)
+            if all_dropped:
                 room = limits.bytes // _RECORDS_SHARE - self.tally.ids_bytes - self.tally.record_bytes
-                self._add(ids_bytes=note(self._writer, victims, room))
+                self._add(ids_bytes=note(self._writer, all_dropped, room))
                 self.tally = replace(self.tally, open_drops=True)
             self._keep_clock()
-        return len(victims) - len(given_up)
+        return len(all_dropped) - len(dropped)
 
     @property
-    def may_seal(self) -> bool:
+    def has_records_to_close(self) -> bool:
         """Whether the consumer is to be told something; what it was told before comes first."""
         return self.tally.open_drops and self.tally.records < _RECORDS_WAITING
 
@@ -135,7 +135,7 @@ class OutboxDatabase:
         """Make what was given up so far records for the consumer, delivered like results."""
         self._writer.execute("PRAGMA synchronous = FULL")
         with self._transaction():
-            self._insert(seal(self._writer, self.epoch), now_s)
+            self._insert(close_records(self._writer, self.epoch), now_s)
             self.tally = replace(self.tally, open_drops=False, ids_bytes=0)
 
     def look(self) -> bool:
@@ -287,9 +287,9 @@ class OutboxDatabase:
 
     def _excess(self, limits: Limits, coming: Sequence[Entry] = ()) -> list[DroppedRow]:
         """Delete what the limits do not allow; nothing is deleted for what is ``coming`` and worth less."""
-        priority = min((entry.priority for entry in coming), default=RECORD_WORTH - 1)
+        priority = min((entry.priority for entry in coming), default=RECORD_PRIORITY - 1)
         size = sum(entry.size for entry in coming)
-        victims: list[DroppedRow] = []
+        dropped: list[DroppedRow] = []
         while (over := self.tally.results + len(coming) - limits.rows) > 0 or (
             self.tally.bytes + size > limits.bytes
         ):
@@ -303,8 +303,8 @@ class OutboxDatabase:
             for row_id, result_id, verdict, root in found:
                 self._remove("WHERE id = ?", (row_id,))
                 why = f"{_much(limits, by_rows=over > 0)}; oldest {verdict} given up"
-                victims.append(DroppedRow(result_id=str(result_id), why=why, root=str(root)))
-        return victims
+                dropped.append(DroppedRow(result_id=str(result_id), why=why, root=str(root)))
+        return dropped
 
     def _expired(self, limits: Limits) -> list[DroppedRow]:
         """Delete what the box ran for too long with; a record of drops that nobody confirmed goes, too."""
@@ -313,14 +313,14 @@ class OutboxDatabase:
             (self.run_s - limits.age_s, _EXPIRE_AT_ONCE),
         ).fetchall()
         why = f"older than {limits.age_s / 3600:g} h; given up"
-        victims = []
+        dropped = []
         for row_id, result_id, verdict, root in found:
             self._remove("WHERE id = ?", (row_id,))
             if verdict == DROPPED:
                 logger.warning("outbox: nobody confirmed %s for %g h", result_id, limits.age_s / 3600)
             else:
-                victims.append(DroppedRow(result_id=str(result_id), why=why, root=str(root)))
-        return victims
+                dropped.append(DroppedRow(result_id=str(result_id), why=why, root=str(root)))
+        return dropped
 
 
 def _much(limits: Limits, *, by_rows: bool) -> str:

@@ -11,7 +11,7 @@ from edgeflow.clock import utc_text
 from edgeflow.contracts.messages import Dropped, to_json
 from edgeflow.delivery.store.records import Entry, record_entry
 
-__all__ = ["DroppedRow", "ids_bytes", "note", "seal"]
+__all__ = ["DroppedRow", "close_records", "ids_bytes", "note"]
 
 _IDS_PER_RECORD = 500
 _HISTORY = 200  # sealed records that 'edgeflow outbox status' still shows
@@ -36,7 +36,7 @@ def ids_bytes(connection: sqlite3.Connection) -> int:
     return int(connection.execute(query).fetchone()[0])
 
 
-def note(connection: sqlite3.Connection, victims: Sequence[DroppedRow], room: int) -> int:
+def note(connection: sqlite3.Connection, dropped: Sequence[DroppedRow], room: int) -> int:
     """Note results in the open record of their reason and station, which grows; within a transaction.
 
     Args:
@@ -47,8 +47,8 @@ def note(connection: sqlite3.Connection, victims: Sequence[DroppedRow], room: in
         Bytes that ids now take more.
     """
     alike: dict[tuple[str, str], list[str]] = {}
-    for victim in victims:
-        alike.setdefault((victim.why, victim.root), []).append(victim.result_id)
+    for row in dropped:
+        alike.setdefault((row.why, row.root), []).append(row.result_id)
     added = 0
     for (why, root), result_ids in alike.items():
         for ids, ends_record in _portions(connection, why, root, result_ids):
@@ -59,7 +59,7 @@ def note(connection: sqlite3.Connection, victims: Sequence[DroppedRow], room: in
     return added
 
 
-def seal(connection: sqlite3.Connection, epoch: str) -> list[Entry]:
+def close_records(connection: sqlite3.Connection, epoch: str) -> list[Entry]:
     """Close the open records; each as a row for the consumer. Within a transaction."""
     query = "SELECT id, first, last, count, why, at, result_ids, root FROM drops WHERE open ORDER BY id"
     entries = []

@@ -17,27 +17,27 @@ __all__ = ["open_store"]
 logger = logging.getLogger(__name__)
 
 
-def open_store(path: Path, ballast: ReserveFile, told: OutboxAlarms) -> OutboxDatabase:
+def open_store(path: Path, reserve: ReserveFile, alarms: OutboxAlarms) -> OutboxDatabase:
     """The database: repaired where it is damaged, and with the ballast's room where the disk is full.
 
     Raises:
         StorageError: written by a newer edgeflow. sqlite3's and the system's errors come as they are.
     """
     try:
-        return _repaired(path, told)
+        return _repaired(path, alarms)
     except (sqlite3.OperationalError, OSError) as cause:
-        if not ballast.drop():
+        if not reserve.drop():
             raise
         logger.warning("outbox %s: %s; the ballast's room is used", path, cause)
-        return _repaired(path, told)
+        return _repaired(path, alarms)
 
 
-def _repaired(path: Path, told: OutboxAlarms) -> OutboxDatabase:
+def _repaired(path: Path, alarms: OutboxAlarms) -> OutboxDatabase:
     complete(path)
     try:
         return OutboxDatabase(path)
     except sqlite3.Error as cause:
         if not is_damage(cause):
             raise
-        told.repaired(cause, repair(path, cause))
+        alarms.repaired(cause, repair(path, cause))
         return OutboxDatabase(path)

@@ -9,7 +9,7 @@ from edgeflow.contracts.messages import Result, VerdictName, to_json
 
 __all__ = [
     "DROPPED",
-    "RECORD_WORTH",
+    "RECORD_PRIORITY",
     "ROW_OVERHEAD",
     "Aside",
     "Drop",
@@ -25,7 +25,7 @@ DROPPED = "DROPPED"
 """In place of a verdict: the row tells the consumer of results that were given up."""
 
 ROW_OVERHEAD = 300  # bytes of a row beside its payload, indexes included
-RECORD_WORTH = 9  # no result is worth as much: a record of drops does not make room for a result
+RECORD_PRIORITY = 9  # no result is worth as much: a record of drops does not make room for a result
 # What is dropped first when the outbox is full: the lowest worth.
 _WORTH: dict[VerdictName, int] = {"OK": 0, "UNDECIDED": 1, "NG": 2}
 
@@ -122,7 +122,7 @@ def entry_of(result: Result, root: str = "") -> Entry:
 
 def record_entry(record_id: str, payload: bytes, root: str = "") -> Entry:
     """A record of drops as it is stored."""
-    return Entry(result_id=record_id, verdict=DROPPED, priority=RECORD_WORTH, payload=payload, root=root)
+    return Entry(result_id=record_id, verdict=DROPPED, priority=RECORD_PRIORITY, payload=payload, root=root)
 
 
 def fault_of(row: Row) -> str:

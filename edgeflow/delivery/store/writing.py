@@ -31,7 +31,7 @@ def write_together(store: OutboxDatabase, log: PendingWrites, limits: Limits) ->
     return store.write(
         log.entries,
         log.gone,
-        log.given_up,
+        log.dropped,
         limits,
         time.time(),
         aside=log.aside,
@@ -52,7 +52,7 @@ def write_singly(store: OutboxDatabase, log: PendingWrites, limits: Limits) -> i
         except ITEM_FAULTS as cause:
             logger.exception("outbox: an item cannot be stored")
             log.remove(piece)
-            log.given_up += [unstorable(entry.result_id, cause, entry.root) for entry in piece.entries]
+            log.dropped += [unstorable(entry.result_id, cause, entry.root) for entry in piece.entries]
     return dropped + write_together(store, log, limits)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edgeflow.commands.rules import MAX_COMMAND_BYTES, Issuer, Judged, Rules, judge
+from edgeflow.commands.rules import MAX_COMMAND_BYTES, Authorisation, Issuer, Rules, authorise
 from edgeflow.contracts.sealing import Secret, seal
 from edgeflow.mqtt.subscriptions import Incoming
 
@@ -51,7 +51,7 @@ def judged(
     now: datetime = NOW,
     retained: bool = False,
     response_topic: str = "",
-) -> Judged:
+) -> Authorisation:
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     incoming = Incoming(
         topic=f"{BOX}/cmd/{verb}",
@@ -61,7 +61,7 @@ def judged(
         received_ns=0,
         response_topic=response_topic,
     )
-    return judge(incoming, rules, lambda _: known, now)
+    return authorise(incoming, rules, lambda _: known, now)
 
 
 def test_a_fresh_command_for_this_box_is_accepted() -> None:

@@ -145,7 +145,7 @@ def test_fifteen_killed_brokers_set_nothing_aside(
     for kills in range(15):
         broker.freeze()  # the one result that is on its way stays there
         box.outbox.put(make_result(kills))
-        until(lambda: bool(box.delivery._in_flight))
+        until(lambda: box.delivery._window.unanswered > 0)
         broker.kill()
         broker.start()
         consumer.wait_until_subscribed(kills + 2)
@@ -547,7 +547,7 @@ def test_an_oversized_command_is_answered_and_not_kept(
 ) -> None:
     heard: list[Incoming] = []
     box = make_box(version="3.1.1")
-    box.link.subscribe(f"{ROOT}/cmd/+", heard.append, max_bytes=1000, tell_larger=True)
+    box.link.subscribe(f"{ROOT}/cmd/+", heard.append, max_bytes=1000, report_larger=True)
     box.start()
     until(lambda: box.link.connected and box.link.idle)
     client("unused").publish(f"{ROOT}/cmd/stop", b"x" * 2_000_000)

@@ -134,7 +134,7 @@ def test_with_broker_confirmation_what_a_killed_broker_did_not_confirm_comes_aga
         broker.freeze()
         for number in range(20 * kills, 20 * kills + 20):
             box.put(make_result(number))
-        until(lambda: len(box.delivery._in_flight) == box.link.result_window)
+        until(lambda: box.delivery._window.unanswered == box.link.result_window)
         broker.kill()
         broker.start()
         consumer.wait_until_subscribed(kills + 1)
@@ -188,13 +188,13 @@ def test_a_silent_consumer_is_asked_less_and_less_often_until_it_speaks(
     until(lambda: box.link.connected)
     box.put(make_result(1))
     consumer.wait(lambda: len(consumer.messages) == 2)
-    assert box.delivery._retry_s == 2.0
+    assert box.delivery._window.retry_s == 2.0
     consumer.on_message = acknowledge
     until(lambda: box.outbox.count() == 0)
     for number in range(2, 80):  # from its prompt answers the box learns that it is quick again
         box.put(make_result(number))
     until(lambda: box.outbox.count() == 0)
-    until(lambda: box.delivery._retry_s == 1.0)
+    until(lambda: box.delivery._window.retry_s == 1.0)
 
 
 def test_with_broker_confirmation_a_result_waits_for_a_first_subscriber(
@@ -271,7 +271,7 @@ def test_a_decision_is_not_kept_waiting_by_results(
     for number in range(200):
         box.put(make_result(number))
     watcher.wait(lambda: len(watcher.messages) > 20)
-    assert len(box.delivery._in_flight) <= box.link.result_window < 20
+    assert box.delivery._window.unanswered <= box.link.result_window < 20
 
 
 def test_an_ack_for_unknown_results_changes_nothing(

@@ -205,7 +205,7 @@ def test_one_open_record_grows_while_the_consumer_is_away(tmp_path: Path) -> Non
     limits = Limits(rows=50)
     for number in range(2000):
         write(store, entry(number, "NG" if number % 40 == 0 else "OK"), limits=limits)
-        if store.may_seal:
+        if store.has_records_to_close:
             store.close_drop_records(WALL_S)
     assert store.records == len(told(store)) == 10
     assert [row.verdict for row in store.pending(0, 10_000)].count("NG") == 50  # of as many
