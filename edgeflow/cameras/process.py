@@ -47,7 +47,7 @@ class ProcessCamera:
         self._lock = threading.Lock()  # guards the link against a trigger while it is closed
         self._ring: RingReader | None = None
         self._serial: str | None = None
-        self._heard_ns = self._looked_ns = 0
+        self._received_ns = self._looked_ns = 0
         self._missed: deque[str] = deque(maxlen=64)  # triggers that found no room
         self._first_id = self._next_id = 0  # frame ids go on where the child before left off
         self.trigger_delays_ns: deque[int] = deque(maxlen=1024)  # from trigger() until the camera has it
@@ -90,7 +90,7 @@ class ProcessCamera:
         if message is None:
             self.close()
             raise CameraError(f"camera '{self._view}': opening it hangs; check its cable and power")
-        self._heard_ns = monotonic_ns()
+        self._received_ns = monotonic_ns()
         self._understand(message)
 
     def trigger(self, trigger_id: str) -> None:
@@ -120,7 +120,7 @@ class ProcessCamera:
             left_ns = 0 if self._missed else max(0, until_ns - monotonic_ns())
             message = self._receive(left_ns / 1e9)
             if message is not None:
-                self._heard_ns = monotonic_ns()
+                self._received_ns = monotonic_ns()
                 frame = self._understand(message)
                 if frame is not None:
                     return frame
@@ -201,7 +201,7 @@ class ProcessCamera:
         """Kill a child that hangs or grows without end."""
         now_ns = monotonic_ns()
         limit_ms = getattr(self._config, "read_timeout_ms", 0.0) + _GRACE_MS
-        silent_ms = (now_ns - self._heard_ns) / 1e6
+        silent_ms = (now_ns - self._received_ns) / 1e6
         if silent_ms > limit_ms:
             raise self._killed(f"its driver hangs: silent for {silent_ms:.0f} ms (limit {limit_ms:g})")
         if now_ns - self._looked_ns < _LOOK_NS:

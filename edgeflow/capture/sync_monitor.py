@@ -24,7 +24,7 @@ class SyncMonitor:
 
     def __init__(self, config: BoxConfig, views: Sequence[str], alarms: Alarms | None) -> None:
         self._reconciler = Reconciler(views, named=is_named(config))
-        self._apart = _parts_apart(config)
+        self._part_spacing = _part_spacing(config)
         self._transfer = TransferMonitor(config)
         self._alarms = alarms
         self._mismatches = 0
@@ -57,18 +57,19 @@ class SyncMonitor:
         """
         for view_set in view_sets:
             self._reconciler.settled(view_set)
-            if self._apart is not None:
-                self._apart.settled(view_set)
+            if self._part_spacing is not None:
+                self._part_spacing.settled(view_set)
         count, text = mismatches
         if count > self._mismatches:
             self._mismatches = count
             logger.warning("cameras are paired anew: %s", text)
             self._reconciler.mismatched(text)
-        self._tell("sync_mismatch", "error", self._reconciler.problem)
-        self._tell("sync_ambiguous", "warning", self._apart.problem if self._apart else "")
-        self._tell("sync_latency", "error", self._transfer.problem)
+        spacing = self._part_spacing.problem if self._part_spacing is not None else ""
+        self._raise_or_clear("sync_mismatch", "error", self._reconciler.problem)
+        self._raise_or_clear("sync_ambiguous", "warning", spacing)
+        self._raise_or_clear("sync_latency", "error", self._transfer.problem)
 
-    def _tell(self, code: AlarmCode, severity: Severity, problem: str) -> None:
+    def _raise_or_clear(self, code: AlarmCode, severity: Severity, problem: str) -> None:
         if self._alarms is None:
             return
         if problem:
@@ -77,7 +78,7 @@ class SyncMonitor:
             self._alarms.clear(code)
 
 
-def _parts_apart(config: BoxConfig) -> PartSpacing | None:
+def _part_spacing(config: BoxConfig) -> PartSpacing | None:
     """For boxes that pair frames by time, be it only until counters are locked; None for all others."""
     sync, source = config.sync, config.trigger.source
     if source == "free":

@@ -79,16 +79,16 @@ class Synchronizer:
             pull_ns=_ns(pull_ms),
         )
         self._matcher: Matcher = _MATCHERS[mode](self._rules)
-        self._naming = None
+        self._part_ids = None
         if announce_ms is not None:
-            self._naming = PartIdAssigner(self._rules, round(announce_ms * 1e6), _ns(min_period_ms))
+            self._part_ids = PartIdAssigner(self._rules, round(announce_ms * 1e6), _ns(min_period_ms))
         self._seen: dict[tuple[str, int, int], None] = {}
 
     def trigger(self, trigger: Trigger, now_ns: int) -> list[ViewSet]:
         """A trigger was given, or in hardware mode announced; without effect in free mode."""
         self._forget(now_ns)
-        if self._naming is not None:
-            return self._naming.announce(trigger, now_ns)
+        if self._part_ids is not None:
+            return self._part_ids.announce(trigger, now_ns)
         return self._matcher.trigger(trigger)
 
     def refuse(self, trigger: Trigger, fault: str) -> list[ViewSet]:
@@ -119,7 +119,7 @@ class Synchronizer:
 
     def next_expiry_ns(self) -> int | None:
         """When to call ``expire`` at the latest; None while nothing is waiting."""
-        due = [self._matcher.next_expiry_ns(), self._naming.next_expiry_ns() if self._naming else None]
+        due = [self._matcher.next_expiry_ns(), self._part_ids.next_expiry_ns() if self._part_ids else None]
         return min((ns for ns in due if ns is not None), default=None)
 
     @property
@@ -129,7 +129,7 @@ class Synchronizer:
         return (matcher.mismatches, matcher.mismatch) if isinstance(matcher, ByCounter) else (0, "")
 
     def _named(self, view_sets: list[ViewSet], now_ns: int) -> list[ViewSet]:
-        return view_sets if self._naming is None else self._naming.add(view_sets, now_ns)
+        return view_sets if self._part_ids is None else self._part_ids.add(view_sets, now_ns)
 
     def _forget(self, now_ns: int) -> None:
         """Frames too old to be accepted again need not be remembered."""

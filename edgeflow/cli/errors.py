@@ -17,7 +17,7 @@ import click
 from edgeflow.cli.output import tolerate_any_output
 from edgeflow.contracts.documents.file_names import as_text
 from edgeflow.errors import EdgeflowError, UsageError
-from edgeflow.station.process.end import leave
+from edgeflow.station.process.shutdown import end_process
 
 __all__ = ["ended_in_words"]
 
@@ -52,13 +52,13 @@ def ended_in_words(run: Callable[[], object]) -> None:
         run()
         sys.stdout.flush()
     except click.exceptions.Abort:
-        leave(_INTERRUPTED)
+        end_process(_INTERRUPTED)
     except click.ClickException as error:
         error.show()
-        leave(error.exit_code)
+        end_process(error.exit_code)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
-        leave(_INTERRUPTED)
+        end_process(_INTERRUPTED)
     except BrokenPipeError:
         _leave_without_reader()
     except SystemExit as end:  # 1: click and rich end so where the reader has gone
@@ -69,7 +69,7 @@ def ended_in_words(run: Callable[[], object]) -> None:
         _end(str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last place that can tell it in words
         _end_unforeseen(error)
-    leave(0)
+    end_process(0)
 
 
 def _end_unforeseen(error: Exception) -> None:
@@ -82,7 +82,7 @@ def _end_unforeseen(error: Exception) -> None:
         _end("not enough memory; close other programs, or use smaller images or batches", _MACHINE)
     else:
         traceback.print_exception(error)
-        leave(1)
+        end_process(1)
 
 
 def _require_usable_surroundings() -> None:
@@ -128,14 +128,14 @@ def _end(text: str, code: int) -> None:
         sys.stdout.flush()
     except OSError:
         _write_nowhere(sys.stdout)
-    leave(code)
+    end_process(code)
 
 
 def _leave_without_reader() -> None:
     """Nothing is left to say."""
     for stream in (sys.stdout, sys.stderr):
         _write_nowhere(stream)
-    leave(_READER_GONE)
+    end_process(_READER_GONE)
 
 
 def _write_nowhere(stream: TextIO) -> None:

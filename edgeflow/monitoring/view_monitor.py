@@ -169,7 +169,7 @@ class ViewMonitor:
         for view, image in images.items():
             self._looks[view].append(look_at(image, view, self._baseline))
             if len(self._looks[view]) >= _ENOUGH:
-                self._tell(view)
+                self._raise_or_clear(view)
         if self._count % _LIKENESS_EVERY == 0 and len(images) == len(self._baseline.views):
             self._compare(images)
         self._count += 1
@@ -183,16 +183,16 @@ class ViewMonitor:
             self._compared = views
         if views:
             self._likeness.append(likenesses({view: images[view] for view in views}, self._baseline))
-            self._tell_swapped()
+            self._raise_or_clear_swapped()
 
-    def _tell(self, view: str) -> None:
+    def _raise_or_clear(self, view: str) -> None:
         problem = view_problem(self._looks[view], view, self._baseline, self._config)
         if problem:
             self._alarms.raise_("camera_view", "error", f"view '{view}' {problem}", subject=view)
         else:
             self._alarms.clear("camera_view", subject=view)
 
-    def _tell_swapped(self) -> None:
+    def _raise_or_clear_swapped(self) -> None:
         swapped = swapped_views(np.mean(self._likeness, axis=0), self._baseline, self._compared)
         if swapped:
             self._alarms.raise_("camera_swapped", "error", swap_text(swapped))

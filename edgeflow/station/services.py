@@ -24,7 +24,7 @@ from edgeflow.monitoring.clock_monitor import ClockMonitor
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.station.state import Event, StationState
 
-__all__ = ["BoxServices", "open_services", "running_services", "say_last_words", "wait_for_broker"]
+__all__ = ["BoxServices", "open_services", "publish_end", "running_services", "wait_for_broker"]
 
 BROKER_PATIENCE_S = 2.0
 _FLUSH_S = 1.0
@@ -128,7 +128,7 @@ def running_services(out: BoxServices, state: StationState) -> Iterator[None]:
         out.link.stop(word)
 
 
-def say_last_words(out: BoxServices, state: StationState, text: str) -> None:
+def publish_end(out: BoxServices, state: StationState, text: str) -> None:
     """Before a process is ended by force: the state, the results in memory, the availability."""
     with contextlib.suppress(EdgeflowError):  # it has ended already
         state.move("fail", text)

@@ -33,17 +33,17 @@ from edgeflow.monitoring.view_monitor import ViewMonitor, check_identity
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle, load_verified, open_for_box
 from edgeflow.station.birth import BirthPublisher, StatusReport, summary
 from edgeflow.station.line import InspectionLine, RunView
-from edgeflow.station.line_turns import LineTurns
+from edgeflow.station.loop_watchdog import LoopWatchdog
 from edgeflow.station.operations import Operations
-from edgeflow.station.process.end import TimedEnd
 from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
+from edgeflow.station.process.shutdown import TimedShutdown
 from edgeflow.station.process.switch_interval import shorten_switch_interval
 from edgeflow.station.scoring_thread import ScoringThread
 from edgeflow.station.services import (
     BoxServices,
     open_services,
+    publish_end,
     running_services,
-    say_last_words,
     wait_for_broker,
 )
 from edgeflow.station.state import StationState
@@ -176,7 +176,7 @@ def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewM
         CameraHealthReporter(capture, box.out.link, alarms, box.session.id, box.state.degrade)
     )
     stack.enter_context(_stopped_by_signals(capture.stop))
-    end = stack.enter_context(TimedEnd(partial(say_last_words, box.out, box.state)))
+    end = stack.enter_context(TimedShutdown(partial(publish_end, box.out, box.state)))
     box.deaths.end_by(capture.stop, partial(end.begin, ThreadError.exit_code))
     return capture, watch
 
@@ -217,7 +217,7 @@ def _inspect(
     line_monitor = LineMonitor(
         box.config.alarms, out.alarms, period_ms=box.config.trigger.period_ms, now_ns=monotonic_ns()
     )
-    turn = LineTurns(
+    turn = LoopWatchdog(
         scoring=box.scoring,
         line_monitor=line_monitor,
         manager=box.manager,

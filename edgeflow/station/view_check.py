@@ -53,9 +53,9 @@ class ViewCheck:
         images = {view: frame.image for view, frame in view_set.frames.items()}
         frozen = dict.fromkeys(self._repetition.frozen(images, seen, baseline.variety), _FROZEN)
         blind = _blind(seen, baseline)
-        self._tell("camera_frozen", frozen, view_set)
+        self._raise_or_clear("camera_frozen", frozen, view_set)
         if scores is not None:
-            self._tell("camera_blind", blind, view_set)
+            self._raise_or_clear("camera_blind", blind, view_set)
         if self._mode == "alarm" or not (frozen or blind):
             return view_set
         told = [f"view '{view}' {problem}" for found in (frozen, blind) for view, problem in found.items()]
@@ -66,7 +66,7 @@ class ViewCheck:
             fault_code=view_set.fault_code or code,
         )
 
-    def _tell(self, code: AlarmCode, found: Mapping[str, str], view_set: ViewSet) -> None:
+    def _raise_or_clear(self, code: AlarmCode, found: Mapping[str, str], view_set: ViewSet) -> None:
         """Raise alarms of views, and end those of views that were well for some parts."""
         if self._alarms is None:
             return

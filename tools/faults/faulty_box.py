@@ -24,7 +24,7 @@ from edgeflow.errors import DeviceError, EdgeflowError
 from edgeflow.scoring.scorer import MaskDemand, Scorer, Scores
 from edgeflow.station.active_bundle import LoadedBundle, load_verified
 from edgeflow.station.line import RunView
-from edgeflow.station.process.end import leave
+from edgeflow.station.process.shutdown import end_process
 from edgeflow.station.station import run_box
 
 HOUR_S = 3600
@@ -110,8 +110,8 @@ def main() -> None:
             run_box(path, overrides=(), once=False, view=unhurried, load=load)
     except EdgeflowError as error:
         print(f"error: {error}", file=sys.stderr)
-        leave(error.exit_code)
-    leave(0)
+        end_process(error.exit_code)
+    end_process(0)
 
 
 if __name__ == "__main__":

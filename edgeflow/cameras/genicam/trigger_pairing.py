@@ -120,16 +120,16 @@ class TriggerPairing:
         number = self._number_of(position)
         sent = self._trigger(number)
         if number is None or sent is None:
-            return self._given_up(position, device_ns, sent, "an image came without a trigger")
+            return self._unpaired(position, device_ns, sent, "an image came without a trigger")
         lag_ns = self._lag_ns(sent, device_ns)
         if lag_ns is not None and self._locked:
             self._all_lags.append(lag_ns)
         if lag_ns is None:
-            return self._given_up(position, device_ns, sent, "the camera's clock was set, or began anew")
+            return self._unpaired(position, device_ns, sent, "the camera's clock was set, or began anew")
         slower = _SLOWER if len(self._lags) >= _FEW else _SLOWER_EARLY
         if not self._fits(number, lag_ns, slower):
             why = "triggers and images do not go together: a trigger was ignored, or an image came unasked"
-            return self._given_up(position, device_ns, sent, why)
+            return self._unpaired(position, device_ns, sent, why)
         self._note(lag_ns, self._clock.slack_ns(device_ns))
         self._agreed += 1
         why = self._doubt(number, device_ns)
@@ -159,7 +159,7 @@ class TriggerPairing:
             return _AFTER_PAUSE
         return ""
 
-    def _given_up(self, position: int, device_ns: int, sent: _Sent | None, why: str) -> Paired:
+    def _unpaired(self, position: int, device_ns: int, sent: _Sent | None, why: str) -> Paired:
         """Count anew from the one trigger that time suggests for this frame, if there is one."""
         self._agreed = 0
         self._failed += 1

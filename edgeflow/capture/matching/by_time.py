@@ -36,9 +36,9 @@ class ByTime:
             self._remove(best)
             # Each view's frames come in order: what is older than the set finds no partners any more.
             earliest_ns = min(f.captured_ns for f in best.values())
-            return [*self._give_up(earliest_ns - 1, group_until_ns=earliest_ns - 1), self._as_set(best)]
+            return [*self._drop_until(earliest_ns - 1, group_until_ns=earliest_ns - 1), self._as_set(best)]
         own = [f for f in self._waiting if f.view == frame.view]
-        return self._give_up(own[0].captured_ns) if len(own) > _RING else []
+        return self._drop_until(own[0].captured_ns) if len(own) > _RING else []
 
     def fail(self, view: str, trigger_id: str | None) -> list[ViewSet]:  # noqa: ARG002 - no trigger waits
         return []
@@ -46,10 +46,10 @@ class ByTime:
     def end(self, view: str) -> list[ViewSet]:
         self._ended.add(view)
         over = self._waiting and self._ended.issuperset(self._rules.views)
-        return self._give_up(self._waiting[-1].captured_ns) if over else []
+        return self._drop_until(self._waiting[-1].captured_ns) if over else []
 
     def expire(self, now_ns: int) -> list[ViewSet]:
-        return self._give_up(now_ns - self._rules.timeout_ns)
+        return self._drop_until(now_ns - self._rules.timeout_ns)
 
     def next_expiry_ns(self) -> int | None:
         return self._waiting[0].captured_ns + self._rules.timeout_ns if self._waiting else None
@@ -75,7 +75,7 @@ class ByTime:
                     break
         return best
 
-    def _give_up(self, until_ns: int, group_until_ns: int | None = None) -> list[ViewSet]:
+    def _drop_until(self, until_ns: int, group_until_ns: int | None = None) -> list[ViewSet]:
         """All frames up to a stamp, in groups: from the oldest frame until a view comes again."""
         sets = []
         while self._waiting and self._waiting[0].captured_ns <= until_ns:

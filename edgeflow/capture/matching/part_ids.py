@@ -1,4 +1,4 @@
-"""Sets of hardware-triggered cameras get the line's own trigger and part ids, announced by message."""
+"""Part ids of the line's trigger messages, assigned to the sets of hardware-triggered cameras."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Set:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Announced:
+class _Message:
     """A message; ``before_ns`` is the moment of the one before it."""
 
     trigger: Trigger
@@ -62,19 +62,19 @@ class PartIdAssigner:
         self._window_ns = window_ns
         self._least_gap_ns = 2 * window_ns if least_gap_ns is None else least_gap_ns
         self._sets: deque[_Set] = deque()
-        self._announced: deque[_Announced] = deque()
+        self._messages: deque[_Message] = deque()
         self._unnamed: deque[Interval] = deque(maxlen=_UNNAMED)
         self._gaps_ns: deque[float] = deque(maxlen=_GAPS)
         self._whole: Interval | None = None  # the latest set with all views
         self._latest: Interval | None = None  # the latest set that was settled
-        self._heard_ns: int | None = None
+        self._latest_message_ns: int | None = None
 
     def announce(self, trigger: Trigger, now_ns: int) -> list[ViewSet]:
         """The line said that it triggered the cameras."""
-        announced = _Announced(trigger=trigger, before_ns=self._heard_ns)
-        self._heard_ns = announced.at_ns
-        self._announced.append(announced)
-        return self.score_with_lazy_masks(now_ns)
+        message = _Message(trigger=trigger, before_ns=self._latest_message_ns)
+        self._latest_message_ns = message.at_ns
+        self._messages.append(message)
+        return self.settled(now_ns)
 
     def add(self, view_sets: list[ViewSet], now_ns: int) -> list[ViewSet]:
         """Sets came out of the cameras, in order."""
@@ -85,9 +85,9 @@ class PartIdAssigner:
                 if self._whole is not None:
                     self._gaps_ns.append(at.latest_ns - self._whole.latest_ns)
                 self._whole = at
-        return self.score_with_lazy_masks(now_ns)
+        return self.settled(now_ns)
 
-    def score_with_lazy_masks(self, now_ns: int) -> list[ViewSet]:
+    def settled(self, now_ns: int) -> list[ViewSet]:
         """What can be named, or must go without."""
         settled = []
         while (first := self._first(now_ns)) is not None:
@@ -95,9 +95,9 @@ class PartIdAssigner:
         return settled
 
     def next_expiry_ns(self) -> int | None:
-        """When ``score_with_lazy_masks`` has something to do at the latest."""
+        """When ``settled`` has something to do at the latest."""
         due = [self._set_until_ns(self._sets[0])] if self._sets else []
-        due += [self._announced_until_ns(self._announced[0])] if self._announced else []
+        due += [self._message_until_ns(self._messages[0])] if self._messages else []
         return min(due, default=None)
 
     def _first(self, now_ns: int) -> ViewSet | None:
@@ -105,82 +105,82 @@ class PartIdAssigner:
             return self._without_name("its frames do not tell when it was")
         if self._may_be_followed(now_ns):
             return None
-        if self._sets and self._announced:
-            return self._told_apart(self._sets[0].at, self._announced[0])
+        if self._sets and self._messages:
+            return self._match_first(self._sets[0].at, self._messages[0])
         if self._sets and self._set_until_ns(self._sets[0]) <= now_ns:
             return self._without_name(self._no_message())
-        if self._announced and self._announced_until_ns(self._announced[0]) <= now_ns:
-            return self._rules.view_set(self._announced.popleft().trigger, {})
+        if self._messages and self._message_until_ns(self._messages[0]) <= now_ns:
+            return self._rules.view_set(self._messages.popleft().trigger, {})
         return None
 
     def _may_be_followed(self, now_ns: int) -> bool:
         """Whether the only message may be that of a part before: then the set's own one follows."""
         due_ns = self.next_expiry_ns()
-        if due_ns is None or not self._sets or len(self._announced) != 1:
+        if due_ns is None or not self._sets or len(self._messages) != 1:
             return False
-        return self._is_of_any_age(self._announced[0]) and now_ns < due_ns
+        return self._is_of_any_age(self._messages[0]) and now_ns < due_ns
 
-    def _told_apart(self, at: Interval | None, announced: _Announced) -> ViewSet:
+    def _match_first(self, at: Interval | None, message: _Message) -> ViewSet:
         assert at is not None  # noqa: S101 - the caller made sure
-        if announced.at_ns + self._window_ns < at.earliest_ns:
-            return self._rules.view_set(self._announced.popleft().trigger, {})
-        if announced.at_ns - self._window_ns > at.latest_ns:
+        if message.at_ns + self._window_ns < at.earliest_ns:
+            return self._rules.view_set(self._messages.popleft().trigger, {})
+        if message.at_ns - self._window_ns > at.latest_ns:
             return self._without_name(self._no_message())
-        doubt = self._doubt(at, announced)
+        doubt = self._doubt(at, message)
         return self._without_name(doubt) if doubt else self._named()
 
-    def _doubt(self, at: Interval, announced: _Announced) -> str:
+    def _doubt(self, at: Interval, message: _Message) -> str:
         """Why a message that fits must not name the set; empty where it may."""
-        name, window_ns = f"'{announced.trigger.trigger_id}'", self._window_ns
+        name, window_ns = f"'{message.trigger.trigger_id}'", self._window_ns
         if not at.known:
             return (
                 "a camera's clock is not compared with this computer's, so that transfer may have taken any "
                 "time; give sync.transfer_ms, or use a camera with a time-stamp latch"
             )
         gap_ns = min([self._least_gap_ns, *self._gaps_ns])
-        neighbours = (announced.at_ns - gap_ns, announced.at_ns + gap_ns)
+        neighbours = (message.at_ns - gap_ns, message.at_ns + gap_ns)
         if any(at.within(Interval(earliest_ns=ns, latest_ns=ns), window_ns) for ns in neighbours):
             unsure_ms = (at.latest_ns - at.earliest_ns) / 1e6
             return (
                 f"message {name} fits, but so would that of a neighbouring part: exposures are known within "
                 f"{unsure_ms:.0f} ms, parts are {gap_ns / 1e6:.0f} ms apart"
             )
-        others = [other for other in list(self._announced)[1:] if other.at.within(at, window_ns)]
+        others = [other for other in list(self._messages)[1:] if other.at.within(at, window_ns)]
         if others:
             return f"messages {name} and '{others[0].trigger.trigger_id}' both fit"
         sets = [*self._unnamed, *(other.at for other in list(self._sets)[1:] if other.at is not None)]
-        if any(announced.at.within(other, window_ns) for other in sets):
+        if any(message.at.within(other, window_ns) for other in sets):
             return f"message {name} fits another set too"
-        if self._may_be_late(at, announced):
+        if self._may_be_late(at, message):
             return f"message {name} does not tell when it was sent, and may be that of a part before"
         return ""
 
-    def _is_of_any_age(self, announced: _Announced) -> bool:
+    def _is_of_any_age(self, message: _Message) -> bool:
         """Whether a message does not tell when it was sent, and others may be on their way."""
-        if announced.trigger.given_ns is not None and not announced.trigger.settling:
+        if message.trigger.given_ns is not None and not message.trigger.settling:
             return False
-        if announced.trigger.settling or self._latest is None:
+        if message.trigger.settling or self._latest is None:
             return True
-        return any(other.latest_ns > announced.at_ns - _HELD_UP_NS for other in self._unnamed)
+        return any(other.latest_ns > message.at_ns - _HELD_UP_NS for other in self._unnamed)
 
-    def _may_be_late(self, at: Interval, announced: _Announced) -> bool:
-        if self._latest is None or not self._is_of_any_age(announced):
+    def _may_be_late(self, at: Interval, message: _Message) -> bool:
+        if self._latest is None or not self._is_of_any_age(message):
             return False
-        if announced.before_ns is None:
+        if message.before_ns is None:
             return True
-        messages_ns = announced.at_ns - announced.before_ns
+        messages_ns = message.at_ns - message.before_ns
         return abs(messages_ns - (at.latest_ns - self._latest.latest_ns)) > self._window_ns / _IN_RHYTHM
 
     def _set_until_ns(self, waiting: _Set) -> int:
         latest_ns = waiting.view_set.triggered_ns if waiting.at is None else round(waiting.at.latest_ns)
         return latest_ns + self._window_ns
 
-    def _announced_until_ns(self, announced: _Announced) -> int:
+    def _message_until_ns(self, message: _Message) -> int:
         # A set with missing views takes the whole timeout to come out.
-        return announced.at_ns + self._window_ns + self._rules.timeout_ns
+        return message.at_ns + self._window_ns + self._rules.timeout_ns
 
     def _named(self) -> ViewSet:
-        waiting, trigger = self._sets.popleft(), self._announced.popleft().trigger
+        waiting, trigger = self._sets.popleft(), self._messages.popleft().trigger
         self._latest = waiting.at
         return replace(
             waiting.view_set,

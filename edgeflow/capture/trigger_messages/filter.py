@@ -8,12 +8,12 @@ from typing import Literal
 
 from edgeflow.capture.trigger_messages.encoder_order import EncoderOrder
 from edgeflow.capture.trigger_messages.memory import TriggerMemory, Windows
-from edgeflow.capture.trigger_messages.sender_clock import Heard, SenderClock, utc_ns
+from edgeflow.capture.trigger_messages.sender_clock import SenderClock, SendTime, utc_ns
 from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import TriggerMessage
 from edgeflow.rate_limit import RateLimit
 
-__all__ = ["Intake", "TriggerFilter", "TriggerOutcome"]
+__all__ = ["FilterResult", "TriggerFilter", "TriggerOutcome"]
 
 TriggerOutcome = Literal[
     "accepted",
@@ -40,14 +40,14 @@ long that another part may be in front of the cameras), ``crowded`` (too many pa
 _REMEMBERED = 10_000  # parts; far more than can be on a line at once
 _GAPS = 20  # latest times between two parts, of which the smallest counts
 _LEAST_GAP_NS = 10_000_000  # what is sent closer together is no two parts
-_CROWD = 100  # parts under way: from here on, triggers are refused
-_THRONG = 200  # from here on, they are only counted
+_REFUSED_FROM = 100  # parts under way: from here on, triggers are refused
+_COUNTED_FROM = 200  # from here on, they are only counted
 _ANSWERS = 50  # refused triggers that are answered at once
 _ANSWER_NS = 200_000_000  # one more in this time
 
 
 @dataclass(frozen=True, kw_only=True)
-class Intake:
+class FilterResult:
     """What became of one message.
 
     Attributes:
@@ -117,7 +117,7 @@ class TriggerFilter:
 
     def offer(
         self, message: TriggerMessage, *, retained: bool, received_ns: int, under_way: int = 0
-    ) -> Intake:
+    ) -> FilterResult:
         """A message came.
 
         Args:
@@ -125,69 +125,71 @@ class TriggerFilter:
             received_ns: monotonic; the trigger's moment, since the line's clock is another one.
             under_way: how many triggers have no decision yet.
         """
-        heard = None if retained else self.hear(message, received_ns)
-        outcome, text = self._judge(message, heard, received_ns, under_way)
-        return self._taken(outcome, text, message, heard, received_ns, under_way)
+        sent = None if retained else self.estimate_send_time(message, received_ns)
+        outcome, text = self._classify(message, sent, received_ns, under_way)
+        return self._record(outcome, text, message, sent, received_ns, under_way)
 
-    def hear(self, message: TriggerMessage, received_ns: int) -> Heard:
+    def estimate_send_time(self, message: TriggerMessage, received_ns: int) -> SendTime:
         """Compare the sender's clock; also for messages that are not acted upon."""
         if self._since_ns is None:
             self._since_ns = received_ns
         at_ns = utc_ns(message.at) if message.at else None
-        return self._clock.hear(at_ns, received_ns)
+        return self._clock.estimate(at_ns, received_ns)
 
-    def refuse(self, outcome: TriggerOutcome, text: str) -> Intake:
+    def refuse(self, outcome: TriggerOutcome, text: str) -> FilterResult:
         """Count what could not even be offered."""
         self.counts[outcome] += 1
-        return Intake(outcome=outcome, trigger=None, text=text)
+        return FilterResult(outcome=outcome, trigger=None, text=text)
 
     def refuse_named(
         self, message: TriggerMessage, why: str, *, received_ns: int, under_way: int = 0
-    ) -> Intake:
+    ) -> FilterResult:
         """A message that cannot be used names a part: it is decided without frames, unless it is already."""
-        known, earlier = self._memory.judge(message, received_ns)
+        known, earlier = self._memory.classify(message, received_ns)
         if known in ("copy", "decided"):
             return self.refuse("invalid", f"{why}; its part is decided by trigger '{earlier}'")
-        return self._taken("invalid", why, message, None, received_ns, under_way)
+        return self._record("invalid", why, message, None, received_ns, under_way)
 
-    def _taken(
+    def _record(
         self,
         outcome: TriggerOutcome,
         text: str,
         message: TriggerMessage,
-        heard: Heard | None,
+        sent: SendTime | None,
         received_ns: int,
         under_way: int,
-    ) -> Intake:
+    ) -> FilterResult:
         """Count it, and remember what is acted upon."""
         self.counts[outcome] += 1
         if outcome in ("duplicate", "retained", "decided", "stale"):
-            return Intake(outcome=outcome, trigger=None, text=text)
-        if outcome != "accepted" and not (under_way < _THRONG and self._answers.allows(received_ns)):
+            return FilterResult(outcome=outcome, trigger=None, text=text)
+        if outcome != "accepted" and not (under_way < _COUNTED_FROM and self._answers.allows(received_ns)):
             self.unanswered += 1
-            return Intake(outcome=outcome, trigger=None, text=f"{text}; not answered, there are too many")
+            text = f"{text}; not answered, there are too many"
+            return FilterResult(outcome=outcome, trigger=None, text=text)
         self._memory.add(message, received_ns)
+        has_moment = sent is not None and (sent.known or sent.settling)
         trigger = Trigger(
             trigger_id=message.trigger_id,
             part_id=message.part_id,
             at_ns=received_ns,
             encoder=message.encoder,
-            given_ns=heard.moment_ns if heard is not None and (heard.known or heard.settling) else None,
+            given_ns=sent.moment_ns if sent is not None and has_moment else None,
             context=message.context,
-            settling=heard is not None and heard.settling,
+            settling=sent is not None and sent.settling,
         )
-        return Intake(outcome=outcome, trigger=trigger, text=text)
+        return FilterResult(outcome=outcome, trigger=trigger, text=text)
 
-    def _judge(
-        self, message: TriggerMessage, heard: Heard | None, received_ns: int, under_way: int
+    def _classify(
+        self, message: TriggerMessage, sent: SendTime | None, received_ns: int, under_way: int
     ) -> tuple[TriggerOutcome, str]:
         name = f"trigger '{message.trigger_id}'"
-        if heard is None:
+        if sent is None:
             return (
                 "retained",
                 f"{name}: retained, so it may be of any age; publish triggers without the retain flag",
             )
-        known, earlier = self._memory.judge(message, received_ns)
+        known, earlier = self._memory.classify(message, received_ns)
         if known == "copy":
             return "duplicate", f"{name}: came before"
         if known == "decided":
@@ -200,16 +202,16 @@ class TriggerFilter:
                 f"{name}: this id was used before: a late copy, or ids that begin anew; let ids count on for "
                 "longer, or send 'at', the time of each trigger, with milliseconds"
             )
-        if self._is_stale(heard, received_ns):
-            text = f"{name}: sent {heard.held_ns / 1e9:.0f} s ago by its 'at'; its part is over"
+        if self._is_stale(sent, received_ns):
+            text = f"{name}: sent {sent.held_ns / 1e9:.0f} s ago by its 'at'; its part is over"
             return "stale", text
-        return self._judge_order(message, heard, received_ns, under_way)
+        return self._classify_order(message, sent, received_ns, under_way)
 
-    def _judge_order(
-        self, message: TriggerMessage, heard: Heard, received_ns: int, under_way: int
+    def _classify_order(
+        self, message: TriggerMessage, sent: SendTime, received_ns: int, under_way: int
     ) -> tuple[TriggerOutcome, str]:
         name = f"trigger '{message.trigger_id}'"
-        overtaken = self._overtaken_by(message, heard, received_ns)
+        overtaken = self._overtaken_by(message, sent, received_ns)
         if overtaken:
             return (
                 "out_of_order",
@@ -217,22 +219,22 @@ class TriggerFilter:
             )
         self._last = message
         limit_ns = self._limit_ns(message)
-        if limit_ns is not None and heard.held_ns > limit_ns:
+        if limit_ns is not None and sent.held_ns > limit_ns:
             return "late", (
-                f"{name}: came {heard.held_ns / 1e6:.0f} ms later than others (limit {limit_ns / 1e6:.0f}): "
+                f"{name}: came {sent.held_ns / 1e6:.0f} ms later than others (limit {limit_ns / 1e6:.0f}): "
                 "the cameras may see another part; check the network between the sender, the broker and "
                 "this box, and the sender's clock"
             )
-        if under_way >= _CROWD:
-            text = f"{name}: {_CROWD} parts wait for their decision; check what sends triggers so fast"
+        if under_way >= _REFUSED_FROM:
+            text = f"{name}: {_REFUSED_FROM} parts wait for their decision; check what sends triggers so fast"
             return "crowded", text
         return "accepted", ""
 
-    def _is_stale(self, heard: Heard, received_ns: int) -> bool:
+    def _is_stale(self, sent: SendTime, received_ns: int) -> bool:
         """Whether a message was sent before all that is remembered; two in a row are a clock set back."""
-        sent_ns = received_ns - heard.held_ns
+        sent_ns = received_ns - sent.held_ns
         since_ns = self._memory.complete_since_ns or self._since_ns or received_ns
-        old = heard.known and heard.held_ns > self._windows.doubt_ns and sent_ns < since_ns
+        old = sent.known and sent.held_ns > self._windows.doubt_ns and sent_ns < since_ns
         first, self._was_stale = old and not self._was_stale, old
         return first
 
@@ -248,7 +250,7 @@ class TriggerFilter:
         limits = [gap_ns // 2 for gap_ns in self._gaps_ns] + ([self._late_ns] if self._late_ns else [])
         return min(limits, default=None)
 
-    def _overtaken_by(self, message: TriggerMessage, heard: Heard, received_ns: int) -> str:
+    def _overtaken_by(self, message: TriggerMessage, sent: SendTime, received_ns: int) -> str:
         """What shows that a later part was triggered already; empty where nothing does."""
         last = self._last
         sent_ns, last_ns = (utc_ns(m.at) if m is not None and m.at else None for m in (message, last))
@@ -260,5 +262,5 @@ class TriggerFilter:
         if sent_ns is None or last_ns is None or last is None:
             return ""
         # What is earlier by the sender's clock and not held up shows that this clock was set back.
-        behind = sent_ns < last_ns and heard.held_ns > 0
+        behind = sent_ns < last_ns and sent.held_ns > 0
         return f"at {message.at} after {last.at}" if behind else ""

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 from edgeflow.capture.trigger_messages.sender_clock import utc_ns
 from edgeflow.contracts.messages import TriggerMessage
 
-__all__ = ["Known", "TriggerMemory", "Windows"]
+__all__ = ["MessageMatch", "TriggerMemory", "Windows"]
 
-Known = Literal["new", "copy", "decided", "repeated"]
+MessageMatch = Literal["new", "copy", "decided", "repeated"]
 """``new``: not seen before, or its id begins anew. ``copy``: this message came before. ``decided``: its part,
 or its id, belongs to another trigger. ``repeated``: its id is used again, or it is a late copy; which, is not
 known."""
@@ -78,7 +78,7 @@ class TriggerMemory:
         """Since when no trigger is forgotten; None: all that ever came are remembered."""
         return next(iter(self._ids.values())).came_ns if len(self._ids) == self._remembered else None
 
-    def judge(self, message: TriggerMessage, now_ns: int) -> tuple[Known, str]:
+    def classify(self, message: TriggerMessage, now_ns: int) -> tuple[MessageMatch, str]:
         """What is known of a message that came now, and from which earlier trigger."""
         seen = self._ids.get(message.trigger_id)
         if seen is not None:
@@ -123,7 +123,7 @@ class TriggerMemory:
         while len(table) > self._remembered:
             table.popitem(last=False)
 
-    def _by_id(self, seen: _Seen, message: TriggerMessage, now_ns: int) -> Known:
+    def _by_id(self, seen: _Seen, message: TriggerMessage, now_ns: int) -> MessageMatch:
         stamped = self._stamps.get((message.trigger_id, message.at or ""))
         if stamped is not None and self._is_stamped_alike(stamped, message):
             return "copy"
@@ -138,7 +138,7 @@ class TriggerMemory:
             return "copy"
         return self._doubt(seen, now_ns)
 
-    def _doubt(self, seen: _Seen, now_ns: int) -> Known:
+    def _doubt(self, seen: _Seen, now_ns: int) -> MessageMatch:
         """Only ids in their old order show that they are used again; copies come in a burst."""
         if self._doubted and seen.came_ns <= self._doubted[-1][0].came_ns:
             self._doubted.clear()

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Mapping
 
 from edgeflow.alarms import AlarmHysteresis, Alarms
-from edgeflow.capture.trigger_messages.filter import Intake, TriggerFilter, TriggerOutcome
+from edgeflow.capture.trigger_messages.filter import FilterResult, TriggerFilter, TriggerOutcome
 from edgeflow.capture.trigger_messages.memory import Windows
-from edgeflow.capture.trigger_messages.reading import read_trigger
+from edgeflow.capture.trigger_messages.parsing import read_trigger
 from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import AlarmCode, Severity
 from edgeflow.mqtt.subscriptions import Incoming
@@ -34,7 +34,7 @@ _FLOOD = (
 
 
 class MqttTriggers:
-    """Handles the ``trigger`` topic; at QoS 1 the broker repeats messages, and the intake finds them.
+    """Handles the ``trigger`` topic; at QoS 1 the broker repeats messages, and the result finds them.
 
     Work and memory of each message are bounded, whatever is sent and how often.
 
@@ -52,25 +52,25 @@ class MqttTriggers:
         windows: Windows | None = None,
     ) -> None:
         late_ns = None if late_ms is None else round(late_ms * 1e6)
-        self._intake = TriggerFilter(late_ns=late_ns, names_only=names_only, windows=windows)
+        self._filter = TriggerFilter(late_ns=late_ns, names_only=names_only, windows=windows)
         self._alarms = alarms
         self._accepted: Callable[[Trigger], None] | None = None
         self._refused: Callable[[Trigger, str], None] | None = None
         self._under_way: Callable[[], int] = lambda: 0
         self._reset_wanted = False
         self._refusals = AlarmHysteresis(_WELL_AFTER)
-        self._lines = RateLimit(at_once=_LINES, every_ns=_LINE_EVERY_NS)
+        self._log_limit = RateLimit(at_once=_LINES, every_ns=_LINE_EVERY_NS)
         self._unlogged = 0
-        self._told_ns: dict[AlarmCode, int] = {}
+        self._raised_ns: dict[AlarmCode, int] = {}
 
     @property
     def counts(self) -> Mapping[TriggerOutcome, int]:
         """How many messages met which fate."""
-        return self._intake.counts
+        return self._filter.counts
 
     def status(self) -> dict[str, int]:
         """The same for people, with how many refused ones got no decision because there were too many."""
-        return {**dict(sorted(self._intake.counts.items())), "unanswered": self._intake.unanswered}
+        return {**dict(sorted(self._filter.counts.items())), "unanswered": self._filter.unanswered}
 
     def start(
         self,
@@ -99,61 +99,61 @@ class MqttTriggers:
         """Take one message of the topic; never blocks."""
         if self._reset_wanted:
             self._reset_wanted = False
-            self._intake.reset(incoming.received_ns)
+            self._filter.reset(incoming.received_ns)
         accepted, refused = self._accepted, self._refused
-        intake = self._offer(incoming, ready=accepted is not None)
-        self._tell(intake, incoming.received_ns)
-        if intake.trigger is None or accepted is None or refused is None:
+        result = self._offer(incoming, ready=accepted is not None)
+        self._report(result, incoming.received_ns)
+        if result.trigger is None or accepted is None or refused is None:
             return
-        if intake.outcome == "accepted":
-            accepted(intake.trigger)
+        if result.outcome == "accepted":
+            accepted(result.trigger)
         else:
-            refused(intake.trigger, intake.text)
+            refused(result.trigger, result.text)
 
-    def _offer(self, incoming: Incoming, *, ready: bool) -> Intake:
+    def _offer(self, incoming: Incoming, *, ready: bool) -> FilterResult:
         if incoming.size > MAX_TRIGGER_BYTES:
             text = f"trigger message: {incoming.size} bytes, more than {MAX_TRIGGER_BYTES}; not read"
-            return self._intake.refuse("invalid", text)
+            return self._filter.refuse("invalid", text)
         reading = read_trigger(incoming.payload)
         for note in reading.notes:
             self._raise("trigger_message", "warning", f"a trigger message: {note}", incoming.received_ns)
         message, now_ns, count = reading.message, incoming.received_ns, self._under_way()
         if message is None:
-            return self._intake.refuse("invalid", reading.problem)
+            return self._filter.refuse("invalid", reading.problem)
         if incoming.retained:
-            return self._intake.offer(message, retained=True, received_ns=now_ns)
+            return self._filter.offer(message, retained=True, received_ns=now_ns)
         if not ready:
-            self._intake.hear(message, now_ns)
+            self._filter.estimate_send_time(message, now_ns)
             text = f"trigger '{message.trigger_id}': the line does not run; wait for the state to be ready"
-            return self._intake.refuse("not_ready", text)
+            return self._filter.refuse("not_ready", text)
         if reading.problem:
-            return self._intake.refuse_named(message, reading.problem, received_ns=now_ns, under_way=count)
-        return self._intake.offer(message, retained=False, received_ns=now_ns, under_way=count)
+            return self._filter.refuse_named(message, reading.problem, received_ns=now_ns, under_way=count)
+        return self._filter.offer(message, retained=False, received_ns=now_ns, under_way=count)
 
-    def _tell(self, intake: Intake, now_ns: int) -> None:
-        if self._intake.ids_are_used_again or intake.outcome == "repeated":
+    def _report(self, result: FilterResult, now_ns: int) -> None:
+        if self._filter.ids_are_used_again or result.outcome == "repeated":
             self._raise("trigger_repeated", "warning", _REPEATED, now_ns)
-        if intake.outcome == "accepted":
+        if result.outcome == "accepted":
             if self._refusals.good() and self._alarms is not None:
                 for code in _ALARMS:
                     self._alarms.clear(code)
-                if not self._intake.ids_are_used_again:
+                if not self._filter.ids_are_used_again:
                     self._alarms.clear("trigger_repeated")
             return
-        if intake.outcome == "duplicate":  # QoS 1 may do this any time
-            logger.debug("%s", intake.text)
+        if result.outcome == "duplicate":  # QoS 1 may do this any time
+            logger.debug("%s", result.text)
             return
-        self._refusals.bad(intake.text)
-        self._log(intake.text, now_ns)
-        kind = intake.outcome.replace("_", " ")
+        self._refusals.bad(result.text)
+        self._log(result.text, now_ns)
+        kind = result.outcome.replace("_", " ")
         text = f"a trigger was refused ({kind}), see the log; check what sends them"
         self._raise("trigger_refused", "warning", text, now_ns)
-        if intake.outcome == "crowded":
+        if result.outcome == "crowded":
             self._raise("trigger_flood", "error", _FLOOD, now_ns)
 
     def _log(self, text: str, now_ns: int) -> None:
         """One line for each refusal, unless there are too many; these are counted."""
-        if not self._lines.allows(now_ns):
+        if not self._log_limit.allows(now_ns):
             self._unlogged += 1
             return
         more = f" (and {self._unlogged} more that were not logged)" if self._unlogged else ""
@@ -162,8 +162,8 @@ class MqttTriggers:
 
     def _raise(self, code: AlarmCode, severity: Severity, text: str, now_ns: int) -> None:
         """Let an alarm stand; its text changes once a second at most."""
-        told_ns = self._told_ns.get(code)
-        if self._alarms is None or (told_ns is not None and now_ns - told_ns < _ALARM_EVERY_NS):
+        raised_ns = self._raised_ns.get(code)
+        if self._alarms is None or (raised_ns is not None and now_ns - raised_ns < _ALARM_EVERY_NS):
             return
-        self._told_ns[code] = now_ns
+        self._raised_ns[code] = now_ns
         self._alarms.raise_(code, severity, text)

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-__all__ = ["DRIFT_PPM", "Heard", "SenderClock", "utc_ns"]
+__all__ = ["DRIFT_PPM", "SendTime", "SenderClock", "utc_ns"]
 
 DRIFT_PPM = 100  # two quartz clocks part by less
 _SETTLED = 3  # messages that agree: the first ones after a start may all have been held up together
@@ -21,7 +21,7 @@ _COARSE_NS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heard:
+class SendTime:
     """When a message would have come if nothing had held it up.
 
     Attributes:
@@ -51,12 +51,12 @@ class SenderClock:
     def __init__(self) -> None:
         self._bound_ns = 0  # smallest arrival − at, as of _bound_at_ns
         self._bound_at_ns = 0
-        self._heard = 0
+        self._count = 0
         self._agreed = 0  # messages that came as quickly as the quickest one
         self._late: deque[tuple[int, int]] = deque(maxlen=_NEW_EPOCH)  # arrival, offset
         self._recent: deque[tuple[int, int]] = deque(maxlen=_COARSE)  # at, offset
 
-    def hear(self, at_ns: int | None, arrived_ns: int) -> Heard:
+    def estimate(self, at_ns: int | None, arrived_ns: int) -> SendTime:
         """A message came.
 
         Args:
@@ -64,10 +64,10 @@ class SenderClock:
             arrived_ns: monotonic.
         """
         if at_ns is None:
-            return Heard(moment_ns=arrived_ns, held_ns=0, known=False)
+            return SendTime(moment_ns=arrived_ns, held_ns=0, known=False)
         offset_ns = arrived_ns - at_ns
         aged_ns = self._bound_ns + (arrived_ns - self._bound_at_ns) * DRIFT_PPM // 10**6
-        if self._heard == 0 or offset_ns <= aged_ns:
+        if self._count == 0 or offset_ns <= aged_ns:
             self._agreed = 1 if aged_ns - offset_ns > _AGREE_NS else self._agreed + 1
             aged_ns = self._bound(offset_ns, arrived_ns)
         elif self._is_new_epoch(arrived_ns, offset_ns, aged_ns):
@@ -75,11 +75,11 @@ class SenderClock:
             aged_ns = self._bound(min(offset for _, offset in self._late), arrived_ns)
         else:
             self._agreed += offset_ns - aged_ns <= _AGREE_NS
-        self._heard += 1
+        self._count += 1
         self._recent.append((at_ns, offset_ns))
         if self._is_coarse():
-            return Heard(moment_ns=arrived_ns, held_ns=0, known=False)
-        return Heard(
+            return SendTime(moment_ns=arrived_ns, held_ns=0, known=False)
+        return SendTime(
             moment_ns=min(arrived_ns, at_ns + aged_ns),
             held_ns=max(0, offset_ns - aged_ns),
             known=self._agreed >= _SETTLED,

@@ -14,7 +14,7 @@ from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.messages import Alarm, VerdictName
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.scoring.scorer import Scores
-from edgeflow.station.line_turns import LineTurns
+from edgeflow.station.loop_watchdog import LoopWatchdog
 from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.thread_activity import overdue_threads, waiting, working
@@ -179,7 +179,7 @@ def at_rest() -> Iterator[None]:
 def test_a_turn_feeds_the_watchdog_but_not_while_scoring_hangs(at_rest: None) -> None:
     line, clock, manager, go_on = Line(), Clock(), Manager(), threading.Event()
     scoring = ScoringThread(clock)
-    turn = LineTurns(
+    turn = LoopWatchdog(
         scoring=scoring,
         line_monitor=line.watch,
         manager=manager,
@@ -223,7 +223,7 @@ def test_a_vital_thread_that_hangs_keeps_the_watchdog_hungry(at_rest: None, name
     thread.start()
     assert said.wait(10)
     clock.now_ns = time.monotonic_ns() + 6 * S
-    turn = LineTurns(
+    turn = LoopWatchdog(
         scoring=ScoringThread(),
         line_monitor=line.watch,
         manager=manager,
@@ -242,7 +242,7 @@ def test_a_vital_thread_that_hangs_keeps_the_watchdog_hungry(at_rest: None, name
 
 def test_a_line_that_turns_no_more_hangs(at_rest: None) -> None:
     line, clock = Line(), Clock()
-    turn = LineTurns(
+    turn = LoopWatchdog(
         scoring=ScoringThread(),
         line_monitor=line.watch,
         manager=Manager(),

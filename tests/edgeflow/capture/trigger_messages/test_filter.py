@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.capture.trigger_messages.filter import Intake, TriggerFilter
+from edgeflow.capture.trigger_messages.filter import FilterResult, TriggerFilter
 from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import TriggerMessage
 
@@ -16,7 +16,7 @@ def message(
     return TriggerMessage(trigger_id=name, part_id=part, encoder=encoder, at=at)
 
 
-def offer(intake: TriggerFilter, sent: TriggerMessage, *, retained: bool = False) -> Intake:
+def offer(intake: TriggerFilter, sent: TriggerMessage, *, retained: bool = False) -> FilterResult:
     return intake.offer(sent, retained=retained, received_ns=7)
 
 

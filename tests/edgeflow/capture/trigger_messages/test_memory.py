@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeflow.capture.trigger_messages.memory import Known, TriggerMemory, Windows
+from edgeflow.capture.trigger_messages.memory import MessageMatch, TriggerMemory, Windows
 from edgeflow.contracts.messages import TriggerMessage
 
 SECOND = 1_000_000_000
@@ -25,9 +25,9 @@ class Memory:
         part: str | None = None,
         at: str | None = None,
         encoder: int | None = None,
-    ) -> Known:
+    ) -> MessageMatch:
         message = TriggerMessage(trigger_id=trigger_id, part_id=part, encoder=encoder, at=at)
-        known, _ = self.of.judge(message, round(at_s * SECOND))
+        known, _ = self.of.classify(message, round(at_s * SECOND))
         if known in ("new", "repeated"):
             self.of.add(message, round(at_s * SECOND))
         return known

@@ -226,7 +226,7 @@ def test_a_flood_costs_few_log_lines_few_alarms_and_bounded_memory(caplog: pytes
     assert 20 < len(lines) <= 20 + 5
     assert "more that were not logged" in caplog.text
     assert len(box.told.alarms) <= 4 * 6
-    assert box.triggers._intake.remembered == 0
+    assert box.triggers._filter.remembered == 0
 
 
 def test_a_hundred_accepted_triggers_end_the_alarms() -> None:

@@ -16,7 +16,7 @@ ZERO = utc_ns("2026-11-28T12:00:00.0Z") or 0
 
 def heard(clock: SenderClock, at_ms: float, arrived_ms: float) -> float:
     """How long it was held up, in ms."""
-    return clock.hear(ZERO + round(at_ms * MS), round(arrived_ms * MS)).held_ns / MS
+    return clock.estimate(ZERO + round(at_ms * MS), round(arrived_ms * MS)).held_ns / MS
 
 
 def test_what_comes_as_quickly_as_before_was_not_held_up() -> None:
@@ -28,7 +28,7 @@ def test_a_message_that_one_retransmission_held_up_tells_by_how_much_and_when_it
     clock = SenderClock()
     for k in range(3):
         heard(clock, 200 * k, 5000 + 200 * k)
-    late = clock.hear(ZERO + 600 * MS, 5850 * MS)
+    late = clock.estimate(ZERO + 600 * MS, 5850 * MS)
     assert late.known
     assert late.held_ns / MS == pytest.approx(250, abs=0.1)
     assert late.moment_ns / MS == pytest.approx(5600, abs=0.1)
@@ -36,16 +36,16 @@ def test_a_message_that_one_retransmission_held_up_tells_by_how_much_and_when_it
 
 def test_the_first_messages_after_a_start_tell_no_moment() -> None:
     clock = SenderClock()
-    assert [clock.hear(ZERO + k * 200 * MS, (900 + k * 200) * MS).known for k in range(4)] == [
+    assert [clock.estimate(ZERO + k * 200 * MS, (900 + k * 200) * MS).known for k in range(4)] == [
         False, False, True, True,
     ]  # fmt: skip
 
 
 def test_messages_that_were_held_up_together_tell_no_moment_until_others_agree() -> None:
     clock = SenderClock()
-    held = [clock.hear(ZERO + at_ms * MS, (5902 + at_ms // 200) * MS) for at_ms in (0, 200, 650)]
+    held = [clock.estimate(ZERO + at_ms * MS, (5902 + at_ms // 200) * MS) for at_ms in (0, 200, 650)]
     assert [each.known for each in held] == [False, False, False]
-    on_time = [clock.hear(ZERO + at_ms * MS, (5002 + at_ms) * MS) for at_ms in (1000, 1200, 1400)]
+    on_time = [clock.estimate(ZERO + at_ms * MS, (5002 + at_ms) * MS) for at_ms in (1000, 1200, 1400)]
     assert [each.known for each in on_time] == [False, False, True]
     assert on_time[2].moment_ns == 6402 * MS
 
@@ -54,12 +54,12 @@ def test_messages_that_were_held_up_together_tell_no_moment_until_others_agree()
 def test_what_came_quicker_by_far_has_to_be_agreed_to_anew(more_ms: int, known: bool) -> None:
     clock = SenderClock()
     for k in range(5):
-        clock.hear(ZERO + 200 * k * MS, (5000 + 200 * k) * MS)
-    assert clock.hear(ZERO + 1000 * MS, (6000 - more_ms) * MS).known is known
+        clock.estimate(ZERO + 200 * k * MS, (5000 + 200 * k) * MS)
+    assert clock.estimate(ZERO + 1000 * MS, (6000 - more_ms) * MS).known is known
 
 
 def test_a_message_without_a_clock_is_of_unknown_age() -> None:
-    told = SenderClock().hear(None, 7)
+    told = SenderClock().estimate(None, 7)
     assert (told.moment_ns, told.held_ns, told.known) == (7, 0, False)
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from edgeflow.thread_activity import busy_threads
 
-__all__ = ["STOP_LIMIT_S", "TimedEnd", "leave"]
+__all__ = ["STOP_LIMIT_S", "TimedShutdown", "end_process"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _LAST_WORDS_S = 3.0
 _HARDWARE = 6
 
 
-class TimedEnd:
+class TimedShutdown:
     """A countdown that begins with SIGTERM or SIGINT and ends the process, unless it ended before.
 
     The signal's number is written to a socket by the interpreter's own handler, in C: a thread of this class
@@ -53,7 +53,7 @@ class TimedEnd:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="timed-end", daemon=True)
 
-    def __enter__(self) -> TimedEnd:
+    def __enter__(self) -> TimedShutdown:
         self._earlier = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._thread.start()
         return self
@@ -93,7 +93,7 @@ class TimedEnd:
         self._exit_process(self._exit_code)
 
 
-def leave(exit_code: int) -> None:
+def end_process(exit_code: int) -> None:
     """End the process; at once where threads were left behind.
 
     Python's own way out waits for libraries to clean up, which never ends while a device hangs.

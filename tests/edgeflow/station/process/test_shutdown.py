@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import pytest
 
-from edgeflow.station.process.end import TimedEnd
+from edgeflow.station.process.shutdown import TimedShutdown
 
 HANGS = """
 import ctypes, signal, sys, threading
-from edgeflow.station.process.end import TimedEnd
+from edgeflow.station.process.shutdown import TimedShutdown
 
 def words(text):
     print(text, flush=True)
@@ -23,7 +23,7 @@ def words(text):
         threading.Event().wait(3600)
 
 signal.signal(signal.SIGTERM, lambda *_: print("asked", flush=True))
-with TimedEnd(words, limit_s=0.3):
+with TimedShutdown(words, limit_s=0.3):
     print("ready", flush=True)
     library = ctypes.CDLL(None)
     while True:
@@ -32,7 +32,7 @@ with TimedEnd(words, limit_s=0.3):
 
 LEFT = """
 import threading
-from edgeflow.station.process.end import leave
+from edgeflow.station.process.shutdown import end_process
 from edgeflow.thread_activity import waiting, working
 
 def run():
@@ -45,7 +45,7 @@ threading.Thread(target=run, name="scoring", daemon=True).start()
 started.wait()
 print("said", end="")
 try:
-    leave(6)
+    end_process(6)
 finally:
     print(", cleaned up", end="")
 """
@@ -78,7 +78,7 @@ def test_a_process_that_ends_by_itself_is_not_ended() -> None:
     ended: list[int] = []
     before = signal.set_wakeup_fd(-1)
     signal.set_wakeup_fd(before)
-    with TimedEnd(lambda _: None, limit_s=0.05, exit_process=ended.append) as end:
+    with TimedShutdown(lambda _: None, limit_s=0.05, exit_process=ended.append) as end:
         end.begin(1)
     threading.Event().wait(0.2)
     assert ended == []
@@ -91,11 +91,11 @@ def test_whoever_begins_the_end_says_with_which_code() -> None:
     ended: list[int] = []
     over = threading.Event()
 
-    def leave(code: int) -> None:
+    def end_process(code: int) -> None:
         ended.append(code)
         over.set()
 
-    with TimedEnd(said.append, limit_s=0.05, exit_process=leave) as end:
+    with TimedShutdown(said.append, limit_s=0.05, exit_process=end_process) as end:
         end.begin(1)
         assert over.wait(20)
     assert (ended, len(said)) == ([1], 1)

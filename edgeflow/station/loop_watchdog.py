@@ -11,7 +11,7 @@ from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.scoring_thread import ScoringThread
 from edgeflow.thread_activity import overdue_threads, working
 
-__all__ = ["LineTurns"]
+__all__ = ["LoopWatchdog"]
 
 _PERIOD_NS = 200_000_000
 _VITAL = {"synchronizer", "mqtt"}  # threads without which no part comes, or nobody hears of it
@@ -23,7 +23,7 @@ class _Link(Protocol):
     def connections(self) -> int: ...
 
 
-class LineTurns:
+class LoopWatchdog:
     """Called with every turn of the part loop; it looks around a few times a second.
 
     The watchdog gets its sign of life here and nowhere else: a loop that turns no more gives none, and a line
