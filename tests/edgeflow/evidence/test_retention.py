@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -409,3 +412,80 @@ def test_the_record_names_the_station_and_every_file(tmp_path: Path) -> None:
     store = store_of(tmp_path, Computer())
     store.look()
     assert store.size == sum(on_disk.values())
+
+
+def test_what_an_earlier_edgeflow_left_is_measured_only_where_the_size_is_limited(tmp_path: Path) -> None:
+    folder = earlier(tmp_path, "2026-03-02", "old", 500.0)
+    unlimited = store_of(tmp_path, Computer())
+    unlimited.look()
+    assert (len(unlimited), unlimited.size) == (1, 0)
+    limited = store_of(tmp_path, Computer(), max_bytes=10**9)
+    limited.look()
+    assert limited.size == sum(file.stat().st_size for file in folder.iterdir()) > 0
+    assert kept_parts(tmp_path)[0].size == limited.size
+
+
+def test_a_part_that_somebody_removed_before_it_was_counted_is_none(tmp_path: Path) -> None:
+    store = store_of(tmp_path, Computer())
+    store.look()
+    store.add(tmp_path / "2026-03-10" / "r-1")
+    assert (len(store), store.size, store.drop_oldest()) == (0, 0, False)
+
+
+def test_a_part_that_cannot_be_removed_does_not_stop_the_others_from_going(tmp_path: Path) -> None:
+    store = store_of(tmp_path, Computer(), max_bytes=0)
+    store.look()
+    stubborn = keep(store, tmp_path, "r-1")
+    (stubborn / "top.png").unlink()
+    (stubborn / "top.png").mkdir()
+    keep(store, tmp_path, "r-2")
+    assert store.tidy() == 2
+    assert names(tmp_path) == ["2026-03-10/.r-1.tmp"]
+    assert store.size == 0
+
+
+def test_a_day_with_something_else_in_it_stays(tmp_path: Path) -> None:
+    store = store_of(tmp_path, Computer(), max_bytes=0)
+    store.look()
+    keep(store, tmp_path, "r-1")
+    (tmp_path / "2026-03-10" / "note.txt").write_text("mine")
+    assert store.tidy() == 1
+    assert names(tmp_path) == ["2026-03-10/note.txt"]
+
+
+# Removes the only part in a process that ends just before its n-th step on the file system.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from edgeflow.evidence.retention import EvidenceStore
+from edgeflow.evidence.writer import write_evidence
+store = EvidenceStore(Path(sys.argv[1]), max_bytes=0, max_days=None)
+store.look()
+left = int(sys.argv[2])
+def step(event, _):
+    global left
+    if event in ("os.remove", "os.rename", "os.rmdir"):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(step)
+store.tidy()
+os._exit(0)
+"""
+
+
+def test_killed_at_any_step_of_removing_the_next_start_removes_the_rest(tmp_path: Path) -> None:
+    files = 5  # three of the view, record and result
+    for left in range(1, files + 4):
+        root = tmp_path / f"killed-{left}"
+        first = store_of(root, Computer())
+        first.look()
+        keep(first, root, "r-1")
+        done = subprocess.run([sys.executable, "-c", KILLED, root, str(left)], check=False)
+        assert done.returncode == -signal.SIGKILL
+        half = [path for path in root.glob("*/*") if len(list(path.iterdir())) not in (0, files)]
+        assert all(path.name.startswith(".") for path in half), "a half part is not shown as a whole one"
+        store = store_of(root, Computer(), max_bytes=0)
+        store.look()
+        store.tidy()
+        assert [path for path in root.glob("*/*/*") if path.is_file()] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
 import shutil
@@ -22,6 +23,7 @@ from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.messages import Alarm, Result, from_json
 from edgeflow.errors import StorageError
 from edgeflow.evidence.writer import QUEUE_SIZE, Evidence, EvidenceJob, evidence_path, write_evidence
+from edgeflow.run_time import Boot
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "result.json"
 
@@ -296,3 +298,132 @@ def test_a_full_disk_is_an_alarm_and_oldest_parts_make_room_first(tmp_path: Path
     assert "without evidence" in told.standing["evidence_stopped"]
     wait_until(lambda: list(tmp_path.glob("[!.]*")) == [])
     evidence.close()
+
+
+def test_the_folder_is_made_with_all_above_it(tmp_path: Path) -> None:
+    evidence = Evidence(EvidenceConfig(dir=tmp_path / "a" / "b" / "c", min_free_gb=0))
+    evidence.start()
+    evidence.close()
+    assert (tmp_path / "a" / "b" / "c").is_dir()
+
+
+def test_the_alarm_of_a_full_disk_says_how_much_must_be_free_and_where(tmp_path: Path) -> None:
+    told = Told()
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=1e6), Alarms("s", told))
+    evidence.start()
+    assert evidence.offer(job(str(tmp_path / "r-1")))
+    wait_until(lambda: "evidence_stopped" in told.standing)
+    assert told.standing["evidence_stopped"] == (
+        f"parts are inspected without evidence: less than 1e+06 GB free in {tmp_path}; make room there"
+    )
+    evidence.close()
+
+
+def test_a_disk_that_does_not_answer_at_the_start_is_an_alarm_and_not_a_wait(tmp_path: Path) -> None:
+    disk = FrozenDisk(tmp_path)
+    told = Told()
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0), Alarms("s", told))
+    evidence.start()
+    assert f"the disk of evidence.dir {tmp_path} does not answer" in told.standing["evidence_stopped"]
+    evidence.close(0.2)  # does not wait for it either
+    disk.thaw()
+
+
+def test_more_parts_than_the_disk_takes_are_an_alarm_that_names_the_settings(tmp_path: Path) -> None:
+    told = Told()
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0), Alarms("s", told))
+    taken = [evidence.offer(job(str(tmp_path / f"r-{n}"), n)) for n in range(6)]
+    assert taken == [True] * 4 + [False] * 2  # of a camera's 16 images, those of four parts at most
+    assert evidence.lost == 2
+    assert "slower than parts come" in told.standing["evidence_stopped"]
+    assert "evidence.ok_sample" in told.standing["evidence_stopped"]
+    evidence.start()
+    wait_until(lambda: "evidence_stopped" not in told.standing)
+    evidence.close()
+    assert len(list(tmp_path.glob("r-*"))) == 4
+
+
+def test_waiting_parts_take_exactly_the_memory_that_is_allowed(tmp_path: Path) -> None:
+    size = job("").size
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0, queue_mb=2 * size / 1e6))
+    assert [evidence.offer(job(str(tmp_path / f"r-{n}"), n)) for n in range(3)] == [True, True, False]
+
+
+def test_a_place_that_is_taken_stops_evidence_until_it_is_back(tmp_path: Path) -> None:
+    root = tmp_path / "evidence"
+    told = Told()
+    evidence = Evidence(EvidenceConfig(dir=root, min_free_gb=0), Alarms("s", told))
+    evidence.start()
+    shutil.rmtree(root)
+    root.write_text("in the way")
+    wait_until(lambda: "evidence_stopped" in told.standing)
+    assert f"{root}: File exists; nothing is kept until it is back" in told.standing["evidence_stopped"]
+    assert evidence.reserve("r-1", "NG") is None
+    root.unlink()
+    wait_until(lambda: evidence.reserve("r-2", "NG") is not None)
+    folder = evidence.reserve("r-3", "NG")
+    assert folder is not None
+    assert evidence.offer(job(folder, 3))
+    wait_until(lambda: "evidence_stopped" not in told.standing)
+    assert Path(folder).is_dir()
+    evidence.close()
+
+
+def test_the_writer_ends_though_its_last_note_cannot_be_written(tmp_path: Path) -> None:
+    root = tmp_path / "evidence"
+    others = {thread.ident for thread in threading.enumerate()}
+    evidence = Evidence(EvidenceConfig(dir=root, min_free_gb=0))
+    evidence.start()
+    shutil.rmtree(root)
+    root.write_text("in the way")
+    evidence.close(20)
+    assert [each.name for each in threading.enumerate() if each.ident not in others] == []
+
+
+def test_closing_what_was_never_started_does_nothing(tmp_path: Path) -> None:
+    Evidence(EvidenceConfig(dir=tmp_path / "evidence")).close()
+    assert not (tmp_path / "evidence").exists()
+
+
+def test_many_parts_of_earlier_are_looked_through_between_parts_without_waiting(tmp_path: Path) -> None:
+    for number in range(3000):
+        folder = tmp_path / "2026-01-01" / f"r-{number}"
+        folder.mkdir(parents=True)
+        (folder / "evidence.json").write_text(
+            f'{{"schema": "edgeflow/evidence/1", "result_id": "r-{number}", "run_s": 0, "files": {{"a": 9}}}}'
+        )
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, max_gb=1e-9, min_free_gb=0))
+    evidence.start()
+    wait_until(lambda: not (tmp_path / "2026-01-01").exists())
+    evidence.close()
+
+
+def test_age_is_the_running_time_of_the_box(tmp_path: Path) -> None:
+    moment = {"up_s": 50.0}
+    boot = lambda: Boot(id="boot-1", up_s=moment["up_s"])  # noqa: E731
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, max_days=2, min_free_gb=0), boot=boot)
+    evidence.start()
+    moment["up_s"] = 150.0
+    folders = []
+    for number in range(2):
+        folder = evidence.reserve(f"r-{number}", "NG")
+        assert folder is not None
+        assert evidence.offer(job(folder, number))
+        wait_until(Path(folder).is_dir)
+        folders.append(Path(folder))
+        record = json.loads((Path(folder) / "evidence.json").read_text())
+        assert record["run_s"] == moment["up_s"] - 50.0
+        moment["up_s"] += 86_400.0
+    moment["up_s"] += 86_400.0
+    wait_until(lambda: not folders[0].exists())
+    assert folders[1].exists()
+    evidence.close()
+
+
+def test_the_share_of_ok_parts_says_nothing_about_other_verdicts(tmp_path: Path) -> None:
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, save=(), ok_sample=1.0, min_free_gb=0))
+    assert evidence.reserve("r-1", "NG") is None
+    assert evidence.reserve("r-2", "OK") is not None
+    evidence.snapshot()
+    assert evidence.reserve("r-3", "NG") is not None
+    assert evidence.reserve("r-4", "UNDECIDED") is None
