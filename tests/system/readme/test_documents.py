@@ -150,5 +150,13 @@ def test_layers_on_the_page_are_those_that_are_held(repository: Path) -> None:
     assert sorted(re.findall(r"^\| (\d+) \| `(\w+)` \| .+ \|$", page, re.MULTILINE)) == sorted(held)
 
 
+def test_ci_runs_every_python_that_the_package_names(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    jobs = yaml.safe_load((repository / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == named
+    assert project["requires-python"] == f">={named[0]}"
+
+
 _HEADINGS = ("Context", "Decision", "Consequence")
 _NO_MODULES = {"edgeflow.service", "edgeflow.conf"}
