@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeflow.alarms import Alarms
+from edgeflow.change_log import ChangeLog
 from edgeflow.delivery.store.records import Aside
 from edgeflow.delivery.store.repair import Repaired
 
@@ -25,27 +26,23 @@ class OutboxAlarms:
     def __init__(self, path: Path, alarms: Alarms | None) -> None:
         self._path = path
         self._alarms = alarms
-        self._trouble = ""
+        self._problems = ChangeLog(logger, level=logging.ERROR)
         self._aside = (0, "")
 
     @property
     def in_trouble(self) -> bool:
         """Whether the last attempt to write failed."""
-        return bool(self._trouble)
+        return bool(self._problems.problem)
 
     def failed(self, cause: Exception) -> None:
         """The file could not be written; logged once, and again when the cause changes."""
-        trouble = f"outbox {self._path}: cannot be written: {cause}; results wait in memory; make room there"
-        if trouble != self._trouble:
-            self._trouble = trouble
-            logger.error("%s", trouble)
-            if self._alarms:
-                self._alarms.raise_("outbox", "error", trouble)
+        problem = f"outbox {self._path}: cannot be written: {cause}; results wait in memory; make room there"
+        if self._problems.report(problem) and self._alarms:
+            self._alarms.raise_("outbox", "error", problem)
 
     def written_again(self) -> None:
         """Writing works, and nothing is given up for want of disk."""
-        if self._trouble:
-            self._trouble = ""
+        if self._problems.clear():
             logger.warning("outbox %s: written again", self._path)
             if self._alarms:
                 self._alarms.clear("outbox")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from edgeflow.alarms import Alarms
+from edgeflow.change_log import ChangeLog
 from edgeflow.delivery.in_flight import NEVER, InFlight
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.delivery.payload import mark_replayed
@@ -80,7 +81,7 @@ class ResultSender:
         self._more = False
         self._suspicion = SuspectMessages()
         self._suspects_since_s = self._next_trial_s = NEVER
-        self._trouble = ""
+        self._problems = ChangeLog(logger, "delivery: ")
         self._drain_until_s: float | None = None
         self._alarms = alarms
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
@@ -153,7 +154,7 @@ class ResultSender:
             for result_id in done:
                 self._suspicion.passed(result_id)
         if self._window.confirm(done, time.monotonic()):
-            self._trouble = ""
+            self._problems.clear()
             if self._alarms:
                 self._alarms.clear("outbox", subject="delivery")
 
@@ -286,13 +287,10 @@ class ResultSender:
             root=row.root,
         )
 
-    def _report(self, trouble: str) -> None:
-        """Log trouble once, and again when it changes."""
-        if trouble != self._trouble:
-            self._trouble = trouble
-            logger.warning("delivery: %s", trouble)
-            if self._alarms:
-                self._alarms.raise_("outbox", "warning", trouble, subject="delivery")
+    def _report(self, problem: str) -> None:
+        """Log a problem when it is new, and raise the alarm."""
+        if self._problems.report(problem) and self._alarms:
+            self._alarms.raise_("outbox", "warning", problem, subject="delivery")
 
 
 def _refusal_text(reason_code: int) -> str:

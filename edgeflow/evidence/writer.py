@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeflow.alarms import Alarms
+from edgeflow.change_log import ChangeLog
 from edgeflow.clock import utc_now
 from edgeflow.config.box import EvidenceConfig
 from edgeflow.contracts.messages import VerdictName
@@ -62,9 +63,12 @@ class Evidence:
         self._sampled = 0.0  # so much of the next OK part is due
         self._done = self._done_bytes = 0  # counted on the writer's, as are the next three
         self._failed = 0
-        self._trouble = ""
+        self._problems = ChangeLog(logger, "evidence: ")
         self._room = True
-        self._refusal = ""  # why parts were refused, until the writer has caught up
+        # Why parts were refused, until the writer has caught up.
+        self._refusals = ChangeLog(
+            logger, "evidence: parts are not kept: "
+        )
         self._busy_since_s: float | None = None  # the disk was asked then, and has not answered
         max_bytes = None if config.max_gb is None else round(config.max_gb * 1e9)
         self._store = EvidenceStore(config.dir, max_bytes=max_bytes, max_days=config.max_days, boot=boot)
@@ -182,7 +186,7 @@ class Evidence:
             job = self._jobs.get(timeout=_DISK_LOOK_S if looked else 0.001)
         except queue.Empty:
             if looked:  # nothing came for a while: the disk has caught up
-                self._refusal = ""
+                self._refusals.clear()
             self._update_alarm()
             return True
         if job is _STOP:
@@ -208,13 +212,13 @@ class Evidence:
             write_evidence(folder, replace(job, run_s=self._store.run_s))
         except StorageError as cause:
             self._failed += 1
-            self._report(str(cause))
+            self._problems.report(str(cause))
         except Exception:  # one odd part must not end the evidence of all others
             self._failed += 1
             logger.exception("evidence %s: not written", folder)
         else:
             self._store.add(folder)
-            self._report("")
+            self._problems.clear()
 
     def _look_at_disk(self) -> bool:
         """Take stock of what is kept, and make room; whether all that is kept is known."""
@@ -239,7 +243,7 @@ class Evidence:
                 free_gb = self._free_gb()
         except OSError as cause:
             self._room = False
-            self._report(f"{self._config.dir}: {cause.strerror}; nothing is kept until it is back")
+            self._problems.report(f"{self._config.dir}: {cause.strerror}; nothing is kept until it is back")
             return
         room = free_gb >= limit_gb
         if room != self._room:
@@ -268,17 +272,15 @@ class Evidence:
 
     def _refuse(self, why: str) -> None:
         """A part is not kept; told at once, since the writer may hang."""
-        if why != self._refusal:
-            logger.warning("evidence: parts are not kept: %s", why)
-        self._refusal = why
+        self._refusals.report(why)
         self._raise(why)
 
     def _update_alarm(self) -> None:
         """An alarm while evidence that is wanted cannot be kept."""
-        if not self._room and not self._trouble:
+        if not self._room and not self._problems.problem:
             text = f"less than {self._config.min_free_gb:g} GB free in {self._config.dir}; make room there"
         else:
-            text = self._trouble or self._refusal
+            text = self._problems.problem or self._refusals.problem
         if text:
             self._raise(text)
         elif self._alarms is not None:
@@ -289,9 +291,3 @@ class Evidence:
             self._alarms.raise_(
                 "evidence_stopped", "warning", f"parts are inspected without evidence: {text}"
             )
-
-    def _report(self, trouble: str) -> None:
-        """Log trouble once, and again when it changes."""
-        if trouble and trouble != self._trouble:
-            logger.warning("evidence: %s", trouble)
-        self._trouble = trouble

@@ -14,6 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edgeflow.change_log import ChangeLog
 from edgeflow.config.box import MqttConfig
 from edgeflow.errors import EdgeflowError
 from edgeflow.mqtt.broker.answers import RETAIN_NOT_SUPPORTED, Settings, closed_early, no_mqtt, refusal
@@ -94,7 +95,7 @@ class Connection:
         self._number = 0
         self._limits = BrokerLimits()
         self._problem = "not connected yet"
-        self._told = ""
+        self._problems = ChangeLog(logger, f"MQTT broker {self._where}: ")
         self._explained = False  # this attempt's failure has been reported
         self._accepted_s = 0.0
         self._short_lives = 0
@@ -265,7 +266,8 @@ class Connection:
     def _lost(self) -> str:
         """Why a connection may have gone without a word from the broker."""
         if time.monotonic() - self._accepted_s >= _SHORT_S:
-            self._short_lives, self._told = 0, ""
+            self._short_lives = 0
+            self._problems.clear()
             return "connection lost; trying again"
         self._short_lives += 1
         if self._short_lives < _SHORT_IN_A_ROW:
@@ -276,11 +278,9 @@ class Connection:
         )
 
     def _report(self, problem: str) -> None:
-        """Log a problem once, and again when it changes or after a while without one."""
+        """Log a problem when it is new, or comes after a while without one."""
         self._problem, self._explained = problem, True
-        if problem != self._told:
-            self._told = problem
-            logger.warning("MQTT broker %s: %s", self._where, problem)
+        self._problems.report(problem)
 
     @property
     def _where(self) -> str:
