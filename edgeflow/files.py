@@ -1,4 +1,4 @@
-"""A file that takes its name only after it was proven: until then nobody can take it for the real one."""
+"""Atomic writes: a file is whole under its name, or not there at all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,34 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from edgeflow.errors import StorageError, UsageError
 
-__all__ = ["require_new", "write_then_verify"]
+__all__ = ["replace_atomically", "require_new", "write_then_verify"]
+
+
+@contextmanager
+def replace_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Give a temporary file to write to; it takes the name ``path`` where the block ends without an error.
+
+    Its bytes are on the disk before it gets the name: after a power cut, the old file stands there or the new
+    one. The folder is made where it is missing.
+
+    Raises:
+        OSError: the folder or the file cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)  # noqa: PTH105 - the atomic form
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def require_new(path: Path) -> None:

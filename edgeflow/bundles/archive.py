@@ -6,7 +6,6 @@ No name in it ever becomes a path and nothing is written to the disk, so links, 
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import stat
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgeflow.errors import IntegrityError, StorageError, UsageError
+from edgeflow.files import replace_atomically
 
 __all__ = ["Archive", "write_archive"]
 
@@ -132,25 +132,16 @@ def write_archive(path: Path, entries: Iterable[tuple[str, bytes]]) -> None:
         StorageError: the folder cannot be written.
         UsageError: more than 2 GiB.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            with zipfile.ZipFile(file, "w", allowZip64=False) as archive:
-                for name, data in entries:
-                    _add(archive, name, data)
-            file.flush()
-            os.fsync(file.fileno())  # after a power cut, the name must not lead to an empty file
-        os.replace(partial, path)  # noqa: PTH105 - the atomic form
+        with replace_atomically(path) as file, zipfile.ZipFile(file, "w", allowZip64=False) as archive:
+            for name, data in entries:
+                _add(archive, name, data)
     except OSError as cause:
         raise StorageError(f"{path}: bundle cannot be written: {cause}; check space and rights") from cause
     except zipfile.LargeZipFile as cause:
         raise UsageError(
             f"{path}: a bundle holds at most 2 GiB; leave a back end or precision out"
         ) from cause
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

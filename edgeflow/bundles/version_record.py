@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +11,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from edgeflow.contracts.documents.document import Document
 from edgeflow.contracts.manifest import Manifest
 from edgeflow.errors import StorageError
+from edgeflow.files import replace_atomically
 
 __all__ = ["Record", "VersionRecord", "permit_older", "read_installed", "read_record", "remember"]
 
@@ -110,15 +109,8 @@ def _put(path: Path, before: Record, name: str, entry: VersionRecord, *, product
 
 def _replace(path: Path, data: bytes) -> None:
     """The old record or the new one, whatever happens to the power."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with replace_atomically(path) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)  # noqa: PTH105 - the atomic form
     except OSError as cause:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise StorageError(f"{path}: cannot be written: {cause.strerror}; check space and rights") from cause

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from edgeflow.commands.rules import Issuer, Rules
-from edgeflow.config.box import BoxConfig, IssuerConfig
+from edgeflow.config.box import BoxConfig
 from edgeflow.errors import ConfigError, UsageError
-from edgeflow.security.keys import read_public_key
-from edgeflow.security.secret_file import read_secret_bytes
-from edgeflow.security.shared_secrets import MIN_SECRET
+from edgeflow.security.shared_secrets import read_issuer_key
 
 __all__ = ["read_rules"]
 
@@ -28,7 +24,7 @@ def read_rules(config: BoxConfig, session: str) -> Rules:
         for name, issuer in commands.issuers.items():
             try:
                 allow = commands.allow if issuer.allow is None else issuer.allow
-                issuers[name] = Issuer(key=_key(issuer), allow=allow)
+                issuers[name] = Issuer(key=read_issuer_key(issuer), allow=allow)
             except (OSError, UsageError) as cause:
                 why = cause.strerror if isinstance(cause, OSError) else str(cause)
                 problems.append(f"commands.issuers.{name}: {why}")
@@ -41,14 +37,3 @@ def read_rules(config: BoxConfig, session: str) -> Rules:
         issuers=issuers,
         max_age_s=commands.max_age_s,
     )
-
-
-def _key(issuer: IssuerConfig) -> Any:
-    if issuer.key is not None:
-        return read_public_key(issuer.key)
-    if issuer.secret_file is None:
-        raise UsageError("either secret_file or key")
-    secret = read_secret_bytes(issuer.secret_file).strip()
-    if len(secret) < MIN_SECRET:
-        raise UsageError(f"{issuer.secret_file}: a secret of at least {MIN_SECRET} bytes, please")
-    return secret

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from edgeflow.child_process import answer_job
 from edgeflow.diagnostics.peak_memory import own_peak_bytes
-from edgeflow.errors import EdgeflowError, IntegrityError
+from edgeflow.errors import IntegrityError
 
 __all__ = ["main"]
 
@@ -17,13 +16,8 @@ SCORED = 3
 
 
 def main() -> None:
-    """Read the job from standard input, write the start or the error to standard output."""
-    job = json.load(sys.stdin)
-    try:
-        answer: dict[str, Any] = _start(job)
-    except EdgeflowError as error:
-        answer = {"error": type(error).__name__, "message": error.message, "problems": error.problems}
-    sys.stdout.write(json.dumps(answer) + "\n")
+    """Measure the start of one job."""
+    answer_job(_start)
 
 
 def _start(job: dict[str, Any]) -> dict[str, float]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-from edgeflow import errors
 from edgeflow.bundles.bundle import Bundle
+from edgeflow.child_process import ChildDiedError, error_of, run_job
 from edgeflow.contracts.manifest import Graph
 from edgeflow.errors import DeviceError
 from edgeflow.temporary_folder import temporary_folder
@@ -73,25 +68,16 @@ def measure_starts(bundle: Bundle, graph: Graph, *, device: str, threads: int, s
 
 
 def _start(job: dict[str, object], graph: Graph) -> Start:
-    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    job = {**job, "begun_s": time.monotonic()}
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "edgeflow.diagnostics.startup_process"],
-            input=json.dumps({**job, "begun_s": time.monotonic()}),
-            capture_output=True,
-            text=True,
-            timeout=MOST_S,
-            check=False,
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
-        )
-        answer = json.loads(done.stdout.splitlines()[-1])
-    except subprocess.TimeoutExpired as cause:
+        answer = run_job("edgeflow.diagnostics.startup_process", job, timeout_s=MOST_S)
+    except TimeoutError as cause:
         raise DeviceError(f"{graph.id} was not ready after {MOST_S:.0f} s") from cause
-    except (IndexError, ValueError) as cause:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+    except ChildDiedError as cause:
         raise DeviceError(
-            f"{graph.id} ended the process that started it with code {done.returncode}: {last[0]}"
+            f"{graph.id} ended the process that started it with code {cause.returncode}: {cause.last_line}"
         ) from cause
-    if "error" in answer:
-        raise getattr(errors, answer["error"])(answer["message"], problems=answer["problems"])
+    error = error_of(answer)
+    if error is not None:
+        raise error
     return Start(**answer)

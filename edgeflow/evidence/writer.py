@@ -66,9 +66,7 @@ class Evidence:
         self._problems = ChangeLog(logger, "evidence: ")
         self._room = True
         # Why parts were refused, until the writer has caught up.
-        self._refusals = ChangeLog(
-            logger, "evidence: parts are not kept: "
-        )
+        self._refusals = ChangeLog(logger, "evidence: parts are not kept: ")
         self._busy_since_s: float | None = None  # the disk was asked then, and has not answered
         max_bytes = None if config.max_gb is None else round(config.max_gb * 1e9)
         self._store = EvidenceStore(config.dir, max_bytes=max_bytes, max_days=config.max_days, boot=boot)

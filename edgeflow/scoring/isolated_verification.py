@@ -7,16 +7,13 @@ back ends minutes to compile), and native code can crash. This process goes on i
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow import errors
 from edgeflow.bundles.bundle import Bundle
+from edgeflow.child_process import ChildDiedError, error_of, run_job
 from edgeflow.contracts.manifest import Graph
 from edgeflow.errors import DeviceError, EdgeflowError, IntegrityError
 from edgeflow.scoring.verification import GoldenCheck
@@ -62,47 +59,35 @@ def verify_in_subprocess(
         "cache_dir": str(cache_dir) if cache_dir else None,
         "memory_bytes": limits.memory_bytes,
     }
-    # The same modules as here, and none from the folder in which this happens to run.
-    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "edgeflow.scoring.verification_process"],
-            input=json.dumps(job),
-            capture_output=True,
-            text=True,
-            timeout=limits.seconds,
-            check=False,
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
-        )
-    except subprocess.TimeoutExpired as cause:
+        answer = run_job("edgeflow.scoring.verification_process", job, timeout_s=limits.seconds)
+    except TimeoutError as cause:
         raise _unfit(bundle, graph, f"was not ready after {limits.seconds:.0f} s") from cause
-    try:
-        answer = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError) as cause:
-        raise _unfit(bundle, graph, _end(done, limits)) from cause
-    if "error" in answer:
-        raise _error(bundle, graph, answer, limits)
+    except ChildDiedError as cause:
+        raise _unfit(bundle, graph, _end(cause, limits)) from cause
+    error = error_of(answer)
+    if error is not None:
+        raise _out_of_memory(bundle, graph, error, limits) or error
     return [GoldenCheck(**check) for check in answer["checks"]]
 
 
-def _error(bundle: Bundle, graph: Graph, answer: dict[str, str], limits: Limits) -> EdgeflowError:
-    """The process's own error, of its class; a want of memory is the graph's fault, not the device's."""
-    kind, message = getattr(errors, answer["error"], DeviceError), answer["message"]
-    if kind is DeviceError and "alloc" in message:
+def _out_of_memory(
+    bundle: Bundle, graph: Graph, error: EdgeflowError, limits: Limits
+) -> IntegrityError | None:
+    """Return the error for a want of memory: it is the graph's fault, not the device's."""
+    if type(error) is DeviceError and "alloc" in error.message:
         return _unfit(bundle, graph, f"needs more than {_gigabytes(limits)} of memory")
-    error: EdgeflowError = kind(message, problems=answer["problems"])
-    return error
+    return None
 
 
-def _end(done: subprocess.CompletedProcess[str], limits: Limits) -> str:
-    if done.returncode < 0:
+def _end(died: ChildDiedError, limits: Limits) -> str:
+    if died.returncode < 0:
         # A library that is refused memory may crash instead of saying so.
-        end = signal.Signals(-done.returncode).name
+        end = signal.Signals(-died.returncode).name
         return (
             f"needs more than {_gigabytes(limits)} of memory, or is broken: it ended its process with {end}"
         )
-    last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-    return f"ended the process that tried it with code {done.returncode}: {last[0]}"
+    return f"ended the process that tried it with code {died.returncode}: {died.last_line}"
 
 
 def _unfit(bundle: Bundle, graph: Graph, what: str) -> IntegrityError:

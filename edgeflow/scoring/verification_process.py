@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import resource
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgeflow.errors import ConfigError, EdgeflowError, IntegrityError
+from edgeflow.child_process import answer_job
+from edgeflow.errors import ConfigError, DeviceError, IntegrityError
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Read the job from standard input, write checks or the error to standard output."""
-    job = json.load(sys.stdin)
+    """Verify the golden parts of one job within its limits."""
+    answer_job(_limited)
+
+
+def _limited(job: dict[str, Any]) -> dict[str, Any]:
     # Data, not address space: thread arenas and drivers reserve far more addresses than they ever use.
     resource.setrlimit(resource.RLIMIT_DATA, (job["memory_bytes"], job["memory_bytes"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        answer: dict[str, Any] = {"checks": _prove(job)}
-    except EdgeflowError as error:
-        answer = {"error": type(error).__name__, "message": error.message, "problems": error.problems}
-    except MemoryError:
-        answer = {"error": "DeviceError", "message": "bad_alloc", "problems": []}
-    sys.stdout.write(json.dumps(answer) + "\n")
+        return {"checks": _verify(job)}
+    except MemoryError as cause:
+        raise DeviceError("bad_alloc") from cause
 
 
-def _prove(job: dict[str, Any]) -> list[dict[str, Any]]:
+def _verify(job: dict[str, Any]) -> list[dict[str, Any]]:
     from edgeflow.bundles.bundle import Bundle  # noqa: PLC0415 - under the limits, like all that follows
     from edgeflow.scoring.verification import verify_graph  # noqa: PLC0415
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.errors import ParityError, StorageError, UsageError
-from edgeflow.files import require_new, write_then_verify
+from edgeflow.files import replace_atomically, require_new, write_then_verify
 
 
 def test_proven_file_takes_its_name_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -64,3 +64,27 @@ def test_name_that_cannot_be_taken_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot take its name"):
         lose(tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replaced_file_is_the_old_one_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "record"
+    with replace_atomically(path) as file:
+        file.write(b"one")
+        assert not path.exists()
+    assert path.read_bytes() == b"one"
+
+    def interrupted() -> None:
+        with replace_atomically(path) as file:
+            file.write(b"two")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == b"one"
+    assert [each.name for each in path.parent.iterdir()] == ["record"]
+
+
+def test_a_file_that_cannot_be_replaced_is_the_systems_error(tmp_path: Path) -> None:
+    (tmp_path / "record.partial").mkdir()
+    with pytest.raises(IsADirectoryError), replace_atomically(tmp_path / "record"):
+        pytest.fail("nothing can be written")
