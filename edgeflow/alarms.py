@@ -1,4 +1,4 @@
-"""The box's alarms: what stands, told retained to the line as soon as it changes."""
+"""Alarms of the box, published retained when they change; hysteresis for their end."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class AlarmHysteresis:
 
 
 class AlarmSink(Protocol):
-    """Where alarms go; never blocks."""
+    """Publishes alarms; never blocks."""
 
     def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
         """Publish retained; None clears."""
@@ -71,7 +71,7 @@ class Alarms:
         """Let an alarm stand; a new text or severity of a standing one keeps its ``since``.
 
         Args:
-            text: what is wrong, where, what to do next; keep counters out of it, since each change is told.
+            text: problem, place and remedy; no counters, since each change is published.
         """
         new = Alarm(
             session=self._session, code=code, subject=subject, severity=severity, text=text, since=utc_text()
@@ -82,7 +82,7 @@ class Alarms:
                 return
             self._standing[new.name] = new.model_copy(update={"since": before.since}) if before else new
         logger.warning("alarm %s: %s", new.name, text)
-        self._tell(new.name)
+        self._publish(new.name)
 
     def clear(self, code: AlarmCode, *, subject: str = "") -> None:
         """End an alarm; nothing happens where it does not stand."""
@@ -91,21 +91,21 @@ class Alarms:
             if self._standing.pop(name, None) is None:
                 return
         logger.warning("alarm %s: over", name)
-        self._tell(name)
+        self._publish(name)
 
     def clear_all(self) -> int:
-        """End every alarm (what still is wrong is raised anew by whoever sees it); returns how many stood."""
+        """End every alarm (problems that still exist are raised anew); return the number that stood."""
         standing = self.standing()
         for alarm in standing:
             self.clear(alarm.code, subject=alarm.subject)
         return len(standing)
 
     def standing(self) -> tuple[Alarm, ...]:
-        """What stands now, oldest first."""
+        """Return the standing alarms, oldest first."""
         with self._lock:
             return tuple(self._standing.values())
 
-    def _tell(self, name: str) -> None:
+    def _publish(self, name: str) -> None:
         """Publish the present state, again if another thread changes it meanwhile: the last one stays."""
         while True:
             latest = self._standing.get(name)

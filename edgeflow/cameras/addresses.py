@@ -1,4 +1,4 @@
-"""What a camera reads from, as text that may be shown: never with credentials."""
+"""Addresses of cameras as text for logs and messages, without credentials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def public_url(url: str) -> str:
 
 
 def public_source(config: CameraConfig) -> str:
-    """What a camera reads from, fit for logs and messages."""
+    """Return a camera's address without credentials, for logs and messages."""
     match config:
         case ReplayConfig():
             return str(config.parts)

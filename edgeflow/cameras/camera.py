@@ -1,4 +1,4 @@
-"""What a camera is: the frame it gives and the four calls that every driver answers."""
+"""Frame and camera: the interface of all drivers."""
 
 from __future__ import annotations
 
@@ -61,24 +61,25 @@ class Camera(Protocol):
     """A source of frames; ``trigger`` may be called from another thread than the rest."""
 
     @property
-    def view(self) -> str: ...
+    def view(self) -> str:
+        """View that the camera delivers."""
 
     @property
     def serial(self) -> str | None:
-        """The serial number that the camera itself tells, once it is open; None where it tells none."""
+        """Serial number of the open camera; None where the camera does not report one."""
 
     def open(self, epoch_ns: int) -> None:
-        """Connect and get ready; ``epoch_ns`` (monotonic) is the common start of paced sources.
+        """Connect and prepare; ``epoch_ns`` (monotonic) is the common start of paced sources.
 
         Raises:
             CameraError: says which camera, what happened, and what to check.
         """
 
     def trigger(self, trigger_id: str) -> None:
-        """Software trigger; returns at once. Free-running cameras ignore it."""
+        """Give a software trigger; returns at once. Free-running cameras ignore it."""
 
     def read(self, timeout_s: float) -> Frame | None:
-        """The next frame, in order, or None when none came within the timeout.
+        """Return the next frame, in order, or None when none came within the timeout.
 
         Raises:
             FrameLost: this frame cannot be used; the next call goes on with the next one.

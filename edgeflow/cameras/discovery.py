@@ -1,4 +1,4 @@
-"""What is attached to this computer, ready to be pasted into a box file."""
+"""Discovery of attached cameras, as sections of a box file."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ __all__ = ["DRIVERS", "Driver", "make_camera", "make_driver"]
 
 @dataclass(frozen=True, kw_only=True)
 class Driver:
-    """Where a kind's driver is, and whether it runs in a process that can be killed."""
+    """Module of a camera kind's driver, and True for a driver that runs in a child process."""
 
     module: str
     name: str

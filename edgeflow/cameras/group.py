@@ -15,6 +15,7 @@ __all__ = ["CameraGroup", "open_limit_s"]
 
 _START_DELAY_MS = 300  # recordings that play by themselves begin when all cameras are open
 _CLOSE_S = 3.0
+_DRIVER_OPEN_S = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -98,9 +99,7 @@ class CameraGroup:
         self._workers[view].start()
 
 
-_DRIVER_OPEN_S = 10.0
-
-
 def open_limit_s(config: BoxConfig) -> float:
+    """Return the time limit for opening all cameras."""
     own_ms = [c.open_timeout_ms for c in config.cameras.values() if not isinstance(c, ReplayConfig)]
     return max(own_ms, default=0) / 1000 + _DRIVER_OPEN_S

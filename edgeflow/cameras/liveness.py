@@ -1,4 +1,4 @@
-"""Detection of frozen cameras: pictures of different parts that are the same. Pure."""
+"""Detection of frozen cameras: equal pictures of different parts. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeflow.contracts.images import RgbImage
 __all__ = ["Origin", "Repetition", "difference", "is_same_picture", "scene_changed"]
 
 Origin = Literal["sensor", "pictures", "stream", "recording"]
-"""Where a view's pictures come from.
+"""Source of a view's pictures.
 
 ``sensor``: raw pixels, whose noise is never twice the same. ``pictures``: each is compressed by itself, as in
 MJPEG. ``stream``: compressed with a time of its own; what does not change is sent as such, so a still scene
@@ -98,7 +98,7 @@ class Repetition:
     def _stands_still(
         self, view: str, image: RgbImage, seen: Mapping[str, RgbImage], variety: Mapping[str, float]
     ) -> bool:
-        """Whether a stream shows what it showed before; begins a new run where not."""
+        """Return True when a stream repeats its earlier picture; otherwise begin a new run."""
         small, run = _small(seen[view]), self._runs.get(view)
         if run is not None and run.small is not None:
             varied = variety.get(view, 0.0)
@@ -117,7 +117,7 @@ class Repetition:
 
 
 def is_same_picture(one: RgbImage, other: RgbImage) -> bool:
-    """Whether two pictures, uint8 (H, W, 3), are the same in every byte."""
+    """Return True when two pictures, uint8 (H, W, 3), are equal in every byte."""
     if one.shape != other.shape:
         return False
     step = max(1, len(one) // _PROBE_ROWS)  # different ones differ almost everywhere
@@ -130,7 +130,7 @@ def difference(one: RgbImage, other: RgbImage) -> float:
 
 
 def scene_changed(one: RgbImage, other: RgbImage) -> bool:
-    """Whether two pictures of a view show more than noise of difference somewhere."""
+    """Return True when two pictures of a view differ somewhere by more than noise."""
     small = [
         cv2.resize(_small(image), (_SIDE // 2, _SIDE // 2), interpolation=cv2.INTER_AREA)
         for image in (one, other)

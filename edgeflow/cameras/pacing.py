@@ -1,4 +1,4 @@
-"""When the frames of a recording are due, so that several recordings play in step."""
+"""Pacing of recordings: due times of frames, so that several recordings play in step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["Pace", "Pacing", "RecordedPace"]
 
 
 class Pacing(Protocol):
-    """When each frame is due."""
+    """Due times of frames."""
 
     def due_ns(self, frame: int) -> int:
-        """When a frame is due."""
+        """Return the due time of a frame."""
 
     def current(self, now_ns: int) -> int:
         """The newest frame that is due; negative before the first."""
@@ -27,7 +27,7 @@ class Pace:
         self._rate_hz = rate_hz
 
     def due_ns(self, frame: int) -> int:
-        """When a frame is due."""
+        """Return the due time of a frame."""
         return self._epoch_ns + round(frame * 1e9 / self._rate_hz)
 
     def current(self, now_ns: int) -> int:
@@ -49,7 +49,7 @@ class RecordedPace:
         self._span_ns = span_ns
 
     def due_ns(self, frame: int) -> int:
-        """When a frame is due."""
+        """Return the due time of a frame."""
         turn, place = divmod(frame, len(self._offsets_ns))
         return self._epoch_ns + turn * self._span_ns + self._offsets_ns[place]
 

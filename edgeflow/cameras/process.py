@@ -54,11 +54,12 @@ class ProcessCamera:
 
     @property
     def view(self) -> str:
+        """View that the camera delivers."""
         return self._view
 
     @property
     def serial(self) -> str | None:
-        """As the child's driver told when it was last open."""
+        """Serial number that the child's driver reported when it was last open."""
         return self._serial
 
     @property
@@ -231,7 +232,7 @@ class ProcessCamera:
 
 
 def _is_readable(link: socket.socket, timeout_s: float) -> bool:
-    """Whether something came, or the other side closed, within a time."""
+    """Return True when data came, or the other side closed, within a time."""
     waiting = select.poll()
     waiting.register(link, select.POLLIN)
     return bool(waiting.poll(1000 * timeout_s))

@@ -54,7 +54,7 @@ class _Parent:
             socket.send_fds(self._link, [json.dumps({"kind": kind, **values}).encode()], fds)
 
     def frame(self, frame: Frame) -> None:
-        """Put the image into shared memory and tell the parent where it is."""
+        """Put the image into shared memory and send its place to the parent."""
         fds: tuple[int, ...] = ()
         ring = self._ring
         if ring is None or frame.image.nbytes > ring.slot_bytes:

@@ -39,6 +39,7 @@ class ReplayCamera:
 
     @property
     def view(self) -> str:
+        """View that the camera delivers."""
         return self._view
 
     @property
@@ -67,7 +68,7 @@ class ReplayCamera:
             self._triggers.put((trigger_id, monotonic_ns()))
 
     def read(self, timeout_s: float) -> Frame | None:
-        """The next frame, or None when none was asked for, or due, within the timeout.
+        """Return the next frame, or None when none was triggered, or due, within the timeout.
 
         Raises:
             FrameLost: this part's image cannot be read; names the file.
@@ -121,7 +122,7 @@ class ReplayCamera:
         return self._deliver(number, decoded, due_ns, None) if due_ns <= until_ns else None
 
     def _decode(self, number: int) -> RgbImage | DataError:
-        """The image of a frame, decoded once however often it is asked for; or why there is none."""
+        """Return the image of a frame, decoded once; or the reason why there is none."""
         if number >= len(self._parts) and not self._config.loop:
             raise EndOfStream
         if self._decoded is not None and self._decoded[0] == number:

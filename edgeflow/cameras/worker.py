@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class CameraHealth:
-    """How one camera is.
+    """Health of one camera.
 
     Attributes:
         status: ``stale`` where it is connected but a frame is overdue.
@@ -51,7 +51,7 @@ class CameraHealth:
 
     @property
     def well(self) -> bool:
-        """Whether nobody has to look after it."""
+        """True if the camera needs no attention."""
         return self.status == "online" or self.over
 
 
@@ -98,6 +98,7 @@ class CameraWorker:
 
     @property
     def view(self) -> str:
+        """View that the camera delivers."""
         return self._camera.view
 
     def start(self) -> None:
@@ -105,7 +106,7 @@ class CameraWorker:
         self._thread.start()
 
     def wait_open(self, deadline_ns: int) -> CameraError | None:
-        """Why the first attempt to open failed, or is not over in time; None where the camera is open."""
+        """Wait for the first attempt to open; return its error, or None where the camera is open."""
         if not self._tried.wait(max(0, deadline_ns - monotonic_ns()) / 1e9):
             return CameraError(f"camera '{self.view}': opening it hangs; check its cable and power")
         return self._first_error
@@ -121,7 +122,7 @@ class CameraWorker:
         return True
 
     def health(self) -> CameraHealth:
-        """How the camera is now."""
+        """Return the present health of the camera."""
         now_ns = monotonic_ns()
         with self._lock:
             overdue_ms = (now_ns - (self._waiting_since_ns or now_ns)) / 1e6

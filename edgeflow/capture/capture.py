@@ -1,4 +1,4 @@
-"""All cameras of a box together: triggers in, view sets out, in order and with none left unsaid."""
+"""Cameras, triggers and synchronizer of one box: one view set for every trigger, in order."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Capture:
         self.close()
 
     def look(self, timeout_s: float) -> dict[str, Frame]:
-        """What the cameras see before the line runs, view → frame; of no part, and never used for one.
+        """Return frames from before the start of the line, view → frame; none of them belongs to a part.
 
         Cameras with a trigger line of their own give nothing until it pulses, and recordings that play by
         themselves are not looked at, since this would cost their first parts.
@@ -134,7 +134,7 @@ class Capture:
         return self._first_frames.wait(len(self._views), timeout_s)
 
     def view_sets(self, turn: Callable[[], None] = lambda: None) -> Iterator[ViewSet]:
-        """View sets in order, from this call on: what cameras saw earlier is of no part.
+        """Return the view sets in order, from this call on: earlier frames belong to no part.
 
         Ends when all cameras reached the end of their recordings, or after ``stop``; everything
         that was triggered comes out before.
@@ -152,7 +152,7 @@ class Capture:
         return self._taken(turn)
 
     def stop(self) -> None:
-        """No new triggers; ``view_sets`` ends when what is in flight has come out.
+        """Give no new triggers; ``view_sets`` ends when everything in flight has come out.
 
         May be called from a signal handler: it takes no lock and returns at once.
         """
@@ -160,15 +160,15 @@ class Capture:
         self._events.put(StopRequested())
 
     def statuses(self) -> dict[str, CameraHealth]:
-        """Health of every camera, by view."""
+        """Return the health of every camera, by view."""
         return self._cameras.statuses()
 
     def tally(self) -> Tally:
-        """How many triggers, frames and results there were."""
+        """Return the counts of triggers, frames and results."""
         return self._monitor.tally()
 
     def latencies_ms(self) -> dict[str, float]:
-        """View → how long its latest images took from exposure to arrival, where its clock tells it."""
+        """Return view → time of its latest images from exposure to arrival, where the camera has a clock."""
         return self._monitor.latencies_ms()
 
     def close(self) -> None:
@@ -200,7 +200,7 @@ class Capture:
             self._on_lost(view, trigger.trigger_id)
 
     def _on_message(self, trigger: Trigger) -> None:
-        """A trigger of the line: for the cameras, unless these have a line of their own."""
+        """Take a trigger of the line, and give it to cameras without a trigger line of their own."""
         self._under_way[trigger.trigger_id] = None
         if self._config.trigger.source == "mqtt":
             self._on_trigger(trigger)
@@ -274,6 +274,7 @@ class Capture:
 
 
 def make_synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> Synchronizer:
+    """Return the synchronizer that a box file describes."""
     trigger, sync = config.trigger, config.sync
     modes: dict[str, SyncMode] = {"free": "free", "hardware": "hardware"}
     return Synchronizer(
@@ -291,7 +292,7 @@ def make_synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> 
 
 
 def late_message_ms(config: BoxConfig) -> float:
-    """How long a trigger message may be held up: half of what tells one part from the next."""
+    """Return the longest delay of a trigger message, half of the time that separates two parts."""
     least_ms = config.trigger.min_period_ms
     window_ms = config.sync.window_ms or config.trigger.timeout_ms
     return min(window_ms, least_ms or window_ms) / 2

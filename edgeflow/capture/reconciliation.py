@@ -1,4 +1,4 @@
-"""Triggers = frames per camera = results: counted part by part, and the first disagreement named."""
+"""Reconciliation of triggers, frames per camera and results; names the first disagreement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WELL_AFTER = 20  # parts in a row that agree end a disagreement
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """What was counted since the start; all figures agree where nothing was lost.
+    """Counts since the start; all of them agree where nothing was lost.
 
     Attributes:
         triggers: that the line gave; of cameras that run by themselves, the sets that were found.
@@ -32,7 +32,7 @@ class Tally:
 
     @property
     def agrees(self) -> bool:
-        """Whether every trigger has one set, one frame of every camera, and one result."""
+        """True if every trigger has one set, one frame of every camera, and one result."""
         asked = self.view_sets - self.refused
         return self.triggers == self.view_sets == self.results and set(self.frames.values()) <= {asked}
 
@@ -57,12 +57,12 @@ class Reconciler:
         return self._disagreement.problem
 
     def triggered(self, trigger_id: str) -> None:
-        """The line gave a trigger."""
+        """Count a trigger."""
         self._triggers += 1
         self._waiting.append(trigger_id)
 
     def settled(self, view_set: ViewSet) -> None:
-        """A set came out."""
+        """Count a view set."""
         self._view_sets += 1
         self._triggers += not self._named
         self._refused += not view_set.frames and not view_set.missing
@@ -75,15 +75,15 @@ class Reconciler:
             self._disagreement.good()
 
     def mismatched(self, text: str) -> None:
-        """Counters and time contradicted each other."""
+        """Record a contradiction between counters and time."""
         self._disagreement.bad(f"{text}; check its trigger cable and the camera's trigger settings")
 
     def decided(self) -> None:
-        """A set has its result."""
+        """Count a result."""
         self._results += 1
 
     def tally(self) -> Tally:
-        """All figures, as they are now."""
+        """Return the present counts."""
         return Tally(
             triggers=self._triggers,
             view_sets=self._view_sets,

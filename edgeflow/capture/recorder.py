@@ -26,7 +26,7 @@ _TILE = 320  # pixels, the longer side of a view on the contact sheet
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """What became of one view set: ``part`` is empty where it was not kept, and ``why`` says so."""
+    """Record of one view set; ``part`` is empty where it was not kept, and ``why`` gives the reason."""
 
     part: str
     why: str

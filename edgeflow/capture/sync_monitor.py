@@ -1,4 +1,4 @@
-"""What capture keeps an eye on: that triggers, frames and results agree, and that parts can be told apart."""
+"""Alarms where triggers, frames and results disagree, or where parts are too close in time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class SyncMonitor:
-    """Told of every trigger, set and result; raises an alarm where they do not agree. For one thread."""
+    """Counts every trigger, set and result; raises an alarm where they disagree. For one thread."""
 
     def __init__(self, config: BoxConfig, views: Sequence[str], alarms: Alarms | None) -> None:
         self._reconciler = Reconciler(views, named=is_named(config))
@@ -30,27 +30,27 @@ class SyncMonitor:
         self._mismatches = 0
 
     def arrived(self, frame: Frame, arrived_ns: int) -> None:
-        """A frame came, be it of a part or of none."""
+        """Take a frame, of a part or of none."""
         self._transfer.arrived(frame, arrived_ns)
 
     def latencies_ms(self) -> dict[str, float]:
-        """View → from exposure to arrival, where the camera's clock tells it."""
+        """Return view → time from exposure to arrival, where the camera has a clock."""
         return self._transfer.latencies_ms()
 
     def triggered(self, trigger_id: str) -> None:
-        """The line gave a trigger."""
+        """Count a trigger."""
         self._reconciler.triggered(trigger_id)
 
     def decided(self) -> None:
-        """A set has its result."""
+        """Count a result."""
         self._reconciler.decided()
 
     def tally(self) -> Tally:
-        """How many triggers, frames and results there were."""
+        """Return the counts of triggers, frames and results."""
         return self._reconciler.tally()
 
     def settled(self, view_sets: Sequence[ViewSet], mismatches: tuple[int, str]) -> None:
-        """Sets came out.
+        """Count view sets; raise and clear alarms.
 
         Args:
             mismatches: how often counters and time contradicted each other so far, and how the last time.
@@ -91,5 +91,5 @@ def _part_spacing(config: BoxConfig) -> PartSpacing | None:
 
 
 def is_named(config: BoxConfig) -> bool:
-    """Whether every part has a trigger of its own that the box knows."""
+    """Return True when every part has a trigger that the box knows."""
     return config.trigger.source in ("interval", "mqtt") or config.trigger.part_ids is not None

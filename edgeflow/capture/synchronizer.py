@@ -1,4 +1,4 @@
-"""Frames to view sets: which V frames are one part, decided purely from stamps, counters and ids."""
+"""Synchronizer: frames to view sets by stamps, counters and ids; pure, clock as an argument."""
 
 from __future__ import annotations
 
@@ -85,18 +85,18 @@ class Synchronizer:
         self._seen: dict[tuple[str, int, int], None] = {}
 
     def trigger(self, trigger: Trigger, now_ns: int) -> list[ViewSet]:
-        """A trigger was given, or in hardware mode announced; without effect in free mode."""
+        """Take a trigger; in hardware mode, the message that names it. Without effect in free mode."""
         self._forget(now_ns)
         if self._part_ids is not None:
             return self._part_ids.announce(trigger, now_ns)
         return self._matcher.trigger(trigger)
 
     def refuse(self, trigger: Trigger, fault: str) -> list[ViewSet]:
-        """A trigger came that must not be acted upon: its part gets a set without frames, with this fault."""
+        """Take a refused trigger: its part gets a set without frames, with this fault."""
         return self._matcher.refuse(trigger, fault)
 
     def add(self, frame: Frame, now_ns: int) -> list[ViewSet]:
-        """A frame came; returns the sets that it settles."""
+        """Take a frame; return the sets that it settles."""
         self._forget(now_ns)
         identity = frame.view, frame.frame_id, frame.captured_ns
         stale = frame.captured_ns < now_ns - self._rules.timeout_ns
@@ -106,25 +106,25 @@ class Synchronizer:
         return self._named(self._matcher.add(frame), now_ns)
 
     def fail(self, view: str, trigger_id: str | None) -> list[ViewSet]:
-        """A view will not deliver for this trigger; nobody needs to wait for it."""
+        """Take the news that a view will not deliver for a trigger; its set does not wait for it."""
         return self._matcher.fail(view, trigger_id)
 
     def end(self, view: str, now_ns: int) -> list[ViewSet]:
-        """A view's recording is over; triggers that no view has a frame for make no set."""
+        """Take the end of a view's recording; triggers without any frame make no set."""
         return self._named(self._matcher.end(view), now_ns)
 
     def expire(self, now_ns: int) -> list[ViewSet]:
-        """The sets whose time is over, with their missing views named."""
+        """Return the sets whose time is over; their missing views are named."""
         return self._named(self._matcher.expire(now_ns), now_ns)
 
     def next_expiry_ns(self) -> int | None:
-        """When to call ``expire`` at the latest; None while nothing is waiting."""
+        """Return the time when ``expire`` is due; None while nothing is waiting."""
         due = [self._matcher.next_expiry_ns(), self._part_ids.next_expiry_ns() if self._part_ids else None]
         return min((ns for ns in due if ns is not None), default=None)
 
     @property
     def mismatches(self) -> tuple[int, str]:
-        """How often counters and time contradicted each other so far, and how the last time."""
+        """Number of contradictions between counters and time so far, and the text of the latest one."""
         matcher = self._matcher
         return (matcher.mismatches, matcher.mismatch) if isinstance(matcher, ByCounter) else (0, "")
 

@@ -1,4 +1,4 @@
-"""Triggers: what starts the inspection of a part, and the source that gives one at every interval."""
+"""Triggers, each of which starts the inspection of a part, and the interval source."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class Trigger:
 
     @property
     def moment_ns(self) -> int:
-        """When the line gave it, as far as known; deadlines count from here."""
+        """Time when the line gave the trigger, as far as known; deadlines count from it."""
         return self.at_ns if self.given_ns is None else min(self.at_ns, self.given_ns)
 
 
 def trigger_name(session: str, number: int) -> str:
-    """The id of a session's n-th part."""
+    """Return the id of a session's n-th part."""
     return f"{session}-{number:06d}"
 
 
 class IntervalPacer:
-    """When the next trigger is due on a fixed grid: pure, no drift; whole periods missed are skipped."""
+    """Fixed grid of trigger times: pure, no drift; missed periods are skipped."""
 
     def __init__(self, *, period_ms: float, session: str, start_ns: int) -> None:
         self._period_ns = period_ms * 1e6
@@ -61,11 +61,11 @@ class IntervalPacer:
 
     @property
     def due_ns(self) -> int:
-        """When to fire next."""
+        """Time of the next trigger."""
         return self._start_ns + round(self._tick * self._period_ns)
 
     def fire(self, now_ns: int) -> Trigger:
-        """The trigger of this moment; the next one is due on the first grid point after ``now_ns``."""
+        """Return the trigger of this moment; the next one is due on the first grid point after ``now_ns``."""
         self._count += 1
         passed = int((now_ns - self._start_ns) // self._period_ns)
         self._tick = max(self._tick, passed) + 1
@@ -73,7 +73,7 @@ class IntervalPacer:
 
 
 class IntervalSource:
-    """A thread that gives a trigger every ``period_ms``.
+    """Thread that gives a trigger every ``period_ms``.
 
     Args:
         on_trigger: called in the source's thread; has to return at once.
@@ -87,11 +87,11 @@ class IntervalSource:
         self._thread = threading.Thread(target=self._run, name="trigger", daemon=True)
 
     def start(self) -> None:
-        """The first trigger comes at once; after ``stop`` none comes."""
+        """Give the first trigger at once; after ``stop`` none comes."""
         self._thread.start()
 
     def stop(self) -> None:
-        """No trigger comes after this returns; safe to call twice, or without ``start``."""
+        """End; no trigger comes after the return. Safe to call twice, or without ``start``."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(_STOP_LIMIT_S)

@@ -1,4 +1,4 @@
-"""View sets that wait for scoring: in order, few of them with images, none left unsaid."""
+"""Bounded queue between capture and scoring: in order, few sets with images, none lost."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ViewSetQueue:
             oldest[0] = replace(oldest[0], frames={}, fault=OVERRUN, fault_code="overrun")
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether ``take`` would return at once; waits for that, but not for longer than this."""
+        """Wait until ``take`` returns at once, up to a time; return True when it does."""
         with self._changed:
             if not self._waiting and not self._finished:
                 self._idle = True

@@ -27,7 +27,7 @@ class ScoringTime:
         self._times_ns: deque[int] = deque(maxlen=_REMEMBERED)
 
     def add(self, duration_ns: int) -> None:
-        """A part was scored in this time."""
+        """Record the scoring time of a part."""
         self._times_ns.append(duration_ns)
 
     def p99_ns(self) -> int | None:
@@ -38,7 +38,7 @@ class ScoringTime:
         return sorted(self._times_ns)[rank - 1]
 
     def skipped(self) -> None:
-        """A part was not scored for want of time."""
+        """Record a part that was not scored for want of time."""
         if self._times_ns:
             self._times_ns.remove(max(self._times_ns))
 
@@ -52,7 +52,7 @@ class DeadlineMonitor:
         self.late = 0
 
     def note(self, *, late: bool, deadline_ms: float) -> None:
-        """One decision was made."""
+        """Count a decision."""
         self.late += late
         if late:
             text = (

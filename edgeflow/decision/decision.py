@@ -26,7 +26,7 @@ _SHARE_TO_DECIDE = 0.02  # of a short deadline
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """All that a verdict depends on besides the part itself."""
+    """Thresholds and settings that a verdict depends on."""
 
     thresholds: Thresholds
     sync: SyncConfig
@@ -48,7 +48,7 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the line is told of one part, and how it came about.
+    """Verdict on one part, with its causes.
 
     ``code`` is the first cause of the verdict; ``reason`` names all. ``score`` and ``views`` are scaled (1.0
     is the threshold); None and empty where not scored.
@@ -81,7 +81,7 @@ def check_degraded(sync: SyncConfig, thresholds: Thresholds) -> None:
 
 
 def no_time_left(view_set: ViewSet, policy: Policy, scoring_ns: int | None, now_ns: int) -> str:
-    """Why a part is not worth scoring: its deadline comes first; empty where there is time enough.
+    """Return the reason why a part is not scored, its deadline; empty where there is time enough.
 
     Args:
         scoring_ns: how long scoring may take; None where that is not known yet.
@@ -96,7 +96,7 @@ def no_time_left(view_set: ViewSet, policy: Policy, scoring_ns: int | None, now_
 
 
 def answer_by_ns(view_set: ViewSet, policy: Policy) -> int:
-    """Until when scores are of use: a little before the deadline, so that the decision still keeps it."""
+    """Return the time up to which scores are of use, a little before the deadline."""
     deadline_ns = policy.decision.deadline_ms * 1e6
     return view_set.triggered_ns + round(deadline_ns - min(_TO_DECIDE_NS, _SHARE_TO_DECIDE * deadline_ns))
 

@@ -1,4 +1,4 @@
-"""Recorded parts scored with a bundle, without a line: the same scorer, the same judgement."""
+"""Verdicts on recorded parts without a line, by the line's scorer and judgement."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def require_depth(bundle: Bundle, parts: tuple[RecordedPart, ...], *, allow_dark
 
 
 def doubtful_depth(bundle: Bundle, parts: tuple[RecordedPart, ...]) -> str | None:
-    """Why the scores of recorded parts may mean nothing: files of different depth, or nearly black ones."""
+    """Return the reason to doubt the scores of recorded parts: files of different depth, or nearly black."""
     try:
         _require_depth(bundle, parts, "the scores are right", allow_dark=False)
     except DataError as error:

@@ -28,7 +28,7 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where results are made, as their records name it.
+    """Origin of results: site, line, station and box.
 
     Attributes:
         box: the box's name among all boxes.
@@ -41,7 +41,7 @@ class Origin:
 
 
 def bundle_info(bundle: Bundle, graph: Graph) -> BundleInfo:
-    """How messages name a bundle."""
+    """Return the description of a bundle for messages."""
     return BundleInfo(
         name=bundle.manifest.name,
         sha256=bundle.sha256,
@@ -167,7 +167,7 @@ class ResultMaker:
 
 
 def _acquired_ns(view_set: ViewSet) -> int:
-    """When the last frame of the part was taken."""
+    """Return the capture time of the latest frame of a part."""
     return max((frame.captured_ns for frame in view_set.frames.values()), default=view_set.triggered_ns)
 
 

@@ -1,4 +1,4 @@
-"""Health of the cameras, told over MQTT when it changes; one that gives no frames is an alarm."""
+"""Health of the cameras, published over MQTT when it changes, with an alarm for cameras without frames."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class CameraHealthReporter:
         self._thread.join(PERIOD_S)
 
     def report(self) -> None:
-        """Publish every camera whose state has changed since it was last told."""
+        """Publish every camera whose state has changed since the last publication."""
         statuses = self._capture.statuses()
         self._degrade(tuple(view for view, health in statuses.items() if not health.well))
         for view, health in statuses.items():

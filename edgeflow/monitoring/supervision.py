@@ -21,20 +21,20 @@ _STOP_S = 2.0
 
 
 class Deaths:
-    """The threads that died, and what ends the box then."""
+    """Record of dead threads; ends the box on the first one."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._end: tuple[Callable[[], None], ...] = ()
 
     def __call__(self, text: str) -> None:
-        """A thread died; on that thread."""
+        """Record a dead thread; called on that thread."""
         self._texts.append(text)
         for step in self._end:
             step()
 
     def end_by(self, *steps: Callable[[], None]) -> None:
-        """What to do when a thread dies, from now on; at once where one is dead already."""
+        """Call these functions when a thread dies; at once where one is dead already."""
         self._end = steps
         if self._texts:
             for step in steps:

@@ -13,7 +13,7 @@ _FRAMES = 20  # latest ones of a camera, of which the slowest counts
 
 
 class TransferMonitor:
-    """Told of every frame that arrived; pure, from the first image on, before any part is inspected.
+    """Measures every frame from the first one on, before any part is inspected; pure.
 
     ``problem`` says which camera's images come too late, or at moments that are not known well enough.
     """
@@ -24,7 +24,7 @@ class TransferMonitor:
         self._unsure_ns: dict[str, int | None] = {}
 
     def arrived(self, frame: Frame, arrived_ns: int) -> None:
-        """A frame came (monotonic)."""
+        """Take the arrival of a frame (monotonic)."""
         if frame.device_ns is None:
             return
         self._unsure_ns[frame.view] = frame.unsure_ns
@@ -33,12 +33,12 @@ class TransferMonitor:
             latest.append(arrived_ns - frame.captured_ns)
 
     def latencies_ms(self) -> dict[str, float]:
-        """View → from exposure to arrival, where the camera's clock tells it."""
+        """Return view → time from exposure to arrival, where the camera has a clock."""
         return {view: max(values) / 1e6 for view, values in self._latencies_ns.copy().items()}
 
     @property
     def problem(self) -> str:
-        """Why parts are not decided, or not for sure; empty where all is well."""
+        """Reason why parts are not decided, or not for sure; empty where there is none."""
         problems = [self._late(view, ms) for view, ms in self.latencies_ms().items()]
         if self._config.trigger.source == "hardware":
             problems += [self._untold(view, ns) for view, ns in self._unsure_ns.items()]

@@ -1,4 +1,4 @@
-"""What a view looks like beside the bundle's golden images: alike, moved, brighter, blurred. Pure."""
+"""Appearance of views compared with the golden images: likeness, shift, brightness, sharpness. Pure."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def glance(image: RgbImage) -> Glance:
 
 
 def blindness(seen: Glance, golden: Sequence[Glance]) -> str:
-    """Why a view shows nothing that its golden images show; empty where it does.
+    """Return the reason why a view shows nothing of its golden images; empty where it does.
 
     What the golden images do not show either, such as light in a dark view, is not asked for.
     """
@@ -227,7 +227,7 @@ def _golden_likeness(views: Sequence[str], details: Mapping[str, tuple[Grey, ...
 
 
 def _best_assignment(likeness: FloatArray) -> tuple[int, ...]:
-    """Which view each image shows, so that together they are most alike; each view once."""
+    """Return the view that each image shows, each view once, so that the sum of likenesses is largest."""
     count = len(likeness)
 
     @cache

@@ -46,7 +46,7 @@ _UNLIKE = 0.6  # share of the golden images' likeness that normal parts never lo
 
 
 def bundle_baseline(bundle: Bundle) -> Baseline:
-    """What the bundle's golden parts look like, as the model sees them."""
+    """Return the appearance of the bundle's golden parts, as the model sees them."""
     manifest = bundle.manifest
     golden = [bundle.golden_images(part) for part in manifest.golden]
     return make_baseline(
@@ -94,13 +94,13 @@ def _blind_views(images: Mapping[str, RgbImage], baseline: Baseline) -> dict[str
 
 
 def swap_text(swapped: Mapping[str, str]) -> str:
-    """What is wrong, and what to do."""
+    """Return the text of the alarm: the problem, and the remedy."""
     pairs = ", ".join(f"'{view}' shows view '{shown}'" for view, shown in swapped.items())
     return f"cameras are swapped: {pairs}; exchange their cables, or their entries under cameras"
 
 
 def view_problem(looks: Sequence[Look], view: str, baseline: Baseline, config: ViewsConfig) -> str:
-    """What is wrong with a view on average; empty where nothing is."""
+    """Return the problem of a view on average; empty where there is none."""
     golden = baseline.looks[view]
     place = baseline.views.index(view)
     likeness = median(look.likeness for look in looks)
@@ -175,7 +175,7 @@ class ViewMonitor:
         self._count += 1
 
     def _compare(self, images: Mapping[str, RgbImage]) -> None:
-        """Which views the cameras show; one that shows nothing is no other's view."""
+        """Compare the images with all views; one that shows nothing is not compared."""
         blind = _blind_views(images, self._baseline)
         views = [view for view in self._baseline.views if view not in blind]
         if views != self._compared:

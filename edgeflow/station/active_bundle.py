@@ -1,4 +1,4 @@
-"""A bundle made ready to inspect, and the place where another one takes over between two parts."""
+"""Active bundle: verified, loaded, and exchanged between two parts."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class LoadedBundle:
 
     @property
     def manifest(self) -> Manifest:
+        """Manifest of the bundle."""
         return self.bundle.manifest
 
     def close(self) -> None:
@@ -112,7 +113,7 @@ def _verified_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
 
 
 class ActiveBundle:
-    """Which bundle inspects: one thread may offer another, the line takes it over between two parts.
+    """Holds the bundle that inspects; the line takes over another one between two parts.
 
     Args:
         release: closes what inspects no more; it must not wait for a call that may hang.
@@ -138,7 +139,7 @@ class ActiveBundle:
             return self._next or self._now
 
     def offer(self, loaded: LoadedBundle) -> None:
-        """Let a proven bundle inspect from the next part on; the slot closes what it replaces."""
+        """Let a verified bundle inspect from the next part on; the bundle that it replaces is closed."""
         with self._lock:
             unused, self._next = self._next, loaded
         if unused is not None:

@@ -1,4 +1,4 @@
-"""How a box introduces itself: its birth message, its line on the terminal, its status on request."""
+"""Birth message of a box, its summary line on the terminal, its status on request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXPIRES_SOON = timedelta(days=14)
 def make_birth(
     config: BoxConfig, session: str, bundle: BundleInfo, latencies_ms: Mapping[str, float] | None = None
 ) -> Birth:
-    """Who is there, with which bundle and which cameras."""
+    """Return the birth message: versions, bundle and cameras of a box."""
     cameras = tuple(
         CameraInfo(
             view=view,
@@ -64,7 +64,7 @@ class BirthPublisher:
         self._latencies_ms: Mapping[str, float] = {}
 
     def measured(self, latencies_ms: Mapping[str, float]) -> None:
-        """The cameras are open: how long their images take, told with the next birth."""
+        """Take the latency of the open cameras, for the next birth message."""
         self._latencies_ms = latencies_ms
 
     def publish(self, bundle: Bundle, graph: Graph) -> None:
@@ -78,7 +78,7 @@ class BirthPublisher:
 
 
 def summary(config: BoxConfig, loaded: LoadedBundle) -> str:
-    """The box in one line, once it is ready."""
+    """Return the summary of a box that is ready, in one line."""
     return (
         f"{config.topic_root}: bundle {loaded.manifest.name} ({loaded.graph.id} on "
         f"{loaded.scorer.placement.device}, golden parts reproduced), {len(config.cameras)} cameras, "
@@ -87,7 +87,7 @@ def summary(config: BoxConfig, loaded: LoadedBundle) -> str:
 
 
 def warn_of_expiry(manifest: Manifest, alarms: Alarms, now: datetime) -> None:
-    """An alarm where the bundle's time will soon be over; it runs on, but does not start again then."""
+    """Raise an alarm where the bundle expires soon: the box runs on, but does not start again then."""
     if manifest.expires is None or manifest.expires - now >= EXPIRES_SOON:
         alarms.clear("bundle_expires")
         return
@@ -97,7 +97,7 @@ def warn_of_expiry(manifest: Manifest, alarms: Alarms, now: datetime) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class StatusReport:
-    """What ``edgeflow ctl BOX status`` says."""
+    """Status of a box, for ``edgeflow ctl BOX status``."""
 
     session: str
     state: StationState
@@ -108,6 +108,7 @@ class StatusReport:
     triggers: MqttTriggers | None = None
 
     def __call__(self) -> dict[str, Any]:
+        """Return the status, for JSON."""
         manifest = self.bundles.newest.manifest
         return {
             "session": self.session,

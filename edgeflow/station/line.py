@@ -32,10 +32,10 @@ _HANG_NS = 5_000_000_000
 
 
 class Gate(Protocol):
-    """Where decisions go; never blocks."""
+    """Takes decisions; never blocks."""
 
     def publish_decision(self, decision: Decision) -> bool:
-        """False where nobody could be told."""
+        """Publish a decision; return False where it reached nobody."""
 
 
 class ResultSink(Protocol):
@@ -64,7 +64,7 @@ class ViewSink(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Attempt:
-    """What came of scoring a part.
+    """Outcome of scoring one part.
 
     Attributes:
         scores: None where there are none.
@@ -241,7 +241,7 @@ def _evidence_job(
 
 
 class RunView(Protocol):
-    """Told what happens on the line."""
+    """Display of a running line."""
 
     def ready(self, text: str) -> None:
         """The line is about to start; ``text`` says with what."""

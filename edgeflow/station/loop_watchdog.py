@@ -1,4 +1,4 @@
-"""The turn of the part loop, with parts and without: watchdog, hanging scoring, alarms of the line."""
+"""Watchdog of the part loop: feeds the service manager, checks scoring and the line."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class LoopWatchdog:
         self._next_ns = 0
 
     def __call__(self) -> None:
-        """One turn."""
+        """Check once, at most a few times a second."""
         now_ns = self._clock()
         if now_ns < self._next_ns:
             return

@@ -1,4 +1,4 @@
-"""What each command does to a running box."""
+"""Operations: the commands that a running box carries out."""
 
 from __future__ import annotations
 
@@ -56,15 +56,18 @@ class Operations:
         }
 
     def start(self, arguments: Mapping[str, str]) -> str:
+        """Start the inspection of parts."""
         _only(arguments)
         return f"{self.state.move('start', 'running')}: parts are inspected"
 
     def stop(self, arguments: Mapping[str, str]) -> str:
+        """Stop the inspection of parts; cameras and connections stay."""
         _only(arguments)
         state = self.state.move("stop", "stopped by command")
         return f"{state}: no part is inspected until 'start'; a restart of the box starts it, too"
 
     def reset(self, arguments: Mapping[str, str]) -> str:
+        """Clear all alarms and leave an error state."""
         _only(arguments)
         cleared = self.alarms.clear_all()
         self.reset_triggers()
@@ -72,6 +75,7 @@ class Operations:
         return f"{state}: {cleared} alarms cleared; what is still wrong is told again"
 
     def snapshot(self, arguments: Mapping[str, str]) -> str:
+        """Keep the next part's evidence, whatever its verdict."""
         _only(arguments)
         if self.evidence is None or self.config.evidence is None:
             raise UsageError("this box keeps no evidence; give its file a section 'evidence'")
@@ -79,7 +83,7 @@ class Operations:
         return f"the next part is kept below {self.config.evidence.dir}, whatever its verdict"
 
     def recalibrate(self, arguments: Mapping[str, str]) -> str:
-        """Not on a running box: thresholds are part of the bundle, which is signed elsewhere."""
+        """Refuse: thresholds are part of the bundle, which is signed elsewhere."""
         _only(arguments)
         raise UsageError(
             "not while the box runs: thresholds belong to the bundle and are signed with it; run "
@@ -88,7 +92,7 @@ class Operations:
         )
 
     def reload(self, arguments: Mapping[str, str]) -> str:
-        """Another bundle, or the same name read again, once it has reproduced its golden parts here."""
+        """Verify another bundle, or the present file again, and exchange it."""
         _only(arguments, "bundle")
         current = self.config.bundle
         name = arguments.get("bundle")
@@ -96,7 +100,7 @@ class Operations:
         return self._take(path, self.config, link=name is not None)
 
     def rollback(self, arguments: Mapping[str, str]) -> str:
-        """The bundle before this one, although it may be older: somebody asked for it by name."""
+        """Go back to the previous bundle, although it may be older than the installed record allows."""
         _only(arguments)
         path = current_link.previous_target(self.config.bundle)
         trust = self.config.trust
@@ -104,7 +108,7 @@ class Operations:
         return self._take(path, self.config.model_copy(update={"trust": older}), link=True)
 
     def _take(self, path: Path, config: BoxConfig, *, link: bool) -> str:
-        """Prove a bundle beside the one that runs; only then let files and line go over to it.
+        """Verify a bundle beside the one that runs; only then exchange files and line.
 
         The order holds at every crash: what the box would start with is whole, and allowed.
         """

@@ -1,4 +1,4 @@
-"""Recorded parts through the box's own line, one after the other: no part too many, none too late."""
+"""Replay of recorded parts through the box's own line; nothing is published, no part is late."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _END_S = 5.0
 
 
 class _NoGate:
-    """Nobody is told: a replay must never move a gate."""
+    """Drops decisions: a replay must never move a gate."""
 
     def publish_decision(self, decision: Decision) -> bool:  # noqa: ARG002 - the line's interface
         return False

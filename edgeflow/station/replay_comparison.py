@@ -1,4 +1,4 @@
-"""Results of recorded parts beside those of the same parts inspected earlier."""
+"""Comparison of results of recorded parts with results of an earlier inspection."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Difference:
         self._say("verdict", was, new)
 
     def _is_near(self, result: Result) -> bool:
-        """Whether the part score is so near to its threshold that rounding decides."""
+        """True if the part score is so near to its threshold that rounding decides."""
         threshold = result.threshold if result.threshold is not None else self._now.threshold
         if threshold is None or result.score_raw is None:
             return False
@@ -84,7 +84,7 @@ class Difference:
 
 
 class Comparison:
-    """What is decided now beside what was decided then; without a file, of nothing.
+    """Comparison of the decisions of a replay with earlier ones; empty without a file.
 
     Args:
         expect: results as JSON lines.

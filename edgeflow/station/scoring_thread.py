@@ -1,4 +1,4 @@
-"""Scoring on a thread of its own, for which the line waits no longer than a part's deadline allows."""
+"""Scoring thread: the line waits for it no longer than a part's deadline allows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NotScoredInTime(Exception):  # noqa: N818 - no error: the part has its ver
 
 
 class Closable(Protocol):
-    """What holds a device or a file."""
+    """Holder of a device or a file."""
 
     def close(self) -> None: ...
 
@@ -52,7 +52,7 @@ class _Job:
 
 
 class ScoringThread:
-    """Carries out one call after the other; nobody has to wait for one that does not return.
+    """Executes calls one after the other; the caller stops waiting for a call that hangs.
 
     Native code cannot be interrupted, and a device that hangs returns never. So the line hands each part over
     and takes the answer back, or stops waiting at the deadline. An answer that comes later is discarded: the
@@ -76,7 +76,7 @@ class ScoringThread:
         limit_ns: int,
         turn: Callable[[], None] = lambda: None,
     ) -> Scores:
-        """The answer of ``work``, where there is one in time; whatever it raises.
+        """Return the result of ``work``, or raise its error.
 
         Args:
             until_ns: the moment, on the clock, to stop waiting.
@@ -105,7 +105,7 @@ class ScoringThread:
         self._jobs.put(used.close)
 
     def hangs(self) -> bool:
-        """Whether a call has taken longer than it may, and still does."""
+        """Return True while a call takes longer than its limit."""
         job = self._last
         return job is not None and job.done.locked() and self._clock() - job.begun_ns > job.limit_ns
 
@@ -119,7 +119,7 @@ class ScoringThread:
         return not self._thread.is_alive()
 
     def _wait(self, job: _Job, until_ns: int, turn: Callable[[], None]) -> bool:
-        """Whether the job was done in time; the thread is free then."""
+        """Wait for a job; return True when it was done in time, and the thread is free."""
         while True:
             left_s = max(0.0, (until_ns - self._clock()) / 1e9)
             if job.done.acquire(timeout=min(left_s, _SLICE_S)):

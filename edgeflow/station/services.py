@@ -1,4 +1,4 @@
-"""What a box hears and tells by, before it has a model: MQTT, alarms, triggers, outbox and evidence."""
+"""Services that run beside the line: MQTT, alarms, triggers, outbox, evidence and commands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FLUSH_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class BoxServices:
-    """All of it, from before the bundle is proven to the end.
+    """Services of a box, from before the verification of the bundle to the end.
 
     Attributes:
         early: where commands wait until the box can carry them out.
@@ -48,7 +48,7 @@ class BoxServices:
 
 
 def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServices:
-    """Made and, but for the connection, ready; the stack closes what holds files."""
+    """Open all services but for the connection; the stack closes those that hold files."""
     link = MqttLink(config, session)
     alarms = Alarms(session, link)
     link.report_to(alarms)
@@ -74,7 +74,7 @@ def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServi
 
 
 def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTriggers | None:
-    """The ``trigger`` topic, heard from the first connection on, where the box file asks for it."""
+    """Subscribe to the ``trigger`` topic, where the box file has the setting."""
     if not config.trigger.by_mqtt:
         return None
     names_only = config.trigger.source == "hardware"
@@ -91,7 +91,7 @@ def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTri
 
 
 def _windows(config: BoxConfig) -> Windows:
-    """A part is under way until its deadline, or until its frames are given up."""
+    """Return the time windows of parts: under way until the deadline or the timeout of frames."""
     under_way_ms = max(config.decision.deadline_ms, config.trigger.timeout_ms)
     part_ms = under_way_ms + config.decision.valid_ms
     return Windows(under_way_ns=round(under_way_ms * 1e6), part_ns=round(part_ms * 1e6))
@@ -99,7 +99,7 @@ def _windows(config: BoxConfig) -> Windows:
 
 @contextmanager
 def running_services(out: BoxServices, state: StationState) -> Iterator[None]:
-    """Over MQTT from start to end: starting, whatever the line says, then stopped or the error.
+    """Connect, and publish the state from start to end: at the end ``stopped`` or the error.
 
     A box that stopped as it was told to says ``stopped``, and its alarms are over. One that failed, of
     whatever, is ``offline``: nobody stopped it, and its alarms stand on.
@@ -129,7 +129,7 @@ def running_services(out: BoxServices, state: StationState) -> Iterator[None]:
 
 
 def publish_end(out: BoxServices, state: StationState, text: str) -> None:
-    """Before a process is ended by force: the state, the results in memory, the availability."""
+    """Publish the end of a process that is ended by force: its state and availability; store its results."""
     with contextlib.suppress(EdgeflowError):  # it has ended already
         state.move("fail", text)
     out.outbox.flush(_FLUSH_S)

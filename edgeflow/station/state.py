@@ -17,7 +17,7 @@ __all__ = ["STOPPED", "Event", "StationState", "follow"]
 STOPPED = "the station is stopped; command 'start'"
 
 Event = Literal["opened", "prepared", "start", "stop", "reset", "fail", "halt"]
-"""What moves the station: the golden parts and cameras stand ready (``opened``), the recipe is loaded
+"""Events that move the station: the golden parts and cameras stand ready (``opened``), the recipe is loaded
 (``prepared``), an operator's words, a failure, the end."""
 
 _EVERYWHERE: dict[Event, StateName] = {"fail": "Error", "halt": "Halted"}
@@ -66,11 +66,12 @@ class StationState:
 
     @property
     def now(self) -> StateName:
+        """Present state."""
         return self._now
 
     @property
     def running(self) -> bool:
-        """Whether parts are inspected."""
+        """True if parts are inspected."""
         return self._now == "ContinuousExecution"
 
     def move(self, event: Event, detail: str) -> StateName:

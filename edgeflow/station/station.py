@@ -132,7 +132,7 @@ def run_box(
 
 @dataclass(frozen=True, kw_only=True)
 class _Box:
-    """A box whose bundle is proven, with all that it tells by."""
+    """A box whose bundle is verified, with its services."""
 
     config: BoxConfig
     session: Session

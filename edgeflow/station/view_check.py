@@ -1,4 +1,4 @@
-"""Every part's views looked at before it is decided: one that shows nothing of the part never acquits it."""
+"""Check of a part's views before the verdict: a frozen or blind view never acquits a part."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class ViewCheck:
 
 
 def origin_of(camera: CameraConfig) -> Origin:
-    """Where the pictures of a configured camera come from."""
+    """Return the source of a configured camera's pictures."""
     match camera:
         case ReplayConfig() | FileConfig():
             return "recording"

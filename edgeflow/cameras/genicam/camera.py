@@ -65,6 +65,7 @@ class GenicamCamera:
 
     @property
     def view(self) -> str:
+        """View that the camera delivers."""
         return self._view
 
     @property
@@ -143,6 +144,7 @@ class GenicamCamera:
             self._stream.push_buffer(buffer)
 
     def close(self) -> None:
+        """Release the device; safe to call twice."""
         device, self._device, self._stream = self._device, None, None
         self._failure = ""
         if device is not None:
@@ -207,7 +209,7 @@ class GenicamCamera:
         }
 
     def _extended(self) -> bool:
-        """Whether a GigE Vision camera numbers its frames with 64 bits."""
+        """Return True when a GigE Vision camera numbers its frames with 64 bits."""
         name = "GevGVSPExtendedIDMode"
         return bool(self._device.is_feature_available(name) and self._device.get_string(name) == "On")
 
@@ -230,7 +232,7 @@ class GenicamCamera:
         self._latch.start()
 
     def _warm_up(self) -> None:
-        """A few images for nobody: the first one is slow, and the clocks are compared on them.
+        """Take a few images that are dropped: the first one is slow, and the clocks are compared on them.
 
         A camera on a trigger line cannot be asked; its frames are paired by their counters.
         """
@@ -269,7 +271,7 @@ class GenicamCamera:
         return longest_ns
 
     def _is_quiet(self, longest_ns: int) -> bool:
-        """Whether no image comes that nobody asked for: an old trigger's, which would shift the count by one.
+        """Return True when no image of an earlier trigger is left, which would shift the count by one.
 
         Where one came, the rest is waited for.
         """
@@ -286,7 +288,7 @@ class GenicamCamera:
             raise CameraError(f"{self._name}: is open, but gave {got} images within {limit_ms:g} ms each")
 
     def _compare(self, buffer: Any, since_ns: int | None) -> bool:
-        """Take an image for nobody; whether it came whole.
+        """Take an image that is dropped; return True when it was complete.
 
         Args:
             since_ns: when the first trigger was sent that can have caused it; None where that is not known.
@@ -307,7 +309,7 @@ class GenicamCamera:
         return whole
 
     def _position(self, buffer: Any) -> int | None:
-        """Where the camera's count puts an image; None for one that came without its first packet.
+        """Return the position of an image by the camera's count; None for one without its first packet.
 
         Such a one has the number of the image that was in its buffer before.
         """
@@ -375,7 +377,7 @@ class GenicamCamera:
             return self._pairing.owed_since_ns
 
     def _look_for_overdue(self, now_ns: int) -> None:
-        """A camera that owes an image for too long is reopened; on a line, nobody knows whether it does."""
+        """Reopen a camera whose image is overdue; on a trigger line this is not known."""
         since_ns = self._arrived_ns if self._config.free_running else now_ns
         owed_since_ns = self._owed_since_ns()
         if owed_since_ns is not None:

@@ -42,7 +42,7 @@ class ClockLatch:
             self.compare(monotonic_ns(), due=True)
 
     def compare(self, now_ns: int, *, due: bool = False, busy: bool = False) -> None:
-        """Compare the clocks when it is time; a camera that does not answer is asked again later.
+        """Compare the clocks when it is due; a camera that does not answer is tried again later.
 
         Args:
             busy: the camera owes an image; a trigger that comes meanwhile would wait for the answer.

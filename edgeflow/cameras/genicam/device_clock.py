@@ -19,7 +19,7 @@ class _Bound:
     offset_ns: int
 
     def slack_ns(self, device_ns: int) -> int:
-        """How much the clocks may have drifted apart since."""
+        """Return the drift of both clocks that is possible since then."""
         return abs(device_ns - self.device_ns) * DRIFT_PPM // 10**6
 
 
@@ -97,12 +97,12 @@ class DeviceClock:
         return min(arrived_ns, next(ns for ns in (earliest_ns, latest_ns) if ns is not None))
 
     def unsure_ns(self, device_ns: int) -> int | None:
-        """How far the exposure may be from ``captured_ns``; None where nothing bounds it from below."""
+        """Return the distance that an exposure may have from ``captured_ns``; None without a lower bound."""
         earliest_ns, latest_ns = self.exposed_ns(device_ns)
         return None if earliest_ns is None or latest_ns is None else max(0, latest_ns - earliest_ns)
 
     def slack_ns(self, device_ns: int) -> int:
-        """How far the clocks may have drifted apart since the earliest moment was last bounded."""
+        """Return the drift that is possible since the earliest moment was last bounded."""
         return 0 if self._lower is None else self._lower.slack_ns(device_ns)
 
     def _lowest_ns(self, device_ns: int) -> int | None:

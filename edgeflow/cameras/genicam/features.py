@@ -89,7 +89,7 @@ def _same(wanted: FeatureValue, actual: FeatureValue) -> bool:
 
 
 def _offer(camera: Any, aravis: Any, failure: type[Exception], name: str) -> str:
-    """What may be given instead, as far as the camera says."""
+    """Return the values that the camera accepts, as far as it names them."""
     try:
         node = camera.get_device().get_feature(name)
         if isinstance(node, aravis.GcEnumeration):

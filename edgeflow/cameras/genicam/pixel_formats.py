@@ -15,7 +15,7 @@ __all__ = ["PIXEL_FORMATS", "to_rgb"]
 
 @dataclass(frozen=True, kw_only=True)
 class PixelFormat:
-    """How a format lies in memory.
+    """Memory layout of a pixel format.
 
     Attributes:
         bits: significant ones of a channel; over 8 they lie in 16, the lowest first.

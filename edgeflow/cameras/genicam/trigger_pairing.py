@@ -1,4 +1,4 @@
-"""Which software trigger caused a frame: counted, and confirmed by time."""
+"""Pairing of frames with the software triggers that caused them, by count and time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _AFTER_PAUSE = "after this pause, the camera's clock does not tell the triggers 
 
 @dataclass(frozen=True, kw_only=True)
 class Paired:
-    """What is known of one frame.
+    """A frame with the trigger that caused it, as far as known.
 
     Attributes:
         trigger_id: that caused it; with ``why``, the one that it must not be used for.
@@ -73,7 +73,7 @@ class TriggerPairing:
 
     @property
     def owed_since_ns(self) -> int | None:
-        """When the first trigger was sent of which, by the count, no frame came yet; None where all came."""
+        """Time of the first trigger that has no frame yet, by the count; None where all have one."""
         owed = max(self._newest + 1, self._number - len(self._sent))
         sent = self._trigger(owed)
         return sent.at_ns if sent else None
@@ -152,7 +152,7 @@ class TriggerPairing:
         return position - self._offset
 
     def _doubt(self, number: int, device_ns: int) -> str:
-        """Why a frame must not be used although count and time agree; empty where it may."""
+        """Return the reason not to use a frame although count and time agree; empty where it may be used."""
         if not self._locked:
             return "triggers and images did not go together, and are counted anew"
         if self._clock.slack_ns(device_ns) > min(self._gaps_ns(number)) / 4:
@@ -173,7 +173,7 @@ class TriggerPairing:
         return range(self._number - len(self._sent), self._number)
 
     def _suggests(self, number: int, device_ns: int) -> bool:
-        """Whether time alone says that a frame belongs to this trigger."""
+        """Return True when time alone shows that a frame belongs to this trigger."""
         sent = self._trigger(number)
         lag_ns = None if sent is None else self._lag_ns(sent, device_ns)
         if lag_ns is None or not self._fits(number, lag_ns, _NEARER):
@@ -187,7 +187,7 @@ class TriggerPairing:
         return Paired(trigger_id=sent.trigger_id if sent else None, why=why, hopeless=hopeless)
 
     def _fits(self, number: int, lag_ns: int, slower: float) -> bool:
-        """Whether a frame was exposed between this trigger and the next one, with some distance to that."""
+        """Return True when a frame was exposed between this trigger and well before the next one."""
         before_ns, after_ns = self._gaps_ns(number)
         since_quickest_ns = lag_ns - min(self._lags, default=0)
         sent = self._trigger(number)
@@ -219,6 +219,6 @@ class TriggerPairing:
         )
 
     def _lag_ns(self, sent: _Sent, device_ns: int) -> int | None:
-        """How long after its trigger a frame was exposed, at the earliest; None where that is unknown."""
+        """Return the shortest time from a trigger to its frame's exposure; None where that is unknown."""
         earliest_ns = self._clock.exposed_ns(device_ns)[0]
         return None if earliest_ns is None else earliest_ns - sent.at_ns

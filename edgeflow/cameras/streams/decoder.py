@@ -40,7 +40,7 @@ _ORIENTATIONS = {
 
 
 class DamagedFrame(Exception):  # noqa: N818 - the stream itself goes on
-    """What came cannot be decoded."""
+    """Received data that cannot be decoded."""
 
 
 class Video:
@@ -91,11 +91,11 @@ class Video:
         self._is_jpeg = self._track.codec_context.name == "mjpeg"
         self._jpeg_orientation = UPRIGHT  # of the latest packet, which holds one whole picture
         self.orientation = UPRIGHT
-        """How the frame that came last is to be turned, EXIF's number; see ``rgb_of``."""
+        """EXIF orientation of the latest frame; see ``rgb_of``."""
         self._inside = 0  # packets whose frames the decoder still holds
         self._lost: deque[str] = deque()  # why, of every frame that is still to be reported
         self.waited_ns = 0
-        """How long the reader waited for what came last."""
+        """Time that the reader waited for the latest data."""
 
     @property
     def rate_hz(self) -> float:
@@ -104,7 +104,7 @@ class Video:
 
     @property
     def has_time(self) -> bool:
-        """Whether the frames' times come from the sender; without, they are only counted."""
+        """True if frames carry the sender's times; otherwise they are only counted."""
         return not self._container.format.flags & Flags.no_timestamps.value
 
     def next(self) -> Any | None:
@@ -214,7 +214,7 @@ def _sign(value: int) -> int:
 
 
 def _jpeg_orientation(data: bytes) -> int:
-    """What a JPEG picture says in its EXIF data; FFmpeg's decoder would tell turns without mirroring."""
+    """EXIF orientation of a JPEG picture; FFmpeg's decoder reports rotation without mirroring."""
     try:
         with opened_image(io.BytesIO(data), "frame") as (_, header):
             return header.orientation
@@ -227,7 +227,7 @@ def _silence(limit_s: float) -> str:
 
 
 def _reason(error: Exception, limit_s: float) -> str:
-    """What FFmpeg says, without the URL that it repeats."""
+    """FFmpeg's message without the URL that it repeats."""
     if isinstance(error, av.ExitError):
         return _silence(limit_s)
     text = getattr(error, "strerror", None) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Which packets of a stream can be trusted: pictures that are told as changes need what was before."""
+"""Key frames: pictures between them depend on earlier ones, so that none is used after damage."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Continuity:
 
     @property
     def begun(self) -> bool:
-        """Whether there was a key frame; a stream that is joined in mid-run begins with the next one."""
+        """Return True after the first key frame; a stream may be joined between two of them."""
         return self._begun
 
     def doubt(self, *, key: bool, stamp: int | None) -> str:
-        """Why the next packet cannot be trusted; empty where it can.
+        """Return the reason why the next packet cannot be trusted; empty where it can.
 
         Args:
             stamp: when it is to be decoded, in any unit; None where the stream does not say.
@@ -47,7 +47,7 @@ class Continuity:
         return self._doubt
 
     def broken(self) -> None:
-        """What came last was damaged."""
+        """Record that the latest packet was damaged."""
         self._doubt = "it builds on a frame that was damaged"
 
     def _is_late(self, stamp: int | None) -> bool:

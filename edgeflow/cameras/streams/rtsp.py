@@ -35,11 +35,12 @@ class RtspCamera:
 
     @property
     def view(self) -> str:
+        """View that the camera delivers."""
         return self._view
 
     @property
     def serial(self) -> None:
-        """A stream does not tell it."""
+        """Streams have none."""
 
     def open(self, epoch_ns: int) -> None:  # noqa: ARG002 - a live camera has no start of its own
         """Connect.
@@ -124,6 +125,7 @@ class RtspCamera:
         return frame, self._clock.moment(arrived_ns, waited_ns=video.waited_ns)
 
     def close(self) -> None:
+        """Close the stream; safe to call twice."""
         video, self._video = self._video, None
         if video is not None:
             video.close()

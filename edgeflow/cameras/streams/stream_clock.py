@@ -1,4 +1,4 @@
-"""When the pictures of a stream were taken: from the stream's own time, or from its pace. Pure."""
+"""Capture times of a stream's pictures, from the stream's own time or from its pace. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WAITED_NS = 2_000_000  # longer than it takes to read a picture that is there
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """When a picture was taken.
+    """Capture time of a picture.
 
     Attributes:
         captured_ns: monotonic.
@@ -63,7 +63,7 @@ class StreamClock:
         self._steady_since_ns = self._on_time_ns = 0
 
     def moment(self, stream_ns: int, arrived_ns: int) -> Moment:
-        """When a picture was taken.
+        """Return the capture time of a picture.
 
         Args:
             stream_ns: the stream's own time of it. One that does not go on is a clock set anew; one that
@@ -113,7 +113,7 @@ class PaceClock:
         self._begin()
 
     def moment(self, arrived_ns: int, *, waited_ns: int) -> Moment:
-        """When a picture was taken.
+        """Return the capture time of a picture.
 
         Args:
             arrived_ns: monotonic.

@@ -50,7 +50,7 @@ def tls_options(config: RtspConfig, name: str) -> dict[str, str]:
 
 
 def certificate_problem(config: RtspConfig, timeout_s: float) -> str:
-    """Why a camera's certificate is not trusted; empty where it is, or where it cannot be reached."""
+    """Return the reason not to trust a camera's certificate; empty if trusted, or out of reach."""
     parts = urlsplit(config.url)
     authorities = _authorities(config)
     if not config.encrypted or config.tls.insecure_skip_verify or parts.hostname is None:

@@ -56,6 +56,7 @@ class FileCamera:
 
     @property
     def view(self) -> str:
+        """View that the camera delivers."""
         return self._view
 
     @property
@@ -107,6 +108,7 @@ class FileCamera:
         return Frame(view=self._view, image=image, captured_ns=picture.due_ns, frame_id=picture.number)
 
     def close(self) -> None:
+        """Close the stream; safe to call twice."""
         video, self._video = self._video, None
         self._ready.clear()
         if video is not None:
@@ -160,7 +162,7 @@ class FileCamera:
         self._ready.append(self._last)
 
     def _due_ns(self, decoded: Any, usual_ns: int) -> int:
-        """When a frame is due by the file's own time; the usual time where it has none, or goes back."""
+        """Return the due time of a frame by the file, or by the usual step where the file has none."""
         own_ns = time_ns(decoded)
         if own_ns is None:
             return usual_ns

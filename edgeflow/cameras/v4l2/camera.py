@@ -1,4 +1,4 @@
-"""USB cameras through Video4Linux: what the box file asks for is set, locked and read back."""
+"""USB cameras through Video4Linux; their settings are written, locked and read back."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class V4l2Camera:
 
     @property
     def view(self) -> str:
+        """View that the camera delivers."""
         return self._view
 
     @property
@@ -122,6 +123,7 @@ class V4l2Camera:
         return Frame(view=self._view, image=image, captured_ns=captured_ns, frame_id=self._count - 1)
 
     def close(self) -> None:
+        """Release the device; safe to call twice."""
         capture, self._capture = self._capture, None
         if capture is not None:
             capture.release()
@@ -146,7 +148,7 @@ class V4l2Camera:
 
 
 def captured_at_ns(buffer_ms: float, arrived_ns: int) -> int:
-    """When a picture was taken: the driver's stamp, where it is one of the monotonic clock, else its arrival.
+    """Return the time of a picture: the driver's stamp if it is monotonic, otherwise the arrival.
 
     A picture that waited in the driver's buffers, or for its reader, keeps its moment.
 
@@ -160,7 +162,7 @@ def captured_at_ns(buffer_ms: float, arrived_ns: int) -> int:
 
 
 def settings_of(config: V4l2Config) -> dict[str, float | str]:
-    """What the box file asks of the device, in the order in which drivers want it set.
+    """Controls that the box file requires, in the order in which drivers want them set.
 
     An exposure or white balance that is given turns the automatic one off first, which would
     otherwise overwrite it.
@@ -182,7 +184,7 @@ def settings_of(config: V4l2Config) -> dict[str, float | str]:
 
 
 def setting_problems(wanted: Mapping[str, float | str], got: Mapping[str, float | str]) -> list[str]:
-    """Where a device does not do as configured; drivers round some figures, so 1 % is allowed there."""
+    """Return the settings that a device did not take; 1 % is allowed, since drivers round some of them."""
     problems = []
     for name, value in wanted.items():
         actual = got[name]

@@ -1,4 +1,4 @@
-"""What Linux knows of the USB device behind a camera."""
+"""USB devices behind cameras: serial numbers, and cameras that share one, as Linux shows them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def usb_serial(device: str, sysfs: Path = _SYSFS) -> str | None:
 
 
 def usb_twins(device: str, sysfs: Path = _SYSFS) -> tuple[str, ...]:
-    """Other attached cameras of the same make and serial number, by their kernel names such as video2.
+    """Return attached cameras that share make and serial number, by their kernel names such as video2.
 
     A name in /dev/v4l/by-id, made of just these, leads to one of them, and after a plug to another.
     """

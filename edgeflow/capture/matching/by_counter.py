@@ -1,4 +1,4 @@
-"""Frames of hardware-triggered cameras to sets: by the cameras' counters, cross-checked with time."""
+"""Matching of hardware-triggered cameras' frames by their counters, cross-checked with time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STEADY_NS = 10 * 10**9  # so long, two cameras' clocks drift apart by less than
 
 @dataclass(kw_only=True)
 class _Open:
-    """A trigger of which at least one counter told."""
+    """A trigger that at least one counter showed."""
 
     at_ns: int
     frames: dict[str, Frame] = field(default_factory=dict)
@@ -63,15 +63,19 @@ class ByCounter:
         self.mismatch = ""
 
     def trigger(self, trigger: Trigger) -> list[ViewSet]:  # noqa: ARG002 - the cameras have their own line
+        """Ignore a trigger: cameras have a trigger line of their own."""
         return []
 
     def refuse(self, trigger: Trigger, fault: str) -> list[ViewSet]:
+        """Make the set of a refused trigger, without frames."""
         return [self._rules.refused(trigger, fault)]
 
     def fail(self, view: str, trigger_id: str | None) -> list[ViewSet]:  # noqa: ARG002 - counters tell
+        """Ignore a lost frame: the counters show it."""
         return []
 
     def add(self, frame: Frame) -> list[ViewSet]:
+        """Take a frame; return the sets that it settles."""
         position = self._counters[frame.view].position(frame)
         if self._arming is not None:
             return self._arm(self._arming, [frame])
@@ -85,6 +89,7 @@ class ByCounter:
         return self._settled()
 
     def end(self, view: str) -> list[ViewSet]:
+        """Take the end of a view's recording."""
         self._ended.add(view)
         if self._arming is not None:
             return self._strict(self._arming.end(view))
@@ -92,6 +97,7 @@ class ByCounter:
         return [self._close_first() for _ in range(len(self._open))] if over else []
 
     def expire(self, now_ns: int) -> list[ViewSet]:
+        """Return the sets whose time is over."""
         if self._arming is not None:
             return self._strict(self._arming.expire(now_ns))
         sets = []
@@ -100,6 +106,7 @@ class ByCounter:
         return sets
 
     def next_expiry_ns(self) -> int | None:
+        """Return the time when ``expire`` is due; None while nothing is waiting."""
         if self._arming is not None:
             return self._arming.next_expiry_ns()
         return self._open[self._next].at_ns + self._rules.timeout_ns if self._open else None
@@ -152,7 +159,7 @@ class ByCounter:
             self._gap_ns_least = min(gap_ns, self._gap_ns_least)
 
     def _doubt(self, frames: Mapping[str, Frame]) -> str:
-        """Why frames that are near in time need not be of one trigger; empty where they are."""
+        """Return the reason why frames near in time may be of two triggers; empty where they are of one."""
         unsure = [f.unsure_ns for f in frames.values() if f.unsure_ns is not None]
         untold = [view for view, f in frames.items() if f.unsure_ns is None and f.device_ns is not None]
         pull_ns = sum(sorted(unsure)[-2:])
@@ -194,7 +201,7 @@ class ByCounter:
         return sets + [s for view in self._ended for s in self.end(view)]
 
     def _contradiction(self, frame: Frame, index: int) -> str:
-        """Where counter and time tell different stories of a frame; empty where they agree."""
+        """Return the contradiction between counter and time of a frame; empty where they agree."""
         name = f"view '{frame.view}'"
         if index >= self._next + _AHEAD:
             return f"{name}: its counter jumped by {index - self._next} triggers"
@@ -226,12 +233,12 @@ class ByCounter:
         return not apart and min(by_stamp_ns, by_clock_ns) <= limit_ns
 
     def _gap_ns(self, one: Frame, other: Frame) -> int:
-        """How far apart two cameras exposed: neither stamps nor clocks can make it look less."""
+        """Return the time between two exposures, the shorter one by stamps and by clocks."""
         by_stamp_ns, by_clock_ns = abs(one.captured_ns - other.captured_ns), self._by_clocks_ns(one, other)
         return by_stamp_ns if by_clock_ns is None else min(by_stamp_ns, by_clock_ns)
 
     def _by_clocks_ns(self, one: Frame, other: Frame) -> int | None:
-        """The same by the cameras' own clocks; None where these cannot be compared."""
+        """Return the time between two exposures by the cameras' own clocks; None where it is not known."""
         first, second = self._since_reference(one), self._since_reference(other)
         if first is None or second is None or max(abs(first), abs(second)) > _STEADY_NS:
             return None
@@ -244,7 +251,7 @@ class ByCounter:
         return frame.device_ns - reference.device_ns
 
     def _open_at(self, index: int, frame: Frame) -> _Open:
-        """The set of a trigger; those before it that no camera told of are opened too."""
+        """Return the set of a trigger; open the sets of earlier triggers that no counter showed, too."""
         for missed in range(self._next + len(self._open), index + 1):
             self._open[missed] = _Open(at_ns=frame.captured_ns)
         waiting = self._open[index]
@@ -268,7 +275,7 @@ class ByCounter:
         return view_set
 
     def _triggered_ns(self, frames: Mapping[str, Frame], stamped_ns: int) -> int:
-        """When the trigger was, at the earliest: deadlines count from it, not from when frames arrived."""
+        """Return the earliest moment of the trigger: deadlines count from it, not from arrivals."""
         rules = self._rules
         at = moment(frames.values(), rules.transfer_ns, rules.max_skew_ns)
         if at is None or not at.known:

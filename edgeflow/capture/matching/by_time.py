@@ -1,4 +1,4 @@
-"""Frames of free-running cameras to sets of least spread."""
+"""Matching of free-running cameras' frames by time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RING = 4  # unmatched frames kept per view
 
 
 class ByTime:
-    """Frames of free-running cameras to sets of least spread."""
+    """Matches frames of free-running cameras to the sets of least spread."""
 
     def __init__(self, rules: MatchingRules) -> None:
         self._rules = rules
@@ -24,12 +24,15 @@ class ByTime:
         self._ended: set[str] = set()
 
     def trigger(self, trigger: Trigger) -> list[ViewSet]:  # noqa: ARG002 - cameras run by themselves
+        """Ignore a trigger: cameras run by themselves."""
         return []
 
     def refuse(self, trigger: Trigger, fault: str) -> list[ViewSet]:
+        """Make the set of a refused trigger, without frames."""
         return [self._rules.refused(trigger, fault)]
 
     def add(self, frame: Frame) -> list[ViewSet]:
+        """Take a frame; return the sets that it settles."""
         bisect.insort(self._waiting, frame, key=lambda f: f.captured_ns)
         best = self._best()
         if best:
@@ -41,17 +44,21 @@ class ByTime:
         return self._drop_until(own[0].captured_ns) if len(own) > _RING else []
 
     def fail(self, view: str, trigger_id: str | None) -> list[ViewSet]:  # noqa: ARG002 - no trigger waits
+        """Ignore a lost frame: no trigger waits for it."""
         return []
 
     def end(self, view: str) -> list[ViewSet]:
+        """Take the end of a view's recording."""
         self._ended.add(view)
         over = self._waiting and self._ended.issuperset(self._rules.views)
         return self._drop_until(self._waiting[-1].captured_ns) if over else []
 
     def expire(self, now_ns: int) -> list[ViewSet]:
+        """Return the sets whose time is over."""
         return self._drop_until(now_ns - self._rules.timeout_ns)
 
     def next_expiry_ns(self) -> int | None:
+        """Return the time when ``expire`` is due; None while nothing is waiting."""
         return self._waiting[0].captured_ns + self._rules.timeout_ns if self._waiting else None
 
     def drain(self) -> list[Frame]:

@@ -1,4 +1,4 @@
-"""Frames to the triggers that caused them."""
+"""Matching of frames with the triggers that caused them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _Open:
 
 
 class ByTrigger:
-    """Frames to the trigger that caused them."""
+    """Matches frames with the trigger that caused them."""
 
     def __init__(self, rules: MatchingRules) -> None:
         self._rules = rules
@@ -57,6 +57,7 @@ class ByTrigger:
         self._ended: set[str] = set()
 
     def trigger(self, trigger: Trigger) -> list[ViewSet]:
+        """Take a trigger that was given."""
         waiting = self._waiting(trigger)
         for earlier in self._open:  # what a free-running camera sees from now on is the next part
             earlier.until_ns = min(earlier.until_ns, trigger.moment_ns - 1)
@@ -65,6 +66,7 @@ class ByTrigger:
         return self._settled()
 
     def refuse(self, trigger: Trigger, fault: str) -> list[ViewSet]:
+        """Make the set of a refused trigger, without frames."""
         waiting = self._waiting(trigger)
         waiting.refused = fault
         for earlier in self._open:  # the refused part is there, too, where it is known when that was
@@ -74,21 +76,25 @@ class ByTrigger:
         return self._settled()
 
     def add(self, frame: Frame) -> list[ViewSet]:
+        """Take a frame; return the sets that it settles."""
         if not self._take(frame):
             self._early[frame.view] = frame
         return self._settled()
 
     def fail(self, view: str, trigger_id: str | None) -> list[ViewSet]:
+        """Take the news that a view will not deliver for a trigger."""
         for waiting in self._open:
             if waiting.trigger.trigger_id == trigger_id:
                 waiting.lost.add(view)
         return self._settled()
 
     def end(self, view: str) -> list[ViewSet]:
+        """Take the end of a view's recording."""
         self._ended.add(view)
         return self._settled()
 
     def expire(self, now_ns: int) -> list[ViewSet]:
+        """Return the sets whose time is over."""
         sets = []
         while self._open and self._open[0].deadline_ns <= now_ns:
             sets.append(self._close_first())
@@ -96,6 +102,7 @@ class ByTrigger:
         return sets
 
     def next_expiry_ns(self) -> int | None:
+        """Return the time when ``expire`` is due; None while nothing is waiting."""
         return self._open[0].deadline_ns if self._open else None
 
     def _waiting(self, trigger: Trigger) -> _Open:
@@ -115,7 +122,7 @@ class ByTrigger:
         return taker is not None
 
     def _exposed(self, frame: Frame) -> Interval:
-        """When a frame was exposed; of a clock that nothing is known of, up to the timeout before."""
+        """Return the exposure of a frame; of an unknown clock, it may be up to the timeout earlier."""
         rules = self._rules
         if frame.device_ns is None and frame.unsure_ns is None:
             at_ns = frame.captured_ns - rules.delay_ns

@@ -1,4 +1,4 @@
-"""Between which moments frames were exposed, as far as it is known."""
+"""Exposure times of frames, as intervals."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Interval:
 
     @property
     def known(self) -> bool:
-        """Whether it is bounded from both sides."""
+        """True if both ends are finite."""
         return math.isfinite(self.earliest_ns)
 
     def within(self, other: Interval, apart_ns: float) -> bool:
-        """Whether moments of both can be so near to each other."""
+        """Return True when moments of both intervals can be so near to each other."""
         return (
             self.earliest_ns - apart_ns <= other.latest_ns and other.earliest_ns - apart_ns <= self.latest_ns
         )
 
 
 def exposed(frame: Frame, transfer_ns: int | None) -> Interval:
-    """When a frame was exposed.
+    """Return the exposure of a frame.
 
     Args:
         transfer_ns: how long the quickest frame of a camera takes at most, where the box file says so; for
@@ -48,7 +48,7 @@ def exposed(frame: Frame, transfer_ns: int | None) -> Interval:
 
 
 def moment(frames: Iterable[Frame], transfer_ns: int | None, max_skew_ns: int) -> Interval | None:
-    """When the trigger of frames of one moment was; None without frames, or where they contradict."""
+    """Return the trigger's time of frames of one moment; None without frames, or where they contradict."""
     intervals = [exposed(frame, transfer_ns) for frame in frames]
     if not intervals:
         return None

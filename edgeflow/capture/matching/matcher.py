@@ -1,4 +1,4 @@
-"""What every way of matching shares: the set that it makes, the rules for one, and its calls."""
+"""Matcher interface, and the rules that all matchers have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Matcher", "MatchingRules"]
 
 @dataclass(frozen=True, kw_only=True)
 class MatchingRules:
-    """What makes a set.
+    """Limits of one set.
 
     Attributes:
         timeout_ns: how long a set waits for its frames.
@@ -43,14 +43,14 @@ class MatchingRules:
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def new_trigger(self, at_ns: int) -> Trigger:
-        """A name for a set that no trigger of the line named."""
+        """Return a trigger for a set that has none of the line."""
         name = trigger_name(self.session, next(self.numbers))
         return Trigger(trigger_id=name, part_id=None, at_ns=at_ns)
 
     def view_set(
         self, trigger: Trigger, frames: Mapping[str, Frame], *, skew_ns: int | None = None
     ) -> ViewSet:
-        """Frames as one part, with all that is wrong with them.
+        """Return the set of some frames, with all faults that they have.
 
         Args:
             skew_ns: where better known than from the frames' capture stamps.
@@ -81,7 +81,7 @@ class MatchingRules:
         )
 
     def refused(self, trigger: Trigger, fault: str) -> ViewSet:
-        """The set of a trigger that no camera was asked for."""
+        """Return the set of a trigger that was not given to the cameras."""
         return ViewSet(
             trigger_id=trigger.trigger_id,
             part_id=trigger.part_id or trigger.trigger_id,
@@ -97,25 +97,25 @@ class MatchingRules:
 
 
 class Matcher(Protocol):
-    """One way to find out which frames are one part."""
+    """Interface of the matchers."""
 
     def trigger(self, trigger: Trigger) -> list[ViewSet]:
-        """A trigger was given."""
+        """Take a trigger."""
 
     def refuse(self, trigger: Trigger, fault: str) -> list[ViewSet]:
-        """A trigger was refused: it makes a set without frames, in its turn."""
+        """Take a refused trigger: it makes a set without frames, in its turn."""
 
     def add(self, frame: Frame) -> list[ViewSet]:
-        """A frame came that was not there before."""
+        """Take a frame that is new."""
 
     def fail(self, view: str, trigger_id: str | None) -> list[ViewSet]:
-        """A view will not deliver for this trigger."""
+        """Take the news that a view will not deliver for a trigger."""
 
     def end(self, view: str) -> list[ViewSet]:
-        """A view's recording is over."""
+        """Take the end of a view's recording."""
 
     def expire(self, now_ns: int) -> list[ViewSet]:
-        """The sets whose time is over."""
+        """Return the sets whose time is over."""
 
     def next_expiry_ns(self) -> int | None:
-        """When to call ``expire`` at the latest; None while nothing is waiting."""
+        """Return the time when ``expire`` is due; None while nothing is waiting."""

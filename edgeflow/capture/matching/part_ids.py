@@ -20,7 +20,7 @@ _IN_RHYTHM = 4  # a part of the window: so exactly messages follow each other as
 
 @dataclass(frozen=True, kw_only=True)
 class _Set:
-    """A set that came out; ``at`` is None where its frames do not tell when it was."""
+    """A set without part id; ``at`` is None where the frames do not show the time of exposure."""
 
     view_set: ViewSet
     at: Interval | None
@@ -70,14 +70,14 @@ class PartIdAssigner:
         self._latest_message_ns: int | None = None
 
     def announce(self, trigger: Trigger, now_ns: int) -> list[ViewSet]:
-        """The line said that it triggered the cameras."""
+        """Take a message: the line has triggered the cameras."""
         message = _Message(trigger=trigger, before_ns=self._latest_message_ns)
         self._latest_message_ns = message.at_ns
         self._messages.append(message)
         return self.settled(now_ns)
 
     def add(self, view_sets: list[ViewSet], now_ns: int) -> list[ViewSet]:
-        """Sets came out of the cameras, in order."""
+        """Take sets of the cameras, in order."""
         for view_set in view_sets:
             at = moment(view_set.frames.values(), self._rules.transfer_ns, self._rules.max_skew_ns)
             self._sets.append(_Set(view_set=view_set, at=at))
@@ -88,14 +88,14 @@ class PartIdAssigner:
         return self.settled(now_ns)
 
     def settled(self, now_ns: int) -> list[ViewSet]:
-        """What can be named, or must go without."""
+        """Return the sets that have a part id now, or cannot get one any more."""
         settled = []
         while (first := self._first(now_ns)) is not None:
             settled.append(first)
         return settled
 
     def next_expiry_ns(self) -> int | None:
-        """When ``settled`` has something to do at the latest."""
+        """Return the time when ``settled`` is due; None while nothing waits."""
         due = [self._set_until_ns(self._sets[0])] if self._sets else []
         due += [self._message_until_ns(self._messages[0])] if self._messages else []
         return min(due, default=None)
@@ -114,7 +114,7 @@ class PartIdAssigner:
         return None
 
     def _may_be_followed(self, now_ns: int) -> bool:
-        """Whether the only message may be that of a part before: then the set's own one follows."""
+        """Return True when the only message may be an earlier part's: then the set's own one follows."""
         due_ns = self.next_expiry_ns()
         if due_ns is None or not self._sets or len(self._messages) != 1:
             return False
@@ -130,7 +130,7 @@ class PartIdAssigner:
         return self._without_name(doubt) if doubt else self._named()
 
     def _doubt(self, at: Interval, message: _Message) -> str:
-        """Why a message that fits must not name the set; empty where it may."""
+        """Return the reason why a message that fits must not name the set; empty where it may."""
         name, window_ns = f"'{message.trigger.trigger_id}'", self._window_ns
         if not at.known:
             return (
@@ -156,7 +156,7 @@ class PartIdAssigner:
         return ""
 
     def _is_of_any_age(self, message: _Message) -> bool:
-        """Whether a message does not tell when it was sent, and others may be on their way."""
+        """Return True when a message does not carry its time, and others may be delayed."""
         if message.trigger.given_ns is not None and not message.trigger.settling:
             return False
         if message.trigger.settling or self._latest is None:

@@ -1,4 +1,4 @@
-"""Whether time tells the frames of neighbouring parts apart, as seen on the parts that come."""
+"""Distance in time between neighbouring parts' frames, compared with the tolerance that pairs frames."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class PartSpacing:
 
     @property
     def problem(self) -> str:
-        """The first parts that were too close, and advice; empty while parts can be told apart."""
+        """The first parts that were too close, and advice; empty while the distance is large enough."""
         return self._too_close.problem
 
     def settled(self, view_set: ViewSet) -> None:
-        """A set came out; one that is not whole tells nothing."""
+        """Take a set; incomplete ones are ignored."""
         if view_set.missing or view_set.fault or not view_set.frames:
             return
         stamps = [frame.captured_ns for frame in view_set.frames.values()]

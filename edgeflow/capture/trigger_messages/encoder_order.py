@@ -47,7 +47,7 @@ class EncoderOrder:
         self._stride: int | None = None  # the longest of the latest steps
 
     def follows(self, value: int, now_ns: int, *, sent_later: bool) -> bool:
-        """A message came; False where another part passed before it.
+        """Take a position; return False when a later part passed before it.
 
         Args:
             sent_later: the sender's clock says that it was sent after the last one that followed.

@@ -1,4 +1,4 @@
-"""Which trigger messages of the line count: pure, so that every order, loss and repetition can be tried."""
+"""Filter for trigger messages: decides which ones trigger a part; pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _ANSWER_NS = 200_000_000  # one more in this time
 
 @dataclass(frozen=True, kw_only=True)
 class FilterResult:
-    """What became of one message.
+    """Outcome of one message.
 
     Attributes:
         trigger: None where nothing is to be done. Where the outcome is not ``accepted``, the part must be
@@ -62,7 +62,7 @@ class FilterResult:
 
 
 class TriggerFilter:
-    """Remembers what was triggered; every part is triggered once, whatever the line sends.
+    """Triggers every part once, whatever the line sends.
 
     Nothing that the sender counts is taken to be monotone: encoder, clock and ids may begin anew at any time.
 
@@ -102,12 +102,12 @@ class TriggerFilter:
 
     @property
     def remembered(self) -> int:
-        """How many triggers and parts are remembered."""
+        """Number of remembered triggers and parts."""
         return len(self._memory)
 
     @property
     def ids_are_used_again(self) -> bool:
-        """Whether the sender's ids begin anew so soon that a late copy cannot be told from a new part."""
+        """True if the sender's ids begin anew so soon that a late copy looks like a new part."""
         return self._memory.ids_are_used_again
 
     def reset(self, now_ns: int) -> None:
@@ -118,7 +118,7 @@ class TriggerFilter:
     def offer(
         self, message: TriggerMessage, *, retained: bool, received_ns: int, under_way: int = 0
     ) -> FilterResult:
-        """A message came.
+        """Take a message; return its outcome.
 
         Args:
             retained: the broker had kept it, so that it may be of any age.
@@ -130,14 +130,14 @@ class TriggerFilter:
         return self._record(outcome, text, message, sent, received_ns, under_way)
 
     def estimate_send_time(self, message: TriggerMessage, received_ns: int) -> SendTime:
-        """Compare the sender's clock; also for messages that are not acted upon."""
+        """Estimate the time of sending; also for messages that trigger nothing."""
         if self._since_ns is None:
             self._since_ns = received_ns
         at_ns = utc_ns(message.at) if message.at else None
         return self._clock.estimate(at_ns, received_ns)
 
     def refuse(self, outcome: TriggerOutcome, text: str) -> FilterResult:
-        """Count what could not even be offered."""
+        """Count a message that could not be read or used."""
         self.counts[outcome] += 1
         return FilterResult(outcome=outcome, trigger=None, text=text)
 
@@ -159,7 +159,7 @@ class TriggerFilter:
         received_ns: int,
         under_way: int,
     ) -> FilterResult:
-        """Count it, and remember what is acted upon."""
+        """Count a message, and remember it where its part is triggered or decided."""
         self.counts[outcome] += 1
         if outcome in ("duplicate", "retained", "decided", "stale"):
             return FilterResult(outcome=outcome, trigger=None, text=text)
@@ -231,7 +231,7 @@ class TriggerFilter:
         return "accepted", ""
 
     def _is_stale(self, sent: SendTime, received_ns: int) -> bool:
-        """Whether a message was sent before all that is remembered; two in a row are a clock set back."""
+        """Return True when a message is older than the memory; two in a row mean a clock set back."""
         sent_ns = received_ns - sent.held_ns
         since_ns = self._memory.complete_since_ns or self._since_ns or received_ns
         old = sent.known and sent.held_ns > self._windows.doubt_ns and sent_ns < since_ns
@@ -239,7 +239,7 @@ class TriggerFilter:
         return first
 
     def _limit_ns(self, message: TriggerMessage) -> int | None:
-        """How long this message may have been held up; None where nothing tells."""
+        """Return the longest delay that a message may have; None where it is not known."""
         sent_ns = utc_ns(message.at) if message.at else None
         if sent_ns is not None:
             if self._sent_ns is not None and sent_ns - self._sent_ns >= _LEAST_GAP_NS:
@@ -251,7 +251,7 @@ class TriggerFilter:
         return min(limits, default=None)
 
     def _overtaken_by(self, message: TriggerMessage, sent: SendTime, received_ns: int) -> str:
-        """What shows that a later part was triggered already; empty where nothing does."""
+        """Return the evidence that a later part was triggered already; empty where there is none."""
         last = self._last
         sent_ns, last_ns = (utc_ns(m.at) if m is not None and m.at else None for m in (message, last))
         if message.encoder is not None and (last is None or last.encoder is not None):

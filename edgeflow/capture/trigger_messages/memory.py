@@ -1,4 +1,4 @@
-"""Earlier triggers and parts: a copy of a message is told from an id that is used again."""
+"""Memory of earlier triggers and parts: tells a copy of a message from an id that is used again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """For how long an id stands for one part.
+    """Times for which an id stands for one part.
 
     Attributes:
         under_way_ns: a trigger's part is under way: what comes with its id is the same trigger.
@@ -49,7 +49,7 @@ class _Seen:
 
 
 class TriggerMemory:
-    """Bounded by number; pure.
+    """Memory of triggers, bounded by number; pure.
 
     Senders repeat messages (QoS 1, a connection that came back), and they begin their ids anew (a counter
     that rolls over, a controller that restarts). The sender's time, or an encoder that moved on, tells the
@@ -75,11 +75,11 @@ class TriggerMemory:
 
     @property
     def complete_since_ns(self) -> int | None:
-        """Since when no trigger is forgotten; None: all that ever came are remembered."""
+        """Time since which no trigger is forgotten; None where all triggers are remembered."""
         return next(iter(self._ids.values())).came_ns if len(self._ids) == self._remembered else None
 
     def classify(self, message: TriggerMessage, now_ns: int) -> tuple[MessageMatch, str]:
-        """What is known of a message that came now, and from which earlier trigger."""
+        """Compare a message with earlier triggers; return the match and the earlier trigger's id."""
         seen = self._ids.get(message.trigger_id)
         if seen is not None:
             known = self._by_id(seen, message, now_ns)
@@ -93,7 +93,7 @@ class TriggerMemory:
         return "new", ""
 
     def add(self, message: TriggerMessage, now_ns: int) -> None:
-        """Its part is triggered, or gets its decision in another way."""
+        """Remember a message whose part is triggered, or decided in another way."""
         seen = _Seen(
             trigger_id=message.trigger_id,
             at=message.at,
@@ -152,24 +152,24 @@ class TriggerMemory:
         return "repeated"
 
     def _is_the_same(self, part: _Seen, message: TriggerMessage, now_ns: int) -> bool:
-        """Whether another trigger for a part means its present round, not the next one."""
+        """Return True when another trigger for a part belongs to its present round, not to the next one."""
         if part.trigger_id == message.trigger_id:
             return False
         return now_ns - part.came_ns < self._windows.part_ns or self._is_stamped_alike(part, message)
 
     def _is_stamped_alike(self, seen: _Seen, message: TriggerMessage) -> bool:
-        """Whether both were sent at one moment of the sender's clock, which is not standing still."""
+        """Return True when both carry one time of the sender's clock, and that clock is running."""
         if message.at is None or message.at != seen.at:
             return False
         return self._last is None or self._last is seen or self._last.at != message.at
 
 
 def _sent_after_ns(one: str | None, other: str | None) -> int:
-    """By how much the sender's clock went on between two messages; 0 where it does not tell."""
+    """Return the time between two messages by the sender's clock; 0 where it is not known."""
     one_ns, other_ns = (utc_ns(at) if at else None for at in (one, other))
     return 0 if one_ns is None or other_ns is None else other_ns - one_ns
 
 
 def _differ(one: object, other: object) -> bool:
-    """Whether both are given, and not equal."""
+    """Return True when both are given and differ."""
     return one is not None and other is not None and one != other

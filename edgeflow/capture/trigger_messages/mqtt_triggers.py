@@ -1,4 +1,4 @@
-"""Triggers that the line sends over MQTT: heard from the start, acted upon only while the line runs."""
+"""Triggers over MQTT: received from the start, accepted while the line runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FLOOD = (
 
 
 class MqttTriggers:
-    """Handles the ``trigger`` topic; at QoS 1 the broker repeats messages, and the result finds them.
+    """Handles the ``trigger`` topic; at QoS 1 the broker repeats messages, and the filter finds them.
 
     Work and memory of each message are bounded, whatever is sent and how often.
 
@@ -65,11 +65,11 @@ class MqttTriggers:
 
     @property
     def counts(self) -> Mapping[TriggerOutcome, int]:
-        """How many messages met which fate."""
+        """Number of messages by outcome."""
         return self._filter.counts
 
     def status(self) -> dict[str, int]:
-        """The same for people, with how many refused ones got no decision because there were too many."""
+        """Return the counts by outcome, with the refused triggers that were too many to be answered."""
         return {**dict(sorted(self._filter.counts.items())), "unanswered": self._filter.unanswered}
 
     def start(
@@ -78,7 +78,7 @@ class MqttTriggers:
         on_refused: Callable[[Trigger, str], None],
         under_way: Callable[[], int] = lambda: 0,
     ) -> None:
-        """From now on, messages are triggers; all functions are called on the network thread.
+        """Accept messages from now on; all functions are called on the network thread.
 
         Args:
             under_way: how many triggers have no decision yet.
@@ -88,7 +88,7 @@ class MqttTriggers:
         self._accepted = on_trigger
 
     def stop(self) -> None:
-        """From now on, messages are refused again."""
+        """Refuse messages from now on."""
         self._accepted = None
 
     def reset(self) -> None:

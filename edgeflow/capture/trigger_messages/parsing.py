@@ -1,4 +1,4 @@
-"""A trigger's payload as a message, and what was not used of it; or at least the part that it names."""
+"""Parsing of trigger payloads: the message and its unused keys, or at least the part that it names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_TOLD = 3
 
 @dataclass(frozen=True, kw_only=True)
 class TriggerReading:
-    """One payload, read.
+    """Parsed payload.
 
     Attributes:
         message: None where not even a part is named.

@@ -1,4 +1,4 @@
-"""The clock of whoever sends triggers, on this computer's: how long a message was held up on its way."""
+"""Clock of the sender of triggers, compared with this computer's: delay of every message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COARSE_NS = 100_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class SendTime:
-    """When a message would have come if nothing had held it up.
+    """Estimated time of sending.
 
     Attributes:
         moment_ns: monotonic, never after the arrival.
@@ -57,7 +57,7 @@ class SenderClock:
         self._recent: deque[tuple[int, int]] = deque(maxlen=_COARSE)  # at, offset
 
     def estimate(self, at_ns: int | None, arrived_ns: int) -> SendTime:
-        """A message came.
+        """Take a message; return the estimate.
 
         Args:
             at_ns: when it was sent, by the sender's clock; None where the message does not tell.
@@ -92,7 +92,7 @@ class SenderClock:
         return offset_ns
 
     def _is_new_epoch(self, arrived_ns: int, offset_ns: int, aged_ns: int) -> bool:
-        """Whether many messages are late by the same: no network does that, but a clock set back does."""
+        """Return True when many messages are late by one time: a clock was set back, no network does that."""
         if offset_ns - aged_ns < _JITTER_NS:
             self._late.clear()
             return False

@@ -46,11 +46,11 @@ class ServiceManager:
         return cls(address, int(watchdog) if wanted else None)
 
     def ready(self) -> None:
-        """The start is over."""
+        """Notify that the start is complete."""
         self._send("READY=1", "STATUS=running")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """Notify that the shutdown has begun."""
         self._send("STOPPING=1")
 
     def extend(self, seconds: float, doing: str) -> None:
@@ -81,7 +81,7 @@ class ServiceManager:
             self._send("WATCHDOG=1")
 
     def close(self) -> None:
-        """Nothing more is to be told."""
+        """Close the connection to the service manager."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

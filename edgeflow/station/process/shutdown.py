@@ -1,4 +1,4 @@
-"""The end of a box's process within its time, whatever hangs."""
+"""Shutdown of a box's process within a time limit, whatever hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a thread may keep Python's interpreter while others wait for it."""
+"""Switch interval of Python's threads: the longest time that one keeps the GIL while others wait."""
 
 from __future__ import annotations
 

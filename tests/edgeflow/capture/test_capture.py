@@ -292,7 +292,7 @@ def test_hardware_triggered_recordings_come_out_complete_and_in_order(parts: Pat
 
 
 class Told:
-    """What was published of alarms."""
+    """Records published alarms."""
 
     def __init__(self) -> None:
         self.alarms: list[tuple[str, Alarm | None]] = []

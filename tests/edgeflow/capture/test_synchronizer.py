@@ -434,7 +434,7 @@ ARRIVALS = st.lists(
 def replayed(
     sync: Synchronizer, arrivals: list[tuple[str, str, int, int, bool, str | None]]
 ) -> list[ViewSet]:
-    """What comes out of arrivals in any order, with any delay, loss and repetition."""
+    """View sets of arrivals in any order, with any delay, loss and repetition."""
     now_ns, sets, sent, triggers = 0, list[ViewSet](), list[Frame](), list[Trigger]()
     for number, (kind, view, pause_ns, age_ns, knows, part) in enumerate(arrivals):
         now_ns += pause_ns

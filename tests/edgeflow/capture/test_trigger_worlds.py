@@ -19,7 +19,7 @@ RESTART_MS = 1500  # a controller that starts anew takes longer than a part is u
 
 @dataclass(frozen=True, kw_only=True)
 class Sender:
-    """How a controller counts."""
+    """Counting of a controller."""
 
     ids: Literal["unique", "from 1 at every start", "rolling"]
     rolls_at: int
@@ -47,7 +47,7 @@ class Event:
 
 @dataclass(kw_only=True)
 class Played:
-    """What the intake made of a world."""
+    """Outcome of a world in the filter."""
 
     accepted: int = 0
     in_doubt: int = 0

@@ -1,4 +1,4 @@
-"""What waits for scoring is bounded and fresh; what comes at once to somebody who waits is not too much."""
+"""View sets that wait for scoring are few and fresh; a burst to a waiting consumer is not too much."""
 
 from __future__ import annotations
 

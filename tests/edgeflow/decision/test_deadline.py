@@ -10,7 +10,7 @@ MS = 1_000_000
 
 
 class Panel:
-    """What the line was told, in order."""
+    """Records published alarms, in order."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, bool]] = []

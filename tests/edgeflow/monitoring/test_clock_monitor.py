@@ -14,7 +14,7 @@ NOW_S = 1.8e9
 
 
 class Panel:
-    """Where alarms are shown."""
+    """Records published alarms."""
 
     def __init__(self) -> None:
         self.standing: dict[str, Alarm] = {}

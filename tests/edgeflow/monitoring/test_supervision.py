@@ -29,7 +29,7 @@ def told() -> Told:
 
 @pytest.fixture
 def deaths(told: Told) -> Iterator[list[str]]:
-    """What a supervisor was told of dead threads."""
+    """Records the dead threads that a supervisor reports."""
     found: list[str] = []
     before = threading.excepthook
     with Supervisor(Alarms("s", told), found.append):

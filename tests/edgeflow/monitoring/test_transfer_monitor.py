@@ -1,4 +1,4 @@
-"""How long images take, and the alarm where parts cannot be told apart by then."""
+"""Latency of images, and the alarm where it mixes parts."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ Images = dict[str, RgbImage]
 
 
 class Told:
-    """What stands, as it was published."""
+    """Records standing alarms as published."""
 
     def __init__(self) -> None:
         self.standing: dict[str, Alarm] = {}

@@ -38,7 +38,7 @@ class Manager(ServiceManager):
 
 
 class Box:
-    """What the commands of a running box work on."""
+    """Running box for commands."""
 
     def __init__(self, folder: Path, trust: bool) -> None:
         path = write_box(folder, 1)

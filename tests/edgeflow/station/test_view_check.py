@@ -36,7 +36,7 @@ SENSORS = {"kind": "genicam", "address": "10.0.0.1"}
 
 
 class Told:
-    """What stands, as it was published."""
+    """Records standing alarms as published."""
 
     def __init__(self) -> None:
         self.standing: dict[str, Alarm] = {}

@@ -10,7 +10,7 @@ S = 10**9
 
 
 class Camera:
-    """What Aravis offers of a camera with a latch; its clock is ``ahead_ns`` before the computer's."""
+    """Aravis's interface of a camera with a latch; its clock is ``ahead_ns`` before the computer's."""
 
     def __init__(self) -> None:
         self.ahead_ns = 5 * S

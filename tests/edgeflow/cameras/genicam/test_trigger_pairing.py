@@ -85,7 +85,7 @@ class World:
 
 
 def right(told: dict[int, Paired]) -> int:
-    """How many frames were used; all of them show the part of their trigger.
+    """Number of frames that were used; all of them show the part of their trigger.
 
     An image that nobody asked for still shows the part of the trigger before it.
     """

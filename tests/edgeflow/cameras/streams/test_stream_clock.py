@@ -1,4 +1,4 @@
-"""When the pictures of a stream were taken, whatever the network did to them."""
+"""Capture times of a stream's pictures, whatever the network did to them."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_pictures_that_a_camera_left_out_are_noticed_and_a_regular_pace_ends_the
 
 
 def after_a_gap(gap_ms: float, steps_ms: list[float]) -> list[bool]:
-    """Whether pictures are usable that come in these steps after a gap in an even pace."""
+    """True for each usable picture of those that come in these steps after a gap in an even pace."""
     arrivals = [n * 40.0 for n in range(60)]
     arrivals.append(arrivals[-1] + gap_ms)
     for step_ms in steps_ms:

@@ -63,7 +63,7 @@ def next_frame(camera: FileCamera) -> Frame:
 
 
 def red_of(frame: Frame) -> int:
-    """Which of the video's frames this is, told by its colour."""
+    """Number of a frame in the video, by its colour."""
     assert frame.image.shape == (32, 48, 3)
     assert frame.image[..., 1:].max() < 10
     return round(float(frame.image[..., 0].mean()) / RED_STEP) - 1

@@ -1,4 +1,4 @@
-"""What Linux tells of a camera's USB device, from folders laid out as it does."""
+"""USB devices behind cameras, from folders laid out as Linux does."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ PACE = 400
 
 
 def follows(positions: list[int], pace_ms: int = PACE) -> list[bool]:
-    """Which of these follow, coming at the line's pace."""
+    """True for each position that follows, coming at the line's pace."""
     order = EncoderOrder()
     return [order.follows(p, n * pace_ms * MS, sent_later=False) for n, p in enumerate(positions)]
 

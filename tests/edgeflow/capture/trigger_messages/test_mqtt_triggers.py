@@ -19,7 +19,7 @@ MS = 1_000_000
 
 
 class Told:
-    """What was published of alarms."""
+    """Records published alarms."""
 
     def __init__(self) -> None:
         self.alarms: list[tuple[str, Alarm | None]] = []

@@ -1,4 +1,4 @@
-"""How long a trigger message was held up, told from the sender's clock."""
+"""Delay of trigger messages, estimated from the sender's clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ZERO = utc_ns("2026-11-28T12:00:00.0Z") or 0
 
 
 def heard(clock: SenderClock, at_ms: float, arrived_ms: float) -> float:
-    """How long it was held up, in ms."""
+    """Delay in ms."""
     return clock.estimate(ZERO + round(at_ms * MS), round(arrived_ms * MS)).held_ns / MS
 
 
