@@ -101,11 +101,11 @@ def run(name: str, arguments: list[str], spec: dict[str, Any]) -> dict[str, obje
 
 def main() -> None:
     # All at once for all forks, while this user may read them; nothing of it has started a thread yet.
-    for name in ("encodings", "edgeflow", "edgeflow.backends", "edgeflow.cameras"):
+    for name in ("encodings", "edgeflow"):
         package = importlib.import_module(name)
-        for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
             with contextlib.suppress(ImportError):
-                importlib.import_module(f"{name}.{module.name}")
+                importlib.import_module(module.name)
 
     spec = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     if "train" in spec["commands"]:
