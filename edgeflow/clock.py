@@ -1,4 +1,4 @@
-"""Time: monotonic for every duration, UTC text only for display."""
+"""Clocks: monotonic for every duration, UTC text only for display."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ __all__ = ["monotonic_ns", "utc_now", "utc_text"]
 
 
 def monotonic_ns() -> int:
-    """Nanoseconds on the monotonic clock."""
+    """Return the nanoseconds of the monotonic clock."""
     return time.monotonic_ns()
 
 
 def utc_now() -> datetime:
-    """The wall clock, for what has a date: the expiry of a bundle. Never for a duration."""
+    """Return the wall-clock time, for dates such as a bundle's expiry; never for a duration."""
     return datetime.now(UTC)
 
 
 def utc_text(at_monotonic_ns: int | None = None) -> str:
-    """RFC 3339 UTC text with milliseconds: now, or the moment of a monotonic stamp (past or future)."""
+    """Return RFC 3339 UTC text with milliseconds: of now, or of a monotonic stamp (past or future)."""
     moment = datetime.now(UTC)
     if at_monotonic_ns is not None:
         moment += timedelta(microseconds=(at_monotonic_ns - time.monotonic_ns()) / 1000)

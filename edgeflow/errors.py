@@ -1,4 +1,4 @@
-"""Every error that edgeflow raises on purpose, and the exit code of each.
+"""Errors that edgeflow raises on purpose, with their exit codes.
 
 ::
 
@@ -117,5 +117,5 @@ class StorageError(HardwareError):
 
 
 def failure_text(error: BaseException) -> str:
-    """One sentence for people: an error's own, or the name and text of a foreign one."""
+    """Return one sentence for people: the error's own, or the name and text of a foreign error."""
     return error.message if isinstance(error, EdgeflowError) else f"{type(error).__name__}: {error}"

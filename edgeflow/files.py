@@ -38,7 +38,7 @@ def replace_atomically(path: Path) -> Iterator[BinaryIO]:
 
 
 def require_new(path: Path) -> None:
-    """Check that a file's name is free: better known before hours of work than after.
+    """Check that a file's name is free, before hours of work rather than after.
 
     Raises:
         UsageError: something is there already.
@@ -53,7 +53,7 @@ def require_new(path: Path) -> None:
 
 @contextmanager
 def write_then_verify(path: Path) -> Iterator[Path]:
-    """Give a temporary name to write to and to prove; the file gets its own name where neither failed.
+    """Give a temporary name to write to and to verify; the file gets its own name where neither failed.
 
     Whatever fails or interrupts the block, nothing new stands under ``path``. A file that is there, or comes
     while the block runs, stays.

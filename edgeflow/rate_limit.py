@@ -20,7 +20,7 @@ class RateLimit:
         self._since_ns: int | None = None
 
     def allows(self, now_ns: int) -> bool:
-        """Whether it may be done once more, now; counts as done then."""
+        """Return True if one more action is allowed now; it is counted then."""
         if self._since_ns is None or self._left == self._at_once:
             self._since_ns = now_ns
         more = (now_ns - self._since_ns) // self._every_ns

@@ -20,7 +20,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, kw_only=True)
 class Boot:
-    """A moment by the computer's own count: which start it is, and how long ago that was.
+    """A moment: the id of the computer's present start, and the seconds since.
 
     Attributes:
         up_s: seconds since the computer started, time in standby included.
@@ -43,14 +43,14 @@ class RunTime:
     run_s: float = 0.0
 
     def at(self, boot: Boot) -> RunTime:
-        """The running time at a later moment, perhaps after the computer was started anew."""
+        """Return the running time at a later moment, perhaps after a restart of the computer."""
         same = boot.id == self.boot.id
         passed_s = boot.up_s - self.boot.up_s if same else boot.up_s
         return RunTime(boot=boot, run_s=self.run_s + max(0.0, passed_s))
 
 
 def read_boot(boot_id_file: Path = _BOOT_ID) -> Boot:
-    """The present moment (Linux).
+    """Return the present moment (Linux).
 
     Where the computer's starts cannot be told apart (a service may be kept from reading that file), time is
     counted as if there had been one start: too little of it rather than too much.
@@ -63,12 +63,12 @@ def read_boot(boot_id_file: Path = _BOOT_ID) -> Boot:
 
 
 def run_time_text(moment: RunTime) -> str:
-    """As it is kept on the disk; see :func:`parse_run_time`."""
+    """Return the running time as it is kept on the disk; see :func:`parse_run_time`."""
     return json.dumps({"boot_id": moment.boot.id, "up_s": moment.boot.up_s, "run_s": moment.run_s})
 
 
 def parse_run_time(text: str | None, now: Boot) -> RunTime:
-    """The running time now, from what was kept; begins with 0 where nothing readable was kept."""
+    """Return the running time now, from what was kept; 0 where nothing readable was kept."""
     try:
         kept = json.loads(text or "")
         boot = Boot(id=str(kept["boot_id"]), up_s=float(kept["up_s"]))

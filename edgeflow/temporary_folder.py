@@ -1,4 +1,4 @@
-"""A folder for the time of one step, on whatever disk the machine has for it."""
+"""A temporary folder for one step, on a disk of the machine that has room for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["temporary_folder"]
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A new folder that goes with everything in it.
+    """Give a new folder, and remove it with everything in it at the end.
 
     Raises:
         StorageError: no temporary folder can be written.

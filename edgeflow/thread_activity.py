@@ -1,4 +1,4 @@
-"""Signs of life from the threads of this process, so that one that hangs is found out."""
+"""Activity of the threads of this process: a thread that hangs is found by its silence."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Iterator
 
 __all__ = ["at_work", "busy_threads", "overdue_threads", "waiting", "working"]
 
-_due_s: dict[threading.Thread, float] = {}  # by when a thread has to be heard of again, monotonic
+_due_s: dict[threading.Thread, float] = {}  # time by which a thread has to report again, monotonic
 
 
 def working(limit_s: float) -> None:
-    """The calling thread lives, and will say so again within ``limit_s``; for the top of its loop."""
+    """Report that the calling thread works and reports again within ``limit_s``; for the top of its loop."""
     _due_s[threading.current_thread()] = time.monotonic() + limit_s
 
 
 def waiting() -> None:
-    """The calling thread waits for work, for any time."""
+    """Report that the calling thread waits for work, for any time."""
     _due_s.pop(threading.current_thread(), None)
 
 
 @contextlib.contextmanager
 def at_work(limit_s: float) -> Iterator[None]:
-    """A step of the calling thread that ends within ``limit_s``."""
+    """Run a step of the calling thread that ends within ``limit_s``."""
     working(limit_s)
     try:
         yield
@@ -33,12 +33,12 @@ def at_work(limit_s: float) -> Iterator[None]:
 
 
 def overdue_threads(now_s: float) -> tuple[str, ...]:
-    """Names of the living threads that have not been heard of in time."""
+    """Return the names of the living threads that have not reported in time."""
     return tuple(thread.name for thread, due_s in _living() if due_s < now_s)
 
 
 def busy_threads() -> tuple[str, ...]:
-    """Names of the living threads that do not wait for work."""
+    """Return the names of the living threads that do not wait for work."""
     return tuple(thread.name for thread, _ in _living())
 
 

@@ -1,4 +1,4 @@
-"""The record of commands: JSON lines, appended and never changed, capped in size by a second file."""
+"""Audit log of commands: JSON lines, appended and never changed, bounded in size by a second file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Audit:
 
 
 def read_audit(path: Path, last: int) -> list[dict[str, Any]]:
-    """The latest records, oldest first; a line that a power cut tore is left out.
+    """Read the latest records, oldest first; a line that a power cut damaged is left out.
 
     Raises:
         StorageError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""The box's own socket: commands from this computer, with or without a broker; file rights say by whom."""
+"""Local control socket: commands from this computer, without a broker; file rights say who may use it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgeflow.errors import HardwareError, StorageError, UsageError
 __all__ = ["PATIENCE_S", "ControlSocket", "ask"]
 
 PATIENCE_S = 590.0
-"""How long a command may take: a new bundle's proof is the longest."""
+"""Longest time of a command; the verification of a new bundle takes longest."""
 
 _MAX_LINE = 8192
 _READ_S = 5.0
@@ -55,11 +55,11 @@ class ControlSocket:
         self._thread = threading.Thread(target=self._server.serve_forever, name="control", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer; returns at once."""
+        """Begin to answer; return at once."""
         self._thread.start()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop answering, and remove the socket."""
         if self._thread.is_alive():
             self._server.shutdown()
         self._server.server_close()
@@ -67,7 +67,7 @@ class ControlSocket:
 
 
 def ask(path: Path, verb: str, arguments: Mapping[str, str]) -> dict[str, Any]:
-    """Ask the running box behind a socket.
+    """Send a command to the running box behind a socket, and return its answer.
 
     Raises:
         HardwareError: no box runs there, or it does not answer.
@@ -136,7 +136,7 @@ def _refused(text: str) -> dict[str, Any]:
 
 
 def _peer(connection: socket.socket) -> str:
-    """Who is at the other end, as the kernel says."""
+    """Return the user and process at the other end, as the kernel reports them."""
     size = struct.calcsize("3i")
     pid, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return f"local uid {user} pid {pid}"
@@ -144,7 +144,7 @@ def _peer(connection: socket.socket) -> str:
 
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """A socket's address has 108 bytes at most; its folder's descriptor makes any path short."""
+    """Yield a short address of a socket: it has 108 bytes at most, so a descriptor replaces the folder."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
@@ -153,7 +153,7 @@ def _short(path: Path) -> Iterator[str]:
 
 
 def _remove_stale(path: Path, address: str) -> None:
-    """A box that was killed leaves its socket behind; one that runs must not lose it."""
+    """Remove the socket of a box that was killed, and never that of a box that runs."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_READ_S)
         try:

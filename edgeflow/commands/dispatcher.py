@@ -1,4 +1,4 @@
-"""Where commands arrive, from the network and from this computer, and are carried out one by one."""
+"""Command dispatcher: authorises, records, carries out and answers commands, one at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Answer", "CommandDispatcher", "LocalCommand", "Operation"]
 logger = logging.getLogger(__name__)
 
 Operation = Callable[[Mapping[str, str]], str]
-"""Carries out one verb with its arguments; returns what was done, raises EdgeflowError where it failed."""
+"""Carries out one verb with its arguments; returns a text for the reply, raises EdgeflowError on failure."""
 
 _WAITING = 16  # commands; more at once are an attack or a mistake, and are dropped and counted
 _REMEMBERED = 10_000
@@ -38,7 +38,7 @@ class _Replies(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A reply with the exit code for a shell; 0 where it was done."""
+    """A reply with the exit code for a shell; 0 where the command was carried out."""
 
     reply: Reply
     exit_code: int
@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalCommand:
-    """A command from this computer; whoever may open the socket may command.
+    """A command from this computer; every user who may open the socket may command.
 
     Attributes:
         who: for the audit.
@@ -59,7 +59,7 @@ class LocalCommand:
 
 
 class CommandDispatcher:
-    """Judges, carries out, records and answers commands in a thread of its own.
+    """Authorises, records, carries out and answers commands in a thread of its own.
 
     What is refused is recorded apart from what is carried out, so that a flood of the former cannot
     push the latter out of the record.
@@ -89,11 +89,11 @@ class CommandDispatcher:
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the thread; return at once."""
         self._thread.start()
 
     def close(self) -> None:
-        """Finish the command in hand, for a moment at most; what waits is not carried out."""
+        """Finish the present command within 2 s; commands that wait are not carried out."""
         try:
             self._inbox.put_nowait(None)
         except queue.Full:
@@ -101,14 +101,14 @@ class CommandDispatcher:
         self._thread.join(_STOP_S)
 
     def receive(self, incoming: Incoming) -> None:
-        """Take in a message from the network; never blocks."""
+        """Queue a message from the network; never blocks."""
         try:
             self._inbox.put_nowait(incoming)
         except queue.Full:
             self._dropped += 1
 
     def local(self, verb: str, arguments: Mapping[str, str], who: str, timeout_s: float) -> Answer:
-        """Carry out a command from this computer, and wait for it.
+        """Carry out a command from this computer, and wait for its answer.
 
         Raises:
             TimeoutError: it is still waiting or being carried out.

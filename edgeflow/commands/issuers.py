@@ -1,4 +1,4 @@
-"""Who may command a box over MQTT, with secrets and keys read from their files."""
+"""Issuers that may command a box over MQTT, with secrets and keys read from their files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["read_rules"]
 
 
 def read_rules(config: BoxConfig, session: str) -> Rules:
-    """What the box accepts over MQTT; secrets and keys are read now.
+    """Return the rules for commands over MQTT; secrets and keys are read now.
 
     Raises:
         ConfigError: names every secret or key file that cannot be used.

@@ -1,4 +1,4 @@
-"""Whether a command that came over the network is to be carried out: pure, clock as an argument."""
+"""Rules by which commands from the network are authorised. Pure; the clock is an argument."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERBS: tuple[str, ...] = get_args(Verb)
 
 @dataclass(frozen=True, kw_only=True)
 class Issuer:
-    """How one issuer's seal is proven, and what it may command."""
+    """One issuer: the key that verifies its signature, and the commands that it may give."""
 
     key: bytes | Ed25519PublicKey
     allow: tuple[Verb, ...]
@@ -32,7 +32,7 @@ class Issuer:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What a box accepts.
+    """Rules of one box.
 
     Attributes:
         box: its topic root.
@@ -48,7 +48,7 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class Authorisation:
-    """The judgement on one message: a command to carry out where ``refusal`` is empty.
+    """Result for one message: a command to carry out where ``refusal`` is empty.
 
     Attributes:
         verb: from the topic.
@@ -64,7 +64,7 @@ class Authorisation:
 def authorise(
     incoming: Incoming, rules: Rules, is_known: Callable[[Command], bool], now: datetime
 ) -> Authorisation:
-    """Judge one message.
+    """Authorise one message, or say why it is refused.
 
     Args:
         is_known: whether a command with this issuer and id was accepted before.
@@ -97,7 +97,7 @@ def authorise(
 
 
 def _unread(incoming: Incoming, verb: str) -> str:
-    """What is wrong before anything is read."""
+    """Return why a message is refused before its payload is read; empty where it is not."""
     if incoming.retained:
         return "retained: of unknown age, and would come again at every connection; publish without retain"
     size = max(incoming.size, len(incoming.payload))

@@ -1,4 +1,4 @@
-"""Commands joined to one box: who may, where they come in, where they are recorded."""
+"""Command service of one box: subscription, local socket, audit log and dispatcher."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _EARLY = 16
 
 
 def refused_path(audit: Path) -> Path:
-    """Where refused commands are recorded, beside those that were carried out."""
+    """Return the path of the log of refused commands, beside that of the accepted ones."""
     return audit.with_name(f"{audit.stem}.refused{audit.suffix}")
 
 
 class CommandInbox:
-    """Where commands wait until the box can carry them out: its bundle is proven first."""
+    """Queue of commands that arrive before the box can carry them out, since its bundle is verified first."""
 
     def __init__(self) -> None:
         self._early: queue.Queue[Incoming] = queue.Queue(_EARLY)
         self._dispatcher: CommandDispatcher | None = None
 
     def receive(self, incoming: Incoming) -> None:
-        """Take in a message from the network; never blocks."""
+        """Queue a message from the network, or pass it on; never blocks."""
         if self._dispatcher is not None:
             self._dispatcher.receive(incoming)
             return
@@ -45,7 +45,7 @@ class CommandInbox:
             self._early.put_nowait(incoming)
 
     def admit(self, dispatcher: CommandDispatcher | None) -> None:
-        """From now on everything goes to this desk, what waited first; None: nowhere."""
+        """Pass everything to this dispatcher from now on, early commands first; None discards it."""
         self._dispatcher = dispatcher
         with contextlib.suppress(queue.Empty):
             while dispatcher is not None:
@@ -53,7 +53,7 @@ class CommandInbox:
 
 
 def receive_commands(link: MqttLink, config: BoxConfig) -> CommandInbox:
-    """Subscribe to the box's commands; before the link starts."""
+    """Subscribe to the commands of a box; call before the link starts."""
     early = CommandInbox()
     link.subscribe(
         Topics(root=config.topic_root).commands,
@@ -73,7 +73,7 @@ def commanded(
     early: CommandInbox,
     status: Callable[[], dict[str, Any]],
 ) -> Iterator[None]:
-    """Commands are taken while this holds.
+    """Carry out commands while this context lasts.
 
     Args:
         operations: verb → what carries it out.

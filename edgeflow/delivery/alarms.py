@@ -1,4 +1,4 @@
-"""Problems of the outbox: logged once, and alarms while they last."""
+"""Alarms of the outbox: a problem is logged once, and its alarm stands while it lasts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 class OutboxAlarms:
-    """For the writer's thread.
+    """Raises and clears the alarms of one outbox; for its writer thread only.
 
     Args:
-        alarms: None where nobody is told but the log.
+        alarms: None where problems are only logged.
     """
 
     def __init__(self, path: Path, alarms: Alarms | None) -> None:
@@ -31,24 +31,24 @@ class OutboxAlarms:
 
     @property
     def in_trouble(self) -> bool:
-        """Whether the last attempt to write failed."""
+        """True while the file cannot be written."""
         return bool(self._problems.problem)
 
     def failed(self, cause: Exception) -> None:
-        """The file could not be written; logged once, and again when the cause changes."""
+        """Raise the alarm: the file could not be written."""
         problem = f"outbox {self._path}: cannot be written: {cause}; results wait in memory; make room there"
         if self._problems.report(problem) and self._alarms:
             self._alarms.raise_("outbox", "error", problem)
 
     def written_again(self) -> None:
-        """Writing works, and nothing is given up for want of disk."""
+        """Clear the alarm: writing works, and nothing is dropped because of a full disk."""
         if self._problems.clear():
             logger.warning("outbox %s: written again", self._path)
             if self._alarms:
                 self._alarms.clear("outbox")
 
     def repaired(self, cause: Exception, repaired: Repaired) -> None:
-        """A damaged file was replaced; stands until somebody has seen it."""
+        """Raise the alarm: a damaged file was replaced. It stands until somebody has seen it."""
         text = (
             f"outbox {self._path}: was damaged ({cause}); {repaired.saved} results saved into a new one, the "
             f"old one is {repaired.kept.name}"
@@ -58,14 +58,14 @@ class OutboxAlarms:
             self._alarms.raise_("outbox", "error", text, subject="damaged")
 
     def removed(self) -> None:
-        """Somebody removed the file of a running box; stands until somebody has seen it."""
+        """Raise the alarm: the file of a running box was removed. It stands until somebody has seen it."""
         text = f"outbox {self._path}: somebody removed the file while the box runs; it was written anew"
         logger.error("%s", text)
         if self._alarms:
             self._alarms.raise_("outbox", "warning", text, subject="removed")
 
     def drops(self, *, unpublished: bool) -> None:
-        """Whether results were given up that the consumer does not know of."""
+        """Raise the alarm while the consumer has not confirmed all records of dropped results."""
         if self._alarms is None:
             return
         if unpublished:
@@ -75,7 +75,7 @@ class OutboxAlarms:
             self._alarms.clear("results_dropped")
 
     def aside(self, count: int, found: Callable[[], Sequence[Aside]]) -> None:
-        """How many rows are set aside; they are looked at only when that changes."""
+        """Raise the alarm while rows are set aside; they are read only when their count changes."""
         if self._alarms is None:
             return
         if not count:

@@ -1,4 +1,4 @@
-"""The outbox: results on disk until they are delivered, whatever happens to network, power or disk."""
+"""The outbox: results on the disk until they are delivered, through failures of network, power and disk."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Outbox:
     A thread of its own writes: whatever came meanwhile goes into one transaction, so that the line never
     waits for the disk and the disk is asked no more often than it can answer. Any thread may call any method.
 
-    What cannot be written now stays in memory and is tried again. On a full disk a ballast file is given
-    up for room, and older results of lower worth make room for new ones. A damaged file is set aside under
-    another name, also while running; what can still be read of it goes into a new one.
+    What cannot be written now stays in memory and is tried again. On a full disk the reserve file is removed,
+    and older results of lower priority are dropped for new ones. A damaged file is kept under another name,
+    also while running; everything that can still be read goes into a new one.
 
     A row that can never be delivered (it is unreadable, or the sender says so) is set aside: kept and
     counted, but not sent until it is restored. One bad row never holds up the others.
@@ -97,11 +97,11 @@ class Outbox:
         return self._store.epoch
 
     def on_stored(self, listener: Callable[[Sequence[str]], None]) -> None:
-        """Tell ``listener`` of result ids once they are on the disk, on the writer's thread."""
+        """Call ``listener`` with result ids once they are on the disk, on the writer thread."""
         self._listeners.append(listener)
 
     def put(self, result: Result) -> None:
-        """Have a result stored; never blocks. The same result id is stored once."""
+        """Queue a result to be stored; never blocks. A result id is stored once."""
         try:
             item: Item = entry_of(result, self._root)
         except ValueError as cause:  # text that UTF-8 does not have: one result, not the line
@@ -113,11 +113,11 @@ class Outbox:
         self._inbox.put(item)
 
     def delete(self, result_ids: Iterable[str]) -> None:
-        """Let delivered results go; unknown ids are ignored. Never blocks."""
+        """Queue the deletion of delivered results; unknown ids are ignored. Never blocks."""
         self._inbox.put(Gone(result_ids=tuple(result_ids)))
 
     def set_aside(self, row_ids: Iterable[int], why: str) -> None:
-        """Keep rows that can never be delivered without sending them. Never blocks.
+        """Keep rows that can never be delivered, and do not send them. Never blocks.
 
         Args:
             why: what is wrong with them and what to do, for whoever lists them.
@@ -125,7 +125,7 @@ class Outbox:
         self._inbox.put(SetAside(row_ids=tuple(row_ids), why=why))
 
     def aside(self) -> list[Aside]:
-        """What is set aside, oldest first.
+        """Return the rows that are set aside, oldest first.
 
         Raises:
             StorageError: the file cannot be read.
@@ -134,17 +134,17 @@ class Outbox:
             return self._store.aside()
 
     def restore(self, row_ids: Iterable[int]) -> None:
-        """Have rows sent that were set aside; each gets a new id. Unknown ids are ignored. Never blocks."""
+        """Restore rows that were set aside; each gets a new id, unknown ones are ignored."""
         self._inbox.put(Restored(row_ids=tuple(row_ids)))
 
     def flush(self, timeout_s: float = _CLOSE_S) -> bool:
-        """Wait until all that was put or deleted before is on the disk; False when it is not by then."""
+        """Return True once all earlier requests are on the disk; False after ``timeout_s``."""
         mark = threading.Event()
         self._inbox.put(mark)
         return mark.wait(timeout_s)
 
     def pending(self, after_id: int, limit: int) -> list[Row]:
-        """Stored results with an id over ``after_id`` that can be sent, oldest first.
+        """Return stored results with an id over ``after_id`` that can be sent, oldest first.
 
         Rows that cannot be read are set aside on the way.
 
@@ -178,26 +178,26 @@ class Outbox:
         return bool(fault)
 
     def read(self, row_id: int) -> Row | None:
-        """One stored result, or None when it has been delivered, dropped or set aside."""
+        """Return one stored result, or None when it has been delivered, dropped or set aside."""
         rows = [row for row in self._read_rows(row_id - 1, 1) if not self._is_faulty(row)]
         return rows[0] if rows and rows[0].id == row_id else None
 
     def last_id(self) -> int:
-        """Id of the newest result ever stored here; 0 when there was none."""
+        """Return the id of the newest result that was ever stored here; 0 when there was none."""
         with mapped(self._path, "read"):
             return self._store.last_id()
 
     def count(self) -> int:
-        """How many results wait, stored or about to be."""
+        """Return the number of results that wait, stored or queued to be stored."""
         return self._unstored + self._store.count
 
     def drops(self) -> tuple[Drop, ...]:
-        """What was given up for want of room, oldest record first."""
+        """Return the records of results that were dropped for lack of space, oldest first."""
         with mapped(self._path, "read"):
             return self._store.drops()
 
     def close_drop_records(self) -> None:
-        """Have the consumer told of what was given up so far; what it was told before comes first.
+        """Queue the record of dropped results for publication, once every earlier record is confirmed.
 
         Never blocks.
         """
@@ -206,7 +206,7 @@ class Outbox:
             self._inbox.put(None)
 
     def close(self) -> None:
-        """Write what is waiting, then close the database; safe to call twice."""
+        """Write everything that is queued, then close the database; safe to call twice."""
         self._closing = True
         self._inbox.put(None)
         self._thread.join(_CLOSE_S)
@@ -234,7 +234,7 @@ class Outbox:
             logger.error("outbox %s: %d results were never stored", self._path, len(self._backlog.entries))
 
     def _take_in(self) -> None:
-        """What was asked since the last look; waits a moment for the first."""
+        """Take the queued requests; wait for the first for a moment."""
         wait_s = self._retry.wait_s(time.monotonic()) if self._alarms.in_trouble else _TICK_S
         if self._backlog.gone:
             wait_s = min(wait_s, _DELETE_S)
@@ -273,7 +273,7 @@ class Outbox:
         log.marks.clear()
 
     def _store_backlog(self) -> int:
-        """Write all that waits; how many results were given up for it."""
+        """Write everything that is pending; return how many results were dropped for it."""
         log = self._backlog
         waiting = len(log.entries)
         try:
@@ -285,7 +285,7 @@ class Outbox:
                 self._unstored -= waiting - len(log.entries)
 
     def _delete_now(self) -> bool:
-        """Deletions go with what is stored next; alone, they wait for more of them."""
+        """Return True when deletions are to be written now; alone, they wait for more of them."""
         log = self._backlog
         due = self._closing or bool(log.marks) or time.monotonic() - self._deleted_s >= _DELETE_S
         return bool(log.gone) and (due or len(log.gone) >= _AT_ONCE)
@@ -318,7 +318,7 @@ class Outbox:
             self._alarms.written_again()
 
     def _look_after(self, now_s: float) -> None:
-        """Ballast, the end of a full disk, what other processes did, the regular check of the file."""
+        """Refill the reserve file, notice other processes, update the alarms, check the file regularly."""
         if self._reserve.take() and self._retry.is_squeezed:
             self._retry.release()
             self._recovered()
@@ -342,7 +342,7 @@ class Outbox:
                 self._inbox.put(None)
 
     def _begin_anew(self, cause: sqlite3.Error) -> None:
-        """Repair the file while running; each step that fails is done again later."""
+        """Repair the damaged file while running; each step that fails is repeated later."""
         last_id = self._store.last_known_id
         if self._repaired is None:
             self._store.close()
@@ -354,7 +354,7 @@ class Outbox:
         self._notify([])
 
     def _write_anew(self) -> None:
-        """Somebody removed the file; what is in it can still be read as long as it is open."""
+        """Write the file again that somebody removed: its content can be read as long as it is open."""
         copy_removed(self._store, self._path)
         self._store.close()
         complete(self._path)
@@ -363,7 +363,7 @@ class Outbox:
 
 
 def open_outbox(config: OutboxConfig, alarms: Alarms | None = None, *, root: str = "") -> Outbox:
-    """The outbox that a box file describes.
+    """Open the outbox that a box file describes.
 
     Args:
         root: topics of the station whose results are put.

@@ -1,4 +1,4 @@
-"""How long to wait for a consumer's confirmation before sending again: pure."""
+"""Retransmission timeout: the time to wait for a confirmation before a result is sent again. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LONGEST_S = 30.0
 
 
 class RetryDelay:
-    """Mean and spread of the delays seen, as TCP does it (RFC 6298): a slow consumer is not a deaf one.
+    """Retransmission timeout from the mean and spread of the delays so far, as in TCP (RFC 6298).
 
     A fixed time would send everything again to a consumer that has a long queue, and so make it longer.
     """
@@ -19,7 +19,7 @@ class RetryDelay:
         self._spread_s = 0.0
 
     def add(self, delay_s: float) -> None:
-        """A result was confirmed this long after it was first sent: too long rather than too short."""
+        """Add the time from the first attempt of a result to its confirmation."""
         if self._mean_s is None:
             self._mean_s, self._spread_s = delay_s, delay_s / 2
             return
@@ -27,7 +27,7 @@ class RetryDelay:
         self._mean_s += (delay_s - self._mean_s) / 8
 
     def timeout_s(self) -> float:
-        """How long to wait at least, between 1 and 30 s."""
+        """Return the timeout, between 1 and 30 s."""
         if self._mean_s is None:
             return _SHORTEST_S
         return min(_LONGEST_S, max(_SHORTEST_S, 2 * (self._mean_s + 4 * self._spread_s)))

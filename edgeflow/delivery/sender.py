@@ -1,4 +1,4 @@
-"""Delivery: one thread that carries results from the outbox to whoever confirms them."""
+"""The sender: one thread that publishes results from the outbox until they are confirmed."""
 
 from __future__ import annotations
 
@@ -44,18 +44,19 @@ _ENDS_CONNECTIONS = (
 
 
 class ResultSender:
-    """Sends waiting results in order; a result is let go only when it is confirmed.
+    """Publishes the results of the outbox in order; a result is deleted only when it is confirmed.
 
     Who confirms: ``consumer``, by a message on ``result/ack``; ``broker``, by its acknowledgement. A
     broker that answers that nobody subscribed (MQTT 5 only) has thrown the message away: the result
     stays and is tried again. Sent again are: everything unconfirmed after a new connection, and what
     stays unconfirmed for 1 s (or as long as this consumer usually takes), then 2, 4 … 30 s; any confirmation
-    brings that back.
+    resets that delay.
 
     What was stored while there was no connection or no subscriber goes in small groups with pauses: it has
     waited already, and a decision must not wait behind it.
 
-    What the outbox gave up for want of room is told in the same way, by a record on ``dropped``.
+    Results that the outbox dropped for lack of space are published in the same way, as a record on
+    ``dropped``.
 
     One result never holds up the others. What the broker does not take, since it is too large or no text for
     it, is set aside in the outbox. So is what ends the connection: after a loss, all that was in flight goes
@@ -89,15 +90,15 @@ class ResultSender:
         outbox.on_stored(lambda _: self.wake())
 
     def start(self) -> None:
-        """Begin sending; returns at once."""
+        """Start the thread; return at once."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Look at the outbox now; it says so itself when something was stored. Never blocks."""
+        """Look for new results now; the outbox calls this when it has stored some. Never blocks."""
         self._inbox.put(None)
 
     def close(self, drain_s: float) -> int:
-        """Send on for at most ``drain_s`` until the outbox is empty, then end.
+        """Continue for at most ``drain_s`` until the outbox is empty, then end.
 
         Returns how many results still wait; they are sent at the next start.
         """
@@ -126,7 +127,7 @@ class ResultSender:
         return self._outbox.count() == 0 or time.monotonic() >= self._drain_until_s
 
     def _events(self) -> list[LinkEvent]:
-        """What happened since the last look; waits a moment for the first."""
+        """Take the queued events; wait for the first for a moment."""
         events: list[LinkEvent | None] = []
         try:
             events.append(self._inbox.get(not self._more, _TICK_S))
@@ -159,7 +160,7 @@ class ResultSender:
                 self._alarms.clear("outbox", subject="delivery")
 
     def _suspect(self, lost: Lost) -> None:
-        """A connection has ended: what was in flight may be the reason."""
+        """Suspect the messages that were in flight when the connection ended."""
         if not lost.judged:
             return
         guilty = self._suspicion.connection_ended(lost.in_flight)
@@ -181,7 +182,7 @@ class ResultSender:
         self._outbox.set_aside([row_id], why)
 
     def _confirmed(self, event: Confirmed) -> list[str]:
-        """The results that the broker's answer lets go."""
+        """Handle the broker's answer to a message; return the result ids that it confirms."""
         result_id = self._window.answered(event.receipt)
         self._suspicion.passed(result_id or "")
         if result_id is None or result_id not in self._window:
@@ -200,7 +201,7 @@ class ResultSender:
 
     @property
     def _in_backlog(self) -> bool:
-        """True while the next result was stored while nobody took it, and decisions are still made."""
+        """True while the next result was stored when nobody took it, and decisions are still made."""
         return self._window.in_backlog and self._drain_until_s is None
 
     def _send(self) -> None:
@@ -212,7 +213,7 @@ class ResultSender:
             self._send_new()
 
     def _send_suspect(self) -> None:
-        """One at a time, and nothing else of ours beside it."""
+        """Send one suspect message alone."""
         if self._window.unanswered or time.monotonic() < self._next_trial_s:
             return
         waited_s = time.monotonic() - self._suspects_since_s
@@ -243,7 +244,7 @@ class ResultSender:
                     return
 
     def _send_again(self) -> bool:
-        """Send what is due once more, oldest first; False when not all of it could be sent."""
+        """Send everything that is due again, oldest first; return False when not all of it could be sent."""
         for result_id, result in self._window.due(time.monotonic()):
             row = self._outbox.read(result.row_id)
             if row is None:  # dropped for want of room
@@ -254,7 +255,7 @@ class ResultSender:
         return True
 
     def _transmit(self, row: Row, result: InFlight) -> bool:
-        """False where the connection has gone; a row that the broker cannot take is set aside."""
+        """Send one row; return False where the connection is gone. A row that is too large is set aside."""
         attempt, replayed = self._window.begin(result, row.id)
         receipt = self._publish(row, replayed=replayed, attempt=attempt)
         if receipt is None:

@@ -32,7 +32,7 @@ P = TypeVar("P", bound=np.generic)
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceJob:
-    """What is kept of one part; ``result.evidence`` names the folder (see :meth:`Evidence.reserve`).
+    """Images, maps and result of one part; ``result.evidence`` names the folder.
 
     Attributes:
         originals: view → uint8 (H, W, 3), red first, as the camera gave it.
@@ -56,7 +56,7 @@ class EvidenceJob:
         return images + sum(heat.nbytes for heat in self.maps.values())
 
     def owned(self) -> EvidenceJob:
-        """The same with arrays of its own, which hold no camera's shared memory."""
+        """Return a copy with arrays of its own, which hold no shared memory of a camera."""
         return replace(
             self,
             originals={view: _owned(image) for view, image in self.originals.items()},
@@ -66,7 +66,7 @@ class EvidenceJob:
 
 
 def evidence_path(config: EvidenceConfig, result_id: str, now: datetime) -> Path:
-    """Folder of a part: ``<dir>/<UTC date>/<result id>``; what a file name cannot hold becomes ``_``.
+    """Return the folder of a part: ``<dir>/<UTC date>/<result id>``, with ``_`` for what no name may hold.
 
     Args:
         now: aware moment of the part.
@@ -101,7 +101,7 @@ def write_evidence(folder: Path, job: EvidenceJob) -> None:
 
 
 def _write_files(folder: Path, job: EvidenceJob) -> dict[str, int]:
-    """All but the record; name → bytes."""
+    """Write all files but the record; return name → bytes."""
     for view, image in job.originals.items():
         _write_png(folder / f"{view}.png", image)
     for view, anomaly_map in job.maps.items():
@@ -118,5 +118,5 @@ def _write_png(path: Path, image: RgbImage) -> None:
 
 
 def _owned(array: npt.NDArray[P]) -> npt.NDArray[P]:
-    """The array, or its copy where another object owns the memory."""
+    """Return the array, or its copy where another object owns the memory."""
     return array if array.flags.owndata else array.copy()

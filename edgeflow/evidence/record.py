@@ -1,4 +1,4 @@
-"""The record that makes a folder evidence: what is in it, which box made it and when."""
+"""Record file of an evidence folder: its files, the box that wrote it, and when."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FILE_NAME = re.compile(r"(?!\.{1,2}$)[^/\x00]{1,255}")
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceRecord:
-    """One part's folder.
+    """Record of one part's folder.
 
     Attributes:
         files: name → bytes, of every file that the box wrote beside this record.
@@ -38,12 +38,12 @@ class EvidenceRecord:
 
 
 def folder_name(result_id: str) -> str:
-    """A result id as the name of a folder; what a file name cannot hold becomes ``_``."""
+    """Return a result id as the name of a folder; what a file name cannot hold becomes ``_``."""
     return re.sub(r"[^A-Za-z0-9_.-]|^\.+", "_", result_id)
 
 
 def record_text(result: Result, files: Mapping[str, int], run_s: float) -> str:
-    """The record as it is written."""
+    """Return the record as it is written."""
     document = {
         "schema": _SCHEMA,
         "result_id": result.result_id,
@@ -60,7 +60,7 @@ def record_text(result: Result, files: Mapping[str, int], run_s: float) -> str:
 
 
 def read_record(folder: Path, name: str | None = None) -> EvidenceRecord | None:
-    """The record of a folder; None where it bears none of ours, or one of another folder.
+    """Read the record of a folder; None where it has none of this program, or that of another folder.
 
     Args:
         name: that the folder should have, where it has another one for the moment.
@@ -82,7 +82,7 @@ def _record(document: Mapping[str, Any]) -> EvidenceRecord | None:
 
 
 def _earlier_record(document: Mapping[str, Any]) -> EvidenceRecord | None:
-    """What an earlier edgeflow left: the result alone, whose views name the other files."""
+    """Return the record of an earlier edgeflow's folder: the views of the result name the other files."""
     result_id, views = document.get("result_id"), document.get("views")
     if not str(document.get("schema")).startswith(_RESULT_SCHEMA) or not isinstance(result_id, str):
         return None
@@ -93,7 +93,7 @@ def _earlier_record(document: Mapping[str, Any]) -> EvidenceRecord | None:
 
 
 def _document(path: Path) -> Mapping[str, Any]:
-    """A small JSON object; empty where the file is a link, missing, too large or something else."""
+    """Read a small JSON object; empty where the file is a link, missing, too large or something else."""
     try:
         if path.is_symlink() or path.stat().st_size > _MOST_BYTES:
             return {}

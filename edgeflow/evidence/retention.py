@@ -1,4 +1,4 @@
-"""The folders of evidence on the disk: which there are, and which have to go, oldest first.
+"""Retention of evidence: an index of the folders on the disk, of which the oldest are removed first.
 
 Order and age are the box's running time (see :mod:`edgeflow.run_time`): a wall clock that was wrong for a
 while removes nothing. A folder is removed only if it bears our record, and only the files that this record
@@ -82,19 +82,19 @@ class EvidenceStore:
 
     @property
     def run_s(self) -> float:
-        """Seconds that the box has run, as this folder knows."""
+        """Seconds that the box has run, as far as this folder has recorded."""
         return self._run_time.at(self._boot()).run_s
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def look(self) -> None:
-        """Take stock of what is there; what a crash left unfinished goes."""
+        """Read all folders; remove what a crash left unfinished."""
         while not self.look_on(1000):
             pass
 
     def look_on(self, count: int) -> bool:
-        """Take stock of up to ``count`` parts more; whether all are known now. Nothing is removed before."""
+        """Read up to ``count`` more folders; return True once all are known. Nothing is removed before."""
         if self._looked:
             return True
         if self._looking is None:
@@ -111,7 +111,7 @@ class EvidenceStore:
         return True
 
     def _begin_with(self, found: list[Kept]) -> None:
-        """What was there comes before what was written while it was looked for."""
+        """Put the folders that were found before those that were written meanwhile."""
         written = {kept.folder for kept in self._kept}
         before = sorted((each for each in found if each.folder not in written), key=lambda kept: kept.run_s)
         self._kept.extendleft(reversed(before))
@@ -123,7 +123,7 @@ class EvidenceStore:
         self._run_time = now
 
     def add(self, folder: Path) -> None:
-        """A part was written; one that somebody has removed already is none."""
+        """Add a part that was written, unless somebody has removed it already."""
         record = read_record(folder)
         if record is not None:
             size = sum(record.files.values())
@@ -131,7 +131,7 @@ class EvidenceStore:
             self._size += size
 
     def tidy(self) -> int:
-        """Remove what is too old or too much; returns how many parts went."""
+        """Remove parts that are too old or too many; return how many."""
         gone = 0
         while self._is_too_much():
             gone += self.drop_oldest()
@@ -145,7 +145,7 @@ class EvidenceStore:
         return self._max_days is not None and self.run_s - self._kept[0].run_s > self._max_days * _DAY_S
 
     def drop_oldest(self) -> bool:
-        """Remove the oldest part; False where there is none. A crash in between leaves no half part."""
+        """Remove the oldest part; return False where there is none. A crash leaves no partial folder."""
         if not self._looked or not self._kept:
             return False
         kept = self._kept.popleft()
@@ -159,7 +159,7 @@ class EvidenceStore:
         return True
 
     def keep_clock(self, *, at_once: bool = False) -> None:
-        """Write the running time down, now and then; not before the earlier one was read.
+        """Write the running time once in a while, but not before the earlier one was read.
 
         Raises:
             OSError: the folder cannot be written.
@@ -184,12 +184,12 @@ class EvidenceStore:
 
 
 def kept_parts(root: Path) -> list[Kept]:
-    """Every part below the folder, oldest first."""
+    """Return every part below the folder, oldest first."""
     return sorted(_parts(root, sizes=True), key=lambda kept: kept.run_s)
 
 
 def _parts(root: Path, *, sizes: bool) -> Iterator[Kept]:
-    """Folders that bear our record, day after day; those without a running time by their own time."""
+    """Return folders with a record, day by day; those without a running time by their own time."""
     for day in sorted(_days(root)):
         with suppress(OSError):  # somebody tidies by hand
             for folder in sorted(_folders(day), key=_written):
@@ -200,12 +200,12 @@ def _parts(root: Path, *, sizes: bool) -> Iterator[Kept]:
 
 
 def _days(root: Path) -> list[Path]:
-    """Folders named by a date; a link is none, wherever it leads."""
+    """Return the folders named by a date, links excluded."""
     return [path for path in _folders(root) if _DAY.fullmatch(path.name)]
 
 
 def _folders(parent: Path) -> list[Path]:
-    """Real folders whose names do not begin with a dot."""
+    """Return the folders whose names do not begin with a dot, links excluded."""
     try:
         with os.scandir(parent) as entries:
             return [
@@ -225,7 +225,7 @@ def _written(folder: Path) -> tuple[int, str]:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of a folder that an earlier edgeflow wrote, and perhaps nobody has any more."""
+    """Return the bytes of a folder that an earlier edgeflow wrote; it may have been removed."""
     size = 0
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -234,7 +234,7 @@ def _size(folder: Path) -> int:
 
 
 def _remove(folder: Path) -> None:
-    """Remove what our record names, then the folder and its day where nothing else is in them."""
+    """Remove the files in the record, then the folder and its day where nothing else is in them."""
     day = folder.parent
     if folder.is_symlink() or day.is_symlink():
         return
@@ -257,7 +257,7 @@ def _remove(folder: Path) -> None:
 
 
 def _remove_unfinished(root: Path) -> None:
-    """What a crash left in writing or in removing: hidden folders that bear our record."""
+    """Remove what a crash left while writing or removing: hidden folders with a record."""
     for day in _days(root):
         with suppress(OSError):
             for folder in list(day.iterdir()):

@@ -1,4 +1,4 @@
-"""Evidence: one folder of images, maps and the record per part, written beside the line."""
+"""Evidence writer: one folder of images, maps and a record per part, off the line's thread."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ class Evidence:
 
     @property
     def lost(self) -> int:
-        """Parts whose evidence was wanted but could not be kept."""
+        """Number of parts whose evidence was wanted but could not be kept."""
         return self._refused + self._failed
 
     def start(self) -> None:
-        """Begin writing; returns at once, or after a moment where the disk does not answer.
+        """Start the threads; return at once, or after 2 s where the disk does not answer.
 
         Raises:
             StorageError: the folder cannot be made.
@@ -94,7 +94,7 @@ class Evidence:
             raise self._start_error
 
     def reserve(self, result_id: str, verdict: VerdictName) -> str | None:
-        """The folder that a part's evidence will be in, for its result; None where none is kept."""
+        """Return the folder of a part's evidence, for its result; None where none is kept."""
         wanted, self._snapshot = self._snapshot, False
         wanted = wanted or verdict in self._config.save or (verdict == "OK" and self._is_sample())
         if not self._room or not wanted:
@@ -102,7 +102,7 @@ class Evidence:
         return str(evidence_path(self._config, result_id, utc_now()))
 
     def _is_sample(self) -> bool:
-        """Whether this OK part is one of the share that is kept: evenly spread, every 100th for 0.01."""
+        """Return True if this OK part belongs to the share that is kept: every 100th for 0.01."""
         self._sampled += self._config.ok_sample
         if self._sampled < 1.0:
             return False
@@ -114,7 +114,7 @@ class Evidence:
         self._snapshot = True
 
     def offer(self, job: EvidenceJob) -> bool:
-        """Hand a part over for writing; False where it is not kept. Never blocks."""
+        """Queue a part for writing; return False where it is not kept. Never blocks."""
         if job.result.evidence is None:
             return False
         size, held = job.size, self._taken_bytes - self._done_bytes
@@ -141,7 +141,7 @@ class Evidence:
         self._thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _copy(self) -> None:
-        """Let go of the cameras' memory at once, whatever the disk does; not on the line's time."""
+        """Copy queued parts, so that the cameras' shared memory is free although the disk is slow."""
         while (job := self._offered.get()) is not _STOP:
             try:
                 self._jobs.put(job.owned())
@@ -178,7 +178,7 @@ class Evidence:
             ) from cause
 
     def _turn(self) -> bool:
-        """Write the next part, or look after the disk; False at the end."""
+        """Write the next part, or check the disk; return False at the end."""
         looked = self._look_at_disk()
         try:
             job = self._jobs.get(timeout=_DISK_LOOK_S if looked else 0.001)
@@ -219,7 +219,7 @@ class Evidence:
             self._problems.clear()
 
     def _look_at_disk(self) -> bool:
-        """Take stock of what is kept, and make room; whether all that is kept is known."""
+        """Read the folders and make room; return True once all folders are known."""
         self._busy_since_s = time.monotonic()
         try:
             looked = self._store.look_on(_LOOK_AT_ONCE)
@@ -269,12 +269,12 @@ class Evidence:
         )
 
     def _refuse(self, why: str) -> None:
-        """A part is not kept; told at once, since the writer may hang."""
+        """Raise the alarm that a part is not kept, on the line's thread, since the writer may hang."""
         self._refusals.report(why)
         self._raise(why)
 
     def _update_alarm(self) -> None:
-        """An alarm while evidence that is wanted cannot be kept."""
+        """Raise the alarm while evidence that is wanted cannot be kept."""
         if not self._room and not self._problems.problem:
             text = f"less than {self._config.min_free_gb:g} GB free in {self._config.dir}; make room there"
         else:

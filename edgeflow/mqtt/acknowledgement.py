@@ -1,4 +1,4 @@
-"""Result ids that a consumer's message confirms; an entry that is wrong costs itself, not the others."""
+"""Acknowledgements of a consumer: the result ids in its message; a wrong entry is ignored alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ENTRIES_PER_ACK = 1000
 
 
 def confirmed_ids(payload: bytes) -> tuple[tuple[str, ...], str]:
-    """The ids in a message on ``result/ack``, and what is wrong with it; empty where nothing is.
+    """Return the ids in a message on ``result/ack``, and its problem; empty where there is none.
 
     A consumer that confirms more results at once than the schema allows, or a name that is none among them,
     would otherwise get the same results again and again, and confirm them in the same way.

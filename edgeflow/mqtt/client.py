@@ -1,4 +1,4 @@
-"""How a broker is reached: a paho client made from settings, and failures put into words."""
+"""A paho client from the settings of a box, and connection failures in plain words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _USER_TIMEOUT_MS = 2000  # a partition is noticed after this, not after minutes 
 
 
 def check_files(config: MqttConfig) -> None:
-    """Refuse settings that no connection can ever come of.
+    """Refuse settings with which no connection is possible.
 
     Raises:
         ConfigError: every file of the section that is missing, and a password without a user.
@@ -49,7 +49,7 @@ def check_files(config: MqttConfig) -> None:
 
 
 def new_client(config: MqttConfig, client_id: str, *, reconnects: bool = False) -> paho.Client:
-    """A client for one connection; secrets and certificates are read now.
+    """Return a client for one connection; secrets and certificates are read now.
 
     Args:
         reconnects: for many connections instead, and driven by paho itself.
@@ -76,7 +76,7 @@ def new_client(config: MqttConfig, client_id: str, *, reconnects: bool = False) 
 
 
 def connect_failure(cause: Exception, settings: Settings) -> str:
-    """Why no connection came about, with what to check."""
+    """Return why no connection was made, and what to check."""
     if isinstance(cause, socket.gaierror):
         return f"name not found; check {settings.address}"
     if isinstance(cause, ConnectionRefusedError):
@@ -97,7 +97,7 @@ def message_properties(
     content_type: str | None = None,
     kind: int = PacketTypes.PUBLISH,
 ) -> Properties | None:
-    """MQTT 5 properties of one message: user properties as text; None for MQTT 3.1.1."""
+    """Return the MQTT 5 properties of one message, user properties as text; None for MQTT 3.1.1."""
     if config.version != "5":
         return None
     properties = Properties(kind)  # type: ignore[no-untyped-call]
@@ -138,7 +138,7 @@ def _encrypt(client: paho.Client, tls: TlsConfig) -> None:
 
 
 def _no_passphrase() -> str:
-    """Answers OpenSSL, which would otherwise ask on the terminal and wait for ever."""
+    """Answer OpenSSL, which would otherwise ask on the terminal and wait for ever."""
     return ""
 
 
@@ -149,4 +149,4 @@ def _tune_socket(_client: paho.Client, _userdata: Any, sock: Any) -> None:
 
 
 def _leave_writing_to_the_loop(_client: paho.Client, _userdata: Any, _sock: Any) -> None:
-    """Nothing to do: whoever drives the client writes."""
+    """Do nothing: the thread that drives the client writes."""

@@ -1,4 +1,4 @@
-"""One standing connection to the broker: a throw-away paho client each time, until stopped."""
+"""Connection to the broker: made again and again until stopped, with a new paho client each time."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ _End = Literal["never stood", "stalled", "short", "long"]
 
 @dataclass(frozen=True, kw_only=True)
 class LiveConnection:
-    """An accepted connection, and its number among all attempts of this process."""
+    """An accepted connection with its number among all attempts of this process."""
 
     wire: SocketLoop
     number: int
 
 
 class Connection:
-    """Connects in a thread of its own, again and again; failures are logged once, and on change.
+    """Connects again and again in a thread of its own; a failure is logged once, and when it changes.
 
     paho keeps unacknowledged messages in memory and sends them again after a reconnection, which
     would replay decisions to the gate. So no client outlives its connection.
@@ -115,20 +115,20 @@ class Connection:
 
     @property
     def limits(self) -> BrokerLimits:
-        """What this broker takes, as far as is known."""
+        """Limits of this broker, as far as they are known."""
         return self._limits
 
     @property
     def problem(self) -> str:
-        """Why there is no connection; empty while there is one."""
+        """Reason why there is no connection; empty while there is one."""
         return self._problem
 
     def start(self) -> None:
-        """Begin connecting; returns at once."""
+        """Start the thread; return at once."""
         self._thread.start()
 
     def stop(self, farewell: Callable[[SocketLoop], None]) -> None:
-        """Call ``farewell`` if connected, then disconnect; a dead network delays it by seconds at most."""
+        """Call ``farewell`` if connected, then disconnect; takes a few seconds at most."""
         self._stopping.set()
         live = self._live
         if live is not None:
@@ -151,7 +151,7 @@ class Connection:
                 return
 
     def _one_connection(self) -> _End:
-        """Connect and serve until the connection is gone; how it ended."""
+        """Connect and serve until the connection is gone; return how it ended."""
         self._number += 1
         self._explained, self._stood = False, None
         self._wire = wire = None
@@ -250,7 +250,7 @@ class Connection:
         self, _client: paho.Client, wire: SocketLoop, flags: Any, reason: ReasonCode, properties: Any
     ) -> None:
         if wire is not self._wire:
-            return  # told by a thread that published on an earlier connection
+            return  # reported by a thread that published on an earlier connection
         self._live = None
         if self._stopping.is_set() or self._explained:
             return
@@ -258,13 +258,13 @@ class Connection:
             self._report(refusal(reason, _SETTINGS, properties))
         elif self._stood is not None:
             self._report(self._lost())
-        elif reason.value == _NO_ANSWER:  # paho gave up, not the broker
+        elif reason.value == _NO_ANSWER:  # paho's own time-out, not the broker's answer
             self._report(no_mqtt(_SETTINGS))
         else:
             self._report(closed_early(_SETTINGS))
 
     def _lost(self) -> str:
-        """Why a connection may have gone without a word from the broker."""
+        """Return why a connection may have ended without an answer from the broker."""
         if time.monotonic() - self._accepted_s >= _SHORT_S:
             self._short_lives = 0
             self._problems.clear()
@@ -288,7 +288,7 @@ class Connection:
 
 
 def next_step(end: _End, step: int) -> int:
-    """Which of the growing pauses comes before the next attempt."""
+    """Return the index of the pause before the next attempt."""
     if end == "long":
         return 0
     return min(step + 1, _SHORT_STEP if end == "short" else len(_BACKOFF_S) - 1)

@@ -28,7 +28,7 @@ class Packet:
 
 
 class DecisionPackets:
-    """Makes the messages that tell the gate of a decision.
+    """Makes the messages that carry a decision to the gate.
 
     Raises:
         ConfigError: the secret or key that signs decisions cannot be read.
@@ -43,7 +43,7 @@ class DecisionPackets:
         self._expiry_s = math.ceil(config.decision.valid_ms / 1000)
 
     def full(self, decision: Decision) -> Packet:
-        """The decision as JSON."""
+        """Return the decision as JSON."""
         properties = self._properties.per_part(
             decision.schema_, decision.session, expiry_s=self._expiry_s, seq=decision.seq
         )
@@ -53,7 +53,7 @@ class DecisionPackets:
         return Packet(topic=self._topics.decision, payload=to_json(decision), properties=properties)
 
     def compact(self, decision: Decision) -> Packet | None:
-        """The decision as one short line; None where the box file does not ask for it."""
+        """Return the decision as one short line; None where the box file does not ask for it."""
         if not self._has_compact:
             return None
         properties = self._properties.per_part(

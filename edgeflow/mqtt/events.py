@@ -1,4 +1,4 @@
-"""What the link to the broker tells those who publish through it."""
+"""Events of the link to the broker, for its listener."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Receipt:
 
 @dataclass(frozen=True, kw_only=True)
 class Oversize:
-    """A message that was not handed to the network: the broker takes none of its size.
+    """A message that was not handed to the network: it is larger than the broker's limit.
 
     Attributes:
         size: of the whole packet, in bytes.
@@ -30,7 +30,7 @@ class Oversize:
 
 @dataclass(frozen=True, kw_only=True)
 class Connected:
-    """A connection stands; nothing that was in flight before it will be confirmed any more."""
+    """A connection was accepted; nothing that was in flight before it will be confirmed any more."""
 
     connection: int
 
@@ -59,7 +59,7 @@ class Confirmed:
 
 @dataclass(frozen=True, kw_only=True)
 class Acked:
-    """A consumer has these results safe."""
+    """A consumer has confirmed these results."""
 
     result_ids: tuple[str, ...]
 

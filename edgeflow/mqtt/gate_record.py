@@ -1,4 +1,4 @@
-"""Record of the decisions that the broker took in time, for the results that say so."""
+"""Record of the decisions that the broker accepted in time, for the field ``gate_told`` of results."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class GateRecord:
         self.refused = 0
 
     def sent(self, result_id: str) -> None:
-        """On its way; nobody knows yet."""
+        """Record that a decision was sent; its answer is not known yet."""
         self._note(result_id, None)
 
     def not_sent(self, result_id: str) -> None:
-        """It found no connection, or one that does not take it; it is gone."""
+        """Record that a decision was not sent; it is lost."""
         self.unsent += 1
         self._note(result_id, False)
 
     def answered(self, result_id: str, *, taken: bool) -> None:
-        """The broker's answer."""
+        """Record the broker's answer."""
         self.refused += not taken
         self._told[result_id] = taken
 
     def told(self, result_id: str) -> bool | None:
-        """Whether the gate was told, where known."""
+        """Return True if the broker accepted the decision, None where that is not known."""
         return self._told.get(result_id)
 
     def _note(self, result_id: str, told: bool | None) -> None:
@@ -48,7 +48,7 @@ _NOT_KNOWN = b',"gate_told":null,'  # in a text of the record, the quotation mar
 
 
 def with_gate_told(payload: bytes, told: bool | None) -> bytes:
-    """The payload with what is known of its decision by now; what it says already stands."""
+    """Return the payload with ``gate_told`` filled in where it is not known yet."""
     if told is None:
         return payload
     return payload.replace(_NOT_KNOWN, f',"gate_told":{str(told).lower()},'.encode(), 1)

@@ -1,4 +1,4 @@
-"""Home Assistant's MQTT discovery: what a box publishes so that its entities appear by themselves."""
+"""Home Assistant MQTT discovery: documents with which the entities of a box appear by themselves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HERE = "{{ 'online' if value == 'online' else 'offline' }}"  # 'stopped' is a t
 
 
 def discovery(config: BoxConfig) -> dict[str, dict[str, Any]]:
-    """Retained documents by topic: the station's state, its latest verdict, its bundle, its cameras.
+    """Return retained documents by topic: the station's state, latest verdict, bundle and cameras.
 
     None where the box file does not ask for them.
     """
@@ -74,5 +74,5 @@ def _field(path: str) -> str:
 
 
 def _identifier(name: str) -> str:
-    """What Home Assistant allows in a topic level."""
+    """Return a text with only what Home Assistant allows in a topic level."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)

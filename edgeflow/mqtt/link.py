@@ -1,4 +1,4 @@
-"""What the box says and hears over MQTT: decisions, results, retained documents, consumers' acks."""
+"""MQTT link of a box: publishes decisions, results and documents, receives acknowledgements and commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeflow.alarms import Alarms
 from edgeflow.config.box import BoxConfig
@@ -38,7 +37,7 @@ from edgeflow.mqtt.events import Acked, Confirmed, Connected, LinkEvent, Lost, O
 from edgeflow.mqtt.gate_record import GateRecord, with_gate_told
 from edgeflow.mqtt.properties import MessageProperties
 from edgeflow.mqtt.retained_documents import Document, RetainedDocuments
-from edgeflow.mqtt.socket_loop import SocketLoop
+from edgeflow.mqtt.socket_loop import SocketLoop, on_publish, on_subscribe
 from edgeflow.mqtt.subscriptions import Handler, Incoming, Subscriptions
 
 __all__ = ["MqttLink"]
@@ -92,12 +91,12 @@ class MqttLink:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has accepted a connection that still stands, as far as is known."""
+        """True while an accepted connection stands, as far as is known."""
         return self._connection.live is not None
 
     @property
     def connections(self) -> int:
-        """Connections that the broker has accepted so far."""
+        """Number of connections that the broker has accepted so far."""
         return self._accepted
 
     @property
@@ -108,41 +107,41 @@ class MqttLink:
 
     @property
     def problem(self) -> str:
-        """Why there is no connection, or what the broker does not take; empty where all is well."""
+        """Reason why there is no connection, or what the broker refuses; empty where all is well."""
         return self._connection.problem or "; ".join(self.refusals)
 
     @property
     def refusals(self) -> tuple[str, ...]:
-        """What the broker does not take, one line per topic."""
+        """Refusals of the broker, one line per topic."""
         return self._watch.refusals.texts
 
     @property
     def decisions_unsent(self) -> int:
-        """Decisions that were not sent, for want of a connection or since it does not take them; gone."""
+        """Number of decisions that were lost: without a connection, or on one that does not take them."""
         return self._watch.gate.unsent
 
     @property
     def result_window(self) -> int:
-        """How many results may be in flight at once."""
+        """Number of results that may be in flight at once."""
         return max(1, self._connection.limits.in_flight - _RESERVE)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits for the broker's answer, on a connection that has answered before."""
+        """True if nothing waits for the broker's answer, on a connection that has answered before."""
         live = self._connection.live
         return live is not None and not live.wire.unanswered and live.wire.unanswered.answers > 0
 
     @property
     def gate(self) -> GateRecord:
-        """Which decisions the broker took."""
+        """Record of the decisions that the broker accepted."""
         return self._watch.gate
 
     def report_to(self, alarms: Alarms) -> None:
-        """Have alarms raised for what the broker does not take, and while there is no connection."""
+        """Raise alarms for what the broker refuses, and while there is no connection."""
         self._watch.refusals.report_to(alarms)
 
     def listen(self, listener: Callable[[LinkEvent], None]) -> None:
-        """Tell ``listener`` of connections, confirmations and acks, on the network thread.
+        """Call ``listener`` with connections, confirmations and acknowledgements, on the network thread.
 
         It must neither block nor take a lock that is held while publishing; ``SimpleQueue.put`` is fine.
         """
@@ -151,11 +150,11 @@ class MqttLink:
     def subscribe(
         self, topic_filter: str, handler: Handler, *, max_bytes: int, report_larger: bool = False
     ) -> None:
-        """Hear a topic at QoS 1; call before ``start``. See ``subscriptions`` for what a handler may do."""
+        """Subscribe to a topic at QoS 1; call before ``start``. For handlers see ``subscriptions``."""
         self._subscriptions.add(topic_filter, handler, max_bytes=max_bytes, report_larger=report_larger)
 
     def start(self) -> None:
-        """Begin connecting, in the background; an unreachable broker is logged and tried again.
+        """Connect in the background; an unreachable broker is logged and tried again.
 
         Raises:
             ConfigError: a file of the ``mqtt`` section is missing, or the topic root is none.
@@ -166,12 +165,12 @@ class MqttLink:
         self._connection.start()
 
     def stop(self, word: Availability = "stopped") -> None:
-        """Say ``word`` and disconnect; takes a few seconds at most, whatever the network does."""
+        """Publish the availability ``word`` and disconnect; takes a few seconds at most."""
         self._stopping = True
         self._connection.stop(partial(self._farewell, word))
 
     def publish_decision(self, decision: Decision) -> bool:
-        """Send a decision now or never: False (and counted) where the broker cannot take it; never blocks."""
+        """Send a decision now or never; return False (and count it) where it cannot be sent. Never blocks."""
         packet, live = self._decisions.full(decision), self._connection.live
         sent: Receipt | Oversize | None = None
         name = decision.result_id
@@ -188,7 +187,7 @@ class MqttLink:
         return False
 
     def together(self) -> AbstractContextManager[None]:
-        """Results published within leave in one piece."""
+        """Return a context: results that are published within it leave in one piece."""
         live = self._connection.live
         return live.wire.together() if live is not None else nullcontext()
 
@@ -203,7 +202,7 @@ class MqttLink:
         key: str = "",
         root: str = "",
     ) -> Receipt | Oversize | None:
-        """Send a result record, with whether the gate was told; None without a connection. Never blocks.
+        """Send a result record with ``gate_told`` filled in; None without a connection. Never blocks.
 
         Args:
             key: its result id, which names it in ``Lost``.
@@ -216,12 +215,12 @@ class MqttLink:
     def publish_dropped(
         self, payload: bytes, *, schema: str, replayed: bool, key: str = "", root: str = ""
     ) -> Receipt | Oversize | None:
-        """Send a record of results that were given up; as with a result."""
+        """Send a record of dropped results; see :meth:`publish_result`."""
         properties = self._properties.of(schema, replayed=str(replayed).lower())
         return self._publish(self._made_at(root).dropped, payload, properties, key=key)
 
     def _made_at(self, root: str) -> Topics:
-        """Topics of the station that made a result; its consumer acknowledges there, too."""
+        """Return the topics of the station that made a result; its consumer acknowledges there, too."""
         if not root or root == self._topics.root:
             return self._topics
         topics = Topics(root=root)
@@ -244,16 +243,16 @@ class MqttLink:
         self._retain(self._topics.camera_status(status.view), to_json(status), status.schema_)
 
     def publish_document(self, topic: str, document: Mapping[str, Any]) -> None:
-        """Publish what other systems want to be told, retained, now and at every later connection."""
+        """Publish a document for other systems, retained, now and at every later connection."""
         self._retain(topic, json.dumps(document, ensure_ascii=False).encode(), "")
 
     def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
-        """Publish retained, now and at every later connection; None clears, now and then too."""
+        """Publish retained, now and at every later connection; None clears the alarm."""
         payload = to_json(alarm) if alarm else b""
         self._retain(self._topics.alarm(name), payload, str(Alarm.model_fields["schema_"].default))
 
     def publish_reply(self, topic: str, reply: Reply, correlation: bytes) -> None:
-        """Answer a command; without a connection, nobody waits for it any more."""
+        """Answer a command; without a connection, the reply is discarded."""
         properties = self._properties.of(reply.schema_)
         if properties and correlation:
             properties.CorrelationData = correlation
@@ -306,8 +305,8 @@ class MqttLink:
         will = self._properties.presence(PacketTypes.WILLMESSAGE)
         retain = self._connection.limits.retain
         client.will_set(self._topics.availability, b"offline", 1, retain=retain, properties=will)
-        client.on_publish = self._on_publish
-        client.on_subscribe = self._on_subscribe
+        client.on_publish = on_publish
+        client.on_subscribe = on_subscribe
         client.on_message = self._on_message
 
     def _greet(self, live: LiveConnection) -> None:
@@ -320,7 +319,7 @@ class MqttLink:
         self._notify(Connected(connection=live.number))
 
     def _tend(self, live: LiveConnection) -> str:
-        """Take the broker's answers in, say what is still to be said; why the connection is of no use."""
+        """Take the broker's answers, publish due documents; return why the connection is to be ended."""
         self._update_connection_alarm()
         self._watch.heed(self._connection.limits, self._subscriptions.filters)
         self._take_answers(live)
@@ -355,33 +354,18 @@ class MqttLink:
         retain = self._connection.limits.retain
         return wire.publish(topic, word.encode(), key=topic, retain=retain, properties=properties)
 
-    def _on_publish(
-        self, _client: paho.Client, wire: SocketLoop, message_id: int, reason: ReasonCode, _properties: Any
-    ) -> None:
-        wire.answered(message_id, reason.value)
-
-    def _on_subscribe(
-        self,
-        _client: paho.Client,
-        wire: SocketLoop,
-        message_id: int,
-        reasons: list[ReasonCode],
-        _properties: Any,
-    ) -> None:
-        wire.answered(message_id, max((reason.value for reason in reasons), default=0))
-
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         self._subscriptions.dispatch(message)
 
     def _on_availability(self, incoming: Incoming) -> None:
-        """The will of an earlier connection may come after this one's greeting: say once more who is here."""
+        """Publish ``online`` again: the will of an earlier connection may come after this one's greeting."""
         live = self._connection.live
         if incoming.retained or incoming.payload == b"online" or self._stopping or live is None:
             return
         self._publish_availability(live.wire, "online")
 
     def _on_alarm(self, incoming: Incoming) -> None:
-        """What the broker kept of an earlier session, and does not stand now, is over."""
+        """Clear a retained alarm of an earlier session that does not stand now."""
         if incoming.retained and incoming.payload:
             schema = str(Alarm.model_fields["schema_"].default)
             self._documents.put_where_unknown(incoming.topic, (b"", schema))

@@ -1,4 +1,4 @@
-"""MQTT 5 properties of a message that leaves, packed as they are made."""
+"""MQTT 5 properties of outgoing messages, packed as they are made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXPIRY, _CONTENT_TYPE, _USER = b"\x02", b"\x03", b"\x26"  # MQTT 5, 2.2.2.2
 
 
 class PublishProperties(Properties):
-    """paho looks every property up by name in long lists: a third of what a part costs to deliver."""
+    """Properties of a PUBLISH packet, packed without paho's slow look-up of every name."""
 
     def __init__(
         self, user: Mapping[str, object], *, content_type: str | None = None, expiry_s: int | None = None
@@ -33,13 +33,13 @@ class PublishProperties(Properties):
         object.__setattr__(self, "_packed", _length(len(body)) + body)
 
     def pack(self) -> bytes:
-        """The bytes in the packet."""
+        """Return the bytes in the packet."""
         packed: bytes = self.__dict__["_packed"]
         return packed
 
 
 class MessageProperties:
-    """What one session's messages carry beside their payload; None throughout with MQTT 3.1.1."""
+    """Makes the properties of one session's messages; None with MQTT 3.1.1."""
 
     def __init__(self, config: MqttConfig, session: str) -> None:
         self._config = config
@@ -54,19 +54,19 @@ class MessageProperties:
         content_type: str = "application/json",
         **more: object,
     ) -> Properties | None:
-        """Of what is sent with every part."""
+        """Return the properties of a message that is sent with every part."""
         if self._config.version != "5":
             return None
         user = {"schema": schema, "session": session, **more}
         return PublishProperties(user, content_type=content_type, expiry_s=expiry_s)
 
     def of(self, schema: str, **more: object) -> Properties | None:
-        """Of everything else."""
+        """Return the properties of any other message."""
         user = {"schema": schema, "session": self._session, **more}
         return message_properties(self._config, user, content_type="application/json")
 
     def presence(self, kind: int = PacketTypes.PUBLISH) -> Properties | None:
-        """For availability: the session tells a late will from the present run's word."""
+        """Return the properties for availability: the session tells a late will from the present message."""
         return message_properties(self._config, {"session": self._session}, kind=kind)
 
 

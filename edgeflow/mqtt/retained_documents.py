@@ -14,7 +14,7 @@ Document = tuple[bytes, str]
 
 
 class RetainedDocuments:
-    """Birth, state, alarms and the like; the last one put of each topic is the last one published.
+    """Latest document of each topic (birth, state, alarms), published at every connection.
 
     Any thread may put and send, but none that runs in a callback of paho: one lock is held while
     publishing, so that no older document overtakes a newer one.
@@ -29,31 +29,32 @@ class RetainedDocuments:
     def __init__(self, publish: Callable[[str, Document], None]) -> None:
         self._publish = publish
         self._latest: dict[str, Document] = {}
-        self._due: dict[str, None] = {}  # topics that this connection has not been told of, in order
+        self._due: dict[str, None] = {}  # topics to publish on this connection, in order
         self._guilty: dict[str, int] = {}  # topic → size of the payload that ended connections
         self._suspicion = SuspectMessages()
         self._sending = threading.RLock()  # publishing may raise an alarm, which is a document, too
 
     @property
     def topics(self) -> tuple[str, ...]:
+        """Topics of all documents."""
         return tuple(self._latest)
 
     def put(self, topic: str, document: Document) -> None:
-        """Remember, for ``send``."""
+        """Keep a document for ``send``."""
         self._latest[topic] = document
         self._due[topic] = None
 
     def put_where_unknown(self, topic: str, document: Document) -> None:
-        """The same where nothing is known of the topic; else what is known is to be said again."""
+        """Keep a document where none is known for the topic; otherwise publish the known one again."""
         self._latest.setdefault(topic, document)
         self._due[topic] = None
 
     def all_due(self) -> None:
-        """A connection stands that knows nothing yet."""
+        """Make all documents due, for a new connection."""
         self._due = dict.fromkeys(self._latest)
 
     def send(self, in_flight: Callable[[], Collection[str]], room: int) -> None:
-        """Publish what is due.
+        """Publish the documents that are due.
 
         Args:
             in_flight: keys of what waits for the broker's answer.
@@ -72,13 +73,13 @@ class RetainedDocuments:
                     self._publish(topic, self._latest[topic])
 
     def passed(self, key: str) -> None:
-        """The broker took a message of any kind."""
+        """Record that the broker accepted a message of any kind."""
         if self._suspicion:
             with self._sending:
                 self._suspicion.passed(key)
 
     def connection_ended(self, in_flight: Collection[str]) -> tuple[str, int] | None:
-        """A connection ended; the topic that is not sent any more because of it, and its payload's size."""
+        """Record the end of a connection; return the topic (and size) that is not sent any more."""
         with self._sending:
             guilty = self._suspicion.connection_ended(in_flight)
             for key in self._suspicion.keys:
@@ -90,7 +91,7 @@ class RetainedDocuments:
         return guilty, self._guilty[guilty]
 
     def _in_order(self) -> list[str]:
-        """Suspects last: if one of them ends the connection, the others have been said."""
+        """Return the due topics, suspects last: the others are published before one ends the connection."""
         suspects = self._suspicion.keys
         due = [topic for topic in list(self._due) if topic not in suspects]
         return [*due, *(topic for topic in suspects if topic in self._due)]

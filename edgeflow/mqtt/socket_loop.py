@@ -1,4 +1,4 @@
-"""One connection's client: a thread of its own listens, and whoever publishes writes to the socket itself."""
+"""Socket loop of one connection: one thread reads, and publishing threads write to the socket themselves."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MessageType, MQTTErrorCode
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeflow.mqtt.broker.unanswered import Sent, Unanswered
 
-__all__ = ["Answer", "SocketLoop"]
+__all__ = ["Answer", "SocketLoop", "on_publish", "on_subscribe"]
 
 _QOS = 1
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: what the kernel has not sent is thrown away
@@ -62,7 +64,7 @@ class SocketLoop:
         properties: Properties | None,
         decision_id: str = "",
     ) -> paho.MQTTMessageInfo:
-        """Send a message at QoS 1; what the socket does not take at once is left to the listening thread.
+        """Send a message at QoS 1; the reading thread sends what the socket does not take at once.
 
         A decision goes behind a ping. A broker that was stalled reads what it had received although the
         connection has been reset since, until an answer of its own fails: that is the one to the ping.
@@ -86,7 +88,7 @@ class SocketLoop:
         return info
 
     def subscribe(self, topic_filter: str) -> None:
-        """Ask for a topic at QoS 1; the answer comes among the others, with its filter as key."""
+        """Subscribe to a topic at QoS 1; its answer is among the others, with the filter as key."""
         sent_s = time.monotonic()
         rc, message_id = self.client.subscribe(topic_filter, _QOS)
         if rc == paho.MQTT_ERR_SUCCESS and message_id is not None:
@@ -96,11 +98,11 @@ class SocketLoop:
                 self._write()
 
     def answered(self, message_id: int, reason_code: int) -> None:
-        """The broker answered a message or a subscription; called by paho, which holds a lock: only noted."""
+        """Queue the broker's answer; called by paho, which holds a lock."""
         self._answers.append((message_id, reason_code))
 
     def answers(self) -> list[Answer]:
-        """The broker's answers since the last look."""
+        """Return the broker's answers since the last call."""
         now_s = time.monotonic()
         found: list[Answer] = []
         for _ in range(len(self._answers)):
@@ -114,7 +116,7 @@ class SocketLoop:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """What this thread publishes within leaves in one piece: it wakes the broker once."""
+        """Return a context: what this thread publishes within it leaves in one piece."""
         with self._written_later():
             yield
         self._write(cork=True)
@@ -139,17 +141,17 @@ class SocketLoop:
             self._later.on = False
 
     def disconnect(self) -> None:
-        """Say goodbye; the listening thread sends it and closes the socket."""
+        """Disconnect; the reading thread sends the packet and closes the socket."""
         self.client.disconnect()
         self.wake()
 
     def wake(self) -> None:
-        """Let ``listen`` look again."""
+        """Wake ``listen``."""
         with contextlib.suppress(OSError):  # it has been woken already, or is gone
             self._waker.send(b"1")
 
     def listen(self, timeout_s: float) -> bool:
-        """Wait for the broker's word at most so long, and take it in; False once the connection is gone."""
+        """Wait for data and handle it; return False once the connection is gone."""
         sock = self.client.socket()
         if not isinstance(sock, socket.socket):
             return False
@@ -166,14 +168,14 @@ class SocketLoop:
         return rc == paho.MQTT_ERR_SUCCESS
 
     def reset(self) -> None:
-        """Have the connection reset when it is closed: nothing of what is still on its way may arrive."""
+        """Reset the connection when it is closed: nothing that is still on its way may arrive."""
         sock = self.client.socket()
         if isinstance(sock, socket.socket):
             with contextlib.suppress(OSError):  # gone already
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
     def close(self) -> None:
-        """Close the connection, and release what is not paho's."""
+        """Close the connection, and release the wake-up socket."""
         sock = self.client.socket()
         if isinstance(sock, socket.socket):
             sock.close()
@@ -187,7 +189,7 @@ class SocketLoop:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
     def _wait(self, sock: socket.socket, timeout_s: float) -> bool:
-        """Whether there is something to read."""
+        """Return True if there is something to read."""
         pending = getattr(sock, "pending", None)  # TLS may have read more than was asked for
         if pending is not None and pending():
             return True
@@ -199,3 +201,17 @@ class SocketLoop:
             with contextlib.suppress(BlockingIOError):
                 self._woken.recv(4096)
         return bool(found.get(sock.fileno(), 0) & ~select.POLLOUT)
+
+
+def on_publish(
+    _client: paho.Client, loop: SocketLoop, message_id: int, reason: ReasonCode, _properties: Any
+) -> None:
+    """Pass the broker's answer to a message on; a callback of paho, whose user data is the loop."""
+    loop.answered(message_id, reason.value)
+
+
+def on_subscribe(
+    _client: paho.Client, loop: SocketLoop, message_id: int, reasons: list[ReasonCode], _properties: Any
+) -> None:
+    """Pass the broker's answer to a subscription on; a callback of paho, whose user data is the loop."""
+    loop.answered(message_id, max((reason.value for reason in reasons), default=0))

@@ -1,4 +1,4 @@
-"""What the box hears over MQTT: topic filters and who handles their messages."""
+"""Subscriptions of the box: topic filters with the handlers of their messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINES, _LINE_EVERY_NS = 20, 1_000_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Incoming:
-    """One message that came in.
+    """One received message.
 
     Attributes:
         retained: the broker had kept it: it may be of any age.
@@ -46,7 +46,7 @@ Handler = Callable[[Incoming], None]
 
 
 class Subscriptions:
-    """Topic filters with their handlers; what is too large for its handler is refused unread."""
+    """Topic filters with their handlers; a message that is too large for its handler is refused unread."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, tuple[Handler, int, bool]] = {}
@@ -55,7 +55,7 @@ class Subscriptions:
     def add(
         self, topic_filter: str, handler: Handler, *, max_bytes: int, report_larger: bool = False
     ) -> None:
-        """Hear a topic (``+`` and ``#`` allowed) from the next connection on.
+        """Subscribe to a topic (``+`` and ``#`` allowed) from the next connection on.
 
         Args:
             tell_larger: a message over ``max_bytes`` is handed over without its payload, to be answered.
@@ -65,11 +65,11 @@ class Subscriptions:
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """What to ask the broker for; after every connection, since no subscription outlives one."""
+        """Topic filters to subscribe to after every connection, since no subscription outlives one."""
         return tuple(self._handlers)
 
     def dispatch(self, message: paho.MQTTMessage) -> None:
-        """Give a message to its handler; one that fails is logged and costs nothing else."""
+        """Pass a message to its handler; an error in a handler is logged and affects nothing else."""
         received_ns = monotonic_ns()
         try:
             topic = message.topic

@@ -1,1 +1,7 @@
-"""Key files and shared secrets."""
+"""Key files and shared secrets.
+
+In: paths of files from the box file or the command line. Out: Ed25519 keys, passphrases and HMAC secrets; no
+message repeats their content. It starts no threads.
+
+Read ``keys.py`` first; ``shared_secrets.py`` reads what seals decisions and verifies commands.
+"""

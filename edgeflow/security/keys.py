@@ -1,4 +1,4 @@
-"""Ed25519 key files and what they are for: a key pair, the keys that a box trusts, a bundle signed again."""
+"""Ed25519 key files: made, read, and collected as the keys that a box trusts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_KEY_BYTES = 16 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class KeyPair:
-    """Where a new key lies: the private half stays on the workstation, the public one goes to the boxes."""
+    """Files of a new key pair: the private one stays on the workstation, the public one goes to the boxes."""
 
     id: str
     private: Path
@@ -63,7 +63,7 @@ def new_key(name: Path, passphrase: bytes | None) -> KeyPair:
 
 
 def read_passphrase(file: Path | None) -> bytes | None:
-    """A private key's passphrase: from the file without its line end, else from the environment.
+    """Read a private key's passphrase from the file without its line end, else from the environment.
 
     Raises:
         UsageError: the file cannot be read.
@@ -118,7 +118,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
 
 
 def trusted_keys(paths: Iterable[Path]) -> TrustedKeys:
-    """The public keys in these files, by key id.
+    """Read the public keys in these files, by key id.
 
     Raises:
         UsageError: as :func:`read_public_key`.
@@ -136,7 +136,7 @@ def _read(path: Path) -> bytes:
 
 
 def _create(path: Path, data: bytes, mode: int) -> None:
-    """A new file with these rights from its first moment on; whatever exists is kept."""
+    """Create a file with these rights from its first moment on; an existing one is kept."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

@@ -1,4 +1,4 @@
-"""Passwords and secrets in files, whatever editor wrote them."""
+"""Passwords and secrets in files, in the encodings that editors write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_password(path: Path) -> str:
-    """The text of a file without byte-order mark and line end; UTF-8, or UTF-16 with its mark.
+    """Read a text file without byte-order mark and line end; UTF-8, or UTF-16 with its mark.
 
     Raises:
         OSError: it cannot be read.
@@ -21,7 +21,7 @@ def read_password(path: Path) -> str:
 
 
 def read_secret_bytes(path: Path) -> bytes:
-    """The bytes of a file without byte-order mark; text in UTF-16 becomes UTF-8.
+    """Read the bytes of a file without byte-order mark; text in UTF-16 becomes UTF-8.
 
     A secret may be any bytes: a mark counts as one only where what follows is text.
 

@@ -1,4 +1,4 @@
-"""Rows of the outbox that are kept but not sent, and their way back; for any connection to its file."""
+"""Rows that are set aside: kept, not sent, and restored on request; for any connection to the file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _COLUMNS = "result_id, verdict, worth, payload, stored_s, run_s, root"
 
 
 def set_rows_aside(connection: sqlite3.Connection, row_ids: Iterable[int], why: str) -> int:
-    """Keep rows without sending them; returns how many. Within the caller's transaction."""
+    """Set rows aside within the caller's transaction; return how many."""
     at = utc_text()
     statement = "UPDATE results SET aside = ?, aside_at = ? WHERE id = ? AND aside IS NULL"
     return sum(connection.execute(statement, (why, at, row_id)).rowcount for row_id in row_ids)
 
 
 def restore_rows(connection: sqlite3.Connection, row_ids: Sequence[int] | None) -> int:
-    """Let rows that were set aside be sent, as the newest ones; returns how many. Within a transaction.
+    """Restore rows that were set aside as the newest ones, within the caller's transaction; return how many.
 
     Args:
         row_ids: None for all; others are ignored.
@@ -42,7 +42,7 @@ def restore_rows(connection: sqlite3.Connection, row_ids: Sequence[int] | None) 
 
 
 def list_aside(connection: sqlite3.Connection) -> list[Aside]:
-    """What is set aside, oldest first."""
+    """Return the rows that are set aside, oldest first."""
     columns = "id, result_id, LENGTH(payload), aside, aside_at"
     query = f"SELECT {columns} FROM results WHERE aside IS NOT NULL ORDER BY id"  # noqa: S608
     return [

@@ -1,4 +1,4 @@
-"""What the outbox's writer still has to write; bounded, with everything given up on record."""
+"""Pending writes of the outbox, bounded in memory; every dropped result is recorded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_BYTES = 32_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Gone:
-    """Results that were delivered."""
+    """Results that were delivered and are to be deleted."""
 
     result_ids: tuple[str, ...]
 
@@ -37,12 +37,12 @@ class Restored:
 
 
 Item = Entry | DroppedRow | Gone | SetAside | Restored | threading.Event | None
-"""What the writer may be asked: None only wakes it, an event is set once all before it is written."""
+"""A request to the writer: None only wakes it, an event is set once everything before it is written."""
 
 
 @dataclass(kw_only=True)
 class PendingWrites:
-    """Entries to store, ids to let go, losses to note, rows to set aside or restore, callers that wait."""
+    """Entries to store, ids to delete, drops to record, rows to set aside or restore, callers that wait."""
 
     entries: list[Entry] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class PendingWrites:
     marks: list[threading.Event] = field(default_factory=list)
 
     def add(self, item: Item) -> None:
-        """Take one item in."""
+        """Add one request."""
         if isinstance(item, Entry):
             self.entries.append(item)
         elif isinstance(item, DroppedRow):
@@ -67,7 +67,7 @@ class PendingWrites:
             self.marks.append(item)
 
     def clear(self) -> None:
-        """All but the callers is written."""
+        """Remove everything but the callers that wait; it is written."""
         self.entries.clear()
         self.gone.clear()
         self.dropped.clear()
@@ -76,11 +76,11 @@ class PendingWrites:
 
     @property
     def is_pressing(self) -> bool:
-        """Whether there is more to write than deletions, which may wait for company."""
+        """True if there is more to write than deletions, which may wait for others."""
         return bool(self.entries or self.dropped or self.aside or self.restored)
 
     def pieces(self) -> list[PendingWrites]:
-        """Each item in a backlog of its own, losses left out."""
+        """Return each request on its own, records of drops left out."""
         return [
             *(PendingWrites(entries=[entry]) for entry in self.entries),
             *(PendingWrites(gone=[result_id]) for result_id in self.gone),
@@ -89,14 +89,14 @@ class PendingWrites:
         ]
 
     def remove(self, piece: PendingWrites) -> None:
-        """Forget a piece."""
+        """Remove the requests of one piece."""
         self.entries = [each for each in self.entries if each not in piece.entries]
         self.gone = [each for each in self.gone if each not in piece.gone]
         self.aside = [each for each in self.aside if each not in piece.aside]
         self.restored = [each for each in self.restored if each not in piece.restored]
 
     def shrink(self, why: str, limit: int = _MAX_BYTES) -> int:
-        """Give up entries of least worth, oldest first, over ``limit`` bytes; returns how many."""
+        """Drop entries of the lowest priority, oldest first, over ``limit`` bytes; return how many."""
         over = sum(entry.size for entry in self.entries) - limit
         ids: set[str] = set()
         for entry in sorted(self.entries, key=lambda e: e.priority):

@@ -1,4 +1,4 @@
-"""The outbox's database: one transaction for many results, and the rule by which results are given up."""
+"""The outbox's database: one transaction for many results, and the rule by which results are dropped."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ logger = logging.getLogger(__name__)
 _CHUNK = 500  # SQLite allows 999 parameters in its oldest supported builds
 _EXPIRE_AT_ONCE = 200  # per transaction: every put looks for them
 _RECORDS_WAITING = 10  # records that the consumer has not confirmed; more are not sealed: the open ones grow
-_RECORDS_SHARE = 10  # a tenth of the outbox, at most, names what was given up
+_RECORDS_SHARE = 10  # a tenth of the outbox, at most, names dropped results
 _CLOCK_S = 60.0  # how much of the running time a crash may cost
 
 
 class OutboxDatabase:
-    """One SQLite file. Writing is one thread's matter; reading is any thread's, and never waits for the disk.
+    """One SQLite file: one thread writes; any thread may read, and never waits for the disk.
 
     Args:
         boot: the present moment; ages are running time, never a difference of wall clocks.
@@ -58,12 +58,12 @@ class OutboxDatabase:
 
     @property
     def count(self) -> int:
-        """How many rows wait to be sent."""
+        """Number of rows that wait to be sent."""
         return self.tally.waiting
 
     @property
     def records(self) -> int:
-        """How many records of drops the consumer has not confirmed."""
+        """Number of records of drops that the consumer has not confirmed."""
         return self.tally.records
 
     @property
@@ -73,12 +73,12 @@ class OutboxDatabase:
 
     @property
     def run_s(self) -> float:
-        """Seconds that the box has run, as this outbox knows."""
+        """Seconds that the box has run, as far as this outbox has recorded."""
         return self._run_time.at(self._boot()).run_s
 
     @property
     def clock_is_due(self) -> bool:
-        """Whether the running time should be written down, by a ``write`` of anything or nothing."""
+        """True if the running time is due to be written, by a ``write`` of anything or nothing."""
         return self.run_s - self._clock_kept_s >= _CLOCK_S
 
     def write(
@@ -92,7 +92,7 @@ class OutboxDatabase:
         aside: Sequence[tuple[Sequence[int], str]] = (),
         restored: Sequence[int] = (),
     ) -> int:
-        """Store entries and let delivered ones go, in one transaction; on the disk when this returns.
+        """Store entries and delete delivered ones in one transaction; it is on the disk when this returns.
 
         A deletion alone does not wait for the disk: a power cut may undo it, which costs one more copy.
 
@@ -104,7 +104,7 @@ class OutboxDatabase:
             restored: rows that were set aside and are to be sent again.
 
         Returns:
-            How many results were given up by the limits.
+            How many results were dropped by the limits.
         """
         durable = "FULL" if entries or dropped or aside or restored else "NORMAL"
         self._writer.execute(f"PRAGMA synchronous = {durable}")
@@ -128,18 +128,18 @@ class OutboxDatabase:
 
     @property
     def has_records_to_close(self) -> bool:
-        """Whether the consumer is to be told something; what it was told before comes first."""
+        """True if drops are to be published, and every earlier record is confirmed."""
         return self.tally.open_drops and self.tally.records < _RECORDS_WAITING
 
     def close_drop_records(self, now_s: float) -> None:
-        """Make what was given up so far records for the consumer, delivered like results."""
+        """Close the records of what was dropped so far; they are delivered like results."""
         self._writer.execute("PRAGMA synchronous = FULL")
         with self._transaction():
             self._insert(close_records(self._writer, self.epoch), now_s)
             self.tally = replace(self.tally, open_drops=False, ids_bytes=0)
 
     def look(self) -> bool:
-        """Whether another process changed the file meanwhile; what it holds is counted anew then."""
+        """Return True if another process changed the file; its rows are counted again then."""
         if self._data_version() == self._version:
             return False
         with self._transaction():
@@ -147,7 +147,7 @@ class OutboxDatabase:
         return True
 
     def pending(self, after_id: int, limit: int) -> list[Row]:
-        """Stored results with an id over ``after_id`` that are to be sent, oldest first."""
+        """Return stored results with an id over ``after_id`` that are to be sent, oldest first."""
         query = (
             "SELECT id, result_id, verdict, payload, root FROM results WHERE id > ? AND aside IS NULL"
             " ORDER BY id LIMIT ?"
@@ -164,29 +164,29 @@ class OutboxDatabase:
         ]
 
     def aside(self) -> list[Aside]:
-        """What is kept but not sent, oldest first."""
+        """Return the rows that are set aside, oldest first."""
         with self._reading:
             return list_aside(self._reader)
 
     def last_id(self) -> int:
-        """Id of the newest result ever stored in this database; 0 when there was none."""
+        """Return the id of the newest result that was ever stored; 0 when there was none."""
         found = self._read("SELECT seq FROM sqlite_sequence WHERE name = 'results'")
         return int(found[0][0]) if found else 0
 
     def go_on_after(self, row_id: int) -> None:
-        """Let a new database number on from an earlier one's last id."""
+        """Continue the row ids of an earlier database."""
         self._last_id = row_id
         with self._transaction():
             self._writer.execute("DELETE FROM sqlite_sequence WHERE name = 'results'")
             self._writer.execute("INSERT INTO sqlite_sequence VALUES ('results', ?)", (row_id,))
 
     def drops(self) -> tuple[Drop, ...]:
-        """What was given up, oldest record first."""
+        """Return the records of dropped results, oldest first."""
         found = self._read("SELECT first, last, count, why, at FROM drops ORDER BY id")
         return tuple(Drop(first=f, last=la, count=c, why=w, at=a) for f, la, c, w, a in found)
 
     def take_over_drops(self, records: Sequence[tuple[object, ...]]) -> None:
-        """Go on with another database's open records of drops, given as columns without their number."""
+        """Copy the open records of drops of another database, given as columns without their number."""
         with self._transaction():
             self._writer.executemany(
                 "INSERT INTO drops (first, last, count, why, at, result_ids, open, root)"
@@ -197,7 +197,7 @@ class OutboxDatabase:
 
     @property
     def last_known_id(self) -> int:
-        """The same as far as this process has seen, for when the file cannot be read any more."""
+        """Newest id that this process has seen, for the case that the file cannot be read any more."""
         return self._last_id
 
     def copy_to(self, path: Path) -> None:
@@ -205,7 +205,7 @@ class OutboxDatabase:
         self._writer.execute("VACUUM INTO ?", (str(path),))
 
     def make_room(self) -> None:
-        """Move what is in the log into the database, so that the log's room is free."""
+        """Move the write-ahead log into the database, which frees the log's space."""
         self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
@@ -222,12 +222,12 @@ class OutboxDatabase:
             return self._reader.execute(query, values).fetchall()
 
     def _data_version(self) -> int:
-        """Changes when another process writes."""
+        """Return SQLite's data version, which changes when another process writes."""
         return int(self._writer.execute("PRAGMA data_version").fetchone()[0])
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All or nothing, in the file and in the tally."""
+        """Run a transaction: all or nothing, in the file and in the tally."""
         self._writer.execute("BEGIN IMMEDIATE")
         before = self.tally
         try:
@@ -248,7 +248,7 @@ class OutboxDatabase:
         )
 
     def _keep_clock(self, *, at_once: bool = False) -> None:
-        """Write the running time down, now and then."""
+        """Write the running time, once in a while."""
         now = self._run_time.at(self._boot())
         if at_once or now.run_s - self._clock_kept_s >= _CLOCK_S:
             self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('run_time', ?)", (run_time_text(now),))
@@ -286,7 +286,7 @@ class OutboxDatabase:
             self.tally = self.tally.without(rows)
 
     def _excess(self, limits: Limits, coming: Sequence[Entry] = ()) -> list[DroppedRow]:
-        """Delete what the limits do not allow; nothing is deleted for what is ``coming`` and worth less."""
+        """Delete rows over the limits, none of them for ``coming`` entries of lower priority."""
         priority = min((entry.priority for entry in coming), default=RECORD_PRIORITY - 1)
         size = sum(entry.size for entry in coming)
         dropped: list[DroppedRow] = []
@@ -307,7 +307,7 @@ class OutboxDatabase:
         return dropped
 
     def _expired(self, limits: Limits) -> list[DroppedRow]:
-        """Delete what the box ran for too long with; a record of drops that nobody confirmed goes, too."""
+        """Delete rows that are older than the limit, unconfirmed records of drops included."""
         found = self._writer.execute(
             "SELECT id, result_id, verdict, root FROM results WHERE run_s < ? ORDER BY run_s, id LIMIT ?",
             (self.run_s - limits.age_s, _EXPIRE_AT_ONCE),

@@ -1,4 +1,4 @@
-"""The outbox's file: opened, brought to the present format, checked, and set aside when it is damaged."""
+"""The outbox's file: opened, migrated, checked, and renamed when it is damaged."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ _INDEXES = (
     "CREATE INDEX IF NOT EXISTS results_by_age ON results (run_s)",
     "CREATE INDEX IF NOT EXISTS results_aside ON results (id) WHERE aside IS NOT NULL",
 )
-_CHECKPOINT_PAGES = 250  # 1 MB: the log stays within the room that the ballast gives back
+_CHECKPOINT_PAGES = 250  # 1 MB: the log stays within the space that the reserve file releases
 
 
 def claim(path: Path) -> int:
-    """A lock that goes with the process: two boxes on one outbox would deliver everything twice."""
+    """Lock the outbox for this process: two boxes on one outbox would deliver everything twice."""
     lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,7 +87,7 @@ def claim(path: Path) -> int:
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """A connection for the writer; any thread may use it, one at a time.
+    """Open a connection for the writer; any thread may use it, one at a time.
 
     Raises:
         StorageError: the file belongs to a newer edgeflow.
@@ -104,7 +104,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    """A connection that reads beside the writer, and never waits for its disk."""
+    """Open a connection that reads beside the writer, and never waits for its disk."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, check_same_thread=False
     )
@@ -114,18 +114,18 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 
 def readable_text(raw: bytes) -> str:
-    """Text of a column; what damage left of it must not hinder reading the other rows."""
+    """Decode the text of a column; damaged text must not prevent reading the other rows."""
     return raw.decode("utf-8", "replace")
 
 
 def is_up_to_date(path: Path) -> bool:
-    """Whether the file has the present format."""
+    """Return True if the file has the present format."""
     with contextlib.closing(read_only(path)) as connection:
         return int(connection.execute("PRAGMA user_version").fetchone()[0]) == _FORMAT
 
 
 def check_file(path: Path) -> None:
-    """Look through the whole file, beside its writer.
+    """Check the whole file, beside its writer.
 
     Raises:
         sqlite3.DatabaseError: it is damaged, see :func:`is_damage`.
@@ -135,12 +135,12 @@ def check_file(path: Path) -> None:
 
 
 def is_damage(cause: BaseException) -> bool:
-    """Whether the file itself is broken; everything else (no room, no rights) may pass."""
+    """Return True if the file itself is broken; all other errors (no space, no rights) may be temporary."""
     return type(cause) is sqlite3.DatabaseError
 
 
 def is_full(cause: BaseException) -> bool:
-    """Whether there is no room for more."""
+    """Return True if the disk is full."""
     return isinstance(cause, sqlite3.OperationalError) and "full" in str(cause)
 
 
@@ -160,7 +160,7 @@ def set_aside(path: Path, cause: BaseException) -> Path:
 
 @contextlib.contextmanager
 def mapped(path: Path, what: str) -> Iterator[None]:
-    """SQLite's and the system's errors as StorageError."""
+    """Raise errors of SQLite and the system as StorageError."""
     try:
         yield
     except (sqlite3.Error, OSError) as cause:
@@ -185,7 +185,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
-    """Make the tables, or give those of an earlier format what they lack; all of it or nothing."""
+    """Make the tables, or migrate those of an earlier format, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     for statement in _TABLES.split(";\n"):
         connection.execute(statement)

@@ -1,4 +1,4 @@
-"""Records of results that were given up: noted at once, told to the consumer later, and never without end."""
+"""Records of dropped results: written at once, published to the consumer later, bounded in size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HISTORY = 200  # sealed records that 'edgeflow outbox status' still shows
 
 @dataclass(frozen=True, kw_only=True)
 class DroppedRow:
-    """A result that is given up.
+    """A result that is dropped.
 
     Attributes:
         root: topics of the station that made it.
@@ -31,13 +31,13 @@ class DroppedRow:
 
 
 def ids_bytes(connection: sqlite3.Connection) -> int:
-    """What the ids in open records take."""
+    """Return the bytes of the ids in open records."""
     query = "SELECT COALESCE(SUM(LENGTH(result_ids)), 0) FROM drops WHERE open"
     return int(connection.execute(query).fetchone()[0])
 
 
 def note(connection: sqlite3.Connection, dropped: Sequence[DroppedRow], room: int) -> int:
-    """Note results in the open record of their reason and station, which grows; within a transaction.
+    """Add results to the open record of their reason and station, within a transaction.
 
     Args:
         room: bytes that ids may take beside those that are noted. Without room results are only counted,
@@ -60,7 +60,7 @@ def note(connection: sqlite3.Connection, dropped: Sequence[DroppedRow], room: in
 
 
 def close_records(connection: sqlite3.Connection, epoch: str) -> list[Entry]:
-    """Close the open records; each as a row for the consumer. Within a transaction."""
+    """Close the open records within a transaction; return each as a row for the consumer."""
     query = "SELECT id, first, last, count, why, at, result_ids, root FROM drops WHERE open ORDER BY id"
     entries = []
     for number, first, last, count, why, at, ids, root in connection.execute(query).fetchall():
@@ -84,7 +84,7 @@ def close_records(connection: sqlite3.Connection, epoch: str) -> list[Entry]:
 def _portions(
     connection: sqlite3.Connection, why: str, root: str, result_ids: list[str]
 ) -> Iterator[tuple[list[str], bool]]:
-    """Ids for one record each, and whether it is a new one; the first fill up the newest open record."""
+    """Yield the ids of one record each, and True for a new record; the first fill the newest open record."""
     found = _newest(connection, why, root, with_ids=True)
     start = 0
     if found is not None and found[1] < _IDS_PER_RECORD:
@@ -117,7 +117,7 @@ def _add(
 def _newest(
     connection: sqlite3.Connection, why: str, root: str, *, with_ids: bool
 ) -> tuple[int, int, list[str]] | None:
-    """The newest open record of a reason, by whether it names every result: number, count, ids."""
+    """Return number, count and ids of the newest open record of a reason, with or without ids."""
     query = (
         "SELECT id, count, result_ids FROM drops WHERE open AND why = ? AND root = ?"
         " AND (result_ids != '[]') = ? ORDER BY id DESC LIMIT 1"
@@ -127,7 +127,7 @@ def _newest(
 
 
 def _noted(text: object) -> list[str]:
-    """The ids in a record; none where they cannot be read."""
+    """Return the ids in a record; none where they cannot be read."""
     try:
         ids = json.loads(str(text))
     except ValueError:

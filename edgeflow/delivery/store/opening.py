@@ -1,4 +1,4 @@
-"""The outbox's database as a box finds it at its start: damaged, half repaired, or on a full disk."""
+"""Opening of the outbox's database at the start of a box: damaged, half repaired, or on a full disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def open_store(path: Path, reserve: ReserveFile, alarms: OutboxAlarms) -> OutboxDatabase:
-    """The database: repaired where it is damaged, and with the ballast's room where the disk is full.
+    """Open the database; repair it where it is damaged, and release the reserve where the disk is full.
 
     Raises:
         StorageError: written by a newer edgeflow. sqlite3's and the system's errors come as they are.

@@ -1,4 +1,4 @@
-"""What the outbox holds: results, what was given up, what is set aside, and how much there may be."""
+"""Records of the outbox: stored results, dropped results, rows that are set aside, and the limits."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ __all__ = [
 ]
 
 DROPPED = "DROPPED"
-"""In place of a verdict: the row tells the consumer of results that were given up."""
+"""In place of a verdict: the row is a record of dropped results."""
 
 ROW_OVERHEAD = 300  # bytes of a row beside its payload, indexes included
-RECORD_PRIORITY = 9  # no result is worth as much: a record of drops does not make room for a result
-# What is dropped first when the outbox is full: the lowest worth.
-_WORTH: dict[VerdictName, int] = {"OK": 0, "UNDECIDED": 1, "NG": 2}
+RECORD_PRIORITY = 9  # above every result: a record of drops is not dropped for a result
+# The lowest priority is dropped first when the outbox is full.
+_PRIORITY: dict[VerdictName, int] = {"OK": 0, "UNDECIDED": 1, "NG": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much may wait; beyond it the oldest OK results go first, then UNDECIDED, NG last.
+    """Limits of the outbox; beyond them the oldest OK results are dropped first, then UNDECIDED, NG last.
 
     Attributes:
         bytes: payloads and their rows; the file may be a little larger.
@@ -64,6 +64,7 @@ class Entry:
 
     @property
     def size(self) -> int:
+        """Bytes of the row, as the limits count them."""
         return len(self.payload) + ROW_OVERHEAD
 
 
@@ -100,7 +101,7 @@ class Aside:
 
 @dataclass(frozen=True, kw_only=True)
 class Drop:
-    """Results that were given up: the first and the last result id, how many, and why."""
+    """Record of dropped results: the first and the last result id, their number, and the reason."""
 
     first: str
     last: str
@@ -110,23 +111,23 @@ class Drop:
 
 
 def entry_of(result: Result, root: str = "") -> Entry:
-    """A result as it is stored."""
+    """Return a result as it is stored."""
     return Entry(
         result_id=result.result_id,
         verdict=result.verdict,
-        priority=_WORTH[result.verdict],
+        priority=_PRIORITY[result.verdict],
         payload=to_json(result),
         root=root,
     )
 
 
 def record_entry(record_id: str, payload: bytes, root: str = "") -> Entry:
-    """A record of drops as it is stored."""
+    """Return a record of drops as it is stored."""
     return Entry(result_id=record_id, verdict=DROPPED, priority=RECORD_PRIORITY, payload=payload, root=root)
 
 
 def fault_of(row: Row) -> str:
-    """Why a stored row can never be delivered and confirmed; empty where it can."""
+    """Return why a stored row can never be delivered and confirmed; empty where it can."""
     try:
         record = json.loads(row.payload)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""A damaged outbox becomes a new one with all that can still be read; a step that fails loses nothing.
+"""Repair of a damaged outbox: all readable rows go into a new file; a step that fails loses nothing.
 
 The new file is written in full beside the damaged one, and takes its name only then. Whatever stops the
 repair, the damaged file or the finished new one is still there, and the repair is done again or completed.
@@ -26,7 +26,7 @@ _EVERYTHING = Limits(rows=2**62, bytes=2**62, age_s=float("inf"))
 
 @dataclass(frozen=True, kw_only=True)
 class Repaired:
-    """What became of a damaged file.
+    """Result of a repair.
 
     Attributes:
         saved: how many results the new file has.
@@ -75,7 +75,7 @@ def repair(path: Path, cause: BaseException, last_id: int = 0) -> Repaired:
 
 
 def copy_removed(store: OutboxDatabase, path: Path) -> None:
-    """Have a file written from a database whose own file was removed; :func:`complete` gives it its name.
+    """Copy a database whose file was removed into a new file; :func:`complete` gives it its name.
 
     Raises:
         sqlite3.Error, OSError: no room, for instance; the database can still be read.
@@ -87,7 +87,7 @@ def copy_removed(store: OutboxDatabase, path: Path) -> None:
 
 
 def _copy(path: Path, store: OutboxDatabase) -> set[str]:
-    """Results into the new file, a portion at a time; their ids."""
+    """Copy results into the new file, a portion at a time; return their ids."""
     saved: set[str] = set()
     portion: list[Entry] = []
     for entry in _readable(path, saved):
@@ -100,7 +100,7 @@ def _copy(path: Path, store: OutboxDatabase) -> set[str]:
 
 
 def _readable(path: Path, saved: set[str]) -> Iterator[Entry]:
-    """What a damaged file still gives: in order up to the damage, then from the end back to it."""
+    """Yield the readable rows: in order up to the damage, then from the end back to it."""
     with contextlib.suppress(sqlite3.Error), contextlib.closing(read_only(path)) as connection:
         columns = "*" if _is_early(connection) else "id, result_id, verdict, worth, payload, root, aside"
         for order in ("ASC", "DESC"):
@@ -119,7 +119,7 @@ def _readable(path: Path, saved: set[str]) -> Iterator[Entry]:
 
 
 def _last_id(path: Path) -> int:
-    """The newest row number that the damaged file still tells."""
+    """Return the newest row id that can be read from the damaged file."""
     last_id = 0
     for query in ("SELECT seq FROM sqlite_sequence WHERE name = 'results'", "SELECT MAX(id) FROM results"):
         with contextlib.suppress(sqlite3.Error), contextlib.closing(read_only(path)) as connection:
@@ -128,7 +128,7 @@ def _last_id(path: Path) -> int:
 
 
 def _open_drops(path: Path) -> list[tuple[object, ...]]:
-    """What was given up and the consumer was not told yet; nothing where that cannot be read."""
+    """Return the open records of drops; none where they cannot be read."""
     with contextlib.suppress(sqlite3.Error), contextlib.closing(read_only(path)) as connection:
         query = "SELECT first, last, count, why, at, result_ids, open, root FROM drops WHERE open ORDER BY id"
         return connection.execute(query).fetchall()
@@ -136,7 +136,7 @@ def _open_drops(path: Path) -> list[tuple[object, ...]]:
 
 
 def _is_early(connection: sqlite3.Connection) -> bool:
-    """Whether the file has an earlier format, whose first columns are the same."""
+    """Return True if the file has an earlier format, whose first columns are the same."""
     return "aside" not in {found[1] for found in connection.execute("PRAGMA table_info(results)")}
 
 
@@ -149,7 +149,7 @@ def _entry(
     root: object = "",
     aside: object = None,
 ) -> Entry | None:
-    """A row that is whole enough to be kept; whether it can be sent is judged when it is its turn."""
+    """Return a row that is complete enough to be kept; it is checked again before it is sent."""
     if not (isinstance(result_id, str) and isinstance(verdict, str) and isinstance(payload, bytes)):
         return None
     return Entry(

@@ -1,4 +1,4 @@
-"""Ballast: a file that holds room on the disk, given back when the disk is full."""
+"""Reserve file: holds space on the disk, and is removed when the disk is full."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ BALLAST_BYTES = 8_000_000  # the log of the database, a few times over
 
 
 class ReserveFile:
-    """``<path>.ballast``: without it a full disk could not even delete, which needs a log."""
+    """File ``<path>.ballast``: on a full disk, even a deletion needs space for the write-ahead log."""
 
     def __init__(self, path: Path, size: int = BALLAST_BYTES) -> None:
         self._path = path.with_name(f"{path.name}.ballast")
         self._size = size
 
     def take(self) -> bool:
-        """Occupy the room, where a good deal more than that is free; whether it is occupied now."""
+        """Occupy the space where twice as much is free; return True if it is occupied now."""
         try:
             if self._path.exists() and self._path.stat().st_size >= self._size:
                 return True
@@ -37,7 +37,7 @@ class ReserveFile:
         return True
 
     def drop(self) -> bool:
-        """Give the room back; whether there was any to give."""
+        """Release the space; return True if there was any."""
         try:
             self._path.unlink()
         except FileNotFoundError:
@@ -48,5 +48,5 @@ class ReserveFile:
         return True
 
     def room(self) -> bool:
-        """Whether the disk has room for the ballast, and as much again."""
+        """True if the disk has room for the file, and as much again."""
         return shutil.disk_usage(self._path.parent).free > 2 * self._size

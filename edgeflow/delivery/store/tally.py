@@ -1,4 +1,4 @@
-"""Rows and bytes in the outbox, known without asking the disk."""
+"""Counts of rows and bytes in the outbox, kept in memory."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Tally:
 
     @property
     def results(self) -> int:
-        """Results, waiting or set aside."""
+        """Number of results, waiting or set aside."""
         return self.waiting + self.aside - self.records
 
     def without(self, rows: Tally) -> Tally:
-        """After these rows went."""
+        """Return the counts after these rows were removed."""
         return Tally(
             waiting=self.waiting - rows.waiting,
             bytes=self.bytes - rows.bytes,
@@ -59,14 +59,14 @@ class Tally:
 
 
 def rows_tally(connection: sqlite3.Connection, where: str = "", values: tuple[object, ...] = ()) -> Tally:
-    """Rows by a condition that the caller put together from constants."""
+    """Count the rows that meet a condition, which the caller makes from constants."""
     query = f"SELECT {_TALLY} FROM results {where}"  # noqa: S608
     waiting, size, records, record_bytes, aside = connection.execute(query, values).fetchone()
     return Tally(waiting=waiting, bytes=size, records=records, record_bytes=record_bytes, aside=aside)
 
 
 def count_all(connection: sqlite3.Connection) -> Tally:
-    """Everything, by looking through the table."""
+    """Count everything by reading the whole table."""
     rows = rows_tally(connection)
     return Tally(
         waiting=rows.waiting,

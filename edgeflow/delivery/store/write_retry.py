@@ -17,7 +17,7 @@ _SQUEEZE_BYTES = 1_000_000  # dropped at once on a full disk: their deletion has
 
 
 class WriteRetry:
-    """When to write again after a failure, within which limits, and whether to repair the file first.
+    """Time and limits of the next attempt to write after a failure, and the damage to repair before it.
 
     Attributes:
         damage: the error that says that the file is broken; None while it is sound.

@@ -1,4 +1,4 @@
-"""What waits to be written, into the outbox's database: together, or one by one where something is wrong."""
+"""Pending writes into the database: together, or one by one where one of them cannot be stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ITEM_FAULTS = (
 
 
 def write_together(store: OutboxDatabase, log: PendingWrites, limits: Limits) -> int:
-    """Write all of it in one transaction; returns how many results were given up for it."""
+    """Write everything in one transaction; return how many results were dropped for it."""
     return store.write(
         log.entries,
         log.gone,
@@ -40,10 +40,10 @@ def write_together(store: OutboxDatabase, log: PendingWrites, limits: Limits) ->
 
 
 def write_singly(store: OutboxDatabase, log: PendingWrites, limits: Limits) -> int:
-    """Write one after the other, so that what cannot be stored costs nothing but itself.
+    """Write one after the other, so that only what cannot be stored is dropped.
 
     Returns:
-        How many results were given up for the others. What cannot be stored has left ``log``.
+        How many results were dropped for the others. What cannot be stored has left ``log``.
     """
     dropped = 0
     for piece in log.pieces():
@@ -57,6 +57,6 @@ def write_singly(store: OutboxDatabase, log: PendingWrites, limits: Limits) -> i
 
 
 def unstorable(result_id: str, cause: Exception, root: str) -> DroppedRow:
-    """The record of a result that cannot be stored."""
+    """Return the record of a result that cannot be stored."""
     readable = result_id.encode("utf-8", "replace").decode()
     return DroppedRow(result_id=readable, why=f"could not be stored ({type(cause).__name__})", root=root)

@@ -1,4 +1,4 @@
-"""Every answer of a broker put into words: why, and what to do (MQTT 5, 2.4)."""
+"""Answers of a broker in plain words: the reason, and what to do (MQTT 5, 2.4)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WILDCARDS_NOT_SUPPORTED = 0xA2
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the user has to change for each kind of failure, in the user's own terms."""
+    """Settings to check for each kind of failure, in the user's terms."""
 
     address: str
     credentials: str
@@ -72,7 +72,7 @@ _REMEDIES = {
 
 
 def refusal(reason: ReasonCode, settings: Settings, properties: Any = None) -> str:
-    """Why the broker refused or ended a connection, with what to check."""
+    """Return why the broker refused or ended a connection, and what to check."""
     said = f"{reason}{_more(properties)}"
     if reason.value in _CHECK_CREDENTIALS:
         return f"refused: {said}; check {settings.credentials}, and this user's rights at the broker"
@@ -86,7 +86,7 @@ def refusal(reason: ReasonCode, settings: Settings, properties: Any = None) -> s
 
 
 def closed_early(settings: Settings) -> str:
-    """A connection that the broker closes without a word, as some do that refuse it."""
+    """Return the text for a connection that the broker closes without an answer."""
     return (
         f"the broker ends the connection before it accepts it; check {settings.version}, {settings.tls}, "
         f"{settings.client_id}, and this user's rights"
@@ -94,14 +94,14 @@ def closed_early(settings: Settings) -> str:
 
 
 def no_mqtt(settings: Settings) -> str:
-    """A connection on which no answer comes."""
+    """Return the text for a connection on which no answer comes."""
     return (
         f"accepts connections but does not speak MQTT, or is stalled; check the broker and {settings.address}"
     )
 
 
 def rights_refusal(reason_code: int) -> str:
-    """A broker's refusal of a message or a subscription in words, with what to do."""
+    """Return the text for the refusal of a message or subscription, and what to do."""
     words = _words(reason_code)
     if reason_code in (0x80, 0x87):
         return f"{words}; give this user the right at the broker"
@@ -116,7 +116,7 @@ def _words(reason_code: int) -> str:
 
 
 def _more(properties: Any) -> str:
-    """What the broker adds in its own words; printable, and not too much of it."""
+    """Return the broker's own reason, printable and shortened."""
     parts = [str(getattr(properties, name, "") or "")[:200] for name in ("ReasonString", "ServerReference")]
     text = ", ".join(part for part in parts if part)
     return f" ({''.join(c if c.isprintable() else '?' for c in text)})" if text else ""

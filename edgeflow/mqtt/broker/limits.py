@@ -14,7 +14,7 @@ IN_FLIGHT = 20  # what Mosquitto announces, and what a broker takes that announc
 
 @dataclass(frozen=True, kw_only=True)
 class BrokerLimits:
-    """Of one connection.
+    """Limits of one connection.
 
     Attributes:
         packet_bytes: the largest whole packet; None where the broker announces none.
@@ -30,7 +30,7 @@ class BrokerLimits:
 
 
 def limits_of(properties: Any, *, in_flight: int, retain: bool) -> BrokerLimits:
-    """The limits in a CONNACK's properties (MQTT 5, 3.2.2.3); MQTT 3.1.1 has none.
+    """Return the limits in a CONNACK's properties (MQTT 5, 3.2.2.3); MQTT 3.1.1 has none.
 
     Args:
         in_flight, retain: what is known from before, and what a CONNACK can only lower.
@@ -44,7 +44,7 @@ def limits_of(properties: Any, *, in_flight: int, retain: bool) -> BrokerLimits:
 
 
 def publish_bytes(topic: str, payload: bytes, properties: Properties | None) -> int:
-    """Size of a whole PUBLISH packet at QoS 1 (MQTT 5, 3.3).
+    """Return the size of a whole PUBLISH packet at QoS 1 (MQTT 5, 3.3).
 
     Args:
         properties: None for MQTT 3.1.1, whose packets have no place for them.

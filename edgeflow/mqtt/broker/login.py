@@ -29,7 +29,7 @@ LOGIN_SETTINGS = Settings(
 
 @dataclass(frozen=True, kw_only=True)
 class BrokerUrl:
-    """Where to connect, and as whom; the password is never shown."""
+    """Address and user of a broker; the password is never shown."""
 
     host: str
     port: int
@@ -69,7 +69,7 @@ def parse_url(url: str) -> BrokerUrl:
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    """Everything that a connection needs; as the box's ``mqtt`` section has it.
+    """Everything that a connection needs, as in the ``mqtt`` section of a box file.
 
     Attributes:
         ca: certificate authority for ``mqtts``; the system's by default.
@@ -84,7 +84,7 @@ class Login:
     key: Path | None = None
 
     def client(self, client_id: str, *, reconnects: bool = False) -> paho.Client:
-        """A client that is not connected yet. MQTT 3.1.1: every broker speaks it, and a reader needs no more.
+        """Return a client that is not connected yet. It speaks MQTT 3.1.1, as every broker does.
 
         Args:
             reconnects: paho drives it (``loop_start``), and connects again whenever the connection is lost.

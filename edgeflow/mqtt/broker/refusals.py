@@ -12,11 +12,11 @@ __all__ = ["Refusals"]
 
 _SHOW_AGAIN_S = 1.0
 _Key = tuple[AlarmCode, str, bool]
-"""Code, topic, and whether the topic is one that the box hears."""
+"""Code, topic, and True where the topic is a subscription."""
 
 
 class Refusals:
-    """Standing refusals; any thread may note them, but none that runs in a callback of paho.
+    """Standing refusals; any thread may note them, except in a callback of paho.
 
     One alarm per code and first level of the topic below ``root``: with many topics of a kind, there is
     one alarm for all.
@@ -31,13 +31,13 @@ class Refusals:
         self._standing: dict[_Key, tuple[Severity, str]] = {}
 
     def report_to(self, alarms: Alarms) -> None:
-        """Have alarms raised and cleared there from now on, for what stands already, too."""
+        """Raise and clear alarms there from now on, also for what stands already."""
         self._alarms = alarms
         for code, topic, _ in list(self._standing):
             self._show(code, topic)
 
     def connection(self, address: str, problem: str) -> None:
-        """An alarm while there is no connection; it is seen on the box's own computer.
+        """Raise the alarm while there is no connection; it is seen on the box's own computer.
 
         Args:
             problem: empty while there is one.
@@ -56,32 +56,32 @@ class Refusals:
         return tuple(f"{topic}: {text}" for (_, topic, _), (_, text) in list(self._standing.items()))
 
     def note(
-        self, code: AlarmCode, severity: Severity, topic: str, text: str, *, heard: bool = False
+        self, code: AlarmCode, severity: Severity, topic: str, text: str, *, subscription: bool = False
     ) -> None:
-        """A topic is refused; what is known already costs little, and stands again if somebody cleared it.
+        """Record that a topic is refused; its alarm stands again if somebody cleared it.
 
         Args:
-            heard: it is a subscription, not a message.
+            subscription: True where a subscription was refused, not a message.
         """
         now_s = time.monotonic()
-        known = self._standing.get((code, topic, heard)) == (severity, text)
+        known = self._standing.get((code, topic, subscription)) == (severity, text)
         if known and now_s < self._show_again_s:
             return
         self._show_again_s = now_s + _SHOW_AGAIN_S
         with self._lock:
-            self._standing[code, topic, heard] = (severity, text)
+            self._standing[code, topic, subscription] = (severity, text)
         self._show(code, topic)
 
-    def over(self, topic: str, *codes: AlarmCode, heard: bool = False) -> None:
-        """A topic is taken again."""
+    def over(self, topic: str, *codes: AlarmCode, subscription: bool = False) -> None:
+        """Record that a topic is accepted again."""
         for code in codes:
-            if (code, topic, heard) in self._standing:
+            if (code, topic, subscription) in self._standing:
                 with self._lock:
-                    self._standing.pop((code, topic, heard), None)
+                    self._standing.pop((code, topic, subscription), None)
                 self._show(code, topic)
 
     def _show(self, code: AlarmCode, topic: str) -> None:
-        """Bring the alarm of a topic's group up to date."""
+        """Update the alarm of a topic's group."""
         if self._alarms is None:
             return
         group = self._group(topic)
@@ -99,5 +99,5 @@ class Refusals:
         self._alarms.raise_(code, severity, f"{text}{others}", subject=group)
 
     def _group(self, topic: str) -> str:
-        """First level below the root; a name that a topic may have."""
+        """Return the first level below the root, as a name that a topic may have."""
         return topic.removeprefix(f"{self._root}/").split("/")[0]

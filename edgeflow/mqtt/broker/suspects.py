@@ -1,4 +1,4 @@
-"""Messages that may be the reason why the connection ends again and again. Pure."""
+"""Suspect messages: those that may be the reason why the connection ends repeatedly. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["SuspectMessages"]
 
 
 class SuspectMessages:
-    """Suspects are all messages that were in flight when a connection ended.
+    """Keeps all messages that were in flight when a connection ended, as suspects.
 
     Each is cleared when the broker takes it. One is found guilty only when the connection ended twice while
     it was the only message in flight, and others passed in between: a broker that is killed, or a network
@@ -30,7 +30,7 @@ class SuspectMessages:
         return tuple(sorted(self._suspects, key=lambda key: self._suspects[key] is not None))
 
     def connection_ended(self, in_flight: Collection[str]) -> str | None:
-        """A connection ended while these were in flight; returns the key that is found guilty by it."""
+        """Record that a connection ended while these were in flight; return the key that is the reason."""
         if len(in_flight) != 1:
             for key in in_flight:
                 self._suspects.setdefault(key, None)
@@ -43,12 +43,12 @@ class SuspectMessages:
         return None
 
     def passed(self, key: str) -> None:
-        """The broker took this one."""
+        """Record that the broker accepted this message."""
         self._suspects.pop(key, None)
         for other, others_passed in self._suspects.items():
             if others_passed is not None:
                 self._suspects[other] = True
 
     def forget(self, key: str) -> None:
-        """It is not sent any more."""
+        """Forget a message that is not sent any more."""
         self._suspects.pop(key, None)

@@ -1,4 +1,4 @@
-"""Messages that wait for the broker's answer on one connection, and how long it has been silent: pure."""
+"""Messages without an answer on one connection, and the time since the broker's last answer. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_S = 30.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
-    """One message on its way.
+    """One message that was handed to the network.
 
     Attributes:
         key: names what is sent: a topic, or a result.
@@ -33,17 +33,17 @@ class Sent:
 
 
 class BrokerPace:
-    """How long this broker usually takes to answer; outlives connections."""
+    """Usual answer time of this broker; outlives connections."""
 
     def __init__(self) -> None:
         self._delays_s: deque[float] = deque(maxlen=_REMEMBERED)
 
     def add(self, delay_s: float) -> None:
-        """A message was answered so long after it was sent."""
+        """Add the time between a message and its answer."""
         self._delays_s.append(delay_s)
 
     def patience_s(self, validity_s: float) -> float:
-        """How long an answer may take before the broker counts as stalled.
+        """Return how long an answer may take before the broker counts as stalled.
 
         As long as a decision is valid; longer for a broker that always takes its time: to end its
         connection again and again would make nothing faster.
@@ -53,7 +53,7 @@ class BrokerPace:
 
 
 class Unanswered:
-    """What was sent and is not answered yet.
+    """Messages that were sent and are not answered yet.
 
     Any thread may add and ask; one thread takes answers. No lock: an answer comes while paho holds its own.
     """
@@ -68,13 +68,13 @@ class Unanswered:
         return len(self._sent)
 
     def add(self, message_id: int, sent: Sent) -> None:
-        """A message was handed to the network."""
+        """Add a message that was handed to the network."""
         if sent.decision_id:  # first: whoever takes the message takes this, too
             self._decisions[message_id] = sent.sent_s
         self._sent[message_id] = sent
 
     def take(self, message_id: int, now_s: float) -> Sent | None:
-        """The broker answered; None where the sender has not come round to ``add`` yet."""
+        """Remove the message that the broker answered; None where the sender has not called ``add`` yet."""
         sent = self._sent.pop(message_id, None)
         if sent is None:
             return None
@@ -85,20 +85,20 @@ class Unanswered:
         return sent
 
     def all(self) -> tuple[Sent, ...]:
-        """What waits now, oldest first."""
+        """Return the messages that wait, oldest first."""
         return tuple(self._sent.values())
 
     def decision_silence_s(self, now_s: float) -> float:
-        """How long the broker has said nothing while a decision waits for its answer; 0 where none waits."""
+        """Return the seconds without any answer while a decision waits for one; 0 where none waits."""
         oldest_s = self._oldest_s(now_s)
         return max(0.0, now_s - max(oldest_s, self._heard_s))
 
     def oldest_decision_age_s(self, now_s: float) -> float:
-        """For how long the oldest decision has been waiting for its answer; 0 where none waits."""
+        """Return how long the oldest decision has waited for its answer; 0 where none waits."""
         return now_s - self._oldest_s(now_s)
 
     def silence_s(self, now_s: float) -> float:
-        """The same for messages of any kind, from the oldest one's sending."""
+        """Return the seconds without any answer since the oldest waiting message was sent."""
         oldest = next(iter(self.all()), None)  # a copy: another thread may add meanwhile
         return max(0.0, now_s - max(oldest.sent_s, self._heard_s)) if oldest else 0.0
 

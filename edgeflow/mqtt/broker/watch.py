@@ -1,4 +1,4 @@
-"""The broker's answers, silences and hang-ups judged: refusals, suspects, and when to give up."""
+"""Monitor of the broker: refusals, suspect messages, and the end of a stalled connection."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Judged = tuple[tuple[str, ...], bool]
 
 
 class BrokerMonitor:
-    """Over all connections of one link. But for the asking methods, for the network thread alone.
+    """Watches all connections of one link; for the network thread, except for the methods that only read.
 
     Args:
         documents: those among them that end connections are not sent any more.
@@ -62,7 +62,7 @@ class BrokerMonitor:
         self._stalled = False
 
     def takes_decisions(self, waiting: Unanswered, limits: BrokerLimits) -> bool:
-        """Whether one that is sent now can be of use: none may wait anywhere until it is worthless."""
+        """Return True if a decision that is sent now can arrive while it is valid."""
         now_s = self._clock_s()
         if now_s < self._no_decision_until_s:
             return False
@@ -73,19 +73,19 @@ class BrokerMonitor:
         return keeps_up and len(waiting) < _QUEUED_MOST * limits.in_flight
 
     def oversize(self, topic: str, found: Oversize) -> None:
-        """A message was not sent, as the broker takes none of its size; any thread may say so."""
+        """Record a message that was not sent, since it is larger than the broker's limit; for any thread."""
         text = f"its message has {found.size} bytes, the broker takes {found.limit}; raise its limit"
         self.refusals.note("message_withheld", "error", topic, text)
 
     def take(self, sent: Sent, reason_code: int) -> None:
-        """The broker answered a message or a subscription."""
+        """Record the broker's answer to a message or a subscription."""
         self._pace.add(self._clock_s() - sent.sent_s)
         self._documents.passed(sent.key)
         self._suspicion.passed(sent.key)
         self._note(sent, reason_code)
 
     def trouble(self, waiting: Unanswered) -> str:
-        """Why this connection is of no use any more; empty where it is."""
+        """Return why this connection is to be ended; empty where it is not."""
         now_s = self._clock_s()
         if waiting.silence_s(now_s) < self._validity_s:
             return ""  # nearly always, and after every packet
@@ -98,7 +98,7 @@ class BrokerMonitor:
         return ""
 
     def heed(self, limits: BrokerLimits, filters: tuple[str, ...]) -> None:
-        """Say what this broker's limits cost."""
+        """Record which messages and subscriptions this broker's limits do not allow."""
         if not limits.wildcards:
             for each in filters:
                 if _is_wild(each):
@@ -108,7 +108,7 @@ class BrokerMonitor:
             self.refusals.note("broker_refuses", "warning", f"{self._topics.root}/retained messages", text)
 
     def ended(self, waiting: Unanswered, *, stopping: bool) -> Judged:
-        """A connection is gone: what was in flight may be the reason."""
+        """Record the end of a connection; what was in flight may be the reason."""
         in_flight = waiting.all()
         keys = tuple(sent.key for sent in in_flight)
         judged = not self._stalled and not stopping
@@ -133,7 +133,7 @@ class BrokerMonitor:
                 self._suspicion.forget(key)
 
     def _note(self, sent: Sent, reason_code: int) -> None:
-        """One answer of the broker."""
+        """Record one answer of the broker."""
         if sent.key == REPLY:
             return
         if sent.subscribes:
@@ -155,13 +155,13 @@ class BrokerMonitor:
     def _note_subscription(self, topic: str, reason_code: int) -> None:
         if reason_code >= _REFUSED_FIRST:
             text = f"the broker refuses the subscription: {rights_refusal(reason_code)}"
-            self.refusals.note("broker_refuses", "error", topic, text, heard=True)
+            self.refusals.note("broker_refuses", "error", topic, text, subscription=True)
         else:
-            self.refusals.over(topic, "broker_refuses", heard=True)
+            self.refusals.over(topic, "broker_refuses", subscription=True)
 
 
 def _is_result(topic: str) -> bool:
-    """Of this station, or of one where the box stood before."""
+    """Return True for a result topic of this station, or of one where the box stood before."""
     return topic.rpartition("/")[2] in ("result", "dropped")
 
 

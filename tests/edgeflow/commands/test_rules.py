@@ -1,4 +1,4 @@
-"""Which commands a box accepts: everything else has its reason, and the reply goes nowhere it should not."""
+"""A box accepts few commands; every refusal has its reason, and replies go only where they may."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a result is sent again, and when it stops to hold up those behind it."""
+"""A result is sent again after a delay, and at last no longer holds up those behind it."""
 
 from __future__ import annotations
 

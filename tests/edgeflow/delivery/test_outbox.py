@@ -59,7 +59,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 class Panel:
-    """Where alarms are shown."""
+    """Collects the alarms that stand."""
 
     def __init__(self) -> None:
         self.standing: dict[str, Alarm] = {}

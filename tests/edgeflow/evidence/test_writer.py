@@ -50,7 +50,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 class Told:
-    """What stands."""
+    """Collects the alarms that stand."""
 
     def __init__(self) -> None:
         self.standing: dict[str, str] = {}

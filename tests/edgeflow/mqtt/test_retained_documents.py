@@ -6,7 +6,7 @@ from edgeflow.mqtt.retained_documents import Document, RetainedDocuments
 
 
 class Network:
-    """What is published waits until it is answered."""
+    """A link whose published messages wait until they are answered."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes]] = []

@@ -21,7 +21,7 @@ PLENTY = Limits(rows=10_000)
 
 
 class Panel:
-    """Where alarms are shown."""
+    """Collects the alarms that stand."""
 
     def __init__(self) -> None:
         self.standing: dict[str, Alarm] = {}

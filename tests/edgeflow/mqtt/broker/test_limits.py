@@ -1,4 +1,4 @@
-"""What a CONNACK allows, and the size of a packet as the broker counts it."""
+"""The limits in a CONNACK, and the size of a packet as the broker counts it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from edgeflow.mqtt.broker.refusals import Refusals
 
 
 class Board:
-    """Where alarms would be published."""
+    """Collects the alarms that would be published."""
 
     def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
         """Nobody reads it here."""
@@ -38,10 +38,10 @@ def test_topics_of_a_kind_share_an_alarm_that_ends_with_the_last_of_them() -> No
 
 def test_a_topic_that_is_heard_and_said_has_two_refusals() -> None:
     refusals = Refusals("a")
-    refusals.note("broker_refuses", "error", "a/availability", "may not be heard", heard=True)
+    refusals.note("broker_refuses", "error", "a/availability", "may not be heard", subscription=True)
     refusals.over("a/availability", "broker_refuses")
     assert refusals.texts == ("a/availability: may not be heard",)
-    refusals.over("a/availability", "broker_refuses", heard=True)
+    refusals.over("a/availability", "broker_refuses", subscription=True)
     assert refusals.texts == ()
 
 

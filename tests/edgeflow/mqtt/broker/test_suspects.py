@@ -1,4 +1,4 @@
-"""Which message ends the connection: found by sending suspects alone, never by a broker that is killed."""
+"""The message that ends the connection is found by sending suspects alone; a killed broker finds none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a broker has been silent, and how long it may be."""
+"""The time that a broker has been silent, and its limit."""
 
 from __future__ import annotations
 

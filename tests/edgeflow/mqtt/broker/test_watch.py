@@ -1,4 +1,4 @@
-"""Which decisions are sent while the broker is behind, and when a connection is given up."""
+"""Decisions are sent while the broker is behind only if they can arrive; a stalled connection is ended."""
 
 from __future__ import annotations
 
