@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
-from edgeflow.bundles.trust import admit, is_new_here, note_as_run, open_admitted
+from edgeflow.bundles.trust import admit, check_expiry, is_new_here, note_as_run, open_admitted
 from edgeflow.bundles.version_record import read_installed
 from edgeflow.config.box import TrustConfig
 from edgeflow.contracts.messages import Alarm
@@ -223,3 +223,21 @@ def test_record_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> Non
     trust = TrustConfig(installed=tmp_path / "file" / "installed.json")
     with Bundle.open(small_bundle(tmp_path / "b")) as bundle, pytest.raises(StorageError):
         note_as_run(bundle, trust)
+
+
+def test_a_box_without_a_record_keeps_none(tmp_path: Path) -> None:
+    with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
+        for trust in (None, TrustConfig()):
+            note_as_run(bundle, trust)
+            assert not is_new_here(bundle, trust)
+    assert [file.name for file in tmp_path.iterdir()] == ["b"]
+
+
+def test_the_time_of_a_running_bundle_ends_at_its_moment(tmp_path: Path) -> None:
+    path = small_bundle(tmp_path / "b", expires="2026-06-01T12:00:00Z")
+    with Bundle.open(path) as bundle:
+        check_expiry(bundle, NOW - timedelta(microseconds=1))
+        with pytest.raises(IntegrityError, match=f"{path}: expired at 2026-06-01T12:00:00"):
+            check_expiry(bundle, NOW)
+    with Bundle.open(small_bundle(tmp_path / "c")) as bundle:
+        check_expiry(bundle, NOW)
