@@ -324,5 +324,6 @@ def test_every_verdict_has_a_code_for_its_first_cause(
     failure = texts.get("failure", "")
     verdict = decide(part, scored, failure, rules, now_ns, skipped=texts.get("skipped", ""))
     assert verdict.code == code
+    assert verdict.verdict in ("OK", "NG", "UNDECIDED")
     assert (verdict.verdict == "OK") == (code in ("ok", "degraded"))
     assert (verdict.reason == "") == (code == "ok")

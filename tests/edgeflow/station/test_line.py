@@ -32,7 +32,7 @@ from edgeflow.evidence.writer import EvidenceJob
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
-from edgeflow.scoring.scorer import Scorer
+from edgeflow.scoring.scorer import Scorer, Scores
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.line import InspectionLine
 from edgeflow.station.scoring_thread import ScoringThread
@@ -366,3 +366,111 @@ def test_a_line_without_evidence_and_watch_delivers_its_results(
     assert line(loaded(Runner()), evidence=None).run(parts(1)) == {"OK": 1}
     assert told.events == [("decision", "p0"), ("kept", "p0"), ("shown", "p0")]
     assert told.results[0].evidence is None
+
+
+class Collected:
+    """An evidence sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.jobs: list[EvidenceJob] = []
+
+    def reserve(self, result_id: str, verdict: VerdictName) -> str:
+        return f"/evidence/{result_id}-{verdict}"
+
+    def offer(self, job: EvidenceJob) -> bool:
+        self.jobs.append(job)
+        return True
+
+
+class GivenScores:
+    """A scorer whose answer is given."""
+
+    def __init__(self, scores: Scores) -> None:
+        self._scores = scores
+
+    def score(self, _images: Mapping[str, RgbImage]) -> Scores:
+        return self._scores
+
+
+def given(loaded: LoadedBundle, **changes: object) -> LoadedBundle:
+    maps = np.stack([np.full((SIDE, SIDE), 1.0 + v, np.float32) for v in range(len(VIEWS))])
+    scores = Scores(
+        inputs=np.stack([np.full((SIDE, SIDE, 3), 10 + v, np.uint8) for v in range(len(VIEWS))]),
+        maps=maps,
+        raw_maps=maps,
+        masks=None,
+        views={"top": 1.0, "left": 2.0},
+        part=2.0,
+        empty=(),
+        highest=2.0,
+    )
+    return replace(loaded, scorer=GivenScores(replace(scores, **changes)))  # type: ignore[arg-type]
+
+
+def test_evidence_of_a_scored_part_has_camera_image_model_image_and_map_of_each_view(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    evidence, bundle = Collected(), given(loaded(Runner()))
+    watched = part(0)
+    line(bundle, evidence=evidence).run([watched])
+    (job,) = evidence.jobs
+    assert job.result.evidence == told.results[0].evidence
+    assert set(job.originals) == set(job.images) == set(job.maps) == set(VIEWS)
+    for number, view in enumerate(VIEWS):
+        assert job.originals[view] is watched.frames[view].image
+        assert (job.images[view] == 10 + number).all()
+        assert (job.maps[view] == 1.0 + number).all()
+    assert job.scales == bundle.manifest.thresholds.views
+
+
+def test_evidence_has_the_maps_of_scored_views_alone(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle]
+) -> None:
+    evidence = Collected()
+    some = given(loaded(Runner()), views={"left": 2.0})
+    line(some, evidence=evidence).run([part(0), part(1, fault="skew of 9 ms")])
+    scored, unscored = evidence.jobs
+    assert (set(scored.images), set(scored.maps)) == ({"left"}, {"left"})
+    assert (scored.images["left"] == 11).all()
+    assert set(unscored.originals) == set(VIEWS)
+    assert (unscored.images, unscored.maps, unscored.scales) == ({}, {}, {})
+
+
+@pytest.mark.parametrize("short", ["maps", "inputs"])
+def test_arrays_that_do_not_belong_to_the_views_are_not_kept_under_their_names(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told, short: str
+) -> None:
+    evidence = Collected()
+    bundle = given(loaded(Runner()))
+    whole = bundle.scorer.score({})
+    wrong = given(bundle, **{short: getattr(whole, short)[:1]})
+    assert line(wrong, evidence=evidence).run([part(0)]) == {"OK": 1}
+    assert evidence.jobs == []
+    assert told.alarms["record_failed"] is not None
+
+
+def test_images_that_do_not_belong_to_the_views_are_not_shown_under_their_names(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    offered: list[Mapping[str, RgbImage]] = []
+
+    class Views:
+        def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:  # noqa: ARG002
+            offered.append(images)
+
+    bundle = given(loaded(Runner()))
+    line(bundle, evidence=None, views=Views()).run([part(0)])
+    assert {view: int(image[0, 0, 0]) for view, image in offered[0].items()} == {"top": 10, "left": 11}
+    wrong = given(bundle, inputs=bundle.scorer.score({}).inputs[:1])
+    line(wrong, evidence=None, views=Views()).run([part(1)])
+    assert len(offered) == 1
+    assert told.alarms["record_failed"] is not None
+
+
+def test_scores_that_cannot_be_judged_are_none(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    odd = given(loaded(Runner()), views={"top": 1.0, "left": 2.0, "nobody's": 3000.0}, part=3000.0)
+    assert line(odd).run(parts(1)) == {"UNDECIDED": 1}
+    assert told.decisions[0].reason_code == "scoring_failed"
+    assert told.decisions[0].reason.startswith("scoring failed: KeyError")
