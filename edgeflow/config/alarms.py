@@ -17,22 +17,29 @@ PartCount = Annotated[int, Field(ge=1, le=10_000)]
 class AlarmsConfig(Document):
     """When what a line does is told as an alarm; ``docs/reference/alarms.md`` explains each one."""
 
-    window_parts: PartCount = Field(default=50, description="the last parts, of which shares are counted")
+    window_parts: PartCount = Field(
+        default=50, description="number of latest parts over which undecided_share and overruns are counted"
+    )
     undecided_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.2, description="of the window; more of them UNDECIDED is an alarm"
+        default=0.2, description="alarm when a larger share of the window's parts is UNDECIDED"
     )
     overruns: PartCount = Field(
-        default=5, description="parts of the window that were not scored because too many waited"
+        default=5,
+        description="alarm when so many parts of the window were not scored because too many waited",
     )
-    ng_in_a_row: PartCount = Field(default=20, description="parts, one after the other")
+    ng_in_a_row: PartCount = Field(default=20, description="alarm when so many parts in a row are NG")
     no_part_s: Seconds | None = Field(
         default=None,
-        description="without a part; default: with trigger.period_ms 20 periods, at least 10 s, else never",
+        description="alarm after so many seconds without a part; default: 20 periods of trigger.period_ms, "
+        "at least 10 s, where it is given, else never",
     )
     connections: Annotated[int, Field(ge=2, le=1000)] = Field(
-        default=5, description="to the broker within connections_min"
+        default=5, description="alarm when the box connected to the broker so often within connections_min"
     )
-    connections_min: Annotated[float, Field(gt=0, le=1440)] = Field(default=10, description="minutes")
+    connections_min: Annotated[float, Field(gt=0, le=1440)] = Field(
+        default=10, description="minutes over which connections are counted"
+    )
     scoring_hangs_s: Seconds = Field(
-        default=5, description="for one part, and at least decision.deadline_ms; then scoring hangs"
+        default=5,
+        description="alarm when scoring one part takes so many seconds; at least decision.deadline_ms",
     )

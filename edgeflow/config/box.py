@@ -66,9 +66,13 @@ class BoxConfig(Document):
     """One inspection box, whole."""
 
     station: StationConfig
-    bundle: Path
+    bundle: Path = Field(
+        description="bundle file that the box runs; commands can change it while the box runs"
+    )
     trigger: TriggerConfig
-    cameras: dict[ViewId, CameraConfig] = Field(min_length=1, description="view → camera")
+    cameras: dict[ViewId, CameraConfig] = Field(
+        min_length=1, description="one camera for each view of the bundle, by the view's name"
+    )
     sync: SyncConfig
     decision: DecisionConfig
     runtime: RuntimeConfig

@@ -53,21 +53,35 @@ StreamOrientation = Annotated[
 class ReplayConfig(Document):
     """Recorded parts played as a camera: the images of one view, part after part."""
 
-    kind: Literal["replay"]
-    parts: Path = Field(description="Real-IAD layout, or one folder per part")
-    view: ViewId | None = Field(default=None, description="the view's name in the recording, if another")
-    rate_hz: float | None = Field(default=None, gt=0, le=1000, description="with trigger source free")
-    recorded_timing: bool = Field(
-        default=False, description="in the rhythm that 'edgeflow record' noted, instead of rate_hz"
+    kind: Literal["replay"] = Field(description="a recording instead of a camera")
+    parts: Path = Field(description="folder of recorded parts: Real-IAD layout, or one folder per part")
+    view: ViewId | None = Field(
+        default=None, description="the view's name in the recording; default: the name of this camera"
     )
-    loop: bool = False
+    rate_hz: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="images per second without a trigger; required with trigger source free or hardware, "
+        "unless recorded_timing is set",
+    )
+    recorded_timing: bool = Field(
+        default=False, description="play with the times that 'edgeflow record' noted, instead of rate_hz"
+    )
+    loop: bool = Field(
+        default=False, description="start again after the last part; default: the box stops there"
+    )
     bits: int | None = Field(
-        default=None, ge=8, le=16, description="significant bits of deeper files; default: the bundle's"
+        default=None,
+        ge=8,
+        le=16,
+        description="significant bits of image files with more than 8; default: the bundle's",
     )
     orientation: Literal["followed", "ignored", "refused"] | None = Field(
         default=None,
-        description="of files that are to be turned; default: followed, but refused with a bundle whose "
-        "manifest is older than 1.4",
+        description="files whose EXIF data asks for a turn: turned (followed), not turned (ignored) or "
+        "refused; default: followed, but refused with a bundle whose manifest is older than "
+        "1.4",
     )
 
     @model_validator(mode="after")
@@ -85,34 +99,51 @@ class ReplayConfig(Document):
 class _Timeouts(Document):
     """How long a driver may take; a driver that does not come back by itself is killed a little later."""
 
-    open_timeout_ms: Milliseconds = 5000
+    open_timeout_ms: Milliseconds = Field(
+        default=5000, description="milliseconds in which the camera must open; its driver is then restarted"
+    )
     read_timeout_ms: Milliseconds = Field(
-        default=2000, description="without a frame that is due; then the camera is reopened"
+        default=2000, description="milliseconds that a due frame may take; the camera is then opened again"
     )
 
 
 class V4l2Config(_Timeouts):
     """A USB camera at a device path that stays; what is given here is set, locked and read back."""
 
-    kind: Literal["v4l2"]
-    device: DevicePath
-    fourcc: FourCc | None = None
-    width: int | None = Field(default=None, gt=0)
-    height: int | None = Field(default=None, gt=0)
-    fps: float | None = Field(default=None, gt=0)
-    exposure_us: float | None = Field(default=None, gt=0, description="turns automatic exposure off")
-    gain: float | None = Field(default=None, ge=0, description="in the driver's own unit")
-    white_balance_k: float | None = Field(default=None, gt=0, description="turns automatic balance off")
+    kind: Literal["v4l2"] = Field(description="a USB camera (Video4Linux)")
+    device: DevicePath = Field(description="device path that stays the same after replugging and restarting")
+    fourcc: FourCc | None = Field(
+        default=None, description="pixel format as four characters; default: the camera's current one"
+    )
+    width: int | None = Field(
+        default=None, gt=0, description="image width in pixels; default: the camera's current one"
+    )
+    height: int | None = Field(
+        default=None, gt=0, description="image height in pixels; default: the camera's current one"
+    )
+    fps: float | None = Field(
+        default=None, gt=0, description="frames per second; default: the camera's current rate"
+    )
+    exposure_us: float | None = Field(
+        default=None, gt=0, description="exposure in microseconds; turns automatic exposure off"
+    )
+    gain: float | None = Field(
+        default=None, ge=0, description="gain in the driver's own unit; default: not set"
+    )
+    white_balance_k: float | None = Field(
+        default=None, gt=0, description="colour temperature in kelvin; turns automatic white balance off"
+    )
 
 
 class StreamTls(Document):
     """How the certificate of an encrypted stream is verified."""
 
     ca: Path | None = Field(
-        default=None, description="certificates of the authorities that are trusted (default: the system's)"
+        default=None, description="file with the certificates of trusted authorities; default: the system's"
     )
     insecure_skip_verify: bool = Field(
-        default=False, description="talk, password included, to whoever answers at the address"
+        default=False,
+        description="accept any certificate; whoever answers at the address receives the password",
     )
 
     @model_validator(mode="after")
@@ -125,18 +156,25 @@ class StreamTls(Document):
 class RtspConfig(_Timeouts):
     """A network stream: RTSP, or MJPEG over HTTP; of ``rtsps`` and ``https`` the certificate is verified."""
 
-    kind: Literal["rtsp"]
-    url: StreamUrl
-    transport: Literal["tcp", "udp"] = "tcp"
-    username: str | None = Field(default=None, min_length=1)
-    password_file: Path | None = None
-    tls: StreamTls = Field(default_factory=StreamTls, description="with rtsps and https")
+    kind: Literal["rtsp"] = Field(description="a network camera")
+    url: StreamUrl = Field(description="address of the stream, without user name and password")
+    transport: Literal["tcp", "udp"] = Field(
+        default="tcp", description="transport of RTSP's packets; tcp loses none"
+    )
+    username: str | None = Field(
+        default=None, min_length=1, description="the camera's user; goes with password_file"
+    )
+    password_file: Path | None = Field(default=None, description="file that holds the user's password alone")
+    tls: StreamTls = Field(
+        default_factory=StreamTls, description="verification of the certificate; for rtsps and https only"
+    )
     stamps: Literal["stream", "arrival"] = Field(
         default="stream",
-        description="arrival: the camera's own time is not to be used, since it does not keep step",
+        description="time of a frame: the camera's own clock (stream), or its arrival at the box "
+        "(arrival), for cameras whose clock is unsteady",
     )
     max_late_ms: Milliseconds = Field(
-        default=500, description="pictures whose way took longer than usual by this are not used"
+        default=500, description="frames that arrive so many milliseconds later than usual are not used"
     )
     orientation: StreamOrientation = None
 
@@ -161,9 +199,9 @@ class RtspConfig(_Timeouts):
 class FileConfig(_Timeouts):
     """A video file played at its own rate."""
 
-    kind: Literal["file"]
-    path: Path
-    loop: bool = Field(default=False, description="start again at its end")
+    kind: Literal["file"] = Field(description="a video file, played at its own rate")
+    path: Path = Field(description="the video file")
+    loop: bool = Field(default=False, description="start again at the end of the file")
     orientation: StreamOrientation = None
 
 
@@ -173,17 +211,36 @@ class GenicamConfig(_Timeouts):
     Without ``trigger_line`` and ``free_running`` every software trigger takes one image.
     """
 
-    kind: Literal["genicam"]
-    serial: str | None = Field(default=None, min_length=1, description="as printed on the camera")
-    address: str | None = Field(default=None, min_length=1, description="IP address, instead of the serial")
-    features: Path | None = Field(default=None, description="YAML of GenICam features, applied in its order")
-    trigger_line: FeatureName | None = Field(default=None, description="hardware trigger, such as Line1")
-    trigger_activation: Literal["RisingEdge", "FallingEdge"] = "RisingEdge"
-    free_running: bool = Field(default=False, description="for trigger source free")
-    packet_size: int | Literal["auto"] | None = Field(
-        default=None, description="bytes with headers; auto: the largest that the network carries"
+    kind: Literal["genicam"] = Field(description="a GigE Vision or USB3 Vision camera, through Aravis")
+    serial: str | None = Field(
+        default=None, min_length=1, description="serial number as printed on the camera; or give address"
     )
-    packet_delay_ns: int | None = Field(default=None, ge=0, description="between packets, so that 5 fit")
+    address: str | None = Field(
+        default=None, min_length=1, description="the camera's IP address; or give serial"
+    )
+    features: Path | None = Field(
+        default=None, description="YAML file of GenICam features, which are set in the file's order"
+    )
+    trigger_line: FeatureName | None = Field(
+        default=None, description="input of the hardware trigger, such as Line1; default: software trigger"
+    )
+    trigger_activation: Literal["RisingEdge", "FallingEdge"] = Field(
+        default="RisingEdge", description="edge of the trigger signal that starts an exposure"
+    )
+    free_running: bool = Field(
+        default=False, description="the camera takes images without a trigger; for trigger source free"
+    )
+    packet_size: int | Literal["auto"] | None = Field(
+        default=None,
+        description="bytes of a network packet with its headers; auto: the largest that the network "
+        "carries; default: the camera's",
+    )
+    packet_delay_ns: int | None = Field(
+        default=None,
+        ge=0,
+        description="nanoseconds between two packets, so that several cameras share one link; default: the "
+        "camera's",
+    )
 
     @model_validator(mode="after")
     def _identity_and_trigger(self) -> GenicamConfig:

@@ -24,22 +24,32 @@ class TriggerConfig(Document):
     ``free``: cameras run by themselves; frames that belong together by time make a view set.
     """
 
-    source: Literal["interval", "mqtt", "hardware", "free"]
-    period_ms: Milliseconds | None = None
-    timeout_ms: Milliseconds = Field(default=500, description="frames later than this are missing")
+    source: Literal["interval", "mqtt", "hardware", "free"] = Field(
+        description="what starts a part: the box's timer, an MQTT message, a hardware signal at the "
+        "cameras, or the frames of cameras that run freely"
+    )
+    period_ms: Milliseconds | None = Field(
+        default=None, description="milliseconds between two triggers; required with source interval"
+    )
+    timeout_ms: Milliseconds = Field(
+        default=500,
+        description="milliseconds after a trigger in which frames must arrive; later ones count as missing",
+    )
     part_ids: Literal["mqtt"] | None = Field(
-        default=None, description="with source hardware: who names the parts; default: they are numbered"
+        default=None,
+        description="with source hardware: MQTT messages name the parts; default: they are numbered",
     )
     part_id_window_ms: Milliseconds | None = Field(
         default=None,
-        description="how far a message may be from its frames; less than half the time between two parts",
+        description="milliseconds by which a naming message may be away from its frames; less than half "
+        "the time between two parts",
     )
 
     min_period_ms: Milliseconds | None = Field(
         default=None,
-        description="the shortest time between two parts, where the line says when they come: messages held "
-        "up for half of it are refused, and names are given only where they can be of no neighbour "
-        "(default: twice part_id_window_ms)",
+        description="shortest time between two parts in milliseconds, where messages announce them: "
+        "messages delayed by more than half of it are refused, and a name is used only where "
+        "it can belong to no neighbouring part; default: twice part_id_window_ms",
     )
 
     @model_validator(mode="after")
@@ -65,28 +75,35 @@ class TriggerConfig(Document):
 class SyncConfig(Document):
     """When frames count as one part, and what becomes of a part with missing views."""
 
-    max_skew_ms: Milliseconds
+    max_skew_ms: Milliseconds = Field(
+        description="largest difference in milliseconds between the exposures of one part's frames"
+    )
     window_ms: Milliseconds | None = Field(
         default=None,
-        description="exposure, transfer and margin: frames stamped later than this after their trigger are "
-        "not used (default: trigger.timeout_ms); with source hardware, how far apart transfer may pull the "
-        "stamps of one moment (default: max_skew_ms)",
+        description="milliseconds for exposure, transfer and margin: frames stamped later than this after "
+        "their trigger are not used; default: trigger.timeout_ms. With source hardware: the "
+        "largest difference that transfer makes between stamps of one moment; default: "
+        "max_skew_ms",
     )
     frame_delay_ms: Annotated[float, Field(ge=0, le=10_000)] = Field(
         default=0,
-        description="of cameras that run by themselves and have no clock of their own (USB video, network "
-        "streams), from the start of an exposure to the frame's stamp: "
-        "what is stamped earlier than this after a trigger was exposed before it, and is not used",
+        description="for cameras that run freely without a clock of their own (USB video, network "
+        "streams): milliseconds from the start of an exposure to the frame's stamp. A frame "
+        "stamped earlier than this after a trigger was exposed before it, and is not used",
     )
     transfer_ms: Milliseconds | None = Field(
         default=None,
-        description="of cameras whose clock cannot be read (no GenICam time-stamp latch), how long the "
-        "quickest image takes from its exposure to this box at most; without it, trigger source hardware "
-        "cannot tell which part their images show",
+        description="for cameras whose clock cannot be read (no GenICam time-stamp latch): shortest time "
+        "in milliseconds from exposure to arrival of an image. Without it, trigger source "
+        "hardware cannot assign their images to parts",
     )
-    on_missing: OnMissing = "undecided"
+    on_missing: OnMissing = Field(
+        default="undecided",
+        description="verdict of a part with missing views: UNDECIDED, NG, or scored from the others "
+        "(degraded)",
+    )
     min_views: int | None = Field(
-        default=None, ge=1, description="with on_missing degraded: parts with fewer views are undecided"
+        default=None, ge=1, description="with on_missing degraded: parts with fewer views are UNDECIDED"
     )
 
     @model_validator(mode="after")

@@ -38,17 +38,19 @@ HostName = Annotated[
 class StationConfig(Document):
     """Where the box stands; names the MQTT topics."""
 
-    site: TopicLevel
-    line: TopicLevel
-    station: TopicLevel
+    site: TopicLevel = Field(description="name of the site, the first level of the box's MQTT topics")
+    line: TopicLevel = Field(description="name of the production line, the second level")
+    station: TopicLevel = Field(description="name of the station on the line, the third level")
 
 
 class TlsConfig(Document):
     """Files for an encrypted connection; ``cert`` and ``key`` together, for a client certificate."""
 
-    ca: Path
-    cert: Path | None = None
-    key: Path | None = None
+    ca: Path = Field(description="file with the certificate of the authority that signed the broker's")
+    cert: Path | None = Field(
+        default=None, description="file with the box's client certificate; goes with key"
+    )
+    key: Path | None = Field(default=None, description="file with the client certificate's private key")
 
     @model_validator(mode="after")
     def _cert_with_key(self) -> TlsConfig:
@@ -60,8 +62,13 @@ class TlsConfig(Document):
 class SealConfig(Document):
     """What seals decisions: a secret shared with the controller (HMAC), or a private key (Ed25519)."""
 
-    secret_file: Path | None = Field(default=None, description="at least 16 bytes")
-    key_file: Path | None = Field(default=None, description="NAME.key.pem of 'edgeflow keys new'")
+    secret_file: Path | None = Field(
+        default=None, description="file with the shared secret (HMAC), at least 16 bytes; or give key_file"
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="private key (Ed25519), NAME.key.pem of 'edgeflow keys new'; or give secret_file",
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> SealConfig:
@@ -73,41 +80,60 @@ class SealConfig(Document):
 class HomeAssistantConfig(Document):
     """Entities appear in Home Assistant by themselves."""
 
-    prefix: TopicRoot = "homeassistant"
+    prefix: TopicRoot = Field(default="homeassistant", description="Home Assistant's discovery prefix")
 
 
 class MqttConfig(Document):
     """The broker. Secrets come from a file, never from this one."""
 
-    host: HostName
-    port: int = Field(default=1883, ge=1, le=65535)
-    version: Literal["5", "3.1.1"] = "5"
-    keepalive_s: int = Field(default=5, ge=1, le=3600)
-    root: TopicRoot | None = Field(
-        default=None, description="topic root; default edgeflow/v1/{site}/{line}/{station}"
+    host: HostName = Field(description="the broker's name or address")
+    port: int = Field(default=1883, ge=1, le=65535, description="the broker's port; with tls usually 8883")
+    version: Literal["5", "3.1.1"] = Field(default="5", description="version of the MQTT protocol")
+    keepalive_s: int = Field(
+        default=5,
+        ge=1,
+        le=3600,
+        description="MQTT keep-alive in seconds; a broken connection is noticed after about 1.5 times as "
+        "long",
     )
-    client_id: str | None = None
-    username: str | None = None
-    password_file: Path | None = None
+    root: TopicRoot | None = Field(
+        default=None, description="first levels of all topics; default: edgeflow/v1/{site}/{line}/{station}"
+    )
+    client_id: str | None = Field(
+        default=None, description="the box's MQTT client id; default: edgeflow-{site}-{line}-{station}"
+    )
+    username: str | None = Field(default=None, description="the broker's user; default: no login")
+    password_file: Path | None = Field(default=None, description="file that holds the user's password alone")
     password_env: str | None = Field(
         default=None, min_length=1, description="name of the environment variable that holds the password"
     )
-    tls: TlsConfig | None = None
-    seal: SealConfig | None = Field(default=None, description="decisions carry a signature")
-    home_assistant: HomeAssistantConfig | None = None
+    tls: TlsConfig | None = Field(default=None, description="encrypted connection; default: none")
+    seal: SealConfig | None = Field(default=None, description="signature on every decision; default: none")
+    home_assistant: HomeAssistantConfig | None = Field(
+        default=None, description="discovery messages for Home Assistant; default: none"
+    )
 
 
 class OutboxConfig(Document):
     """Results wait here until they are delivered."""
 
-    path: Path
+    path: Path = Field(description="SQLite file that keeps results until they are delivered")
     confirm: Literal["consumer", "broker"] = Field(
-        default="consumer", description="who lets a result go: the consumer's ack, or the broker's"
+        default="consumer",
+        description="a result is removed when the consumer acknowledged it (consumer), or when the broker "
+        "did (broker)",
     )
     max_rows: int = Field(
-        default=1_000_000, gt=0, description="beyond it, the oldest OK results are dropped first, NG last"
+        default=1_000_000,
+        gt=0,
+        description="number of results that may wait; beyond it, the oldest OK results are dropped first, "
+        "NG last",
     )
-    max_mb: float = Field(default=256, ge=1, description="the same, by size")
+    max_mb: float = Field(
+        default=256,
+        ge=1,
+        description="megabytes of results that may wait; beyond it, results are dropped as with max_rows",
+    )
     max_age_h: float = Field(
         default=72, gt=0, description="results are dropped after so many hours of the box's running time"
     )
@@ -116,20 +142,31 @@ class OutboxConfig(Document):
 class EvidenceConfig(Document):
     """Images and maps kept per part."""
 
-    dir: Path
-    save: tuple[Literal["OK", "NG", "UNDECIDED"], ...] = ("NG", "UNDECIDED")
-    ok_sample: float = Field(default=0.0, ge=0, le=1, description="share of OK parts that are kept, too")
-    max_gb: float | None = Field(default=None, gt=0, description="beyond it, the oldest parts are removed")
+    dir: Path = Field(description="folder for images and maps, one folder per day and part")
+    save: tuple[Literal["OK", "NG", "UNDECIDED"], ...] = Field(
+        default=("NG", "UNDECIDED"), description="verdicts of the parts that are kept"
+    )
+    ok_sample: float = Field(
+        default=0.0, ge=0, le=1, description="share of OK parts that are kept too; default: none"
+    )
+    max_gb: float | None = Field(
+        default=None,
+        gt=0,
+        description="gigabytes of evidence; beyond it, the oldest parts are removed; default: no limit",
+    )
     max_days: float | None = Field(
-        default=None, gt=0, description="parts are removed after so many days of the box's running time"
+        default=None,
+        gt=0,
+        description="parts are removed after so many days of the box's running time; default: never",
     )
     queue_mb: float = Field(
         default=256,
         gt=0,
-        description="images that may wait in memory for a slow disk; one part may always wait",
+        description="megabytes of images that may wait in memory for a slow disk; one part may always wait",
     )
     min_free_gb: float = Field(
         default=1.0,
         ge=0,
-        description="below this much free disk, the oldest parts are removed; without any, nothing is kept",
+        description="gigabytes of free disk below which the oldest parts are removed; when none are left, "
+        "nothing is kept",
     )

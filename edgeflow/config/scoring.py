@@ -21,33 +21,48 @@ DeviceName = Annotated[
 class DecisionConfig(Document):
     """What the line is told, and until when."""
 
-    deadline_ms: Milliseconds = Field(description="after the trigger")
-    on_late: PolicyVerdict = "undecided"
+    deadline_ms: Milliseconds = Field(
+        description="milliseconds after the trigger by which the decision is published"
+    )
+    on_late: PolicyVerdict = Field(
+        default="undecided", description="verdict of a part that was not scored by the deadline"
+    )
     valid_ms: Milliseconds = Field(
-        default=1000, description="a decision is worthless this long after its making"
+        default=1000, description="milliseconds after which a decision must not be used any more"
     )
     compact: bool = Field(
         default=False,
-        description="also as one short line on decision/compact, for controllers with short strings; it "
-        "has no signature, so not together with mqtt.seal",
+        description="also publish decisions as one short line on decision/compact, for controllers with "
+        "short strings; it has no signature, so not together with mqtt.seal",
     )
 
 
 class RuntimeConfig(Document):
     """Which graph of the bundle runs where."""
 
-    backend: Literal["openvino", "onnxruntime"]
+    backend: Literal["openvino", "onnxruntime"] = Field(description="library that runs the graph")
     precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
-        default="auto", description="auto: int8 where the bundle has it, else bf16, else fp32"
+        default="auto",
+        description="precision of the graph; auto: int8 where the bundle has it, else bf16, else fp32",
     )
-    device: DeviceName = "CPU"
-    threads: int = Field(default=0, ge=0, le=1024, description="0: one per core")
+    device: DeviceName = Field(
+        default="CPU",
+        description="device of the back end: CPU, GPU, NPU (OpenVINO); CPU, CUDA (ONNX Runtime)",
+    )
+    threads: int = Field(default=0, ge=0, le=1024, description="number of threads; 0: one per core")
     streams: int = Field(
-        default=1, ge=1, le=64, description="of the device; one part at a time needs no more than 1"
+        default=1,
+        ge=1,
+        le=64,
+        description="parallel streams of the device; one part at a time needs no more than 1",
     )
-    cache_dir: Path | None = Field(default=None, description="compiled models; a start is faster with it")
+    cache_dir: Path | None = Field(
+        default=None, description="folder for compiled graphs, which makes later starts faster; default: none"
+    )
     cache_max_mb: float = Field(
-        default=2048, gt=0, description="of the cache_dir; the models unused for longest go first"
+        default=2048,
+        gt=0,
+        description="megabytes of the cache_dir; graphs that were unused for longest are removed first",
     )
 
 
@@ -55,19 +70,25 @@ class TrustConfig(Document):
     """Which bundles this box runs. Hashes and expiry are always checked, the rest where it is given."""
 
     keys: tuple[Path, ...] | None = Field(
-        default=None, min_length=1, description="public keys; a bundle must be signed by one of them"
+        default=None,
+        min_length=1,
+        description="public keys, one of which must have signed a bundle; default: unsigned bundles run too",
     )
     product: str | None = Field(
         default=None,
         min_length=1,
-        description="name of the bundles that this box runs; default: that of the first one that ran here",
+        description="name of the bundles that this box runs; default: the name of the first one that ran "
+        "here",
     )
     max_version: Annotated[int, Field(ge=0, le=2**53)] = Field(
         default=10**14,
-        description="higher ones are refused as mistaken, and do not count where one ran nevertheless",
+        description="bundles with a higher version are refused as mistaken; one that ran nevertheless does "
+        "not count",
     )
-    device_class: DeviceClass | None = Field(default=None, description="refuse bundles for another class")
+    device_class: DeviceClass | None = Field(
+        default=None, description="device class of this box; bundles for another one are refused"
+    )
     installed: Path | None = Field(
-        default=None, description="record of the versions that ran; default installed.json beside the outbox"
+        default=None, description="record of the versions that ran; default: installed.json beside the outbox"
     )
-    allow_older: bool = Field(default=False, description="go back to an older version on purpose")
+    allow_older: bool = Field(default=False, description="run an older version than the newest that ran here")

@@ -6,11 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
 from edgeflow.cli.main import cli
+from edgeflow.config.box import BoxConfig
+from edgeflow_export.recipe import Recipe
 from tests.support.commands import commands_of
 
 PAGES = ("box-file.md", "cli.md", "exit-codes.md", "messages.md", "recipe.md")
@@ -56,3 +61,25 @@ def test_every_command_and_option_has_its_place(repository: Path) -> None:
         assert re.search(rf"^##+ `edgeflow {name}\b", page, re.MULTILINE), name
         for parameter in command.params:
             assert all(option in page for option in parameter.opts if option.startswith("--")), parameter.name
+
+
+def models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
+
+
+def undescribed(model: type[BaseModel], path: str) -> Iterator[str]:
+    """Paths of keys that nobody explains; one section is explained by its own model."""
+    for key, field in model.model_fields.items():
+        sections = list(models_in(field.annotation))
+        if not field.description and not (len(sections) == 1 and sections[0].__doc__):
+            yield f"{path}.{key}"
+        for section in sections:
+            yield from undescribed(section, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("model", [BoxConfig, Recipe])
+def test_every_key_of_a_file_that_people_write_has_a_description(model: type[BaseModel]) -> None:
+    assert list(undescribed(model, model.__name__)) == []

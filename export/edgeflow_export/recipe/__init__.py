@@ -1,0 +1,38 @@
+"""The recipe: what to train and how to export it, as frozen models read from YAML.
+
+In: a YAML file, see ``docs/reference/recipe.md``. Out: one ``Recipe``, which every later stage reads.
+It starts no threads. Read ``recipe.py`` first; the sections of the file are in ``training.py``,
+``extractors.py`` and ``export.py``.
+"""
+
+from edgeflow_export.recipe.export import HEADED, ExportSpec, ForegroundSpec, ScoringSpec, ThresholdSpec
+from edgeflow_export.recipe.extractors import (
+    EfficientNetB5Extractor,
+    ExtractorSpec,
+    FunctionExtractor,
+    SelfSupervisedExtractor,
+    TimmExtractor,
+)
+from edgeflow_export.recipe.recipe import Recipe, load_recipe, with_graph
+from edgeflow_export.recipe.training import DataSpec, FlowSpec, ImageSpec, NoiseSpec, TrainingSpec
+
+__all__ = [
+    "HEADED",
+    "DataSpec",
+    "EfficientNetB5Extractor",
+    "ExportSpec",
+    "ExtractorSpec",
+    "FlowSpec",
+    "ForegroundSpec",
+    "FunctionExtractor",
+    "ImageSpec",
+    "NoiseSpec",
+    "Recipe",
+    "ScoringSpec",
+    "SelfSupervisedExtractor",
+    "ThresholdSpec",
+    "TimmExtractor",
+    "TrainingSpec",
+    "load_recipe",
+    "with_graph",
+]

@@ -1,0 +1,86 @@
+"""The recipe as a whole, read from YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from edgeflow.contracts.documents.document import Document, parse_document
+from edgeflow.contracts.documents.paths import against, named_in_text
+from edgeflow.contracts.documents.strict_yaml import read_yaml
+from edgeflow.errors import ConfigError
+from edgeflow_export.models.view_graph import view_graph
+from edgeflow_export.recipe.export import ExportSpec, ForegroundSpec, ScoringSpec, ThresholdSpec
+from edgeflow_export.recipe.extractors import EfficientNetB5Extractor, ExtractorSpec, TimmExtractor
+from edgeflow_export.recipe.training import DataSpec, FlowSpec, ImageSpec, NoiseSpec, TrainingSpec
+
+__all__ = ["Recipe", "load_recipe", "with_graph"]
+
+
+class Recipe(Document):
+    """One product on one class of devices."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = Field(
+        description="name of the product, which the bundle bears"
+    )
+    data: DataSpec
+    image: ImageSpec
+    extractor: ExtractorSpec = Field(description="feature extractor, one section by its kind")
+    flow: FlowSpec = FlowSpec()
+    noise: NoiseSpec = NoiseSpec()
+    training: TrainingSpec = TrainingSpec()
+    foreground: ForegroundSpec = ForegroundSpec()
+    scoring: ScoringSpec = ScoringSpec()
+    thresholds: ThresholdSpec = ThresholdSpec()
+    export: ExportSpec = ExportSpec()
+    licences: dict[Literal["extractor", "flow", "foreground"], str] = Field(
+        default={},
+        description="licences of the weights, such as Apache-2.0; go into the bundle and its report",
+    )
+
+    @model_validator(mode="after")
+    def _mirrored_views_exist(self) -> Recipe:
+        mirror = () if self.data.mirror == "published" else self.data.mirror
+        unknown = sorted(set(mirror) - set(self.data.views or mirror))
+        if unknown:
+            raise ValueError(f"data.mirror: not among data.views: {', '.join(unknown)}")
+        return self
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigError: with every problem, each with its path, line and what is allowed.
+    """
+    data, lines = read_yaml(path)
+    recipe = parse_document(Recipe, data, what=str(path), error=ConfigError, lines=lines)
+    base = named_in_text(path.resolve().parent)
+    update: dict[str, object] = {
+        "data": recipe.data.model_copy(update={"root": against(base, recipe.data.root)})
+    }
+    if isinstance(recipe.extractor, TimmExtractor | EfficientNetB5Extractor) and recipe.extractor.weights:
+        weights = against(base, recipe.extractor.weights)
+        update["extractor"] = recipe.extractor.model_copy(update={"weights": weights})
+    if recipe.training.initial is not None:
+        initial = against(base, recipe.training.initial)
+        update["training"] = recipe.training.model_copy(update={"initial": initial})
+    files = {
+        key: against(base, path)
+        for key in ("weights", "masks")
+        if (path := getattr(recipe.foreground, key)) is not None
+    }
+    update["foreground"] = recipe.foreground.model_copy(update=files)
+    return recipe.model_copy(update=update)
+
+
+def with_graph(recipe: Recipe, name: str) -> Recipe:
+    """The recipe with another neighbour graph.
+
+    Raises:
+        ConfigError: unknown graph, or one whose published code is faulty.
+    """
+    view_graph(name, 1)
+    return recipe.model_copy(update={"flow": recipe.flow.model_copy(update={"graph": name})})
