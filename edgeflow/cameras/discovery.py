@@ -29,7 +29,7 @@ class Attached:
 
 
 def attached_cameras(links: Path = _LINKS) -> tuple[list[Attached], list[str]]:
-    """All cameras found, GenICam first, and why some could not be looked for.
+    """Return all cameras found, GenICam first, and the reasons why some could not be searched for.
 
     Of several GenICam cameras with one serial number, Aravis tells only one.
     """

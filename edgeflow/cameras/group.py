@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class CameraGroup:
-    """One worker per view.
+    """Cameras of a box, one worker per view.
 
     Args:
         make: how a configured camera becomes one that can be opened.
@@ -70,11 +70,11 @@ class CameraGroup:
             )
 
     def trigger(self, trigger_id: str) -> list[str]:
-        """A software trigger to all cameras; the views of those that are away and will miss it."""
+        """Trigger all cameras; return the views of those that are disconnected and will miss it."""
         return [view for view, worker in self._workers.items() if not worker.trigger(trigger_id)]
 
     def statuses(self) -> dict[str, CameraHealth]:
-        """Health of every camera, by view."""
+        """Return the health of every camera, by view."""
         return {view: worker.health() for view, worker in self._workers.items()}
 
     def close(self) -> None:

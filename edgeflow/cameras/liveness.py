@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgeflow.contracts.images import RgbImage
 
-__all__ = ["Origin", "Repetition", "difference", "is_same_picture", "scene_changed"]
+__all__ = ["FrozenViewDetector", "Origin", "difference", "is_same_picture", "scene_changed"]
 
 Origin = Literal["sensor", "pictures", "stream", "recording"]
 """Source of a view's pictures.
@@ -44,8 +44,8 @@ class _Run:
     count: int = 1
 
 
-class Repetition:
-    """Remembers each view's latest picture; one part after the other.
+class FrozenViewDetector:
+    """Detects frozen views from each view's latest picture, part by part.
 
     A sensor is frozen with the first repetition, byte by byte; pictures that are compressed one by one, with
     ``most`` in a row. Where a sensor stops before an encoder, its stream goes on with pictures that differ
@@ -69,7 +69,7 @@ class Repetition:
         seen: Mapping[str, RgbImage],
         variety: Mapping[str, float],
     ) -> tuple[str, ...]:
-        """The views of the next part that do not see it; takes note of all its pictures.
+        """Take the pictures of the next part; return the views that are frozen.
 
         Args:
             images: view → uint8 (H, W, 3) as the camera gave it; absent views are passed over.

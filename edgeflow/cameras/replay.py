@@ -63,7 +63,7 @@ class ReplayCamera:
             ) from cause
 
     def trigger(self, trigger_id: str) -> None:
-        """Ask for the next part's image; a paced camera ignores it."""
+        """Request the next part's image; a paced camera ignores it."""
         if not self._config.by_itself:
             self._triggers.put((trigger_id, monotonic_ns()))
 
@@ -80,7 +80,7 @@ class ReplayCamera:
         return self._triggered(timeout_s) if self._pace is None else self._paced(self._pace, timeout_s)
 
     def close(self) -> None:
-        """Let go of the image read in advance."""
+        """Drop the image that was read in advance."""
         self._decoded = None
 
     def _pacing(self, epoch_ns: int) -> Pacing | None:

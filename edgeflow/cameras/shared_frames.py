@@ -1,4 +1,4 @@
-"""Images from one process to another through shared memory, without a copy on the reader's side.
+"""Zero-copy transfer of images between processes through shared memory.
 
 The memory is an anonymous file: it goes when its last user does, also after a crash. Its first page
 holds one byte per slot, 1 while an image in it is in use; the writer sets it, the reader clears it
@@ -22,7 +22,7 @@ _HEADER = mmap.PAGESIZE
 
 
 class RingWriter:
-    """The side that makes images; pages of slots that were never needed take no memory.
+    """Writer of images; pages of slots that were never used take no memory.
 
     Args:
         slots: images that may be in use at a time.
@@ -46,12 +46,12 @@ class RingWriter:
         return slot
 
     def close(self) -> None:
-        """Let go of the memory; images that the reader has stay."""
+        """Release the memory; images that the reader holds stay valid."""
         os.close(self.fd)
 
 
 class RingReader:
-    """The side that uses images; takes over the file descriptor."""
+    """Reader of images; takes over the file descriptor."""
 
     def __init__(self, fd: int, *, slot_bytes: int) -> None:
         self._slot_bytes = slot_bytes
@@ -59,7 +59,7 @@ class RingReader:
         os.close(fd)
 
     def take(self, slot: int, height: int, width: int) -> RgbImage:
-        """The image in a slot, uint8 (H, W, 3), read-only; the slot is free when the array is gone.
+        """Return the image in a slot, uint8 (H, W, 3), read-only; freeing the array frees the slot.
 
         Raises:
             ValueError: no such slot, or more pixels than one holds.

@@ -1,4 +1,4 @@
-"""One camera in a thread of its own: drained continuously, reopened after errors, its health kept."""
+"""Camera worker: a thread that reads one camera, reopens it after errors, and keeps its health."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class CameraWorker:
         return self._first_error
 
     def trigger(self, trigger_id: str) -> bool:
-        """Pass a software trigger on; False where the camera is away and will miss it."""
+        """Pass a software trigger on; return False where the camera is disconnected and will miss it."""
         with self._lock:
             if not self._online:
                 return self._over
@@ -150,11 +150,11 @@ class CameraWorker:
             )
 
     def stop(self) -> None:
-        """Ask the thread to end; returns at once."""
+        """Request the end of the thread; returns at once."""
         self._stop.set()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread; False where its camera hangs (the thread is then left behind)."""
+        """Wait for the thread; return False where its camera hangs (the thread is then left behind)."""
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()

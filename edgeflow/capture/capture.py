@@ -258,7 +258,7 @@ class Capture:
             return self._assembler.expire(monotonic_ns())
         working(_SILENT_S)
         if isinstance(event, TriggerGiven):
-            self._ready.one_more_comes()
+            self._ready.make_room()
         finishing_before = self._assembler.finishing
         view_sets = self._assembler.apply(event, monotonic_ns())
         if self._assembler.finishing and not finishing_before:

@@ -79,7 +79,7 @@ class SyncMonitor:
 
 
 def _part_spacing(config: BoxConfig) -> PartSpacing | None:
-    """For boxes that pair frames by time, be it only until counters are locked; None for all others."""
+    """Return the check of part distances, for boxes that pair frames by time; None for all others."""
     sync, source = config.sync, config.trigger.source
     if source == "free":
         return PartSpacing(tolerance_ms=sync.max_skew_ms, setting="sync.max_skew_ms")

@@ -42,8 +42,8 @@ class ViewSetQueue:
             self._shed(self._most)
             self._changed.notify_all()
 
-    def one_more_comes(self) -> None:
-        """Make room as soon as a part begins, not when its images are there: none waits for longer then."""
+    def make_room(self) -> None:
+        """Shed a set when a part begins, so that its images do not wait."""
         with self._changed:
             self._shed(self._most - 1)
 

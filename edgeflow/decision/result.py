@@ -74,7 +74,7 @@ class ResultMaker:
         self.bundle = bundle_info(bundle, graph)
 
     def decision(self, view_set: ViewSet, verdict: Verdict) -> Decision:
-        """The decision for the gate; takes the next number."""
+        """Return the decision for the gate; it takes the next part number."""
         seq = next(self._session.part_numbers)
         valid_until_ns = verdict.decided_ns + int(self._policy.decision.valid_ms * 1e6)
         return Decision(
@@ -96,7 +96,7 @@ class ResultMaker:
     def result(
         self, decision: Decision, view_set: ViewSet, scores: Scores | None, verdict: Verdict, timing: Timing
     ) -> Result:
-        """The full record that belongs to a decision."""
+        """Return the full record of a decision."""
         acquired_ns = _acquired_ns(view_set)
         scale = self._policy.scale(view_set) or self._policy.thresholds.part
         decided_after_ms = _ms(verdict.decided_ns - view_set.triggered_ns)

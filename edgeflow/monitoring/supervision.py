@@ -12,7 +12,7 @@ from edgeflow.alarms import Alarms
 from edgeflow.errors import ThreadError
 from edgeflow.thread_activity import overdue_threads
 
-__all__ = ["Deaths", "Supervisor"]
+__all__ = ["DeadThreads", "Supervisor"]
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _LOOK_S = 0.5
 _STOP_S = 2.0
 
 
-class Deaths:
+class DeadThreads:
     """Record of dead threads; ends the box on the first one."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The line: view sets to verdicts, decisions, evidence and results, and nothing else."""
+"""Inspection line: view sets to verdicts, decisions, evidence and results."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class _Link(Protocol):
 
 
 class LoopWatchdog:
-    """Called with every turn of the part loop; it looks around a few times a second.
+    """Called in every turn of the part loop; checks a few times a second.
 
     The watchdog gets its sign of life here and nowhere else: a loop that turns no more gives none, and a line
     whose scoring, synchronizer or network thread hangs gives none either, so that the service manager ends

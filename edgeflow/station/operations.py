@@ -26,7 +26,7 @@ __all__ = ["Operations"]
 
 @dataclass(frozen=True, kw_only=True)
 class Operations:
-    """The verbs, carried out on the thread of the command desk while the line goes on.
+    """Commands, executed on the thread of the command dispatcher while the line runs.
 
     Attributes:
         reset_triggers: forgets what the line's triggers are compared with.
@@ -44,7 +44,7 @@ class Operations:
     reset_triggers: Callable[[], None] = lambda: None
 
     def verbs(self) -> dict[str, Operation]:
-        """Verb → what carries it out."""
+        """Return verb → operation."""
         return {
             "start": self.start,
             "stop": self.stop,

@@ -107,7 +107,7 @@ class Comparison:
             )
 
     def add(self, result: Result, tolerance: float) -> None:
-        """A part was decided again.
+        """Compare a part that was decided again.
 
         Args:
             tolerance: relative, of the graph that scored it.

@@ -113,7 +113,7 @@ class StationState:
                 return
 
     def inspected(self, view_sets: Iterable[ViewSet], *, asked: bool) -> Iterator[ViewSet]:
-        """View sets as they are while running.
+        """Yield view sets as they are while running.
 
         While stopped, a part that the line asked about is answered, unscored, and so never OK; where the
         box itself makes the triggers, nobody waits for an answer and there is none.

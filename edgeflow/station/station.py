@@ -1,4 +1,4 @@
-"""One inspection box put together from its configuration, started, and shut down in order."""
+"""Station: an inspection box built from its box file, started, and shut down in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from edgeflow.decision.session import Session, new_session
 from edgeflow.errors import DeviceError, ThreadError
 from edgeflow.monitoring.camera_health import CameraHealthReporter
 from edgeflow.monitoring.line_monitor import LineMonitor
-from edgeflow.monitoring.supervision import Deaths, Supervisor
+from edgeflow.monitoring.supervision import DeadThreads, Supervisor
 from edgeflow.monitoring.view_monitor import ViewMonitor, check_identity
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle, load_verified, open_for_box
 from edgeflow.station.birth import BirthPublisher, StatusReport, summary
@@ -96,7 +96,7 @@ def run_box(
         birth.publish(bundle, graph)
         state = StationState(out.link, session.id, lambda: birth.recipe)
         stack.enter_context(running_services(out, state))
-        deaths = Deaths()
+        deaths = DeadThreads()
         stack.enter_context(Supervisor(out.alarms, deaths))
         manager.extend(PROOF_S, f"verifying bundle {bundle.manifest.name} on this device")
         scoring = ScoringThread()
@@ -141,7 +141,7 @@ class _Box:
     bundles: ActiveBundle
     scoring: ScoringThread
     manager: ServiceManager
-    deaths: Deaths
+    deaths: DeadThreads
 
 
 def _end_scoring(box: _Box) -> None:

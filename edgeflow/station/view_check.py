@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from edgeflow.alarms import AlarmHysteresis, Alarms
-from edgeflow.cameras.liveness import Origin, Repetition
+from edgeflow.cameras.liveness import FrozenViewDetector, Origin
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.box import BoxConfig, CameraConfig, FileConfig, GenicamConfig, ReplayConfig, RtspConfig
 from edgeflow.contracts.images import RgbImage
@@ -32,7 +32,7 @@ class ViewCheck:
     def __init__(self, config: BoxConfig | None = None, alarms: Alarms | None = None) -> None:
         self._mode = "off" if config is None else config.views.unusable
         cameras = {} if config is None else config.cameras
-        self._repetition = Repetition(
+        self._repetition = FrozenViewDetector(
             {view: origin_of(camera) for view, camera in cameras.items()},
             most=3 if config is None else config.views.frozen_after,
         )

@@ -70,7 +70,7 @@ class GenicamCamera:
 
     @property
     def serial(self) -> str | None:
-        """As the camera says, also where the box file names an address."""
+        """Serial number that the camera reports, also where the box file has an address."""
         return self._serial
 
     def open(self, epoch_ns: int) -> None:  # noqa: ARG002 - runs by its own or the trigger's clock
@@ -107,7 +107,7 @@ class GenicamCamera:
             ) from cause
 
     def trigger(self, trigger_id: str) -> None:
-        """Software trigger, where the camera waits for such."""
+        """Give a software trigger, where the camera waits for one."""
         if not self._software or self._device is None:
             return
         with self._pairing_lock:
@@ -118,7 +118,7 @@ class GenicamCamera:
             self._failure = f"does not take triggers: {_text(cause)}"
 
     def read(self, timeout_s: float) -> Frame | None:
-        """The next image.
+        """Return the next image.
 
         Raises:
             FrameLost: an image came with missing packets, in a format that cannot be used, or of a trigger
@@ -239,7 +239,7 @@ class GenicamCamera:
         if self._config.trigger_line is not None:
             return
         for _ in range(_WARM_UP_ROUNDS):
-            longest_ns = self._take_for_nobody()
+            longest_ns = self._take_dropped()
             if not self._software or self._is_quiet(longest_ns):
                 return
             self._begin_anew()
@@ -248,8 +248,8 @@ class GenicamCamera:
             "AcquisitionMode so that a software trigger takes one image"
         )
 
-    def _take_for_nobody(self) -> int:
-        """Some images, one after the other; the longest time from trigger to arrival, ns."""
+    def _take_dropped(self) -> int:
+        """Take images one after the other; return the longest time from trigger to arrival, ns."""
         got = whole = longest_ns = 0
         since_ns: int | None = None  # the first trigger that was not answered yet
         while got < _WARM_UP or (not whole and got < _WARM_UP_MOST):

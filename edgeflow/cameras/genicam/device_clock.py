@@ -1,4 +1,4 @@
-"""The camera's clock on the computer's: between which moments a frame was exposed, whenever it arrived."""
+"""Device clock: a camera's time as an interval of the computer's monotonic time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DeviceClock:
         self._newest_ns = 0
 
     def arrived(self, device_ns: int, arrived_ns: int) -> None:
-        """A frame stamped ``device_ns`` was here at ``arrived_ns`` (monotonic)."""
+        """Take the arrival of a frame stamped ``device_ns`` at ``arrived_ns`` (monotonic)."""
         if self._upper is not None and device_ns < self._newest_ns - _STEP_NS:
             self._upper = self._lower = None
         self._newest_ns = max(device_ns, self._newest_ns) if self._upper is not None else device_ns
@@ -50,7 +50,7 @@ class DeviceClock:
             self._upper = _Bound(device_ns=device_ns, offset_ns=offset_ns)
 
     def triggered(self, device_ns: int, sent_ns: int) -> None:
-        """The frame stamped ``device_ns`` was exposed after ``sent_ns`` (monotonic), which must be sure."""
+        """Take the fact that the frame stamped ``device_ns`` was exposed after ``sent_ns`` (monotonic)."""
         offset_ns = sent_ns - device_ns
         lowest_ns = self._lowest_ns(device_ns)
         if lowest_ns is None or offset_ns >= lowest_ns:
@@ -59,7 +59,7 @@ class DeviceClock:
             self._upper = None
 
     def read(self, device_ns: int, before_ns: int, after_ns: int) -> bool:
-        """The camera's clock showed ``device_ns`` at some moment between two looks at the computer's.
+        """Take a reading ``device_ns`` of the camera's clock between two readings of the computer's.
 
         Returns:
             Whether that can be the clock of the frames.

@@ -27,7 +27,7 @@ class FeatureFile(Document):
 
 
 def read_features(path: Path) -> dict[str, FeatureValue]:
-    """The features of a file, in its order.
+    """Return the features of a file, in its order.
 
     Raises:
         ConfigError: unreadable, or with every problem named.
@@ -39,7 +39,7 @@ def read_features(path: Path) -> dict[str, FeatureValue]:
 def apply_features(
     camera: Any, aravis: Any, failure: type[Exception], features: dict[str, FeatureValue]
 ) -> list[str]:
-    """Set features and read them back; returns what the camera does not do, each with what it offers.
+    """Set features and read them back; return those that the camera refuses, with its accepted values.
 
     Args:
         camera: an open ``Aravis.Camera``.
@@ -57,7 +57,7 @@ def apply_features(
 
 
 def _apply(camera: Any, aravis: Any, name: str, value: FeatureValue) -> str:
-    """Set one feature; returns what is wrong, or nothing."""
+    """Set one feature; return the problem, or nothing."""
     node = camera.get_device().get_feature(name)
     if node is None or not camera.is_feature_available(name):
         return f"the camera has no feature {name}"

@@ -46,7 +46,7 @@ PIXEL_FORMATS = {
 
 
 def to_rgb(data: bytes, height: int, width: int, code: int) -> RgbImage:
-    """An image as the camera sent it, as uint8 (H, W, 3), red first.
+    """Convert an image of the camera to uint8 (H, W, 3), red first.
 
     Raises:
         ValueError: an unknown format, a size that cannot be, fewer bytes than the size needs, or a value

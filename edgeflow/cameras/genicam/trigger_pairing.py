@@ -79,13 +79,13 @@ class TriggerPairing:
         return sent.at_ns if sent else None
 
     def sent(self, trigger_id: str, at_ns: int) -> None:
-        """A trigger is sent to the camera from ``at_ns`` (monotonic) on."""
+        """Record a trigger, sent to the camera from ``at_ns`` (monotonic) on."""
         alone = self.owed_since_ns is None
         self._sent.append(_Sent(trigger_id=trigger_id, at_ns=at_ns, alone=alone))
         self._number += 1
 
     def answered(self, position: int, device_ns: int, arrived_ns: int, *, since_ns: int) -> None:
-        """A frame came while only triggers sent since ``since_ns`` can have caused it, and none follows."""
+        """Take a frame that only triggers since ``since_ns`` can have caused, and that no other follows."""
         self._clock.arrived(device_ns, arrived_ns)
         earliest_ns = self._clock.exposed_ns(device_ns)[0]
         self._note(0 if earliest_ns is None else earliest_ns - since_ns, self._clock.slack_ns(device_ns))
@@ -93,13 +93,13 @@ class TriggerPairing:
         self.count_from(position)
 
     def count_from(self, position: int) -> None:
-        """The frame at ``position`` was the last one; nothing is on its way."""
+        """Count from the frame at ``position``: no other is in flight."""
         self._offset = position - (self._number - 1)
         self._agreed = _CONFIRMED
         self._newest = self._number - 1
 
     def lost(self, position: int | None) -> str | None:
-        """A frame came damaged, perhaps without its number; its trigger, or None where that is not sure."""
+        """Take a damaged frame; return its trigger, or None where it is not certain."""
         if position is None:
             only = self._newest + 1 == self._number - 1
             self._newest += only
@@ -109,7 +109,7 @@ class TriggerPairing:
         return sent.trigger_id if sent and self._locked else None
 
     def arrived(self, position: int, device_ns: int, arrived_ns: int) -> Paired:
-        """A frame came.
+        """Take a frame; return it with its trigger.
 
         Args:
             position: by the camera's counter, without its wrap-around.

@@ -12,7 +12,7 @@ import av.logging
 import numpy as np
 from av.format import Flags
 
-from edgeflow.cameras.streams.key_frames import Continuity
+from edgeflow.cameras.streams.key_frames import KeyFrameTracker
 from edgeflow.clock import monotonic_ns
 from edgeflow.contracts.image_files.orientation import UPRIGHT, turned
 from edgeflow.contracts.images import MAX_PIXELS, RgbImage, opened_image
@@ -87,7 +87,7 @@ class Video:
         self._track.codec_context.options = _DECODER
         self._track.codec_context.thread_count = 1  # several would hold frames back
         self._packets = self._container.demux(self._track)
-        self._continuity = Continuity(intra=self._track.codec_context.codec.intra_only)
+        self._continuity = KeyFrameTracker(intra=self._track.codec_context.codec.intra_only)
         self._is_jpeg = self._track.codec_context.name == "mjpeg"
         self._jpeg_orientation = UPRIGHT  # of the latest packet, which holds one whole picture
         self.orientation = UPRIGHT
@@ -99,7 +99,7 @@ class Video:
 
     @property
     def rate_hz(self) -> float:
-        """Frames per second as the file says; 0 where it does not."""
+        """Frames per second by the file; 0 where it has none."""
         return float(self._track.average_rate or 0)
 
     @property
@@ -136,7 +136,7 @@ class Video:
         self._container.close()
 
     def _take(self, packet: Any) -> None:
-        """A packet into the decoder, unless what it builds on did not come."""
+        """Decode a packet, unless the frames that it depends on are missing."""
         if packet.size:
             stamp = packet.pts if packet.dts is None else packet.dts
             doubt = self._continuity.doubt(key=packet.is_keyframe, stamp=stamp)
@@ -160,14 +160,14 @@ class Video:
             self._decoded.extend(frames)
 
     def _drain(self) -> None:
-        """Frames before the one that is missing are right: out with them, since the decoder begins anew."""
+        """Return the frames before the missing one, which are intact, and restart the decoder."""
         if self._inside:
             self._decoded.extend(self._track.codec_context.decode(None))
             self._track.codec_context.flush_buffers()
             self._inside = 0
 
     def _distrust(self, why: str) -> None:
-        """Give up what is in the decoder, and what builds on it."""
+        """Drop the frames in the decoder, and those that depend on them."""
         self._lost.extend([why] * self._inside)
         self._inside = 0
         self._track.codec_context.flush_buffers()
@@ -192,7 +192,7 @@ def time_ns(frame: Any) -> int | None:
 
 
 def rgb_of(frame: Any, orientation: int) -> RgbImage:
-    """A decoded frame, turned, as uint8 (H, W, 3), red first."""
+    """Convert a decoded frame to uint8 (H, W, 3), red first, in its orientation."""
     return turned(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), orientation)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
-__all__ = ["Continuity"]
+__all__ = ["KeyFrameTracker"]
 
 _STEPS = 25
 _LONG = 1.7  # times the usual time between frames: one is missing
 
 
-class Continuity:
+class KeyFrameTracker:
     """Follows one stream, packet by packet; pure.
 
     After damage, and where a frame is missing, decoders go on with the picture that they have: sharp, without

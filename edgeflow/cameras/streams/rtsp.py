@@ -69,7 +69,7 @@ class RtspCamera:
         """Ignored: the camera runs by itself."""
 
     def read(self, timeout_s: float) -> Frame:  # noqa: ARG002 - limited by read_timeout_ms
-        """The next frame; it may take as long as ``read_timeout_ms``.
+        """Return the next frame; this may take up to ``read_timeout_ms``.
 
         What comes before the stream's time is known, within a second after it was opened, is passed over.
 

@@ -1,4 +1,4 @@
-"""Encrypted streams: the camera's certificate is verified before anything is said to it."""
+"""TLS for streams: the camera's certificate is verified before anything is sent."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class FileCamera:
         """Ignored: the file plays by itself."""
 
     def read(self, timeout_s: float) -> Frame | None:
-        """The next frame; None when none is due within the timeout.
+        """Return the next frame; None when none is due within the timeout.
 
         Raises:
             FrameLost: this frame is damaged.

@@ -63,7 +63,7 @@ class V4l2Camera:
 
     @property
     def serial(self) -> str | None:
-        """Of the USB device that the camera is."""
+        """Serial number of the USB device."""
         return self._serial
 
     def open(self, epoch_ns: int) -> None:  # noqa: ARG002 - a live camera has no start of its own
@@ -100,7 +100,7 @@ class V4l2Camera:
         """Ignored: the camera runs by itself."""
 
     def read(self, timeout_s: float) -> Frame:  # noqa: ARG002 - limited by read_timeout_ms
-        """The next frame; it may take as long as ``read_timeout_ms``.
+        """Return the next frame; this may take up to ``read_timeout_ms``.
 
         Raises:
             FrameLost: a frame came that cannot be decoded.

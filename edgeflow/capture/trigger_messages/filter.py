@@ -144,7 +144,7 @@ class TriggerFilter:
     def refuse_named(
         self, message: TriggerMessage, why: str, *, received_ns: int, under_way: int = 0
     ) -> FilterResult:
-        """A message that cannot be used names a part: it is decided without frames, unless it is already."""
+        """Refuse a message that names a part: it is decided without frames, unless it is decided already."""
         known, earlier = self._memory.classify(message, received_ns)
         if known in ("copy", "decided"):
             return self.refuse("invalid", f"{why}; its part is decided by trigger '{earlier}'")

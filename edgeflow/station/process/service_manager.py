@@ -54,12 +54,12 @@ class ServiceManager:
         self._send("STOPPING=1")
 
     def extend(self, seconds: float, doing: str) -> None:
-        """The step that begins now may take so long; the start would fail without a word."""
+        """Extend the time of the start for the step that begins now."""
         self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}", f"STATUS={doing}")
 
     @contextlib.contextmanager
     def patience(self, seconds: float, doing: str) -> Iterator[None]:
-        """A long step beside the line takes the processor from it: the watchdog waits longer meanwhile."""
+        """Extend the watchdog time during a long step beside the line, which takes processor time from it."""
         self.extend(seconds, doing)
         if self._watchdog_us is not None:
             self._send(f"WATCHDOG_USEC={_PATIENCE * self._watchdog_us}")
@@ -71,7 +71,7 @@ class ServiceManager:
             self._send("STATUS=running")
 
     def feed(self, now_ns: int) -> None:
-        """A sign of life for the watchdog; as often as one likes.
+        """Feed the watchdog; may be called at any rate.
 
         Args:
             now_ns: monotonic.

@@ -10,7 +10,7 @@ _TURN_S = 0.0002
 
 
 def shorten_switch_interval() -> None:
-    """For a whole box, whose threads work for a decision and beside it.
+    """Shorten the switch interval for the whole process.
 
     By default a thread that computes gives way after 5 ms, which is all the time that a decision has from its
     score to the gate. A part goes to the thread that scores and back, which is two turns more to

@@ -38,10 +38,10 @@ def test_room_is_made_when_a_part_begins_so_that_none_waits_for_longer_than_two(
     ready = ViewSetQueue(2)
     ready.put(a_set(0))
     ready.put(a_set(1))
-    ready.one_more_comes()
+    ready.make_room()
     assert taken(ready, 2) == [("t0", OVERRUN), ("t1", "")]
     ready.put(a_set(2))
-    ready.one_more_comes()
+    ready.make_room()
     assert taken(ready, 1) == [("t2", "")]
 
 

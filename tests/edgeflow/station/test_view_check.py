@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.camera import Frame
-from edgeflow.cameras.liveness import Origin, Repetition, is_same_picture, scene_changed
+from edgeflow.cameras.liveness import FrozenViewDetector, Origin, is_same_picture, scene_changed
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.box import BoxConfig
 from edgeflow.config.views import ViewsConfig
@@ -100,7 +100,7 @@ def seen_by(
 ) -> list[bool]:
     """For every part whether the view is frozen, beside a view in which the scene changes, or only noise."""
     rng = np.random.default_rng(5)
-    repetition = Repetition({"top": origin, "left": "sensor"}, most=most)
+    repetition = FrozenViewDetector({"top": origin, "left": "sensor"}, most=most)
     found = []
     for shown in pictures:
         ground = rng.integers(20, 200, (4, 6, 3), np.uint8) if moving else np.full((4, 6, 3), 90, np.uint8)
@@ -135,14 +135,14 @@ def test_recordings_may_show_the_same_part_for_ever() -> None:
 
 def test_a_still_scene_of_a_stream_whose_time_goes_on_is_not_frozen() -> None:
     assert not any(seen_by("stream", [picture(1)] * 30, moving=False))
-    repetition = Repetition(dict.fromkeys(("a", "b"), "stream"), most=3)
+    repetition = FrozenViewDetector(dict.fromkeys(("a", "b"), "stream"), most=3)
     images = {"a": picture(1), "b": picture(2)}
     assert not any(repetition.frozen(images, images, dict.fromkeys(images, 9.0)) for _ in range(30))
 
 
 def test_a_stream_is_judged_by_the_parts_that_another_view_saw() -> None:
     """Still for a while, then parts come: only these count."""
-    repetition = Repetition({"a": "stream", "b": "sensor"}, most=3)
+    repetition = FrozenViewDetector({"a": "stream", "b": "sensor"}, most=3)
     found = []
     for number in range(12):
         scene = np.full((64, 96, 3), 90 if number < 8 else 20 * (number % 2), np.uint8)
@@ -181,13 +181,13 @@ def test_a_stream_of_parts_that_differ_is_live() -> None:
 
 
 def test_a_part_that_was_not_scored_says_nothing_about_streams() -> None:
-    repetition = Repetition({"a": "stream", "b": "sensor"}, most=2)
+    repetition = FrozenViewDetector({"a": "stream", "b": "sensor"}, most=2)
     for number in range(9):
         assert repetition.frozen({"a": picture(1), "b": picture(number)}, {}, {}) == ()
 
 
 def test_a_view_that_is_missing_is_judged_when_it_is_there_again() -> None:
-    repetition = Repetition({"top": "sensor"}, most=3)
+    repetition = FrozenViewDetector({"top": "sensor"}, most=3)
     assert repetition.frozen({"top": picture(1)}, {}, {}) == ()
     assert repetition.frozen({}, {}, {}) == ()
     assert repetition.frozen({"top": picture(1)}, {}, {}) == ("top",)

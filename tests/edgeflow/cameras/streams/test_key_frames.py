@@ -10,7 +10,7 @@ import pytest
 
 from edgeflow.cameras.camera import EndOfStream
 from edgeflow.cameras.streams.decoder import DamagedFrame, Video, rgb_of
-from edgeflow.cameras.streams.key_frames import Continuity
+from edgeflow.cameras.streams.key_frames import KeyFrameTracker
 from edgeflow.cameras.streams.video_file import FileCamera
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import FileConfig
@@ -97,7 +97,7 @@ def test_a_looping_clip_is_right_again_after_its_end(tmp_path: Path) -> None:
 
 
 def test_a_frame_rate_that_changes_costs_trust_only_for_a_moment() -> None:
-    followed = Continuity(intra=False)
+    followed = KeyFrameTracker(intra=False)
     stamps = [*range(0, 3000, 100), *range(3000, 9000, 200)]
     keys = range(0, len(stamps), 10)
     doubts = [bool(followed.doubt(key=n in keys, stamp=stamp)) for n, stamp in enumerate(stamps)]
