@@ -97,6 +97,11 @@ COMMANDS: Mapping[str, CommandSource] = {
         "Run the inspection box that BOX (a YAML file) describes, "
         "until SIGTERM or the end of recorded parts.",
     ),
+    "schema": CommandSource(
+        "schema",
+        "schema",
+        "Print the JSON Schema of a box file or a recipe, with which editors complete and check it.",
+    ),
     "score": CommandSource(
         "score",
         "score",
@@ -160,7 +165,7 @@ def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
     Workstation: train, evaluate, export.  Box: check, run, ctl, evidence, calibrate, outbox.
-    Anywhere: inspect, verify, bench, score, monitor, keys.
+    Anywhere: inspect, verify, bench, score, monitor, keys, schema.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     logging.basicConfig(

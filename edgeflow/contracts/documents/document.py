@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 from edgeflow.contracts.documents.problems import EXPECTED_TEXT, MOST_PROBLEMS, KeyPath, problems_of
 from edgeflow.errors import EdgeflowError
 
-__all__ = ["Document", "Growing", "Text", "parse_document"]
+__all__ = ["Document", "Growing", "Text", "file_schema", "parse_document"]
 
 _READING = "of a newer edgeflow, perhaps"
 
@@ -127,3 +127,22 @@ def _not_finite(data: object, path: str) -> Iterator[str]:
     children = data.items() if isinstance(data, dict) else enumerate(data if isinstance(data, list) else ())
     for key, value in children:
         yield from _not_finite(value, f"{path}.{key}" if path else str(key))
+
+
+def file_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a file that people write, for editors."""
+    schema: dict[str, Any] = _without_key_titles(model.model_json_schema(by_alias=True))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": model.__name__, **schema}
+
+
+def _without_key_titles(schema: Any) -> Any:
+    """A schema without the titles that pydantic makes of key names, which only repeat them."""
+    if isinstance(schema, list):
+        return [_without_key_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without_key_titles(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str))
+    }

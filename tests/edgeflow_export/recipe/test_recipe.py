@@ -15,7 +15,7 @@ from edgeflow_export.features.extractors import build_extractor, output_shape
 from edgeflow_export.models.multiflow import MultiFlow
 from edgeflow_export.recipe import Recipe, TimmExtractor, load_recipe
 
-FOLDER = Path(__file__).resolve().parents[2] / "export" / "recipes"
+FOLDER = Path(__file__).resolve().parents[3] / "export" / "recipes"
 BY_COST = ("fast", "balanced", "full")
 
 
