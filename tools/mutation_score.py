@@ -73,7 +73,6 @@ PACKAGES = {
             "edgeflow/delivery/test_outbox.py",
             "edgeflow/delivery/store/test_*.py",
             "edgeflow/test_run_time.py",
-            "system/box/test_outbox_cli.py",
         ),
     ),
     "evidence": Package(sources=("evidence/*.py",), tests=("edgeflow/evidence/test_*.py",)),
