@@ -29,7 +29,7 @@ Operation = Callable[[Mapping[str, str]], str]
 _WAITING = 16  # commands; more at once are an attack or a mistake, and are dropped and counted
 _REMEMBERED = 10_000
 _STOP_S = 2.0
-_SILENT_S = 600.0  # the proof of a new bundle is the longest; what takes more hangs
+_SILENT_S = 600.0  # the verification of a new bundle takes longest; what takes more hangs
 
 
 class _Replies(Protocol):
