@@ -51,7 +51,7 @@ VerdictName = Literal["OK", "NG", "UNDECIDED"]
 Availability = Literal["online", "offline", "stopped"]
 # Names of the OPC 40100-1 vision state machine.
 StateName = Literal["PreOperational", "Initialized", "Ready", "ContinuousExecution", "Halted", "Error"]
-# What may be wrong with a box; README says what each one means and what to do.
+# What may be wrong with a box; docs/reference/alarms.md says what each one means and what to do.
 AlarmCode = Literal[
     "outbox",
     "results_dropped",

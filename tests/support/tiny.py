@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -10,13 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
-VIEWS = ("C1", "C2", "C3")
-SIZE = 64
+from draw_parts import SIZE, VIEWS, write_parts
+
+__all__ = [
+    "SIZE",
+    "VIEWS",
+    "TinyProduct",
+    "search_path",
+    "tests_on_path",
+    "tiny",
+    "write_parts",
+    "write_recipe",
+]
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -33,43 +41,6 @@ class TinyProduct:
 def search_path() -> str:
     """The repository for a process's PYTHONPATH, before whatever it names already."""
     return os.pathsep.join(filter(None, (str(HERE.parents[1]), os.environ.get("PYTHONPATH"))))
-
-
-def write_parts(root: Path, *, train: int, normal: int, defective: int) -> None:
-    """Parts in Real-IAD layout: grey gradients with grain; a defect is a bright square in view C2."""
-    document: dict[str, object] = {"meta": {"normal_class": "OK", "prefix": "disc/"}}
-    number = 0
-    for split, kinds in (("train", ["OK"] * train), ("test", ["OK"] * normal + ["spot"] * defective)):
-        entries = []
-        for kind in kinds:
-            number += 1
-            entries += [_write_view(root, number, kind, v) for v in range(len(VIEWS))]
-        document[split] = entries
-    (root / "realiad_jsons").mkdir(parents=True)
-    (root / "realiad_jsons" / "disc.json").write_text(json.dumps(document))
-
-
-def _write_view(root: Path, number: int, kind: str, view: int) -> dict[str, str | None]:
-    rng = np.random.default_rng([number, view])
-    ramp = (
-        np.linspace(60 + 20 * view, 160, SIZE)[None, :, None]
-        + rng.normal(0, 4, (SIZE, SIZE, 3))
-        + rng.normal(0, 6)
-    )
-    folder = f"{kind}/S{number:04d}"
-    stem = f"{folder}/disc_{number:04d}_{kind}_{VIEWS[view]}_{number}"
-    mask = None
-    if kind != "OK" and VIEWS[view] == "C2":
-        y, x = rng.integers(8, SIZE - 24, 2)
-        ramp[y : y + 16, x : x + 16] += 70
-        pixels = np.zeros((SIZE, SIZE), np.uint8)
-        pixels[y : y + 16, x : x + 16] = 255
-        mask = f"{stem}.png"
-        (root / "disc" / folder).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(root / "disc" / mask)
-    (root / "disc" / folder).mkdir(parents=True, exist_ok=True)
-    Image.fromarray(ramp.clip(0, 255).astype(np.uint8)).save(root / "disc" / f"{stem}.jpg", quality=95)
-    return {"category": "disc", "anomaly_class": kind, "image_path": f"{stem}.jpg", "mask_path": mask}
 
 
 def write_recipe(path: Path, parts: Path, *, missing_views: int = 0, **export: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,19 +15,20 @@ import click
 import pytest
 
 from tests.support.markdown import blocks, commands
-from tests.support.tiny import TinyProduct, search_path
+from tests.support.tiny import search_path
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker
 
 FIRST_BUNDLE, FIRST_BOX = "docs/tutorials/first-bundle.md", "docs/tutorials/first-box.md"
+DRAWING = "tools/draw_parts.py"
 
 
 @pytest.fixture(scope="module")
-def workplace(tiny: TinyProduct, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workplace(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tutorials' parts and files."""
     folder = tmp_path_factory.mktemp("workplace")
-    shutil.copytree(tiny.parts, folder / "parts")
+    subprocess.run([sys.executable, repository / DRAWING, "parts"], cwd=folder, check=True)
     for page in (FIRST_BUNDLE, FIRST_BOX):
         for _, kind, body in blocks((repository / page).read_text()):
             if kind == "yaml":
@@ -61,6 +61,10 @@ def page_commands(repository: Path, page: str) -> list[list[str]]:
     ]
     assert found, f"{page} has no commands"
     return found
+
+
+def test_tutorial_says_how_to_draw_parts(repository: Path) -> None:
+    assert f"python {DRAWING} parts\n" in (repository / FIRST_BUNDLE).read_text()
 
 
 @pytest.mark.timeout(1200)  # trains, exports and runs a box: minutes on a busy machine
