@@ -102,7 +102,7 @@ def main(fd: int) -> None:
     except OSError:
         pass  # the parent is gone
     except Exception as cause:  # noqa: BLE001 - a driver may fail in any way
-        _tell_failure(parent, order["view"], cause)
+        _send_failure(parent, order["view"], cause)
     if camera is not None:
         camera.close()  # last, since a driver whose camera is away may take its time
 
@@ -135,7 +135,7 @@ def _listen(parent: _Parent, camera: Camera, stop: threading.Event) -> None:
     os._exit(0)  # the driver did not come back
 
 
-def _tell_failure(parent: _Parent, view: str, cause: Exception) -> None:
+def _send_failure(parent: _Parent, view: str, cause: Exception) -> None:
     with suppress(OSError):
         if isinstance(cause, EndOfStream):
             parent.say("end")

@@ -34,7 +34,7 @@ class CameraHealth:
         detail: the latest problem, or why it is not online; empty where all is well.
         frames_lost: that came damaged or late and were not used, since the box started.
         unusable: why the latest frame could not be used; empty where it could.
-        serial: as the camera itself told when it was last open; None where it tells none.
+        serial: as the camera reported when it was last open; None where it reports none.
         over: it is a recording that came to its end, which is no fault.
     """
 

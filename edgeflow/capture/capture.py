@@ -60,7 +60,7 @@ class Capture:
         views: the bundle's views, in order.
         session: makes trigger ids unique.
         messages: the line's triggers, where the box file says that they come over MQTT.
-        alarms: told where triggers, frames and results do not agree.
+        alarms: raised where triggers, frames and results disagree.
         make: how a configured camera becomes one that can be opened.
 
     Raises:

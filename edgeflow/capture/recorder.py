@@ -37,15 +37,15 @@ def recording_config(path: Path, overrides: tuple[str, ...], every_ms: float | N
     """A box file for recording: its cameras, and its trigger unless ``every_ms`` replaces it.
 
     Raises:
-        ConfigError: wrong file, or the parts' triggers come over MQTT, which only a running box hears.
+        ConfigError: wrong file, or the parts' triggers come over MQTT, which only a running box receives.
     """
     if every_ms is not None:
         overrides = (*overrides, f"trigger={{source: interval, period_ms: {every_ms:g}}}")
     config = load_config(path, overrides)
     if config.trigger.by_mqtt:
         raise ConfigError(
-            f"{path}: its triggers come over MQTT, which only 'edgeflow run' hears; give --every MS to take "
-            "a view set each so many milliseconds"
+            f"{path}: its triggers come over MQTT, which only 'edgeflow run' receives; give --every MS to "
+            "take a view set each so many milliseconds"
         )
     return config
 

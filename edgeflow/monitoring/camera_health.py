@@ -29,7 +29,7 @@ class CameraHealthReporter:
     """Looks at every camera once a second and publishes ``camera/{view}/status`` on change.
 
     Args:
-        degrade: told every time which views have no camera that is well.
+        degrade: called every time with the views whose camera is not well.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class CameraHealthReporter:
         self._alarms = alarms
         self._session = session
         self._degrade = degrade
-        self._told: dict[str, tuple[object, ...]] = {}
+        self._published: dict[str, tuple[object, ...]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
 
@@ -66,9 +66,9 @@ class CameraHealthReporter:
         for view, health in statuses.items():
             state = (health.status, health.serial, health.reconnects, health.detail)
             self._alarm(view, health)
-            if self._told.get(view) == state:
+            if self._published.get(view) == state:
                 continue
-            self._told[view] = state
+            self._published[view] = state
             self._link.publish_camera_status(
                 CameraStatus(
                     session=self._session,

@@ -54,7 +54,7 @@ class Supervisor:
     in time.
 
     Args:
-        on_death: told once per dead thread, on that thread, with a sentence for people.
+        on_death: called once per dead thread, on that thread, with a sentence for people.
     """
 
     def __init__(self, alarms: Alarms, on_death: Callable[[str], None]) -> None:

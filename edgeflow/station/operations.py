@@ -72,7 +72,7 @@ class Operations:
         cleared = self.alarms.clear_all()
         self.reset_triggers()
         state = self.state.move("reset", "running" if self.state.running else "reset")
-        return f"{state}: {cleared} alarms cleared; what is still wrong is told again"
+        return f"{state}: {cleared} alarms cleared; problems that still exist are raised again"
 
     def snapshot(self, arguments: Mapping[str, str]) -> str:
         """Keep the next part's evidence, whatever its verdict."""

@@ -94,7 +94,8 @@ def replay_box(
                 clock=monotonic_ns,
                 scoring=scoring,
             )
-            view.ready(f"{len(parts)} recorded parts, {graph.id} on {config.runtime.device}; nobody is told")
+            device = config.runtime.device
+            view.ready(f"{len(parts)} recorded parts, {graph.id} on {device}; nothing is published")
             counts = line.run(_view_sets(parts, bundle.manifest.view_ids, _timing(folder), reading))
         finally:
             slot.close()

@@ -29,7 +29,7 @@ class Windows:
     Attributes:
         under_way_ns: a trigger's part is under way: what comes with its id is the same trigger.
         part_ns: the part's decision may still count: another trigger for it is none.
-        doubt_ns: a message with an old id, of which nothing else tells, may be a late copy.
+        doubt_ns: a message with an old id, and nothing else to compare, may be a late copy.
     """
 
     under_way_ns: int = 1_000_000_000

@@ -39,7 +39,7 @@ class MqttTriggers:
     Work and memory of each message are bounded, whatever is sent and how often.
 
     Args:
-        alarms: told of every kind of refusal but mere repetition.
+        alarms: raised for every kind of refusal but repetition.
         late_ms, names_only, windows: as of :class:`~edgeflow.capture.trigger_messages.filter.TriggerFilter`.
     """
 

@@ -28,7 +28,7 @@ class SendTime:
         moment_ns: monotonic, never after the arrival.
         held_ns: by how much it came later than that; 0 where nothing is known.
         known: whether other messages tell it. Without them, it may have been sent at any time before.
-        settling: the sender tells its time, but too few messages agree to know its clock.
+        settling: messages carry the time, but too few messages agree to know its clock.
     """
 
     moment_ns: int

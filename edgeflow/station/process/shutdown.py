@@ -33,18 +33,18 @@ class TimedShutdown:
     Enter it on the main thread, after the signals' handlers are set.
 
     Args:
-        last_words: told why; stores what is left and says good-bye, for a few seconds at most.
+        before_exit: called with the reason; stores and publishes what is left, for a few seconds at most.
         exit_process: with the exit code; returns never.
     """
 
     def __init__(
         self,
-        last_words: Callable[[str], None],
+        before_exit: Callable[[str], None],
         *,
         limit_s: float = STOP_LIMIT_S,
         exit_process: Callable[[int], None] = os._exit,
     ) -> None:
-        self._last_words = last_words
+        self._before_exit = before_exit
         self._limit_s = limit_s
         self._exit_process = exit_process
         self._exit_code = _HARDWARE
@@ -87,7 +87,7 @@ class TimedShutdown:
         busy = ", ".join(busy_threads()) or "only the main one"
         text = f"ended by force: still running {self._limit_s:g} s after the signal; busy threads: {busy}"
         logger.error("%s", text)
-        words = threading.Thread(target=self._last_words, args=(text,), name="last-words", daemon=True)
+        words = threading.Thread(target=self._before_exit, args=(text,), name="last-words", daemon=True)
         words.start()
         words.join(_LAST_WORDS_S)
         self._exit_process(self._exit_code)
