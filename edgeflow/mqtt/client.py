@@ -6,21 +6,18 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from edgeflow.config.box import MqttConfig, TlsConfig
 from edgeflow.errors import ConfigError
 from edgeflow.mqtt.broker.answers import Settings
 from edgeflow.security.secret_file import read_password
 
-__all__ = ["check_files", "connect_failure", "message_properties", "new_client"]
+__all__ = ["check_files", "connect_failure", "new_client"]
 
 _CONNECT_TIMEOUT_S = 5.0
 _USER_TIMEOUT_MS = 2000  # a partition is noticed after this, not after minutes of kernel retries
@@ -88,23 +85,6 @@ def connect_failure(cause: Exception, settings: Settings) -> str:
     if isinstance(cause, ssl.SSLError):
         return f"no encrypted connection: {cause.reason or cause}; check {settings.tls}"
     return f"{cause}; check the network and {settings.address}"
-
-
-def message_properties(
-    config: MqttConfig,
-    user: Mapping[str, object],
-    *,
-    content_type: str | None = None,
-    kind: int = PacketTypes.PUBLISH,
-) -> Properties | None:
-    """Return the MQTT 5 properties of one message, user properties as text; None for MQTT 3.1.1."""
-    if config.version != "5":
-        return None
-    properties = Properties(kind)  # type: ignore[no-untyped-call]
-    properties.UserProperty = [(name, str(value)) for name, value in user.items()]
-    if content_type:
-        properties.ContentType = content_type
-    return properties
 
 
 def _password(config: MqttConfig) -> str | None:

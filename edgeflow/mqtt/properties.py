@@ -9,7 +9,6 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties, VariableByteIntegers
 
 from edgeflow.config.box import MqttConfig
-from edgeflow.mqtt.client import message_properties
 
 __all__ = ["MessageProperties", "PublishProperties"]
 
@@ -63,11 +62,11 @@ class MessageProperties:
     def of(self, schema: str, **more: object) -> Properties | None:
         """Return the properties of any other message."""
         user = {"schema": schema, "session": self._session, **more}
-        return message_properties(self._config, user, content_type="application/json")
+        return _message_properties(self._config, user, content_type="application/json")
 
     def presence(self, kind: int = PacketTypes.PUBLISH) -> Properties | None:
         """Return the properties for availability: the session tells a late will from the present message."""
-        return message_properties(self._config, {"session": self._session}, kind=kind)
+        return _message_properties(self._config, {"session": self._session}, kind=kind)
 
 
 def _length(size: int) -> bytes:
@@ -78,3 +77,20 @@ def _length(size: int) -> bytes:
 def _text(text: str) -> bytes:
     data = text.encode()
     return struct.pack("!H", len(data)) + data
+
+
+def _message_properties(
+    config: MqttConfig,
+    user: Mapping[str, object],
+    *,
+    content_type: str | None = None,
+    kind: int = PacketTypes.PUBLISH,
+) -> Properties | None:
+    """Return the MQTT 5 properties of one message, user properties as text; None for MQTT 3.1.1."""
+    if config.version != "5":
+        return None
+    properties = Properties(kind)  # type: ignore[no-untyped-call]
+    properties.UserProperty = [(name, str(value)) for name, value in user.items()]
+    if content_type:
+        properties.ContentType = content_type
+    return properties
