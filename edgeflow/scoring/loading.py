@@ -13,7 +13,7 @@ from edgeflow.errors import ConfigError
 from edgeflow.scoring.foreground import FixedForeground, ForegroundSource, NetworkForeground
 from edgeflow.scoring.scorer import Scorer
 
-__all__ = ["choose_graph", "make_scorer"]
+__all__ = ["choose_graph", "make_scorer", "open_scorer"]
 
 
 PREFERRED = ("int8", "bf16", "fp32")
@@ -40,6 +40,18 @@ def choose_graph(bundle: Bundle, *, backend: str | None, precision: str | None) 
     found = ", ".join(graph.id for graph in bundle.manifest.graphs)
     wanted = " in ".join(name for name in (backend, precision) if name is not None)
     raise ConfigError(f"{bundle.path}: no graph for {wanted}; the bundle holds: {found}")
+
+
+def open_scorer(
+    bundle: Bundle, *, backend: str | None = None, precision: str | None = None, device: str = "CPU"
+) -> Scorer:
+    """The scorer of the bundle's graph for a back end and precision, chosen by :func:`choose_graph`.
+
+    Raises:
+        ConfigError: the bundle has no such graph.
+        DeviceError: the graph cannot run on this device.
+    """
+    return make_scorer(bundle, choose_graph(bundle, backend=backend, precision=precision), device=device)
 
 
 def make_scorer(
