@@ -1,4 +1,4 @@
-"""What an OpenVINO IR graph may hold, looked at before OpenVINO sees it.
+"""Inspection of an OpenVINO IR graph before OpenVINO reads it.
 
 The file is XML beside a block of weights. So: plain ASCII XML without document type (and so without
 entities), listed operations of OpenVINO's own sets only, no graph inside an operation, constants inside

@@ -1,4 +1,4 @@
-"""What an ONNX graph may hold, looked at on the wire before ONNX Runtime sees it.
+"""Inspection of an ONNX graph, as encoded, before ONNX Runtime reads it.
 
 An ONNX file can name other files and memory addresses as its data, loop for ever, and declare what it
 does not carry. So: no external data, no subgraphs or functions, listed operators only, bounded counts.

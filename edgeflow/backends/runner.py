@@ -1,4 +1,4 @@
-"""What every inference back end offers: one compiled graph on one device."""
+"""The interface of every inference back end: one compiled graph on one device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this box may run a bundle: trusted, of its product, for its device, in time, not older."""
+"""Checks before a box runs a bundle: trusted, of its product, for its device, in time, not older."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
-from edgeflow.bundles.version_record import Record, read_installed, read_record, remember
+from edgeflow.bundles.version_record import Record, read_installed, read_record, record_version
 from edgeflow.config.box import TrustConfig
 from edgeflow.errors import IntegrityError
 from edgeflow.security.keys import trusted_keys
@@ -68,7 +68,7 @@ def check_expiry(bundle: Bundle, now: datetime) -> None:
 
 
 def is_new_here(bundle: Bundle, trust: TrustConfig | None) -> bool:
-    """Whether this box keeps a record of what ran, and this bundle did not run last."""
+    """True if this box keeps a record of what ran, and this bundle did not run last."""
     if trust is None or trust.installed is None:
         return False
     last = read_installed(trust.installed).get(bundle.manifest.name)
@@ -76,7 +76,7 @@ def is_new_here(bundle: Bundle, trust: TrustConfig | None) -> bool:
 
 
 def note_as_run(bundle: Bundle, trust: TrustConfig | None, alarms: Alarms | None = None) -> None:
-    """Record that a bundle has been proven on this box: from now on, none older or of another product.
+    """Record that a bundle has been verified on this box: from now on, none older or of another product.
 
     Args:
         alarms: told once where nobody but this first bundle says which product the box inspects.
@@ -96,7 +96,7 @@ def note_as_run(bundle: Bundle, trust: TrustConfig | None, alarms: Alarms | None
             alarms.raise_("product_unpinned", "warning", text)
         else:
             logger.warning("%s", text)
-    remember(trust.installed, bundle.manifest, bundle.sha256, max_version=trust.max_version)
+    record_version(trust.installed, bundle.manifest, bundle.sha256, max_version=trust.max_version)
 
 
 def _expired(bundle: Bundle, now: datetime) -> list[str]:

@@ -13,7 +13,7 @@ from edgeflow.contracts.manifest import Manifest
 from edgeflow.errors import StorageError
 from edgeflow.files import replace_atomically
 
-__all__ = ["Record", "VersionRecord", "permit_older", "read_installed", "read_record", "remember"]
+__all__ = ["Record", "VersionRecord", "permit_older", "read_installed", "read_record", "record_version"]
 
 _MAX_BYTES = 1024 * 1024
 
@@ -22,7 +22,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class VersionRecord(Document):
-    """One product: the highest version that ran, and the bundle that was proven last.
+    """One product: the highest version that ran, and the bundle that was verified last.
 
     ``back_to`` is an older bundle that somebody went back to on purpose; forgotten when another one runs.
     """
@@ -70,8 +70,8 @@ def read_record(path: Path) -> Record:
         ) from cause
 
 
-def remember(path: Path, manifest: Manifest, sha256: str, *, max_version: int) -> None:
-    """Note that a bundle has been proven on this box and now runs: from now on, it inspects this product.
+def record_version(path: Path, manifest: Manifest, sha256: str, *, max_version: int) -> None:
+    """Record that a bundle has been verified on this box and now runs: from now on, it inspects this product.
 
     Args:
         max_version: a higher one that was noted earlier was a mistake, and is forgotten.

@@ -18,11 +18,11 @@ from edgeflow.contracts.manifest import Graph
 from edgeflow.errors import DeviceError, EdgeflowError, IntegrityError
 from edgeflow.scoring.verification import GoldenCheck
 
-__all__ = ["Limits", "verify_in_subprocess"]
+__all__ = ["ResourceLimits", "verify_in_subprocess"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ResourceLimits:
     """What a graph may use; by default half of the machine's memory, and five minutes."""
 
     memory_bytes: int = max(2 * 1024**3, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
@@ -37,7 +37,7 @@ def verify_in_subprocess(
     threads: int = 0,
     streams: int = 1,
     cache_dir: Path | None = None,
-    limits: Limits | None = None,
+    limits: ResourceLimits | None = None,
 ) -> list[GoldenCheck]:
     """As :func:`~edgeflow.scoring.verification.verify_graph`, in a process with limits.
 
@@ -48,7 +48,7 @@ def verify_in_subprocess(
         ParityError, DeviceError: as there.
         IntegrityError: the graph crashed, or took more memory or time than allowed.
     """
-    limits = limits or Limits()
+    limits = limits or ResourceLimits()
     job = {
         "bundle": str(bundle.path),
         "sha256": bundle.sha256,
@@ -72,7 +72,7 @@ def verify_in_subprocess(
 
 
 def _out_of_memory(
-    bundle: Bundle, graph: Graph, error: EdgeflowError, limits: Limits
+    bundle: Bundle, graph: Graph, error: EdgeflowError, limits: ResourceLimits
 ) -> IntegrityError | None:
     """Return the error for a want of memory: it is the graph's fault, not the device's."""
     if type(error) is DeviceError and "alloc" in error.message:
@@ -80,7 +80,7 @@ def _out_of_memory(
     return None
 
 
-def _end(died: ChildDiedError, limits: Limits) -> str:
+def _end(died: ChildDiedError, limits: ResourceLimits) -> str:
     if died.returncode < 0:
         # A library that is refused memory may crash instead of saying so.
         end = signal.Signals(-died.returncode).name
@@ -97,5 +97,5 @@ def _unfit(bundle: Bundle, graph: Graph, what: str) -> IntegrityError:
     )
 
 
-def _gigabytes(limits: Limits) -> str:
+def _gigabytes(limits: ResourceLimits) -> str:
     return f"{limits.memory_bytes / 1e9:.1f} GB"

@@ -1,4 +1,4 @@
-"""A bundle proves itself on the device at hand: golden parts replayed, compared with the trained model."""
+"""Verification of a bundle on this device: golden parts replayed and compared with the trained model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process in which a bundle is proven apart: limits first, then the golden parts, one line of JSON."""
+"""The child process of isolated verification: limits first, then the golden parts, one line of JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _verify(job: dict[str, Any]) -> list[dict[str, Any]]:
 
     with Bundle.open(Path(job["bundle"])) as bundle:
         if bundle.sha256 != job["sha256"]:
-            raise IntegrityError(f"{bundle.path}: exchanged while it was being proven; try again")
+            raise IntegrityError(f"{bundle.path}: exchanged while it was being verified; try again")
         graph = next((g for g in bundle.manifest.graphs if g.id == job["graph"]), None)
         if graph is None:
             raise ConfigError(f"{bundle.path}: no graph '{job['graph']}'")

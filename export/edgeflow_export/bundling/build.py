@@ -30,7 +30,7 @@ from edgeflow.errors import AccuracyError, DataError, ParityError
 from edgeflow.temporary_folder import temporary_folder
 from edgeflow_export.bundling.golden_parts import Expected, choose_golden, golden_files
 from edgeflow_export.bundling.memory_check import check_memory
-from edgeflow_export.bundling.release import Built, Release, write_proven
+from edgeflow_export.bundling.release import Built, Release, write_verified
 from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
 from edgeflow_export.conversion.job import ExportJob, Stage
@@ -52,8 +52,8 @@ from edgeflow_export.masks.teachers import MaskTeacher, load_teacher
 from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.multiflow import nll_map
 from edgeflow_export.quantization.accuracy_guard import Scored, require_recall
-from edgeflow_export.quantization.search import Float, reduce_precision
-from edgeflow_export.quantization.trial import Trial, require_finite
+from edgeflow_export.quantization.search import Fp32Reference, reduce_precision
+from edgeflow_export.quantization.trial import GraphTrial, require_finite
 from edgeflow_export.recipe import HEADED
 from edgeflow_export.report.page import ReportContent, report_page
 
@@ -137,7 +137,7 @@ class _Build:
         self.errors: dict[str, float] = {}
         self.parity: list[StageParity] = []
         self.foreground: BuiltForeground | None = None
-        self.trial = Trial(
+        self.trial = GraphTrial(
             parts=self.parts,
             data=self.data,
             scoring=self.model.recipe.scoring.scoring(STATISTICS_FILE if job.statistics else None),
@@ -173,7 +173,7 @@ class _Build:
             )
             files[REPORT_NAME] = report_page(content)
         manifest = manifest.model_copy(update={"files": file_records(files)})
-        return write_proven(output, manifest, files, self.stage, release)
+        return write_verified(output, manifest, files, self.stage, release)
 
     def _manifest(
         self,
@@ -213,7 +213,7 @@ class _Build:
             with self.stage(f"scoring {len(self.parts)} parts with {draft.id}"):
                 self.scored[draft.id] = self.trial.score(draft)
             require_finite(self.scored[draft.id].maps, self.parts, self.data, draft.id)
-            self.errors[draft.id] = self._proven(draft, self.scored[draft.id].maps, expected)
+            self.errors[draft.id] = self._verified_error(draft, self.scored[draft.id].maps, expected)
 
     def _add_foreground(self, teacher: MaskTeacher) -> None:
         """The foreground that the recipe asks for; scores count no background from here on."""
@@ -234,7 +234,7 @@ class _Build:
         first = replace(self.trial, parts=self.parts[:PARITY_PARTS], masks=None)
         with self.stage("cutting the foreground head that was not chosen"):
             for draft in self.drafts:
-                self.errors[draft.id] = self._proven(draft, first.score(draft).maps, expected)
+                self.errors[draft.id] = self._verified_error(draft, first.score(draft).maps, expected)
         return cut
 
     def _add_reduced_graphs(
@@ -245,7 +245,9 @@ class _Build:
         accuracy: list[AccuracyReport] = []
         notes: list[str] = []
         for backend in self.spec.backends if "int8" in self.spec.precisions else ():
-            fp32 = Float(draft=floats[backend], scored=reference, expected=expected, scale=thresholds.part)
+            fp32 = Fp32Reference(
+                draft=floats[backend], scored=reference, expected=expected, scale=thresholds.part
+            )
             found, note = reduce_precision(self.job, source, backend, self.trial, fp32)
             notes += [note] if note else []
             if found is not None:
@@ -279,7 +281,7 @@ class _Build:
             first = iterate_images(self.parts[:PARITY_PARTS], self.data)
             expected, rewritten = _both_forms(self.model.module, inference, first)
             require_finite(expected, self.parts, self.data, "the trained model")
-            error = self._prove("the rewritten flow", rewritten, expected, "fp32")
+            error = self._require_tolerance("the rewritten flow", rewritten, expected, "fp32")
             self.parity.append(
                 StageParity(stage="rewritten flow", measured_error=error, tolerance=self.spec.tolerance_fp32)
             )
@@ -289,7 +291,7 @@ class _Build:
         with self.stage("exporting to ONNX"):
             return draft_onnx(inference, example, outputs, self.job), expected
 
-    def _thresholds(self, trial: Trial, draft: CandidateGraph, reference: Scored) -> Thresholds:
+    def _thresholds(self, trial: GraphTrial, draft: CandidateGraph, reference: Scored) -> Thresholds:
         """From the held-out normal parts, with the operating curve where test parts are labelled."""
         spec, normal, ids = self.model.recipe.thresholds, len(self.data.validation), self.model.views
         missing = view_subsets(ids, spec.missing_views)
@@ -350,10 +352,10 @@ class _Build:
             self._torch_maps[index] = maps.numpy()
         return self._torch_maps[index]
 
-    def _proven(self, draft: CandidateGraph, maps: FloatArray, expected: FloatArray) -> float:
-        return self._prove(draft.id, maps[: len(expected)], expected, draft.precision)
+    def _verified_error(self, draft: CandidateGraph, maps: FloatArray, expected: FloatArray) -> float:
+        return self._require_tolerance(draft.id, maps[: len(expected)], expected, draft.precision)
 
-    def _prove(self, name: str, maps: FloatArray, expected: FloatArray, precision: str) -> float:
+    def _require_tolerance(self, name: str, maps: FloatArray, expected: FloatArray, precision: str) -> float:
         """The relative map error, refused where it is over the recipe's tolerance."""
         error = self._error(maps, expected)
         allowed = self.spec.tolerance_fp32 if precision == "fp32" else self.spec.tolerance_int8

@@ -15,7 +15,7 @@ from edgeflow.files import write_then_verify
 from edgeflow.scoring.verification import verify_graph
 from edgeflow_export.conversion.job import Stage
 
-__all__ = ["Built", "Release", "write_proven"]
+__all__ = ["Built", "Release", "write_verified"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Built:
     manifest: Manifest
 
 
-def write_proven(
+def write_verified(
     output: Path, manifest: Manifest, files: dict[str, bytes], stage: Stage, release: Release
 ) -> Built:
     """Write under a temporary name, replay the golden parts from the file, and only then give it its name.

@@ -18,7 +18,7 @@ from edgeflow.errors import ConfigError, ParityError
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, draft_onnx
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND
-from edgeflow_export.foreground.choice import Chosen, Evidence
+from edgeflow_export.foreground.choice import Chosen, ForegroundData
 from edgeflow_export.foreground.reduced_precision import reduce_network
 from edgeflow_export.masks.teachers import MaskTeacher, NetworkTeacher
 
@@ -42,7 +42,7 @@ class BuiltForeground:
 
 
 def build_foreground(
-    chosen: Chosen, teacher: MaskTeacher, job: ExportJob, fixed: Masks, evidence: Evidence
+    chosen: Chosen, teacher: MaskTeacher, job: ExportJob, fixed: Masks, evidence: ForegroundData
 ) -> BuiltForeground | None:
     """The foreground of the chosen kind; None where every pixel counts.
 
@@ -70,7 +70,7 @@ def build_foreground(
     )
 
 
-def _network(teacher: NetworkTeacher, job: ExportJob, note: str, evidence: Evidence) -> BuiltForeground:
+def _network(teacher: NetworkTeacher, job: ExportJob, note: str, evidence: ForegroundData) -> BuiltForeground:
     """The network as one graph per back end, tried on one recorded view; in fewer bits where wanted."""
     size, spec = teacher.spec.height, job.spec
     with job.stage("exporting the foreground network to ONNX"):

@@ -18,17 +18,17 @@ from edgeflow_export.foreground.build import BuiltForeground, build_foreground
 from edgeflow_export.foreground.choice import (
     Candidate,
     Chosen,
-    Evidence,
+    ForegroundData,
     choose_foreground,
     fixed_from,
-    judged,
+    require_within_budget,
 )
 from edgeflow_export.masks.distillation import distil
 from edgeflow_export.masks.mask_cache import cache_masks
 from edgeflow_export.masks.teachers import MaskTeacher, NetworkTeacher
 from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.quantization.accuracy_guard import Scored
-from edgeflow_export.quantization.trial import Trial
+from edgeflow_export.quantization.trial import GraphTrial
 from edgeflow_export.recipe import ForegroundSpec
 
 __all__ = ["distilled_head", "export_foreground"]
@@ -55,7 +55,7 @@ def distilled_head(job: ExportJob, teacher: MaskTeacher) -> MaskHead:
 
 
 def export_foreground(
-    job: ExportJob, teacher: MaskTeacher, trial: Trial, reference: Scored
+    job: ExportJob, teacher: MaskTeacher, trial: GraphTrial, reference: Scored
 ) -> tuple[Chosen, BuiltForeground | None]:
     """The foreground that the recipe names, or the cheapest within budget; proven and ready to write."""
     spec = job.model.recipe.foreground
@@ -65,7 +65,7 @@ def export_foreground(
         with job.stage(f"foreground masks of {len(parts)} parts"):
             return cache_masks(parts, job.data, source, (height, width), folder=default_cache_dir())
 
-    evidence = Evidence(
+    evidence = ForegroundData(
         maps=standardise(reference.maps, job.statistics),
         truth=masks_of(teacher),
         scoring=trial.scoring,
@@ -80,7 +80,7 @@ def export_foreground(
         chosen = choose_foreground(iter(candidates), evidence)
     else:
         (candidate,) = (c for c in candidates if c.kind == spec.kind and c.size in {0, spec.size})
-        chosen = judged(candidate, evidence)
+        chosen = require_within_budget(candidate, evidence)
     with job.stage(f"foreground {chosen.note}"):
         pass
     built = build_foreground(chosen, teacher, job, fixed, evidence)
@@ -92,7 +92,7 @@ def export_foreground(
 def _candidates(
     spec: ForegroundSpec,
     teacher: MaskTeacher,
-    evidence: Evidence,
+    evidence: ForegroundData,
     reference: Scored,
     fixed: Masks,
     masks_of: Callable[[MaskTeacher], Masks],

@@ -1,4 +1,4 @@
-"""Which foreground a bundle gets: the kind that the recipe names, or the cheapest within its budgets."""
+"""Choice of a bundle's foreground: the kind that the recipe names, or the cheapest within its budgets."""
 
 from __future__ import annotations
 
@@ -15,14 +15,23 @@ from edgeflow.errors import AccuracyError
 from edgeflow_export.masks.distillation import intersection_over_union
 from edgeflow_export.quantization.accuracy_guard import changed_verdicts
 
-__all__ = ["Candidate", "Chosen", "Evidence", "Verdict", "choose_foreground", "fixed_from", "judge", "judged"]
+__all__ = [
+    "Candidate",
+    "Chosen",
+    "ForegroundData",
+    "MaskAgreement",
+    "choose_foreground",
+    "compare_masks",
+    "fixed_from",
+    "require_within_budget",
+]
 
 Kind = Literal["none", "fixed", "distilled", "mvanet"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What candidates are judged by.
+class ForegroundData:
+    """The maps, masks and budgets that candidates are compared by.
 
     Attributes:
         maps: fp32 anomaly maps (n, V, h, w), standardised, without masks.
@@ -46,8 +55,8 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What masks that stand in for the teacher's do: in words, and whether that is within the budgets."""
+class MaskAgreement:
+    """Agreement of masks with the teacher's: in words, and as true or false against the budgets."""
 
     figures: str
     fits: bool
@@ -81,12 +90,12 @@ class Chosen:
     note: str
 
 
-def choose_foreground(candidates: Iterator[Candidate], evidence: Evidence) -> Chosen:
+def choose_foreground(candidates: Iterator[Candidate], evidence: ForegroundData) -> Chosen:
     """The first candidate within the budgets; where MVANet is the teacher, it comes last and always is."""
     passed_over: list[str] = []
     for candidate in candidates:
         masks = candidate.masks()
-        found = judge(candidate.name, masks, evidence)
+        found = compare_masks(candidate.name, masks, evidence)
         if found.fits:
             note = "; over budget: ".join([f"auto chose {found.figures}", *passed_over])
             return Chosen(kind=candidate.kind, size=candidate.size, masks=masks, note=note)
@@ -98,14 +107,14 @@ def choose_foreground(candidates: Iterator[Candidate], evidence: Evidence) -> Ch
     )
 
 
-def judged(candidate: Candidate, evidence: Evidence) -> Chosen:
+def require_within_budget(candidate: Candidate, evidence: ForegroundData) -> Chosen:
     """A kind that the recipe names, measured against the teacher's masks.
 
     Raises:
         AccuracyError: it is over the recipe's budgets.
     """
     masks = candidate.masks()
-    found = judge(candidate.name, masks, evidence)
+    found = compare_masks(candidate.name, masks, evidence)
     if not found.fits:
         raise AccuracyError(
             f"foreground {found.figures} against the masks that it stands in for; allowed: "
@@ -120,7 +129,7 @@ def fixed_from(masks: Masks) -> Masks:
     return np.asarray(2 * masks.sum(0, dtype=np.int64) >= len(masks), np.uint8)
 
 
-def judge(name: str, masks: Masks, evidence: Evidence) -> Verdict:
+def compare_masks(name: str, masks: Masks, evidence: ForegroundData) -> MaskAgreement:
     """Mean agreement with the teacher's masks, and verdicts changed at the teacher's threshold.
 
     Args:
@@ -133,7 +142,7 @@ def judge(name: str, masks: Masks, evidence: Evidence) -> Verdict:
     flips = int(changed_verdicts(evidence.scores(masks), true_scores, threshold, near).sum())
     iou = float(intersection_over_union(masks, evidence.truth).mean())
     allowed = max(1, evidence.max_flip_rate * len(evidence.truth))
-    return Verdict(
+    return MaskAgreement(
         figures=f"{name}: IoU {iou:.3f}, {flips} of {len(masks)} verdicts changed",
         fits=iou >= evidence.min_iou and flips <= allowed,
     )

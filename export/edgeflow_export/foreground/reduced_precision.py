@@ -18,7 +18,7 @@ from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSour
 from edgeflow_export.conversion.int8 import has_bf16
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.data.dataset import Images, ahead
-from edgeflow_export.foreground.choice import Evidence, judge
+from edgeflow_export.foreground.choice import ForegroundData, compare_masks
 
 __all__ = ["ReducedNetwork", "reduce_network", "require_bf16"]
 
@@ -50,7 +50,7 @@ def require_bf16(what: str) -> None:
 
 
 def reduce_network(
-    job: ExportJob, source: OnnxSource, size: int, evidence: Evidence
+    job: ExportJob, source: OnnxSource, size: int, evidence: ForegroundData
 ) -> tuple[ReducedNetwork | None, str]:
     """The network as the recipe's ``foreground.precision`` wants it, with less of it reduced where need be.
 
@@ -86,7 +86,7 @@ class _Search:
     job: ExportJob
     source: OnnxSource
     size: int
-    evidence: Evidence
+    evidence: ForegroundData
 
     def forms(self, precision: str) -> Iterator[tuple[str, Callable[[], CandidateGraph]]]:
         """What to try, the most reduced first."""
@@ -103,7 +103,7 @@ class _Search:
     def tried(self, name: str, draft: CandidateGraph) -> tuple[ReducedNetwork | None, str]:
         """The graph, if it keeps masks and verdicts; and its figures."""
         masks = self._masks(draft)
-        found = judge(name, masks, self.evidence)
+        found = compare_masks(name, masks, self.evidence)
         return (ReducedNetwork(draft=draft, masks=masks) if found.fits else None), found.figures
 
     def _quantized(self, samples: Sequence[Images], *, products: bool) -> CandidateGraph:

@@ -20,9 +20,9 @@ from edgeflow_export.data.dataset import iterate_images
 from edgeflow_export.quantization.accuracy_guard import Scored, compare
 from edgeflow_export.quantization.kept_layers import bisect_kept_layers, describe_kept, most_in_float
 from edgeflow_export.quantization.speed import speedup
-from edgeflow_export.quantization.trial import Trial
+from edgeflow_export.quantization.trial import GraphTrial
 
-__all__ = ["Float", "Reduced", "SearchBudget", "reduce_precision"]
+__all__ = ["Fp32Reference", "Reduced", "SearchBudget", "reduce_precision"]
 
 SENSITIVITY_PARTS = 4
 SPEED_PARTS = 8
@@ -51,7 +51,7 @@ class SearchBudget:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Float:
+class Fp32Reference:
     """The fp32 graph that a reduced one stands in for.
 
     Attributes:
@@ -82,8 +82,8 @@ def reduce_precision(
     job: ExportJob,
     source: OnnxSource,
     backend: str,
-    trial: Trial,
-    fp32: Float,
+    trial: GraphTrial,
+    fp32: Fp32Reference,
     effort: SearchBudget | None = None,
 ) -> tuple[Reduced | None, str | None]:
     """INT8 with as much quantized as the budgets allow; else bf16, where the processor has it; else nothing.
@@ -124,8 +124,8 @@ class _Search:
         job: ExportJob,
         source: OnnxSource,
         backend: str,
-        trial: Trial,
-        fp32: Float,
+        trial: GraphTrial,
+        fp32: Fp32Reference,
         effort: SearchBudget,
     ) -> None:
         self.effort = effort
@@ -265,7 +265,9 @@ class _Search:
                 found[group.name] = self._sensitivity(group, others, trial, reference)
         return sorted(groups, key=lambda group: -found[group.name])
 
-    def _sensitivity(self, group: Group, others: Sequence[Group], trial: Trial, reference: Scored) -> float:
+    def _sensitivity(
+        self, group: Group, others: Sequence[Group], trial: GraphTrial, reference: Scored
+    ) -> float:
         """How far part scores move where this group alone is quantized."""
 
         def make() -> dict[str, npt.NDArray[np.float64]]:

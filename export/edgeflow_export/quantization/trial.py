@@ -28,11 +28,11 @@ from edgeflow_export.conversion.stage_results import StageResults
 from edgeflow_export.data.dataset import Dataset, iterate_images
 from edgeflow_export.quantization.accuracy_guard import Scored
 
-__all__ = ["Trial", "require_finite"]
+__all__ = ["GraphTrial", "require_finite"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class GraphTrial:
     """Parts, and how their maps become scores.
 
     Attributes:

@@ -15,7 +15,7 @@ from edgeflow.calibration.detection_rates import MIN_RECALL, false_rejects, need
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.scoring import FloatArray, near_threshold, scaled
 from edgeflow_export.quantization.accuracy_guard import Scored, changed_verdicts, part_auroc
-from edgeflow_export.quantization.trial import Trial
+from edgeflow_export.quantization.trial import GraphTrial
 from edgeflow_export.report.pictures import (
     DIFFERENCE_RANGE,
     PartPictures,
@@ -45,7 +45,7 @@ class ReportContent:
 
     manifest: Manifest
     scored: Mapping[str, Scored]
-    trial: Trial
+    trial: GraphTrial
     normal: int
 
     @property
@@ -111,8 +111,8 @@ def _by_step(note: str) -> tuple[str, list[str]]:
 def _figures(content: ReportContent) -> list[tuple[str, str, str, bool]]:
     """What is read first: figure, what it is, what it is held against, and whether that is bad."""
     manifest = content.manifest
-    proven = [(value, what, against, False) for value, what, against in _proof(content)]
-    return [_recall(manifest), *_false_rejects(manifest), *proven]
+    verified = [(value, what, against, False) for value, what, against in _proof(content)]
+    return [_recall(manifest), *_false_rejects(manifest), *verified]
 
 
 def _recall(manifest: Manifest) -> tuple[str, str, str, bool]:
@@ -168,8 +168,8 @@ def _parity(manifest: Manifest) -> list[tuple[str, str, float, float]]:
         rows.append((graph.id, against, graph.measured_error, manifest.allowed_error(graph)))
     masking = manifest.foreground.graphs if manifest.foreground else ()
     # A network in fewer bits is judged by its masks; the foreground's note says how far they agree.
-    proven = [graph for graph in masking if graph.precision == "fp32"]
-    return rows + [(f"foreground, {g.id}", "torch", g.measured_error, g.tolerance) for g in proven]
+    verified = [graph for graph in masking if graph.precision == "fp32"]
+    return rows + [(f"foreground, {g.id}", "torch", g.measured_error, g.tolerance) for g in verified]
 
 
 def _size(manifest: Manifest, graph: Graph) -> float:

@@ -16,7 +16,7 @@ from edgeflow.contracts.scoring import FloatArray, Masks, masked, scaled, standa
 from edgeflow.scoring.heatmap import heat_overlay
 from edgeflow_export.data.dataset import load_images
 from edgeflow_export.quantization.accuracy_guard import Scored
-from edgeflow_export.quantization.trial import Trial
+from edgeflow_export.quantization.trial import GraphTrial
 
 __all__ = ["DIFFERENCE_RANGE", "PartPictures", "Row", "data_uri", "legends", "part_pictures"]
 
@@ -63,7 +63,7 @@ class PartPictures:
 def part_pictures(
     index: int,
     why: str,
-    trial: Trial,
+    trial: GraphTrial,
     scored: dict[str, Scored],
     thresholds: Thresholds,
     *,
@@ -113,7 +113,7 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _shown(index: int, trial: Trial, scored: Scored) -> FloatArray:
+def _shown(index: int, trial: GraphTrial, scored: Scored) -> FloatArray:
     """The maps (V, h, w) that the part's scores come from."""
     masks = None if scored.masks is None else scored.masks[index]
     return masked(standardise(scored.maps[index], trial.statistics), masks)

@@ -89,7 +89,9 @@ def train_flow(
         flow = MultiFlow(shape)
     if initial is not None:
         load_strictly(flow, initial, what="training.initial")
-    work = _Work(flow.to(processes.device).train(), spec, noise, standardise.to(processes.device), processes)
+    work = FlowTrainer(
+        flow.to(processes.device).train(), spec, noise, standardise.to(processes.device), processes
+    )
     work.resume(read_state(state_path, *fingerprints))
     if work.losses:
         announce(f"flow: resumed at epoch {len(work.losses) + 1} of {spec.epochs}", enabled=progress)
@@ -125,7 +127,7 @@ def require_even_split(batch: int, processes: Processes) -> None:
         )
 
 
-class _Work:
+class FlowTrainer:
     """A flow in training with all that its next epoch depends on."""
 
     def __init__(

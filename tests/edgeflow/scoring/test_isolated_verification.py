@@ -9,7 +9,7 @@ from onnx import helper
 
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import DeviceError, IntegrityError, ParityError
-from edgeflow.scoring.isolated_verification import Limits, verify_in_subprocess
+from edgeflow.scoring.isolated_verification import ResourceLimits, verify_in_subprocess
 from simulators.small_bundle import colour_mean, small_bundle
 
 
@@ -30,7 +30,7 @@ def test_graph_that_takes_more_memory_than_allowed_is_refused(tmp_path: Path) ->
     )
     padded.graph.node[1].output[0] = "mean"
     path = small_bundle(tmp_path / "b", model=padded.SerializeToString())
-    limits = Limits(memory_bytes=250_000_000)
+    limits = ResourceLimits(memory_bytes=250_000_000)
     with (
         Bundle.open(path) as bundle,
         pytest.raises(IntegrityError, match=r"needs more than 0\.2 GB of memory") as caught,
@@ -43,7 +43,7 @@ def test_graph_that_is_not_ready_in_time_is_refused(tmp_path: Path) -> None:
     with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
         graph = bundle.manifest.graphs[0]
         with pytest.raises(IntegrityError, match="was not ready after 0 s"):
-            verify_in_subprocess(bundle, graph, limits=Limits(seconds=0.05))
+            verify_in_subprocess(bundle, graph, limits=ResourceLimits(seconds=0.05))
 
 
 def test_errors_keep_their_kind(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import pytest
 from edgeflow.contracts.manifest import Scoring
 from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import AccuracyError
-from edgeflow_export.foreground.choice import Candidate, Evidence, choose_foreground, fixed_from
+from edgeflow_export.foreground.choice import Candidate, ForegroundData, choose_foreground, fixed_from
 
 PARTS = 10
 
 
-def evidence(min_iou: float = 0.9) -> Evidence:
+def evidence(min_iou: float = 0.9) -> ForegroundData:
     """Ten parts of one view; the right half is background, where the last four are anomalous."""
     rng = np.random.default_rng(1)
     maps = rng.uniform(0, 1, (PARTS, 1, 4, 4)).astype(np.float32)
@@ -24,7 +24,7 @@ def evidence(min_iou: float = 0.9) -> Evidence:
     maps[6:, :, :, 3] = 50
     truth = np.zeros(maps.shape, np.uint8)
     truth[..., :2] = 1
-    return Evidence(
+    return ForegroundData(
         maps=maps,
         truth=truth,
         scoring=Scoring(),
@@ -35,7 +35,7 @@ def evidence(min_iou: float = 0.9) -> Evidence:
     )
 
 
-def candidates(given: Evidence, asked: list[str]) -> Iterator[Candidate]:
+def candidates(given: ForegroundData, asked: list[str]) -> Iterator[Candidate]:
     nearly = given.truth.copy()
     nearly[:, :, 0, 2] = 1
     for kind, masks in (("none", np.ones_like(given.truth)), ("fixed", nearly), ("distilled", given.truth)):

@@ -24,7 +24,7 @@ from edgeflow_export.conversion.int8 import has_bf16
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND
 from edgeflow_export.data.dataset import load_dataset, load_images
-from edgeflow_export.foreground.choice import Evidence
+from edgeflow_export.foreground.choice import ForegroundData
 from edgeflow_export.foreground.reduced_precision import reduce_network, require_bf16
 from edgeflow_export.models.foreground_net import ForegroundNet
 from edgeflow_export.models.mvanet import MVANet
@@ -91,8 +91,8 @@ class Line:
         )
         return replace(self.job, model=replace(self.job.model, recipe=changed))
 
-    def evidence(self, *, min_iou: float) -> Evidence:
-        return Evidence(
+    def evidence(self, *, min_iou: float) -> ForegroundData:
+        return ForegroundData(
             maps=np.random.default_rng(1).uniform(0, 1, self.truth.shape).astype(np.float32),
             truth=self.truth,
             scoring=Scoring(view="mean"),

@@ -23,8 +23,8 @@ from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS, convert_to_
 from edgeflow_export.conversion.rewrite import rewrite
 from edgeflow_export.data.dataset import iterate_images, load_dataset
 from edgeflow_export.models.mask_head import MaskHead
-from edgeflow_export.quantization.search import Float, Reduced, SearchBudget, reduce_precision
-from edgeflow_export.quantization.trial import Trial
+from edgeflow_export.quantization.search import Fp32Reference, Reduced, SearchBudget, reduce_precision
+from edgeflow_export.quantization.trial import GraphTrial
 from tests.support import tiny as tiny_product
 from tests.support.tiny import SIZE, VIEWS, TinyProduct
 
@@ -42,8 +42,8 @@ class Line:
 
     job: ExportJob
     source: OnnxSource
-    trial: Trial
-    fp32: Float
+    trial: GraphTrial
+    fp32: Fp32Reference
 
     def reduced(
         self, backend: str = "openvino", effort: SearchBudget | None = None, **budget: object
@@ -65,7 +65,7 @@ def line(tiny: TinyProduct, tmp_path_factory: pytest.TempPathFactory) -> Line:
     folder = tmp_path_factory.mktemp("line")
     job = ExportJob(model=model, data=data, stage=silent, folder=folder)
     source = draft_onnx(rewrite(model.module), EXAMPLE, (MAPS,), job)
-    trial = Trial(
+    trial = GraphTrial(
         parts=job.parts,
         data=data,
         scoring=model.recipe.scoring.scoring("statistics"),
@@ -75,7 +75,9 @@ def line(tiny: TinyProduct, tmp_path_factory: pytest.TempPathFactory) -> Line:
     scored = trial.score(draft)
     normal = len(data.validation)
     scale = calibrate(scored.parts[:normal], scored.views[:normal], VIEWS, 0.05).part
-    return Line(job, source, trial, Float(draft=draft, scored=scored, expected=scored.maps[:2], scale=scale))
+    return Line(
+        job, source, trial, Fp32Reference(draft=draft, scored=scored, expected=scored.maps[:2], scale=scale)
+    )
 
 
 def test_everything_is_quantized_where_the_budgets_hold(line: Line) -> None:
