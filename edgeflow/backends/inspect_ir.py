@@ -56,7 +56,7 @@ def inspect_ir(model: bytes, weights: bytes, *, what: str) -> None:
 
 
 class _RefusedError(Exception):
-    """What is wrong with the model."""
+    """The reason for which a model is refused."""
 
 
 class _Walk:

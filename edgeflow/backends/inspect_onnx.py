@@ -62,7 +62,7 @@ def inspect_onnx(model: bytes, *, what: str) -> None:
 
 
 class _RefusedError(Exception):
-    """What is wrong with the model."""
+    """The reason for which a model is refused."""
 
 
 class _Walk:

@@ -196,7 +196,7 @@ def _check_end(path: Path, file: BinaryIO) -> None:
 
 
 def _unusual(infos: list[zipfile.ZipInfo]) -> list[str]:
-    """What no bundle has: doubled names, links, encryption, exotic or enormous compression."""
+    """List what no bundle has: doubled names, links, encryption, exotic or enormous compression."""
     counts = Counter(info.filename for info in infos)
     problems = [f"{name}: there twice" for name, count in counts.items() if count > 1]
     for info in infos:

@@ -35,7 +35,7 @@ MAX_ARRAY_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenExpectation:
-    """What was computed for a golden part at export.
+    """The results computed for a golden part at export.
 
     Attributes:
         maps: by the trained model, (V, h, w), before pixel statistics.
@@ -50,7 +50,7 @@ class GoldenExpectation:
     masks: Masks | None
 
     def maps_for(self, graph: Graph) -> FloatArray:
-        """What a graph must reproduce: fp32 the trained model, int8 what it gave itself at export."""
+        """Return the maps to reproduce: fp32 the trained model, int8 what it gave itself at export."""
         return self.maps if graph.precision == "fp32" else self.recorded[graph.id]
 
 
@@ -146,7 +146,7 @@ class Bundle:
         return {view: decode_image(self.read(name), what=name, reading=reading) for view, name in images}
 
     def golden_expectation(self, part: GoldenPart) -> GoldenExpectation:
-        """What the trained model computes for a golden part."""
+        """Read the trained model's results for a golden part."""
         arrays = self._arrays(part.expected, "maps", "part")
         recorded = {
             key.removeprefix(RECORDED): maps for key, maps in arrays.items() if key.startswith(RECORDED)

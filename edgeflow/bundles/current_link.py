@@ -1,4 +1,4 @@
-"""Which bundle file a box's ``bundle:`` names: a link that always points to the old one or the new one."""
+"""The link that a box's ``bundle:`` names: it always points to the old one or the new one."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def read_installed(path: Path) -> Mapping[str, VersionRecord]:
 
 
 def read_record(path: Path) -> Record:
-    """What ran. A box that has run nothing yet has no file.
+    """Read the record of what ran. A box that has run nothing yet has no file.
 
     Raises:
         StorageError: unreadable or damaged; it is not taken for empty, which would allow any version.

@@ -23,7 +23,7 @@ __all__ = ["ResourceLimits", "verify_in_subprocess"]
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceLimits:
-    """What a graph may use; by default half of the machine's memory, and five minutes."""
+    """Resources that a graph may use; by default half of the machine's memory, and five minutes."""
 
     memory_bytes: int = max(2 * 1024**3, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
     seconds: float = 300.0

@@ -15,7 +15,7 @@ __all__ = ["LazyScores", "score_with_lazy_masks"]
 
 @dataclass(frozen=True, kw_only=True)
 class LazyScores:
-    """What is known of a part once its verdict no longer depends on masks that were not asked for.
+    """The scores of a part once its verdict no longer depends on masks that were not asked for.
 
     The scores with all masks lie between ``lowest`` and ``highest``; ``views`` and ``part`` are exact where
     every view was asked for, and the highest possible ones otherwise.

@@ -136,7 +136,7 @@ def verify_scorer(
 def _score_tolerance(
     manifest: Manifest, graph: Graph, maps: FloatArray, expected: GoldenExpectation
 ) -> float:
-    """How far a graph's scaled score may lie from the trained model's.
+    """Return how far a graph's scaled score may lie from the trained model's.
 
     A map within tolerance moves no pooled score by more than that, here or where the score was recorded. A
     quantized graph's own score was another one already at export.
@@ -155,7 +155,7 @@ def _agrees(check: GoldenCheck) -> bool:
 
 
 def _contradicts(check: GoldenCheck) -> bool:
-    """Whether the verdict is another one though the expected score is clear of the threshold."""
+    """True if the verdict is another one though the expected score is clear of the threshold."""
     clear = abs(check.expected_score - 1.0) > check.score_tolerance
     return clear and (check.score <= 1.0) != (check.expected_score <= 1.0)
 

@@ -37,7 +37,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and reports."""
+        """True if this is the process that writes files and reports."""
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
@@ -58,7 +58,7 @@ class Processes:
         return float(total) / self.count
 
     def agree(self, value: int) -> bool:
-        """Whether every process has the same value."""
+        """True if every process has the same value."""
         return self.mean(float(value)) == value and self.mean(float(value) ** 2) == value**2
 
     def receive(self, tensors: Sequence[Tensor]) -> None:

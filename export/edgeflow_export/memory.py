@@ -1,4 +1,4 @@
-"""How much memory this process may still take, before the system or its container kills it."""
+"""The memory that this process may still take, before the system or its container kills it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _UNLIMITED = 1 << 60
 
 
 def attainable_bytes(root: Path = _ROOT) -> int | None:
-    """What this process may hold in all: what it holds, and the least that anything leaves; None if unknown.
+    """Return the most bytes that this process may hold; None if unknown.
+
+    That is what it holds, and the least that anything leaves.
 
     The machine, every control group around the process and its own limits leave something.
 

@@ -1,4 +1,4 @@
-"""How much an ONNX graph multiplies, and how much this machine can through ONNX Runtime at best."""
+"""Multiplications of an ONNX graph, and the peak of this machine through ONNX Runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much an OpenVINO graph multiplies, and how much this machine can through OpenVINO at best."""
+"""Multiplications of an OpenVINO graph, and the peak of this machine through OpenVINO."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def require_device(device: str, available: Collection[str]) -> None:
 
 
 def _is_there(name: str, available: Collection[str]) -> bool:
-    """Whether a device is there; GPU stands for the first of GPU.0 and GPU.1."""
+    """True if a device is there; GPU stands for the first of GPU.0 and GPU.1."""
     return name in available or any(found.partition(".")[0] == name for found in available)
 
 

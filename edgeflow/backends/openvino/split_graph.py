@@ -69,7 +69,7 @@ def _is_constant(node: ov.Node) -> bool:
 
 
 def _separates(model: ov.Model, value: ov.Output) -> bool:
-    """Whether every way from the images to an output leads through a value."""
+    """True if every way from the images to an output leads through a value."""
     begun, seen = [result.input_value(0) for result in model.get_results()], set()
     while begun:
         port = begun.pop()
@@ -84,7 +84,7 @@ def _separates(model: ov.Model, value: ov.Output) -> bool:
 
 
 def _is_side_by_side(node: ov.Node, views: int) -> bool:
-    """Whether a node makes (1, V*C, h, w) of (V, C, h, w)."""
+    """True if a node makes (1, V*C, h, w) of (V, C, h, w)."""
     if node.get_type_name() != "Reshape" or node.input_value(0).partial_shape.is_dynamic:
         return False
     before, after = list(node.input_value(0).shape), list(node.output(0).shape)

@@ -339,7 +339,7 @@ class _Build:
         return tuple(entries), files
 
     def _score_tolerance(self, name: str, maps: FloatArray) -> FloatArray:
-        """How far another processor's raw part scores (n,) may lie from those of a graph."""
+        """Return how far another processor's raw part scores (n,) may lie from those of a graph."""
         draft = next(draft for draft in self.drafts if draft.id == name)
         pooled = standardise(maps, self.job.statistics)
         return np.asarray(2 * self._replay_tolerance(draft) * np.abs(pooled).max((1, 2, 3)), np.float32)

@@ -23,7 +23,7 @@ _DISTANCE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What was computed for one part.
+    """The results computed for one part.
 
     Attributes:
         maps: by the trained model, (V, h, w), before pixel statistics.

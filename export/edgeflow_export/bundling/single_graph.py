@@ -229,6 +229,6 @@ def build_graph(
 
 
 def _asks(model: TrainedModel, only: Part) -> bool:
-    """Whether a teacher is needed: not by a head that has learnt from it."""
+    """True if a teacher is needed: not by a head that has learnt from it."""
     learnt = model.recipe.foreground.kind == "distilled" and model.module.mask_head is not None
     return only == "foreground" and not learnt

@@ -1,4 +1,4 @@
-"""What a command was given as the model: a checkpoint of this program, or official files."""
+"""The model that a command was given: a checkpoint of this program, or official files."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _only_class(parts: Path | None) -> str | None:
 
 
 def _is_own(path: Path) -> bool:
-    """Whether a file says that this program wrote it; one that is not there is taken for such a file."""
+    """True if a file says that this program wrote it; one that is not there is taken for such a file."""
     if path.suffix != ".safetensors":
         return not path.exists() and path.suffix not in {".pth", ".pt"}
     try:

@@ -159,7 +159,7 @@ class OnnxSource:
         return draft
 
     def macs(self) -> int:
-        """What one run multiplies."""
+        """Return the number of multiplications of one run."""
         return macs_of_model(convert_to_ir(self.path))
 
     def _quantized_onnx(self, samples: Sequence[Images], kept: Collection[int]) -> CandidateGraph:

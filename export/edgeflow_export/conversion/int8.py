@@ -107,7 +107,7 @@ def _groups(owners: Sequence[str]) -> tuple[Group, ...]:
 
 @functools.cache
 def has_bf16() -> bool:
-    """Whether this processor computes in bf16; elsewhere it is only imitated.
+    """True if this processor computes in bf16; elsewhere it is only imitated.
 
     Tried on a small convolution: the library tells of the processor, not of limits set for itself.
     """

@@ -51,7 +51,7 @@ _RANDOM = {
 
 @dataclass(frozen=True, kw_only=True)
 class Tensors:
-    """What goes into a graph and what comes out, in order."""
+    """Inputs and outputs of a graph, in order."""
 
     input: Tensor
     outputs: tuple[Tensor, ...]

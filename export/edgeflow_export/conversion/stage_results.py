@@ -146,7 +146,7 @@ def _stored(name: str) -> str:
 
 
 def _read(path: Path) -> dict[str, Array] | None:
-    """What a file holds; None where it is not there, or damaged."""
+    """Return the content of a file; None where it is not there, or damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name.replace("|", "/"): np.asarray(arrays[name]) for name in arrays.files}

@@ -162,7 +162,7 @@ def _place(
 
 
 def _is_whole(path: Path, kind: CachedKind[X]) -> bool:
-    """Whether a file holds its array: a shorter file than its header promises cannot be mapped."""
+    """True if a file holds its array: a shorter file than its header promises cannot be mapped."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):

@@ -82,12 +82,12 @@ class Dataset:
 
     @property
     def reading(self) -> Reading:
-        """How the image files become pixels."""
+        """Rules by which image files become pixels."""
         return reading_of(self.preprocessing)
 
     @property
     def reads_as_before(self) -> bool:
-        """Whether versions that knew neither depth nor orientation read the same pixels."""
+        """True if versions that knew neither depth nor orientation read the same pixels."""
         return not self.depth.turned and self.depth.bits in (SHALLOWEST, DEEPEST)
 
     def files(self, parts: Iterable[RecordedPart]) -> list[Path]:

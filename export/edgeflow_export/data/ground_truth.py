@@ -1,4 +1,4 @@
-"""What is wrong with test parts: which views are defective, and where."""
+"""Ground truth of test parts: defective views and pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well scores rank defective above normal: AUROC, and AUPRO over regions of pixels."""
+"""Measures of ranking defective above normal: AUROC, and AUPRO over regions of pixels."""
 
 from __future__ import annotations
 

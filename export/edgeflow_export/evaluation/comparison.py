@@ -89,7 +89,7 @@ def _group(graph: str | None, rows: Sequence[Row]) -> Group:
 
 
 def _names(reports: Sequence[EvaluationReport]) -> tuple[str, ...]:
-    """What tells the reports apart: the graph, the class, the recipe, or at last the folder."""
+    """Return names that distinguish the reports: the graph, the class, the recipe, or at last the folder."""
     for names in _candidates(reports):
         if len(set(names)) == len(reports):
             return names

@@ -1,4 +1,4 @@
-"""How well a model tells defective parts, views and pixels from normal ones."""
+"""Evaluation of a model: defective parts, views and pixels against normal ones."""
 
 from __future__ import annotations
 

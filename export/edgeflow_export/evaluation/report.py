@@ -1,4 +1,4 @@
-"""What an evaluation found, as a document that people and programs keep."""
+"""The results of an evaluation, as a document that people and programs keep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ClassReport", "EvaluationReport", "JudgedPart", "ModelIdentity"]
 
 
 class ModelIdentity(Document):
-    """Which model was measured."""
+    """The model that was measured."""
 
     checkpoint: str
     sha256: str = Field(description="of the checkpoint file")

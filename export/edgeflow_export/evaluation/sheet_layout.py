@@ -43,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Legend:
-    """What colours and marks mean.
+    """The meaning of colours and marks.
 
     Attributes:
         one: what a value of 1 on the colour scale is.

@@ -183,7 +183,7 @@ class _Segmenter(nn.Module):
 
 
 class _Work:
-    """What a training changes: weights, optimizer, schedule."""
+    """The state that a training changes: weights, optimizer, schedule."""
 
     def __init__(self, spec: SelfSupervisedExtractor, seed: int, device: str) -> None:
         with torch.random.fork_rng(devices=[]):

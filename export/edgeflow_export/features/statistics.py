@@ -1,4 +1,4 @@
-"""What normal parts look like: deviations of feature channels, and of every pixel's score."""
+"""Statistics of normal parts: deviations of feature channels, and of every pixel's score."""
 
 from __future__ import annotations
 

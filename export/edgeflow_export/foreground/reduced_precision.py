@@ -89,7 +89,7 @@ class _Search:
     evidence: ForegroundData
 
     def forms(self, precision: str) -> Iterator[tuple[str, Callable[[], CandidateGraph]]]:
-        """What to try, the most reduced first."""
+        """Return the graphs to try, the most reduced first."""
         if precision == "int8":
             samples = self._samples()
             yield (

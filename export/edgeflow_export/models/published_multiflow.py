@@ -31,7 +31,7 @@ _ATTENTION = {
 
 
 def is_published_multiflow(names: set[str]) -> bool:
-    """Whether tensor names are those of a published Multi-Flow."""
+    """True if tensor names are those of a published Multi-Flow."""
     return identify(names) == "multiflow"
 
 

@@ -1,4 +1,4 @@
-"""Which views send messages to which: the published neighbour graphs, for any number of views."""
+"""Graphs of messages between views: the published neighbour graphs, for any number of views."""
 
 from __future__ import annotations
 

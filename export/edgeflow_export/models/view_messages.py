@@ -1,4 +1,4 @@
-"""What one view tells another: the hidden maps that a receiver's convolutions get (arXiv 2504.03306)."""
+"""Messages between views: the hidden maps that a receiver's convolutions get (arXiv 2504.03306)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ __all__ = ["Scored", "changed_verdicts", "compare", "part_auroc", "require_recal
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """What one graph gives for the guard's parts.
+    """The results of one graph for the guard's parts.
 
     Attributes:
         maps: (n, V, h, w), as the graph gives them.

@@ -34,7 +34,7 @@ SLOW_ADVICE = (
 
 @dataclass(frozen=True, kw_only=True)
 class SearchBudget:
-    """How much the search for an INT8 graph may multiply: minutes on two cores.
+    """Limits on the multiplications of the search for an INT8 graph: minutes on two cores.
 
     By count and not by the clock, so that the same export gives the same bytes.
 
@@ -268,7 +268,7 @@ class _Search:
     def _sensitivity(
         self, group: Group, others: Sequence[Group], trial: GraphTrial, reference: Scored
     ) -> float:
-        """How far part scores move where this group alone is quantized."""
+        """Return how far part scores move where this group alone is quantized."""
 
         def make() -> dict[str, npt.NDArray[np.float64]]:
             shift = _shift(trial.score(self._quantizer()(others)), reference, self.fp32.scale)
@@ -286,6 +286,6 @@ class _Search:
 
 
 def _shift(scored: Scored, reference: Scored, scale: Scale) -> float:
-    """How far part scores move, in units of the scaled score; and maps, where the scores do not."""
+    """Return how far part scores move, in units of the scaled score; and maps, where the scores do not."""
     moved = np.abs(scored.parts - reference.parts).mean() / (scale.threshold - scale.centre)
     return float(moved) + 1e-3 * relative_error(scored.maps, reference.maps)

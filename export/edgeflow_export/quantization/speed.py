@@ -1,4 +1,4 @@
-"""Which of two graphs is faster on this machine, measured in turns."""
+"""Comparison of the speed of two graphs on this machine, measured in turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAST_ROUNDS, _AT_MOST_S = 3, 10.0
 
 
 def speedup(graph: CandidateGraph, reference: CandidateGraph, images: Sequence[Images]) -> float:
-    """How many times as fast as the reference a graph is: the median of the ratios of neighbouring runs.
+    """Return the speed-up over the reference: the median of the ratios of neighbouring runs.
 
     In turns, so that whatever else the machine does slows both; after one run of each that does not count.
     """

@@ -52,7 +52,7 @@ class GraphTrial:
     results: StageResults = field(default_factory=StageResults)
 
     def score(self, draft: CandidateGraph) -> Scored:
-        """What one graph gives for all parts."""
+        """Score all parts with one graph."""
         maps, own = self._run(draft, self.parts, ())
         return self.scored(maps, own if self.distilled else self.masks, own)
 

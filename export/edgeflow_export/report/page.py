@@ -34,7 +34,7 @@ _FLIPS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class ReportContent:
-    """What a report tells.
+    """The content of a report.
 
     Attributes:
         manifest: of the bundle, as far as it is known without the report itself.

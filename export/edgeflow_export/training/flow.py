@@ -149,7 +149,7 @@ class FlowTrainer:
 
     @property
     def stagnant(self) -> bool:
-        """Whether the held-out loss has not fallen for as many epochs as the recipe allows."""
+        """True if the held-out loss has not fallen for as many epochs as the recipe allows."""
         patience = self.spec.early_stopping
         if patience is None or not self.held_out:
             return False

@@ -282,7 +282,7 @@ def _finished(path: Path, fingerprints: Sequence[str]) -> TrainedModel | None:
 
 
 def _goes_on(finished: TrainedModel, recipe: Recipe, target: Path) -> bool:
-    """Whether a finished training has epochs left under its new recipe.
+    """True if a finished training has epochs left under its new recipe.
 
     Raises:
         CheckpointError: it has been through more epochs, or what is needed to go on is not there.
