@@ -11,7 +11,7 @@ from edgeflow.mqtt.properties import MessageProperties, PublishProperties
 
 
 def unpacked(properties: Properties | None) -> dict[str, object]:
-    """What a receiver reads."""
+    """Return the properties that a receiver reads."""
     assert properties is not None
     received = Properties(PacketTypes.PUBLISH)
     packed = properties.pack()
