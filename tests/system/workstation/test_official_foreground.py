@@ -52,7 +52,6 @@ def masks_by_torch(state: dict[str, torch.Tensor], images: list[Path]) -> np.nda
 
 
 @pytest.mark.timeout(1500)  # MVANet has 94 million parameters
-@pytest.mark.timeout(900)  # an export of MVANet: one minute on a quiet machine
 def test_bundle_with_mvanet_masks_and_scores_as_published(folder: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "flow.bundle"
     arguments = ["export", "--multiflow", str(folder / "flow.pth"), "--mvanet", str(folder / "Model_80.pth")]
