@@ -30,7 +30,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def published(repository: Path) -> Path:
-    """What the published implementations compute, with the names of their checkpoints' tensors."""
+    """Outputs of the published implementations, with the names of their checkpoints' tensors."""
     return repository / "tests" / "golden" / "published"
 
 

@@ -62,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """What one graph gave for n parts: maps (n, V, h, w), view scores (n, V), part scores (n,)."""
+    """Scores of n parts by one graph: maps (n, V, h, w), view scores (n, V), part scores (n,)."""
 
     maps: FloatArray
     views: FloatArray
@@ -87,7 +87,7 @@ class Product:
 
     @cached_property
     def torch_maps(self) -> FloatArray:
-        """What the trained model computes for every part, (n, V, h, w)."""
+        """Maps of the trained model for every part, (n, V, h, w)."""
         maps_of = torch_maps(self.model)
         return np.stack([maps_of(load_images(part, self.data)) for part in self.parts])
 

@@ -121,7 +121,7 @@ class Controller:
             self._say(ruling)
 
     def summary(self) -> dict[str, Any]:
-        """What happened so far."""
+        """Summary of the session so far."""
         missing = sum(len(gaps) for gaps in self.receipts.missing().values())
         return {
             **vars(self.gate.counts),
@@ -236,7 +236,7 @@ class Controller:
             return ""
 
     def _write_apart(self, record: bytes) -> None:
-        """What the box gave up, beside the results: ``<results>.dropped``."""
+        """File of the results that the box dropped: ``<results>.dropped``."""
         if self._dropped is not None:
             with self._dropped.open("ab") as file:
                 file.write(record + b"\n")

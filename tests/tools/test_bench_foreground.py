@@ -1,4 +1,4 @@
-"""What masks cost, measured on the demo with a small network in MVANet's place."""
+"""Cost of masks, measured on the demo with a small network in MVANet's place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a foreground costs a normal and a rejected part: none, distilled, and MVANet where it can matter.
+"""Cost of a foreground for a normal and for a rejected part: none, distilled, and MVANet on demand.
 
 MVANet's graphs come from `edgeflow export --only foreground` and compute the parts' own images; the masks
 that count are the bundle's distilled ones, so that weights that were never trained will do.

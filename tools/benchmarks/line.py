@@ -1,4 +1,4 @@
-"""What it costs a decision that scoring runs on a thread of its own: both ways in turns, in one process.
+"""Cost of a scoring thread for the decision: with and without it in turns, in one process.
 
 PYTHONPATH=tools PYTHONPATH=tools python -m benchmarks.line tools/demo/box.yaml tools/demo/parts
 """

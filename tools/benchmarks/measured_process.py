@@ -13,7 +13,7 @@ LOOK_EVERY_S = 0.1
 
 
 def watched_run(command: Sequence[str], *, stderr: int | None = None) -> tuple[str, int]:
-    """What a program wrote to standard output, and the most bytes of memory that it held itself.
+    """Standard output of a program, and its own peak memory in bytes.
 
     What it takes on in its last tenth of a second may be missed.
 

@@ -1,4 +1,4 @@
-"""Which part each image was taken for, when packets are delayed by 0 to 400 ms; simulated, nothing waits."""
+"""Assignment of images to parts when packets are delayed by 0 to 400 ms; simulated time."""
 
 from __future__ import annotations
 

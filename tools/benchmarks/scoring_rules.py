@@ -1,4 +1,4 @@
-"""Which way from anomaly maps to part scores ranks best: one training per seed, every way on its maps."""
+"""Comparison of scoring rules from anomaly maps to part scores: one training per seed, every rule on its maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well frames of one part belong together, and how old they are: edgeflow beside a naive reader."""
+"""Skew and age of the frames of one part: edgeflow beside a naive reader."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _captured(*, triggered: bool) -> Sets:
 
 
 def _naive(*, triggered: bool) -> Sets:
-    """What a first version does: one loop, camera after camera."""
+    """A naive reader: one loop, camera after camera."""
     with _open_sources(None if triggered else RATE_HZ) as sources:
         due_ns = monotonic_ns()
         while True:

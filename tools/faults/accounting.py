@@ -16,7 +16,7 @@ __all__ = ["Books"]
 
 @dataclass(frozen=True, kw_only=True)
 class Books:
-    """What each one wrote down, at the moment it knew.
+    """Records of each participant, written at the moment of the event.
 
     Names begin with their session; numbers within a session have no gaps.
 

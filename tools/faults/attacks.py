@@ -32,7 +32,7 @@ _INTEGRITY = 5
 
 @dataclass(frozen=True, kw_only=True)
 class _Tried:
-    """What one attack got, how soon, and how many parts were decided meanwhile."""
+    """Outcome of one attack: the answer, its delay, and the number of parts decided meanwhile."""
 
     kind: str
     name: str

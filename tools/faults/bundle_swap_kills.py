@@ -25,7 +25,7 @@ STEPS = ("os.rename", "os.symlink", "os.remove", "os.mkdir", "open")
 
 @dataclass(frozen=True, kw_only=True)
 class Swap:
-    """What one killed change left.
+    """State that one killed change left behind.
 
     Attributes:
         step: before which operation on the disk it was killed; 0: it came to its end.

@@ -73,7 +73,7 @@ _RESULTS = "SELECT result_id, payload FROM results WHERE verdict != 'DROPPED'"
 
 
 def _library(folder: Path) -> Path:
-    """What is preloaded, compiled here."""
+    """The preloaded library, compiled here."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise NotPossibleError("no C compiler here; install it: sudo apt-get install gcc libc6-dev")

@@ -39,7 +39,7 @@ class Attack:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What became of one attack."""
+    """Outcome of one attack."""
 
     attack: Attack
     outcome: str

@@ -19,7 +19,7 @@ _NOBODY = "02:00:00:00:00:99"
 
 
 class Way(Protocol):
-    """What a partition needs.
+    """Interface of a link that can be cut.
 
     Attributes:
         host: where the broker has to listen.

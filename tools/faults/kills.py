@@ -63,7 +63,7 @@ def _kills(fault: str, count: int) -> Figure:
 
 
 def accounts(fault: str, place: Site) -> list[Figure]:
-    """What was made and what arrived, once the outbox is empty."""
+    """Results made and results received, once the outbox is empty."""
     wait_for(lambda: place.waiting() == 0, DRAIN_S)
     left = place.waiting()
     summary = place.stop_controller()

@@ -31,7 +31,7 @@ _LATCH = """
 
 @dataclass(frozen=True, kw_only=True)
 class Late:
-    """How cameras answer.
+    """Behaviour of the simulated cameras.
 
     Attributes:
         pulse_ms: every camera takes an image whenever the computer's wall clock is at a multiple of this, as
@@ -49,7 +49,7 @@ class Late:
 
 @contextmanager
 def late_cameras(count: int, late: Late) -> Iterator[list[FakeCamera]]:
-    """Cameras at 127.0.0.2, 127.0.0.3, …
+    """Cameras at 127.0.0.2, 127.0.0.3 and so on.
 
     Raises:
         NotPossibleError: no compiler, no cameras, or no right to make a network.

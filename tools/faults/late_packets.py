@@ -106,7 +106,7 @@ def late_packets(folder: Path, corners: Sequence[Corner], *, parts: int, cameras
 
 
 def _corner(folder: Path, corner: Corner, parts: int, count: int) -> tuple[int, int, int]:
-    """How many parts were right, UNDECIDED and wrong.
+    """Numbers of parts that were right, UNDECIDED and wrong.
 
     Left out are parts that these cameras exposed further apart than the box allows, as they do when the
     computer that runs them all is slow: UNDECIDED is right for them.
@@ -148,7 +148,7 @@ class _Taken:
 
     @property
     def apart_ns(self) -> int:
-        """How far apart the cameras exposed this part."""
+        """Time between the first and the last exposure of this part."""
         return max(self.exposed_ns, default=0) - min(self.exposed_ns, default=0)
 
     @classmethod
@@ -168,7 +168,7 @@ def _decidable(taken: Sequence[_Taken]) -> list[_Taken]:
 
 
 def _triggered(taken: Sequence[_Taken], limit_ns: int) -> list[str]:
-    """Whether every image was exposed after its own trigger and before the next one."""
+    """Judge parts by time: every image must be exposed between its own trigger and the next one."""
     judged = []
     for this, following in pairwise(taken):
         if not this.good and this.apart_ns > limit_ns:
@@ -179,7 +179,7 @@ def _triggered(taken: Sequence[_Taken], limit_ns: int) -> list[str]:
 
 
 def _named(taken: Sequence[_Taken], period_ms: int, limit_ns: int) -> list[str]:
-    """Whether every image was exposed at the pulse of which the part has its name."""
+    """Judge parts by name: every image must be exposed at the pulse that gave the part its name."""
     judged = []
     apart = {
         str(ns // MS // period_ms) for each in taken if each.apart_ns > limit_ns for ns in each.exposed_ns

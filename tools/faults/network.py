@@ -18,7 +18,7 @@ _INSIDE = "EDGEFLOW_FAULTS_INSIDE"
 
 
 def in_own_network() -> bool:
-    """Whether this process may change its network and mount what it likes: nobody else sees it."""
+    """Return True if this process may change its network and its mounts without effect on others."""
     return bool(os.environ.get(_INSIDE))
 
 

@@ -76,7 +76,7 @@ def _newest(place: Site) -> int:
 
 
 def _older(place: Site, row_id: int) -> int:
-    """How many of the results that waited at the end of the cut still wait."""
+    """Number of results that waited at the end of the cut and still wait."""
     with closing(read_only(place.outbox)) as outbox:
         count: int = outbox.execute("SELECT COUNT(*) FROM results WHERE id <= ?", (row_id,)).fetchone()[0]
     return count

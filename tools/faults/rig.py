@@ -29,7 +29,7 @@ _START_S = 15.0
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Whether a condition came to hold in time."""
+    """Return True if a condition came to hold in time."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline_s:
@@ -175,7 +175,7 @@ class Site:
             return {row.result_id for row in list_aside(connection)}
 
     def waiting(self) -> int:
-        """How many rows are in the outbox."""
+        """Number of rows in the outbox."""
         try:
             connection = read_only(self.outbox)
         except sqlite3.Error:

@@ -54,7 +54,7 @@ class Parts:
         return self._decided([*sets, *self._sync.expire(monotonic_ns())])
 
     def rest(self) -> Iterator[tuple[ViewSet, Verdict]]:
-        """What still waits for frames."""
+        """Parts that still wait for frames."""
         return self._decided(self._sync.expire(monotonic_ns() + 1_000_000_000))
 
     def _decided(self, sets: list[ViewSet]) -> Iterator[tuple[ViewSet, Verdict]]:

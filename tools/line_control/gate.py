@@ -20,7 +20,7 @@ _REMEMBERED = 1000  # parts whose gate has acted: whatever still comes for them 
 
 @dataclass(frozen=True, kw_only=True)
 class Ruling:
-    """What the gate does about one part, and why.
+    """Action of the gate for one part, with the reason.
 
     Attributes:
         kind: ``open``; ``reject`` (the box said so, or may not be believed); ``late`` and ``missing`` (the
@@ -34,7 +34,7 @@ class Ruling:
 
 @dataclass(kw_only=True)
 class Counts:
-    """How often what happened; ``unheard`` are decisions that the box numbered and that never came."""
+    """Counts of events; ``unheard`` are decisions that the box numbered and that never arrived."""
 
     open: int = 0
     reject: int = 0

@@ -1,4 +1,4 @@
-"""Which results have been received: each once, whatever is sent again, in memory that does not grow.
+"""Record of received results: each counts once, also when it is sent again, in memory that does not grow.
 
 The box numbers the results of a session without gaps. Per session it is enough to know the number up to which
 all came (the high-water mark) and those that came beyond it (the window).

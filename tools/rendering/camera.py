@@ -53,7 +53,7 @@ class Viewpoint:
         return rotation, -rotation @ np.asarray(self.position)
 
     def heights_mm(self, depth_mm: NDArray[np.float32]) -> Array:
-        """How high above the tray every pixel of a square picture (n, n) of depths lies."""
+        """Height above the tray of every pixel of a square depth picture (n, n)."""
         size = len(depth_mm)
         rotation, translation = self.extrinsics()
         inverse = np.linalg.inv(self.intrinsics(size))

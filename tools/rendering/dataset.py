@@ -27,7 +27,7 @@ Entry = dict[str, str | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to render and where: `counts` are parts per split, in the order of `SPLITS`.
+    """Parts to render, and the folder for them: `counts` are parts per split, in the order of `SPLITS`.
 
     With `foreground`, where each part is goes to FOREGROUND/<defect>/<part>/<camera>.png.
     """

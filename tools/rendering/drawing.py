@@ -104,7 +104,7 @@ class Face:
         return np.asarray(self.origin + flat[..., 1:] * Z + (self.radius_mm + height) * outward)
 
     def is_clear(self, flat: Array, margin_mm: float) -> bool:
-        """Whether all points (n, 2) stay that far inside the face and off its features."""
+        """Return True if all points (n, 2) keep this distance to the edge of the face and to its features."""
         if np.any(flat < np.asarray(self.low) + margin_mm) or np.any(
             flat > np.asarray(self.high) - margin_mm
         ):
@@ -137,7 +137,7 @@ class Chip:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """How a part differs from a good one."""
+    """Defects of a part."""
 
     omitted: frozenset[str] = frozenset()
     dent: Dent | None = None

@@ -26,7 +26,7 @@ PART_ABOVE_MM = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class PartJob:
-    """Which part to render: its random numbers come from seed, split and index alone."""
+    """Identity of a part to render: its random numbers depend on seed, split and index alone."""
 
     seed: int
     split: str

@@ -26,7 +26,7 @@ TRAY_HALF_MM = 160.0
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """How one part's textures and gloss deviate, by material: version, shift (2,) and roughness."""
+    """Deviation of one part's textures and gloss, by material: version, shift (2,) and roughness."""
 
     variant: dict[str, int] = field(default_factory=dict)
     shift: dict[str, tuple[float, float]] = field(default_factory=dict)

@@ -15,12 +15,12 @@ Image = NDArray[np.float32]
 
 PIXELS = 512
 VARIANTS = 4
-"""How many versions of each texture exist; every part takes one of them, shifted by its own amount."""
+"""Number of versions of each texture; every part takes one of them, shifted by its own amount."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """How a surface answers to light; colour is linear RGB, `finish` names its texture."""
+    """Optical properties of a surface; colour is linear RGB, `finish` names its texture."""
 
     colour: tuple[float, float, float]
     metallic: float

@@ -84,7 +84,7 @@ class PacedSource:
             self._expose(trigger_id)
 
     def image(self, number: int) -> RgbImage:  # noqa: ARG002 - for cameras that show something
-        """What is to be seen on a frame."""
+        """Content of a frame."""
         return _IMAGE
 
     def _expose(self, trigger_id: str | None) -> None:

@@ -54,7 +54,7 @@ class Faults:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of the parts.
+    """Outcome of the parts.
 
     Attributes:
         wrong: complete and without fault, although an image shows another part.

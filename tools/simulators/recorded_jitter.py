@@ -42,7 +42,7 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of the simulated parts.
+    """Outcome of the simulated parts.
 
     Attributes:
         tolerance_ms: what was allowed as skew.

@@ -69,7 +69,7 @@ def start_box(box_config: Callable[..., BoxConfig]) -> Iterator[Boxes]:
 
 
 def acknowledge(client: paho.Client, message: paho.MQTTMessage) -> None:
-    """What a consumer does once a result is safe with it."""
+    """Acknowledge a result as a consumer does."""
     record = from_json(Result, bytes(message.payload))
     client.publish(f"{ROOT}/result/ack", to_json(Ack(result_ids=(record.result_id,))), 1)
 

@@ -45,7 +45,7 @@ class Systemd:
         return lines
 
     def falls_silent(self) -> bool:
-        """Whether nothing comes any more, for 3 s; False where something still comes after 20 s."""
+        """Return True once nothing arrived for 3 s; False if messages still arrive after 20 s."""
         self._socket.settimeout(3)
         until_s = time.monotonic() + 20
         while time.monotonic() < until_s:

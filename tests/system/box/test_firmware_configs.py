@@ -203,7 +203,7 @@ def test_the_service_starts_a_command_that_exists() -> None:
 
 
 def verified_unit(folder: Path, content: str) -> str:
-    """What systemd has to say against a unit."""
+    """Complaints of systemd about a unit."""
     analyze = program("systemd-analyze")
     if analyze is None:
         pytest.skip("no systemd-analyze here; the unit's sections and keys were checked all the same")

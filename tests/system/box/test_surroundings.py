@@ -33,7 +33,7 @@ SIDE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """What commands are given."""
+    """Inputs of the commands."""
 
     root: Path
     parts: Path
@@ -128,7 +128,7 @@ def command_lines(files: Files) -> dict[str, list[str | Path]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """How the files are written, and what the process that uses them is like."""
+    """Form of the files, and the environment of the process that uses them."""
 
     prepare: Callable[[Path], Files] = write_files
     environment: dict[str, str | None] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class Surroundings:
 
 
 def beside(root: Path) -> Files:
-    """What macOS, Windows and network drives put beside files, and broken links."""
+    """Files that macOS, Windows and network drives add to folders, and broken links."""
     files = write_files(root)
     for folder in (files.parts, *list(files.parts.iterdir()), files.root / "evidence" / "2026-11-28"):
         (folder / "._C1.png").write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X")
@@ -242,7 +242,7 @@ SURROUNDINGS = {
 
 
 def walk(folder: Path, surroundings: Surroundings) -> dict[str, dict[str, object]]:
-    """What became of every command."""
+    """Outcome of every command."""
     files = surroundings.prepare(folder / "files")
     lines = command_lines(files)
     assert set(lines) == set(commands_of(cli))
