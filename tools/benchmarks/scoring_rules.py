@@ -1,4 +1,4 @@
-"""Comparison of scoring rules from anomaly maps to part scores: one training per seed, every rule on its maps."""
+"""Comparison of scoring rules, from anomaly maps to part scores: one training per seed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ LAMPS = ((150.0, -130.0, 420.0, 0.55), (-170.0, 60.0, 400.0, 0.45), (60.0, 190.0
 
 @dataclass(frozen=True, kw_only=True)
 class Exposure:
-    """Settings of one camera for one picture: gain and balance (3,), blur in output pixels at 256, noise seed."""
+    """Camera settings of one picture: gain and balance (3,), blur in output pixels at 256, noise seed."""
 
     gain: float
     balance: tuple[float, float, float]

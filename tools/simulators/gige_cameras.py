@@ -131,7 +131,7 @@ def fake_cameras(count: int, *, lost_per_mille: int = 0) -> Iterator[list[FakeCa
 
 
 def is_one_image(image: RgbImage) -> bool:
-    """Return True if every pixel follows from the first, as in these cameras' images: a packet of another image would break that."""
+    """Return True if every pixel follows from the first: a packet of another image would break that."""
     rows, columns = np.arange(image.shape[0]), np.arange(image.shape[1])
     ramp = (rows[:, None] + columns[None, :] + int(image[0, 0, 0])) % 255
     return bool((image == ramp[..., None]).all())
