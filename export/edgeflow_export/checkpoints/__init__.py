@@ -1,1 +1,4 @@
-"""A trained model on disk: our format, and the official files."""
+"""Checkpoints: trained models read from this program's files or from official ones.
+
+In: files. Out: a ``TrainedModel``. Starts no threads. Read ``checkpoint.py`` first.
+"""

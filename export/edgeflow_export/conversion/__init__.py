@@ -1,1 +1,5 @@
-"""Torch modules to ONNX, OpenVINO IR and INT8 graphs."""
+"""Conversion: a trained model to ONNX and OpenVINO graphs, in float or INT8.
+
+In: a trained model and an ``ExportJob``. Out: candidate graphs.
+Starts no threads. Read ``rewrite.py`` first, then ``candidate_graphs.py``.
+"""
