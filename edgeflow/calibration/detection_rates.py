@@ -40,14 +40,17 @@ class Rate:
 
     @property
     def share(self) -> float:
+        """Share of the parts that were rejected."""
         return self.rejected / self.parts
 
     @property
     def upper(self) -> float:
+        """Upper end of the confidence interval of the share."""
         return 1.0 - _lower(self.parts - self.rejected, self.parts)
 
     @property
     def lower(self) -> float:
+        """Lower end of the confidence interval of the share."""
         return _lower(self.rejected, self.parts)
 
     def __str__(self) -> str:
@@ -75,7 +78,7 @@ def false_rejects(thresholds: Thresholds, at: float | None = None) -> Rate | Non
 
 
 def needed_parts(rate: float) -> int:
-    """How many held-out normal parts a false-reject rate needs, whatever the distribution of their scores."""
+    """Number of held-out normal parts that a false-reject rate needs, for any distribution of scores."""
     return max(1, math.ceil(1 / rate - 1 - 1e-9))
 
 

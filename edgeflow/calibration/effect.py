@@ -63,7 +63,7 @@ class Effect:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What a reader must know, most important first."""
+        """Warnings for the reader, most important first."""
         return tuple(
             filter(
                 None,

@@ -225,7 +225,7 @@ def _or_empty(scores: FloatArray | None) -> FloatArray:
 
 
 def _note(scale: Scale, count: int, rate: float) -> str | None:
-    """What a reader must know of the sample."""
+    """Remarks about the sample."""
     supported = 1 / (count + 1)
     if scale.method == "highest":
         return (

@@ -1,4 +1,4 @@
-"""What ``edgeflow bench`` prints."""
+"""Output of ``edgeflow bench``: a table for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def _halves_table(found: Sequence[Cost], base: str) -> Table:
 
 
 def _described(cost: Cost, work: Work, place: Placement) -> str:
-    """What the table has no room for, in sentences."""
+    """Sentences about one graph that the table has no room for."""
     threads = f"{place.threads} threads, " if place.threads else ""
     streams = "1 stream" if place.streams == 1 else f"{place.streams} streams"
     text = (

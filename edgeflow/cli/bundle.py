@@ -127,7 +127,7 @@ def _worst(failures: list[EdgeflowError]) -> EdgeflowError:
 
 
 def _origin(bundle: Bundle) -> str:
-    """What decides whether a box admits it."""
+    """The version, device class, expiry and signer, by which a box admits a bundle."""
     manifest, signature = bundle.manifest, bundle.signature
     signer = f"claims to be signed by key {signature.key_id}" if signature else "not signed"
     device = f", for device class {manifest.device_class}" if manifest.device_class else ""
@@ -136,7 +136,7 @@ def _origin(bundle: Bundle) -> str:
 
 
 def print_rates(console: Console, manifest: Manifest) -> None:
-    """What decides whether it is of any use: first, and in red where it is not."""
+    """Print recall and false rejects first, and in red where they are too low."""
     found, rejected = recall(manifest.thresholds), false_rejects(manifest.thresholds)
     for sentence in shortcomings(manifest.thresholds, manifest.min_recall):
         console.print(f"warning: {sentence}", style="bold red", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""How commands end: every failure in one message and its exit code, never with a traceback."""
+"""End of a command: every failure becomes one message and an exit code, never a traceback."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def ended_in_words(run: Callable[[], object]) -> None:
 
 
 def _end_unforeseen(error: Exception) -> None:
-    """What the system refused in words; a mistake in the program with its place, as Python would show it."""
+    """Report an error of the operating system in words; a mistake in the program with its traceback."""
     if isinstance(error, OSError):
         _end(_told(error), _USAGE if error.errno in _OF_THE_USER else _MACHINE)
     elif isinstance(error, sqlite3.Error):

@@ -1,4 +1,4 @@
-"""What a watcher of a line knows: messages in, rows and counts out; no input or output of its own."""
+"""State of a watched line: messages in, rows and counts out; no input or output of its own."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ _PLAIN = {
 
 
 def tolerate_any_output() -> None:
-    """Make sure that there is somewhere to write, and that no character can end a command.
+    r"""Make sure that there is somewhere to write, and that no character can end a command.
 
     What the terminal's encoding lacks is written in plain letters, or as ``?``; bytes of a file name that is
-    no UTF-8 as ``\\xfc``.
+    no UTF-8 as ``\xfc``.
     """
     codecs.register_error(_HANDLER, _plain)
     for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):

@@ -61,12 +61,15 @@ class BackgroundView:
             logger.warning("standard output was not read: %d results were left out there", left_out)
 
     def ready(self, text: str) -> None:
+        """Print on the thread that the line is ready."""
         self._offer(partial(self._view.ready, text))
 
     def show(self, result: Result) -> None:
+        """Print a result on the thread."""
         self._offer(partial(self._view.show, result))
 
     def finished(self, counts: Counter[VerdictName], waiting: int) -> None:
+        """Print the counts at the end on the thread."""
         self._offer(partial(self._view.finished, counts, waiting))
 
     def _offer(self, say: Callable[[], None]) -> None:
@@ -91,7 +94,7 @@ class BackgroundView:
 
 
 def _is_taken() -> bool:
-    """Whether standard output takes something now; waits a moment for it.
+    """True if standard output takes something now; waits a moment for it.
 
     A thread that hangs in writing would keep Python from ending; this one nearly never does.
     """

@@ -96,6 +96,7 @@ class BoxConfig(Document):
 
     @property
     def topic_root(self) -> str:
+        """First levels of all MQTT topics of this box."""
         s = self.station
         return self.mqtt.root or f"edgeflow/v1/{s.site}/{s.line}/{s.station}"
 

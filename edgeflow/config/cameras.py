@@ -92,12 +92,12 @@ class ReplayConfig(Document):
 
     @property
     def by_itself(self) -> bool:
-        """Whether its frames come without a trigger."""
+        """True if its frames come without a trigger."""
         return self.recorded_timing or self.rate_hz is not None
 
 
 class _Timeouts(Document):
-    """How long a driver may take; a driver that does not come back by itself is killed a little later."""
+    """Time limits of a driver; one that does not return by itself is killed a little later."""
 
     open_timeout_ms: Milliseconds = Field(
         default=5000, description="milliseconds in which the camera must open; its driver is then restarted"
@@ -136,7 +136,7 @@ class V4l2Config(_Timeouts):
 
 
 class StreamTls(Document):
-    """How the certificate of an encrypted stream is verified."""
+    """Verification of an encrypted stream's certificate."""
 
     ca: Path | None = Field(
         default=None, description="file with the certificates of trusted authorities; default: the system's"
@@ -180,7 +180,7 @@ class RtspConfig(_Timeouts):
 
     @property
     def encrypted(self) -> bool:
-        """Whether the camera has to show a certificate."""
+        """True if the camera has to show a certificate."""
         return self.url.startswith(("rtsps:", "https:"))
 
     @model_validator(mode="after")

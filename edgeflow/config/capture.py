@@ -1,4 +1,4 @@
-"""When a part is inspected, and which frames are one part."""
+"""Sections of a box file: trigger and synchronization."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OnMissing = Literal["undecided", "ng", "degraded"]
 
 
 class TriggerConfig(Document):
-    """What starts the inspection of a part.
+    """Start of a part's inspection.
 
     ``interval``: a software trigger to all cameras every ``period_ms``.
     ``mqtt``: a software trigger to all cameras at every message on the ``trigger`` topic.
@@ -68,7 +68,7 @@ class TriggerConfig(Document):
 
     @property
     def by_mqtt(self) -> bool:
-        """Whether the box listens to the ``trigger`` topic."""
+        """True if the box listens to the ``trigger`` topic."""
         return self.source == "mqtt" or self.part_ids == "mqtt"
 
 

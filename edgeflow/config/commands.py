@@ -1,4 +1,4 @@
-"""Who may command the box, and what; where is written what became of it."""
+"""Section of a box file about commands: who may send which, and where they are recorded."""
 
 from __future__ import annotations
 

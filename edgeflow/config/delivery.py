@@ -60,7 +60,7 @@ class TlsConfig(Document):
 
 
 class SealConfig(Document):
-    """What seals decisions: a secret shared with the controller (HMAC), or a private key (Ed25519)."""
+    """Signature on decisions: a secret shared with the controller (HMAC), or a private key (Ed25519)."""
 
     secret_file: Path | None = Field(
         default=None, description="file with the shared secret (HMAC), at least 16 bytes; or give key_file"

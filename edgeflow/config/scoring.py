@@ -1,4 +1,4 @@
-"""Which bundle a box runs, where, and what is told to the line by when."""
+"""Sections of a box file: graph and device, decisions, and admitted bundles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DeviceName = Annotated[
 
 
 class DecisionConfig(Document):
-    """What the line is told, and until when."""
+    """Decisions for the line, and their deadline."""
 
     deadline_ms: Milliseconds = Field(
         description="milliseconds after the trigger by which the decision is published"
@@ -38,7 +38,7 @@ class DecisionConfig(Document):
 
 
 class RuntimeConfig(Document):
-    """Which graph of the bundle runs where."""
+    """Graph of the bundle, and the device that runs it."""
 
     backend: Literal["openvino", "onnxruntime"] = Field(description="library that runs the graph")
     precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
@@ -67,7 +67,7 @@ class RuntimeConfig(Document):
 
 
 class TrustConfig(Document):
-    """Which bundles this box runs. Hashes and expiry are always checked, the rest where it is given."""
+    """Bundles that this box admits. Hashes and expiry are always checked, the rest where it is given."""
 
     keys: tuple[Path, ...] | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""Whether cameras are watched: the right one for every view, alive, sharp, well exposed, where it was."""
+"""Section of a box file: comparison of the cameras' images with the bundle's golden images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ViewsConfig"]
 
 
 class ViewsConfig(Document):
-    """What the bundle's golden images are compared with; the box says ``camera_view.…`` where one is off."""
+    """Comparison of views with the bundle's golden images; a difference raises ``camera_view.…``."""
 
     at_start: Literal["refuse", "alarm", "off"] = Field(
         default="refuse",

@@ -187,7 +187,7 @@ def _as_rgb(image: Image.Image, header: ImageHeader, data: bytes, what: str, rea
 
 
 def _is_usable(image: Image.Image) -> bool:
-    """Whether deep pixels have a plain meaning: grey or RGB, no floating point, no other colour space."""
+    """True if deep pixels have a plain meaning: grey or RGB, no floating point, no other colour space."""
     return image.mode.startswith("I;16") or image.mode in ("RGB", "RGBA", "RGBX", "LA")
 
 

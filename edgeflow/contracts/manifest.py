@@ -72,7 +72,7 @@ VIEW_NAME = Text(
     pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
     words="a name of up to 64 letters, digits, . _ or -, beginning with a letter or digit",
 )
-"""What the name of a view may be: it is also a file's name and a level of a topic."""
+"""Names allowed for a view: each is also the name of a file and a level of a topic."""
 ViewId = Annotated[str, VIEW_NAME]
 DeviceClass = Annotated[
     str,
@@ -171,6 +171,7 @@ class Graph(Document):
 
     @property
     def id(self) -> str:
+        """Name of the graph in commands, such as ``openvino-int8``."""
         return f"{self.backend}-{self.precision}"
 
     @property

@@ -1,4 +1,4 @@
-"""How far two computations of the same anomaly maps are apart."""
+"""Difference between two computations of the same anomaly maps."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ P = TypeVar("P", np.uint8, np.bool_)
 
 
 def reading_of(spec: Preprocessing) -> Reading:
-    """How a bundle's image files are read; one made before files were turned refuses those that are to be."""
+    """Reading rules for a bundle's image files; older bundles refuse files that need a turn."""
     return Reading(bits=spec.bits, orientation=spec.orientation or "refused")
 
 

@@ -19,7 +19,7 @@ _HMAC = "hmac-sha256:"
 _ED25519 = "ed25519:"
 
 Secret = bytes | Ed25519PrivateKey
-"""What seals: a shared secret, or a private key."""
+"""Key of a seal: a shared secret, or a private key."""
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -59,7 +59,7 @@ def seal(document: Mapping[str, Any], secret: Secret) -> str:
 
 
 def is_sealed(document: Mapping[str, Any], key: bytes | Ed25519PublicKey) -> bool:
-    """Whether the document carries the seal that this secret or this key's owner gives it."""
+    """True if the document carries the seal of this secret, or of this public key's owner."""
     text = document.get(_FIELD)
     prefix = _HMAC if isinstance(key, bytes) else _ED25519
     if not isinstance(text, str) or not text.startswith(prefix):

@@ -54,7 +54,7 @@ class Scale(Document):
 
 
 class OperatingPoint(Document):
-    """What one threshold would reject of the labelled parts."""
+    """Labelled parts that one threshold would reject."""
 
     threshold: float
     false_reject_rate: Fraction

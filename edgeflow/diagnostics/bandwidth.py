@@ -1,4 +1,4 @@
-"""How much cameras send, and whether their USB controllers and network links carry it."""
+"""Data rates of cameras, compared with the capacity of their USB controllers and network links."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Load:
 
     @property
     def total(self) -> float:
+        """Megabytes per second of all cameras together."""
         return sum(self.megabytes_per_s.values())
 
 

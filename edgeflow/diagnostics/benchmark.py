@@ -1,4 +1,4 @@
-"""What scoring costs on this machine: graphs take turns, so that whatever else it does slows all alike."""
+"""Cost of scoring on this machine: graphs take turns, so that other load slows all of them alike."""
 
 from __future__ import annotations
 

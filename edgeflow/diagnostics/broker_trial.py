@@ -20,7 +20,7 @@ from edgeflow.mqtt.client import connect_failure, new_client
 __all__ = ["PROBE", "Trial", "try_broker"]
 
 PROBE = json.dumps({"schema": "edgeflow/probe/1", "text": "edgeflow check tries its rights"}).encode()
-"""What is published: it has no verdict and no part, and no other message has its schema."""
+"""Payload of the trial: it has no verdict and no part, and no other message has its schema."""
 
 _ANSWER_S = 5.0
 _ECHO_S = 1.5
@@ -88,7 +88,7 @@ class _Visit:
         client.on_message = self._on_message
 
     def is_welcome(self) -> bool:
-        """Whether the broker accepts the connection."""
+        """True if the broker accepts the connection."""
         self._until(lambda: self._welcome, _ANSWER_S)
         if not self._welcome and not self.trial.failure:
             self.trial.failure = closed_early(self._settings) if self._gone else no_mqtt(self._settings)

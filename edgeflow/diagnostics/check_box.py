@@ -124,7 +124,7 @@ def _graphs(bundle: Bundle, runtime: RuntimeConfig) -> None:
 
 
 def _misfits(compare: Callable[[], object]) -> list[Finding]:
-    """What is wrong between box file and bundle."""
+    """Contradictions between box file and bundle."""
     try:
         compare()
     except EdgeflowError as error:

@@ -83,7 +83,7 @@ def _ask(config: BoxConfig) -> Mapping[str, Any] | Finding | None:
 
 
 def _is_same(status: Mapping[str, Any], config: BoxConfig) -> bool:
-    """Whether the running box logs in there as the same user: a second login could throw it out."""
+    """True if the running box logs in there as the same user: a second login could throw it out."""
     mqtt = config.mqtt
     address = f"{mqtt.host}:{mqtt.port}"
     return (status.get("broker_address"), status.get("broker_user")) == (address, mqtt.username or "")
@@ -131,7 +131,7 @@ def _by_client_id(client_id: str) -> str:
 
 
 def _heard(config: BoxConfig, topics: Topics) -> dict[str, bool]:
-    """What the box subscribes to; True where it cannot do its work without."""
+    """Topics that the box subscribes to; True where it cannot work without."""
     heard = {
         topics.availability: False,
         topics.alarm("+"): False,

@@ -34,6 +34,7 @@ _REACH_S = 5.0
 
 
 def camera_findings(view: str, camera: CameraConfig) -> list[Finding]:
+    """Findings about one camera, by its kind."""
     name = f"camera {view}"
     match camera:
         case ReplayConfig():
@@ -146,7 +147,7 @@ def _identity(camera: CameraConfig) -> str:
 
 
 def load_findings(config: BoxConfig) -> Iterable[Finding]:
-    """Whether the ways into the computer carry what the cameras send."""
+    """Check that buses and networks carry the data of all cameras."""
     for load in box_loads(config):
         if load.megabytes_per_s:
             yield _load(load)

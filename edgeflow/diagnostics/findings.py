@@ -1,4 +1,4 @@
-"""What a check finds: one thing that was looked at, and how it is."""
+"""A finding of a check: the thing that was examined, and its state."""
 
 from __future__ import annotations
 
@@ -36,19 +36,22 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the box can run; warnings allow it."""
+        """True if the box can run; warnings allow it."""
         return all(finding.state != "failed" for finding in self.findings)
 
 
 def ok(name: str, text: str) -> Finding:
+    """A finding without a problem."""
     return Finding(name=name, state="ok", text=text)
 
 
 def warning(name: str, text: str, *, grave: bool = False) -> Finding:
+    """A finding that does not stop the box."""
     return Finding(name=name, state="warning", text=text, grave=grave)
 
 
 def failed(name: str, text: str) -> Finding:
+    """A finding that stops the box."""
     return Finding(name=name, state="failed", text=text)
 
 

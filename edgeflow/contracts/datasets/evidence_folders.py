@@ -70,7 +70,7 @@ def recorded_verdict(folder: Path) -> str | None:
 
 
 def is_day(folder: Path) -> bool:
-    """Whether a folder is named by a date, as evidence of one day is, and holds such evidence."""
+    """True if a folder is named by a date, as evidence of one day is, and holds such evidence."""
     return bool(_DAY.fullmatch(folder.name)) and any(
         recorded_verdict(part) is not None for part in folder.iterdir() if part.is_dir()
     )

@@ -36,7 +36,7 @@ def labelled_parts(root: Path, problems: list[str]) -> list[RecordedPart] | None
 
 
 def _has_labels(folder: Path) -> bool:
-    """Whether part folders lie below folders that hold no image themselves."""
+    """True if part folders lie below folders that hold no image themselves."""
     labels = _folders(folder)
     parts = [part for label in labels for part in _folders(label)]
     return any(map(part_images, parts)) and not any(map(part_images, labels))

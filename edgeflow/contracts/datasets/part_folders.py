@@ -80,7 +80,7 @@ def _refuse_cameras(root: Path, folders: Mapping[str, list[str]], views: tuple[s
 
 
 def _are_wanted(filled: Mapping[str, list[str]], views: tuple[str, ...]) -> bool:
-    """Whether the wanted views are folders rather than images in them."""
+    """True if the wanted views are folders rather than images in them."""
     inside = {stem for stems in filled.values() for stem in stems}
     return set(views) <= set(filled) and not set(views) & inside
 

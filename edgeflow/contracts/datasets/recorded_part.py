@@ -37,7 +37,7 @@ class RecordedPart:
 
     @property
     def defective(self) -> bool | None:
-        """Whether any view is defective; None where unknown."""
+        """True if any view is defective; None where unknown."""
         return None if self.label is None else self.label != NORMAL
 
 

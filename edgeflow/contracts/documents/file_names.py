@@ -46,5 +46,5 @@ def file_name(text: str) -> str:
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether a file or folder is hidden, or was put there by an operating system rather than its user."""
+    """True if a file or folder is hidden, or was put there by an operating system rather than its user."""
     return path.name.startswith(".") or path.name.lower() in _FOREIGN

@@ -1,4 +1,4 @@
-"""What is wrong with a document, in plain words: where, what was expected, what was given."""
+"""Problems of a document in plain words: place, expected value, given value."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def problems_of(cause: ValidationError, model: type[BaseModel], lines: Mapping[K
 
 
 def _expected(detail: ErrorDetails) -> str:
-    """What one of several allowed types expects, in words."""
+    """The expectation of one of several allowed types, in words."""
     if detail["type"] == "literal_error":
         return str(detail["ctx"]["expected"])
     if detail["type"] in _LIMITS:
@@ -157,7 +157,7 @@ def _fields(annotation: Any) -> dict[str, Any] | None:
 
 
 def _tags(choice: Any) -> tuple[str, ...]:
-    """What may stand for a model in the location of a problem: the values of its discriminator."""
+    """Values of a model's discriminator, which stand for the model in the location of a problem."""
     kinds = [annotation for name, annotation in (_fields(choice) or {}).items() if name == "kind"]
     return tuple(str(value) for kind in kinds for value in get_args(kind))
 
@@ -243,7 +243,7 @@ def _allowed(values: Iterable[str]) -> str:
 
 
 def _cure(kind: str, given: Any) -> str:
-    """What to write instead, where one can tell."""
+    """A suggestion for a correction, where there is one."""
     if kind == "string_type" and isinstance(given, int | float):
         return "; put it in quotes"
     if kind in ("list_type", "tuple_type") and isinstance(given, str):
@@ -253,7 +253,7 @@ def _cure(kind: str, given: Any) -> str:
 
 
 def _given(value: Any) -> str:
-    """What was given, with its type where that is not plain to see."""
+    """The given value, with its type where that is not obvious."""
     if isinstance(value, str):
         return f", got {_shown(value)} (text)"
     numeric = isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""What an image file says of itself: size, depth and orientation, read without decoding its pixels."""
+"""Size, depth and orientation of an image file, read without decoding its pixels."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class ImageHeader:
 
     @property
     def is_deep(self) -> bool:
-        """Whether it has room for more than 8 bits."""
+        """True if it has room for more than 8 bits."""
         return self.bits > SHALLOWEST
 
 
 @dataclass(frozen=True, kw_only=True)
 class PngNotes:
-    """What the chunks of a PNG file say beside its pixels."""
+    """Chunks of a PNG file beside its pixels."""
 
     significant_bits: int | None = None
     may_be_turned: bool = False
@@ -78,7 +78,7 @@ def header_of(image: Image.Image, notes: PngNotes) -> ImageHeader:
 
 
 def png_notes(file: BinaryIO) -> PngNotes:
-    """What a file's PNG chunks say; nothing for another format. The file is left at its beginning."""
+    """Read a file's PNG chunks; none for another format. The file is left at its beginning."""
     try:
         return _walk(file) if file.read(len(_PNG_SIGNATURE)) == _PNG_SIGNATURE else PngNotes()
     finally:

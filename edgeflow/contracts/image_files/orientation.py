@@ -16,7 +16,7 @@ P = TypeVar("P", np.uint8, np.uint16)
 
 
 def swaps_sides(orientation: int) -> bool:
-    """Whether width and height change places."""
+    """True if width and height change places."""
     return orientation in _SWAPPING
 
 

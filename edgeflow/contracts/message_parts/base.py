@@ -1,4 +1,4 @@
-"""What all MQTT payloads share."""
+"""Base of all MQTT payloads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Message(Document):
     """
 
     unknown_fields: ClassVar[Literal["forbid", "ignore"]] = "ignore"
-    """What a reader does with fields that it does not know. Written are only known ones."""
+    """Treatment of unknown fields by a reader. Only known ones are written."""
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 

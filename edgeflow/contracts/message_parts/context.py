@@ -22,7 +22,7 @@ def _within_bytes(context: dict[str, Any]) -> dict[str, Any]:
 
 
 def context_bytes(context: Mapping[str, object]) -> int:
-    """How large a context is as JSON without blanks, in UTF-8."""
+    """Size of a context in bytes, as JSON without blanks in UTF-8."""
     text = json.dumps(context, ensure_ascii=False, separators=(",", ":"))
     return len(text.encode("utf-8", "surrogatepass"))
 

@@ -154,7 +154,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _is_text(text: str) -> bool:
-    """Whether it can be written as UTF-8; JSON can spell half a character, which cannot."""
+    """True if it can be written as UTF-8; JSON can spell half a character, which cannot."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
@@ -172,7 +172,7 @@ def _squeezed(key: str) -> str:
 
 
 def _differ_by_one(one: str, other: str) -> bool:
-    """Whether two words are equal but for one letter that is other, missing, added, or two exchanged."""
+    """True if two words are equal but for one letter that is other, missing, added, or two exchanged."""
     if abs(len(one) - len(other)) > 1:
         return False
     start = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)

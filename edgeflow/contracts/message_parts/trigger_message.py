@@ -72,4 +72,5 @@ class TriggerMessage(Message):
 
     @classmethod
     def tidied(cls, data: Any) -> Any:
+        """Fields in their places, as :func:`tidy_trigger` puts them."""
         return tidy_trigger(data).fields if isinstance(data, Mapping) else data

@@ -1,4 +1,4 @@
-"""What ``edgeflow evaluate`` writes and prints."""
+"""``edgeflow evaluate``: writes reports and pictures, and prints tables."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def evaluate(
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """How each of the checkpoints is evaluated."""
+    """Settings for the evaluation of each checkpoint."""
 
     source: ModelSource
     device: str

@@ -1,4 +1,4 @@
-"""What ``edgeflow export`` prints: a line per stage with its time, then what the bundle holds."""
+"""``edgeflow export``: a line per stage with its time, then the content of the bundle."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _document(built: Built, seconds: float) -> dict[str, object]:
 
 
 def print_built(built: Built, seconds: float) -> None:
-    """What a bundle holds, for people."""
+    """Print the content of a bundle for people."""
     console = Console(highlight=False, markup=False)
     headings = ("graph", "map error", "allowed", "verdict flips", "rank correlation", "part AUROC (fp32)")
     table = make_table(*headings)

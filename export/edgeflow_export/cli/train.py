@@ -1,4 +1,4 @@
-"""What ``edgeflow train`` prints."""
+"""``edgeflow train``: trains one model per neighbour graph, and prints the next command."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Backend = Literal["openvino", "onnxruntime"]
 
 
 class ScoringSpec(Document):
-    """How maps become scores; see the manifest's Scoring.
+    """Rules by which maps become scores; see the manifest's Scoring.
 
     A defect that one view shows is not averaged away by the others. A share of the map means the same at
     every map size, where a number of pixels does not. ``edgeflow evaluate`` shows how others rank parts.
@@ -73,7 +73,7 @@ class ScoringSpec(Document):
 
 
 class ForegroundSpec(Document):
-    """Which pixels belong to the part; background counts as 0 in every score (Multi-Flow, section 3).
+    """Pixels that belong to the part; background counts as 0 in every score (Multi-Flow, section 3).
 
     ``mvanet``: the published network; ``distilled``: a small head on the extractor's features that learns
     its masks from MVANet or from ``masks``; ``fixed``: one mask per view; ``auto``: the cheapest of them that
@@ -116,7 +116,7 @@ class ForegroundSpec(Document):
 
     @property
     def augmented(self) -> bool:
-        """Whether MVANet takes six looks."""
+        """True if MVANet takes six looks."""
         return self.size % AUGMENTED_MULTIPLE == 0 if self.augmentation is None else self.augmentation
 
 
@@ -137,7 +137,7 @@ class ThresholdSpec(Document):
 
 
 class ExportSpec(Document):
-    """What the bundle holds, and what it must reach."""
+    """Content of the bundle, and the limits that it must keep."""
 
     backends: tuple[Backend, ...] = Field(
         default=("openvino", "onnxruntime"),

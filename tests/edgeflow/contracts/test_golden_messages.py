@@ -41,7 +41,7 @@ def name_of(file: Path) -> str:
 
 
 def includes(new: Any, old: Any) -> bool:
-    """Whether a document says all that an older one says."""
+    """True if a document says all that an older one says."""
     if isinstance(old, dict):
         return isinstance(new, dict) and all(key in new and includes(new[key], old[key]) for key in old)
     if isinstance(old, list):

@@ -1,4 +1,4 @@
-"""What cameras send, and whether USB controllers and network links carry it."""
+"""Data rates of cameras, and the capacity of USB controllers and networks."""
 
 from __future__ import annotations
 

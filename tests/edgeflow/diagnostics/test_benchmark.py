@@ -1,4 +1,4 @@
-"""What graphs cost here: taking turns, work counted from their shapes, starts in processes of their own."""
+"""Costs of graphs: measured in turns, work counted from their shapes, starts in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a box can tell parts apart, as far as its file says."""
+"""A box can tell parts apart, as far as its file shows."""
 
 from __future__ import annotations
 
