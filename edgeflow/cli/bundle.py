@@ -34,7 +34,7 @@ __all__ = ["inspect", "print_rates", "verify"]
 @click.option("--report", type=FILE, metavar="FILE", help="Write its report for people (HTML) there.")
 @json_option
 def inspect(bundle: Path, report: Path | None, json_output: bool) -> None:
-    """Say what BUNDLE holds and what was proven of it."""
+    """Say what BUNDLE holds and what was verified of it."""
     with Bundle.open(bundle) as opened:
         if report is not None:
             _write_report(opened, report)

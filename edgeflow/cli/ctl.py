@@ -31,7 +31,7 @@ def ctl(box: Path, verb: str, arguments: tuple[str, ...], json_output: bool) -> 
     """Command the running box that BOX (its YAML file) describes; needs no broker.
 
     start, stop: whether parts are inspected.  reset: clear alarms.  snapshot: keep the next part's images.
-    reload [bundle=NAME]: another bundle, once it is proven.  rollback: the one before.
+    reload [bundle=NAME]: another bundle, once it is verified.  rollback: the one before.
     status: what runs.  audit: who commanded what.
     """
     config = load_config(box)

@@ -21,7 +21,7 @@ __all__ = ["keys"]
 
 @click.group()
 def keys() -> None:
-    """Make keys, sign bundles with them, and prove who signed a bundle."""
+    """Make keys, sign bundles with them, and verify who signed a bundle."""
 
 
 @keys.command()
@@ -76,7 +76,7 @@ def sign(bundle: Path, *, key: Path, passphrase_file: Path | None, json_output: 
 @click.option("--trust", type=FILE, multiple=True, required=True, help="A trusted public key, NAME.pub.pem.")
 @json_option
 def check(bundle: Path, *, trust: tuple[Path, ...], json_output: bool) -> None:
-    """Prove that BUNDLE is whole, has not expired and was signed by a trusted key."""
+    """Verify that BUNDLE is whole, has not expired and was signed by a trusted key."""
     with Bundle.open(bundle, trusted=trusted_keys(trust)) as opened:
         check_expiry(opened, utc_now())
         manifest = opened.manifest

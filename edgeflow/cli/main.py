@@ -69,9 +69,9 @@ COMMANDS: Mapping[str, CommandSource] = {
         "export",
         "Turn CHECKPOINT, or official files, into a bundle: graphs, thresholds, and the proof of both.",
     ),
-    "inspect": CommandSource("bundle", "inspect", "Say what BUNDLE holds and what was proven of it."),
+    "inspect": CommandSource("bundle", "inspect", "Say what BUNDLE holds and what was verified of it."),
     "keys": CommandSource(
-        "keys", "keys", "Make keys, sign bundles with them, and prove who signed a bundle."
+        "keys", "keys", "Make keys, sign bundles with them, and verify who signed a bundle."
     ),
     "monitor": CommandSource(
         "monitor", "monitor", "Show decisions and results from the broker at URL as a live table."
@@ -89,7 +89,7 @@ COMMANDS: Mapping[str, CommandSource] = {
     "replay": CommandSource(
         "replay",
         "replay",
-        "Inspect recorded PARTS as BOX would, and tell nobody: no broker, no outbox, no evidence.",
+        "Inspect recorded PARTS as BOX would, without publishing: no broker, no outbox, no evidence.",
     ),
     "run": CommandSource(
         "run",

@@ -30,7 +30,7 @@ def replay(
     quiet: bool,
     json_output: bool,
 ) -> None:
-    """Inspect recorded PARTS as BOX would, and tell nobody: no broker, no outbox, no evidence.
+    """Inspect recorded PARTS as BOX would, without publishing: no broker, no outbox, no evidence.
 
     With --expect, raw scores must be those of the results within the graph's tolerance, and verdicts wherever
     the score is not that near to the threshold (else exit code 3).
