@@ -149,10 +149,15 @@ def prepare(folder: Path, package: Package) -> None:
         for pattern in package.tests
         for file in (folder / "tests").glob(pattern)
     )
+    sources = sorted(
+        str(file.relative_to(folder))
+        for pattern in package.sources
+        for file in (folder / "edgeflow").glob(pattern)
+    )
     also = ["tests", "tools", "export", "firmware_configs", "docs", "README.md", "Makefile"]
     settings = {
         "source_paths": ["edgeflow"],
-        "only_mutate": [f"edgeflow/{source}" for source in package.sources],
+        "only_mutate": sources,  # by name: a pattern's * would reach into folders, which are other packages
         "do_not_mutate_patterns": list(NOT_BEHAVIOUR),
         "pytest_add_cli_args": ["-p", "no:cacheprovider", "--timeout=120"],
         "pytest_add_cli_args_test_selection": tests,

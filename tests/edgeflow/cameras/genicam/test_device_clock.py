@@ -126,3 +126,10 @@ def test_the_true_exposure_is_never_outside_the_interval(
         assert latest_ns is not None
         assert latest_ns >= at_ns - 2
         assert earliest_ns is None or earliest_ns <= at_ns + 2
+
+
+@pytest.mark.parametrize("more_ns", [0, 1])
+def test_a_transfer_of_ten_seconds_is_the_longest_that_a_reading_may_show(more_ns: int) -> None:
+    clock = DeviceClock()
+    clock.arrived(5 * S, 20 * S + more_ns)
+    assert clock.read(5 * S, 10 * S, 10 * S) is (more_ns == 0)

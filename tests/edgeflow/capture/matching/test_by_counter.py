@@ -427,3 +427,27 @@ def test_a_deadline_counts_from_the_exposure_and_not_from_the_arrival() -> None:
     for number, view_set in enumerate(sets):
         assert view_set.triggered_ns <= number * PERIOD_MS * MS
         assert view_set.triggered_ns >= (number * PERIOD_MS - 10) * MS
+
+
+def test_at_the_end_of_a_recording_open_sets_come_at_once_with_what_they_have() -> None:
+    line, sync = cameras(), synchronizer()
+    sets: list[ViewSet] = []
+    for number in range(4):
+        at_ns = number * PERIOD_MS * MS
+        for camera in line[: 2 if number >= 2 else 3]:
+            sets += sync.add(camera.expose(number, at_ns), at_ns + MS)
+    assert [good(each) for each in sets] == [True, True]
+    end_ns = 3 * PERIOD_MS * MS + 2 * MS
+    assert sync.end(VIEWS[0], end_ns) == sync.end(VIEWS[1], end_ns) == []
+    over = sync.end(VIEWS[2], end_ns)
+    assert [each.missing for each in over] == [("right",), ("right",)]
+    assert [true_triggers(each, line) for each in over] == [{2}, {3}]
+    assert sync.next_expiry_ns() is None
+
+
+def test_a_recording_that_ends_before_counters_are_locked_gives_what_it_has() -> None:
+    line, sync = cameras(), synchronizer()
+    for camera in line[:2]:
+        assert sync.add(camera.expose(0, 0), MS) == []
+    over = [each for view in VIEWS for each in sync.end(view, 2 * MS)]
+    assert [each.missing for each in over] == [("right",)]

@@ -250,3 +250,29 @@ def test_whatever_is_late_lost_or_begun_anew_no_part_gets_another_ones_name(
 )
 def test_messages_that_were_held_up_together_at_the_start_name_no_part_after_theirs(parts: Parts) -> None:
     check_no_wrong_name(parts, 1, 0.5, 0, 0, first_is_held=True)
+
+
+def test_what_the_message_says_of_its_part_goes_with_the_set_of_that_name() -> None:
+    line = ProductionLine()
+    for number in range(3):
+        line.part(number, 200 * number, None)
+    sync_trigger = line.sync.trigger
+
+    def message(number: int, now_ns: int) -> Trigger:
+        return Trigger(
+            trigger_id=f"t{number}", part_id=f"P{number}", at_ns=now_ns, given_ns=now_ns,
+            encoder=100 + number, context={"order": f"A{number}"},
+        )  # fmt: skip
+
+    arrivals = [(200 * n + 5, n) for n in range(3)]
+    for now_ms, number in arrivals:
+        line.sets += sync_trigger(message(number, now_ms * MS), now_ms * MS)
+        for view in ("a", "b"):
+            line.sets += line.sync.add(line._frame(view, number, 200 * number), (now_ms + 115) * MS)
+    while (due_ns := line.sync.next_expiry_ns()) is not None:
+        line.sets += line.sync.expire(due_ns)
+    assert named_right(line.sets) >= 1
+    for each in line.sets:
+        if each.part_id.startswith("P"):
+            number = int(each.part_id[1:])
+            assert (each.encoder, each.context) == (100 + number, {"order": f"A{number}"})

@@ -13,6 +13,7 @@ from edgeflow.delivery.store.aside import restore_rows
 from edgeflow.delivery.store.database import OutboxDatabase
 from edgeflow.delivery.store.drops import DroppedRow
 from edgeflow.delivery.store.records import DROPPED, Entry, Limits, entry_of
+from edgeflow.errors import StorageError
 from edgeflow.run_time import Boot
 
 SAMPLE = from_json(Result, (Path(__file__).parents[3] / "samples" / "result.json").read_bytes())
@@ -351,3 +352,14 @@ def test_counts_are_those_of_the_file(tmp_path: Path) -> None:
     assert again.tally == before
     assert before.aside
     again.close()
+
+
+def test_a_file_of_a_newer_edgeflow_is_named_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    OutboxDatabase(path).close()
+    with sqlite3.connect(path) as connection:
+        known = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute(f"PRAGMA user_version = {known + 1}")
+    connection.close()
+    with pytest.raises(StorageError, match=f"outbox {path}: written by a newer edgeflow"):
+        OutboxDatabase(path)
