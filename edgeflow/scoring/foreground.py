@@ -54,6 +54,7 @@ class FixedForeground:
         self._masks = masks
 
     def mask(self, view: ViewSpec, index: int, image: RgbImage) -> Masks:  # noqa: ARG002 - the same for all
+        """Return the fixed mask (h, w) of a view."""
         mask: Masks = self._masks[index]
         return mask
 
@@ -77,6 +78,7 @@ class NetworkForeground:
         self._map_size = map_size
 
     def mask(self, view: ViewSpec, index: int, image: RgbImage) -> Masks:  # noqa: ARG002 - one graph for all
+        """Return the network's mask (h, w) of one image."""
         (logits, *_) = self._runner.run(prepare(image, view, self._spec)[np.newaxis])
         mask: Masks = foreground_masks(logits, *self._map_size)[0]
         return mask

@@ -49,6 +49,7 @@ class StageTimes:
 
     @property
     def total(self) -> int:
+        """Time of all stages together."""
         return self.preprocess + self.graph + self.masks + self.pooling
 
 

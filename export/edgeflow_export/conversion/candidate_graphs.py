@@ -53,6 +53,7 @@ class CandidateGraph:
 
     @property
     def id(self) -> str:
+        """Back end and precision, as the manifest names the graph."""
         return f"{self.backend}-{self.precision}"
 
     @property

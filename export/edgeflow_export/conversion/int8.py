@@ -167,6 +167,7 @@ def quantize_onnx(source: Path, target: Path, parts: Iterable[Images], kept: Col
 
 
 def convolutions_of_ir(model: ov.Model) -> list[str]:
+    """Return the names of all convolutions of an IR graph, in order of execution."""
     return [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() in CONVOLUTIONS]
 
 

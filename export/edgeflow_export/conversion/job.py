@@ -37,6 +37,7 @@ class ExportJob:
 
     @property
     def spec(self) -> ExportSpec:
+        """The recipe's section ``export``."""
         return self.model.recipe.export
 
     @property

@@ -48,7 +48,7 @@ class _Net(nn.Module):
             self.register_buffer(f"bias{view}", bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (V, C/2, h, w) to s/clamp and t, each (V, C/2, h, w)."""
+        """Map x (V, C/2, h, w) to s/clamp and t, each (V, C/2, h, w)."""
         h = F.relu(
             F.conv2d(
                 _pad(x.reshape(1, -1, *x.shape[2:]), self.pad),
@@ -149,6 +149,7 @@ class InferenceModel(nn.Module):
         return self.standardised(self.raw_features(images))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images (N, H, W, 3) to maps, and mask logits where the model has a head."""
         raw = self.raw_features(images)
         maps = self.flow(self.standardised(raw))
         return (maps,) if self.mask_head is None else (maps, self.mask_head(raw))

@@ -78,6 +78,7 @@ class Dataset:
 
     @property
     def view_ids(self) -> tuple[str, ...]:
+        """Names of the views, in order."""
         return tuple(view.id for view in self.views)
 
     @property

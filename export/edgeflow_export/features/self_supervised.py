@@ -173,8 +173,11 @@ class _Segmenter(nn.Module):
         self.colours = nn.Conv2d(self.plain, 3 * COLOUR_CELLS**2, 1)
 
     def forward(self, x: Tensor, window: Tensor | None = None) -> Heads:
-        """The length of most features tells whether a cell is defective, as the score of a flow over
-        standardised features does: normal cells are drawn together, defective ones pushed away."""
+        """Compute the heads of the proxy tasks.
+
+        The length of most features tells whether a cell is defective, as the score of a flow over
+        standardised features does: normal cells are drawn together, defective ones pushed away.
+        """
         features = self.extractor(x, window)
         plain, telling = features[:, : self.plain], features[:, self.plain :]
         length = telling.square().mean(1)

@@ -82,4 +82,5 @@ class Standardisation:
         return (features - self.mean) / self.std
 
     def to(self, device: str) -> Standardisation:
+        """Return a copy on another device."""
         return Standardisation(mean=self.mean.to(device), std=self.std.to(device))

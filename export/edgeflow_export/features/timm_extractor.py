@@ -44,6 +44,7 @@ class TimmLayer(nn.Module):
                 self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Images (N, 3, H, W) to features (N, C, h, w)."""
         if self.normalises:
             x = x * self.get_buffer(NORMALISATION[0]) + self.get_buffer(NORMALISATION[1])
         features: Tensor = self.model(x)[0]
@@ -83,7 +84,7 @@ def build_timm(spec: TimmExtractor, *, pretrained: bool) -> TimmLayer:
 
 
 def _weights(timm: Any, spec: TimmExtractor, *, layers: set[str]) -> dict[str, object]:
-    """What makes timm load weights: the recipe's file, what was downloaded before, or a download now."""
+    """Source of timm's weights: the recipe's file, an earlier download, or a download now."""
     config = timm.get_pretrained_cfg(spec.model)
     file = spec.weights
     if file is None:

@@ -51,6 +51,7 @@ class ForegroundData:
     max_flip_rate: float
 
     def scores(self, masks: Masks) -> FloatArray:
+        """Part scores (n,) under these masks."""
         return part_score(view_scores(masked(self.maps, masks), self.scoring), self.scoring)
 
 
@@ -77,6 +78,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
+        """Kind and size, for messages."""
         return f"{self.kind} at {self.size}" if self.size else self.kind
 
 

@@ -19,7 +19,7 @@ STEPS = 800
 BATCH = 4
 LEARNING_RATE = 1e-2
 PRIOR_LIMIT = 0.05
-"""What lay at a place in all training parts is believed no further: a part may lie a little elsewhere."""
+"""Limit of the prior: a part may lie a little beside the place of all training parts."""
 
 
 def distil(

@@ -69,6 +69,7 @@ class NetworkTeacher:
         )
 
     def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
+        """Return the masks (V, h, w) of one part, uint8."""
         network = self.network.to(self._device)
         masks = []
         with torch.inference_mode():
@@ -87,6 +88,7 @@ class FixedTeacher:
         self.identity = _hash_of(folder, "*.png")
 
     def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
+        """Return the masks (V, h, w) of one part, uint8."""
         return np.stack([_read_mask(self._folder / f"{view.id}.png", view, size) for view in views])
 
 
@@ -98,6 +100,7 @@ class RecordedTeacher:
         self.identity = _hash_of(folder, "*.png")
 
     def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
+        """Return the masks (V, h, w) of one part, uint8."""
         folder = self._folder / part_id
         return np.stack([_read_mask(folder / f"{view.id}.png", view, size) for view in views])
 
@@ -115,6 +118,7 @@ class HeadTeacher:
         self.identity = digest.hexdigest()
 
     def masks(self, part_id: str, images: Sequence[RgbImage], views: Sequence[ViewSpec], size: Size) -> Masks:  # noqa: ARG002
+        """Return the masks (V, h, w) of one part, uint8."""
         inputs = np.stack([prepare(image, v, self._spec) for image, v in zip(images, views, strict=True)])
         with torch.inference_mode():
             outputs = self._module.to(self._device).outputs(torch.from_numpy(inputs).to(self._device))

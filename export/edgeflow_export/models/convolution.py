@@ -42,11 +42,13 @@ class DirectConvolution:
         self.pad = kernel // 2
 
     def prepare(self, maps: Tensor) -> Tensor:
+        """Return the maps with replicated borders."""
         return F.pad(maps, (self.pad,) * 4, mode="replicate") if self.pad else maps
 
     def convolve(
         self, groups: Sequence[Sequence[Tensor]], weights: Sequence[Tensor], biases: Sequence[Tensor]
     ) -> Tensor:
+        """Return the sum of the convolutions of all groups."""
         outputs = [
             F.conv2d(torch.cat(list(maps), dim=1), weight, bias)
             for maps, weight, bias in zip(groups, weights, biases, strict=True)
@@ -61,8 +63,9 @@ _POINTS = (0.0, 1.0, -1.0, 0.5, -2.0, -0.5, 2.0)
 
 
 class WinogradConvolution:
-    """Winograd's minimal filtering (Lavin & Gray, arXiv 1509.09308), which multiplies a 3x3 kernel 4 times
-    less and a 5x5 kernel 6 times less, gradients included.
+    """Winograd's minimal filtering (Lavin & Gray, arXiv 1509.09308), gradients included.
+
+    It multiplies 4 times less for a 3x3 kernel and 6 times less for a 5x5 kernel.
 
     A map is cut into tiles, and every tile's samples are evaluated at n x n points; there the convolution
     is a matrix product per point. Cutting, replicated borders and evaluation are one small matrix per axis.
@@ -91,6 +94,7 @@ class WinogradConvolution:
     def convolve(
         self, groups: Sequence[Sequence[Tensor]], weights: Sequence[Tensor], biases: Sequence[Tensor]
     ) -> Tensor:
+        """Return the sum of the convolutions of all groups."""
         outputs = [
             _TileProduct.apply(self, weight, *tiles).view(*self._phases, -1, weight.shape[0])
             for tiles, weight in zip(groups, weights, strict=True)

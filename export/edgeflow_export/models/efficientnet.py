@@ -69,6 +69,7 @@ class EfficientNetB5(nn.Module):
                 size = -(-size // 2)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) to the features of the last published block."""
         features: Tensor = self.blocks(self.bn1(self.conv_stem(images)))
         return features
 
@@ -111,7 +112,7 @@ def published_efficientnet(state: Mapping[str, Tensor]) -> EfficientNetB5:
 
 
 def timm_name(name: str, stage_blocks: Sequence[int] = STAGE_BLOCKS) -> str:
-    """timm's name of a published tensor; a name that is not the published network's stays as it is.
+    """Return timm's name of a published tensor; a name that is not the published network's stays as it is.
 
     Args:
         stage_blocks: how many blocks each stage of the network has.

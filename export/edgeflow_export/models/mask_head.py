@@ -32,5 +32,6 @@ class MaskHead(nn.Module):
         self.register_buffer("prior", torch.zeros(shape))
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features to mask logits."""
         seen: Tensor = self.decide(torch.relu(self.reduce(features)))
         return (seen.reshape(-1, *self.prior.shape) + self.prior).flatten(0, 1)

@@ -98,7 +98,7 @@ class CrossViewNet(nn.Module):
         return weight, (biases * factors.view(-1, 1)).sum(0)
 
     def forward(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x (B, V, C/2, H, W) and condition (B, V, 1, H, W) to s and t, each (B, V, C/2, H, W)."""
+        """Map x (B, V, C/2, H, W) and condition (B, V, 1, H, W) to s and t, each (B, V, C/2, H, W)."""
         convolution = self._convolution(x)
         inputs = [x] if condition is None else [x, condition]
         views = [maps.unbind(1) for maps in inputs]
@@ -134,7 +134,7 @@ class CouplingBlock(nn.Module):
         self.net2 = CrossViewNet(shape, kernel)
 
     def forward(self, x: Tensor, condition: Tensor | None) -> FlowOutput:
-        """x (B, V, C, H, W); condition (B, V, 1, H, W) or None."""
+        """Transform x (B, V, C, H, W); condition is (B, V, 1, H, W) or None."""
         x = self._permute(x, self.permutation)
         x1, x2 = x.chunk(2, dim=2)
         log2, t2 = self._coefficients(self.net2, x2, condition)

@@ -32,6 +32,7 @@ class ViewGraph:
 
     @property
     def views(self) -> int:
+        """Number of views."""
         return len(self.senders)
 
 

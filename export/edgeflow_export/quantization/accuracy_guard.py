@@ -42,8 +42,10 @@ class Scored:
 
     @property
     def tested(self) -> tuple[FloatArray, npt.NDArray[np.bool_] | None]:
-        """Scores and labels of the test parts, which ``evaluate`` ranks too; of all parts where no test part
-        is normal, so that there is something to rank against."""
+        """Scores and labels of the test parts, which ``evaluate`` ranks too.
+
+        Of all parts where no test part is normal, so that there is something to rank against.
+        """
         labels = self.defective
         if labels is None or not self.held_out or labels[self.held_out :].all():
             return self.parts, labels
@@ -111,7 +113,7 @@ def compare(
 def changed_verdicts(
     scores: FloatArray, reference: FloatArray, threshold: float, near: float
 ) -> npt.NDArray[np.bool_]:
-    """Which of the parts (n,) are judged otherwise than by the reference.
+    """Mark the parts (n,) whose verdict differs from the reference's.
 
     Args:
         near: a part whose reference score is no farther from the threshold has no verdict to compare with:
@@ -128,7 +130,7 @@ def _auroc_drop(report: AccuracyReport) -> float:
 
 
 def _one_exchange(scored: Scored) -> float:
-    """What AUROC loses where one defective and one normal part change places: less cannot be measured."""
+    """Smallest measurable loss of AUROC: one defective and one normal part change places."""
     _, labels = scored.tested
     if labels is None or labels.all() or not labels.any():
         return 0.0

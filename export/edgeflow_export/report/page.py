@@ -50,6 +50,7 @@ class ReportContent:
 
     @property
     def reference(self) -> Scored:
+        """The first graph, against which the others are compared."""
         return next(iter(self.scored.values()))
 
     def relative(self, scored: Scored) -> FloatArray:
@@ -103,13 +104,13 @@ def report_page(content: ReportContent) -> bytes:
 
 
 def _by_step(note: str) -> tuple[str, list[str]]:
-    """What became of a graph, and what was tried before."""
+    """Outcome of a graph, and the attempts before it."""
     first, *steps = re.split(r"; (?!allowed)", note)
     return first, steps
 
 
 def _figures(content: ReportContent) -> list[tuple[str, str, str, bool]]:
-    """What is read first: figure, what it is, what it is held against, and whether that is bad."""
+    """Headline of the report: figure, its meaning, its limit, and if it is bad."""
     manifest = content.manifest
     verified = [(value, what, against, False) for value, what, against in _proof(content)]
     return [_recall(manifest), *_false_rejects(manifest), *verified]
@@ -144,7 +145,7 @@ def _false_rejects(manifest: Manifest) -> list[tuple[str, str, str, bool]]:
 
 
 def _proof(content: ReportContent) -> list[tuple[str, str, str]]:
-    """How well the graphs compute and decide what the trained model does."""
+    """Comparison of the graphs with the trained model: maps and verdicts."""
     manifest = content.manifest
     exact = [row for row in _parity(manifest) if row[1] == "torch"]
     worst = max(exact, key=lambda row: row[2] / row[3])

@@ -86,4 +86,5 @@ class TensorBoard:
         self._writer.flush()
 
     def close(self) -> None:
+        """Write what is left and close the file."""
         self._writer.close()

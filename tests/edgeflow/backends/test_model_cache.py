@@ -94,7 +94,7 @@ with Bundle.open(Path(sys.argv[1])) as bundle:
 
 
 def test_a_full_disk_stops_neither_this_start_nor_the_next(tiny: TinyProduct, tmp_path: Path) -> None:
-    """What could not be written whole may still lie there at the next start."""
+    """A file that could not be written whole may still lie there at the next start."""
     with Bundle.open(tiny.bundle) as bundle:
         golden = len(bundle.manifest.golden)
         assert choose_graph(bundle, backend="openvino", precision="fp32").weights

@@ -1,4 +1,4 @@
-"""Which bundles a box runs: for it, in time, never older than what ran before, and by trusted hands."""
+"""A box runs bundles made for it, in time, signed by trusted keys, and never older than before."""
 
 from __future__ import annotations
 

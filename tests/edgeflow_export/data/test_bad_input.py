@@ -1,4 +1,4 @@
-"""What an export cannot use is named, with the next step, before or instead of a bundle."""
+"""Unusable input of an export is named, with the next step, before or instead of a bundle."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def prepare_view(bundle: Bundle, part: RecordedPart, view: str) -> RgbImage:
 
 
 def outputs_of(bundle: Bundle, graph: Graph) -> int:
-    """How many results a graph of the bundle computes, whatever its entry names."""
+    """Number of results that a graph of the bundle computes, whatever its entry names."""
     content = bundle.read(graph.model)
     if graph.backend == "openvino":
         return content.count(b'type="Result"')

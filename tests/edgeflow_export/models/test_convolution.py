@@ -11,7 +11,7 @@ from edgeflow_export.models.view_graph import view_graph
 
 SIZES = [(24, 24), (5, 7), (1, 1), (2, 9)]
 GROUPS = ((0, 1), (2, 0, 1))
-"""Which of the three maps are convolved together."""
+"""Groups of the three maps that are convolved together."""
 
 
 def run(convolution: Convolution, maps: list[torch.Tensor], parameters: list[torch.Tensor]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What a training writes down of its epochs."""
+"""The record that a training keeps of its epochs."""
 
 from __future__ import annotations
 
