@@ -461,7 +461,8 @@ def test_images_that_do_not_belong_to_the_views_are_not_shown_under_their_names(
     bundle = given(loaded(Runner()))
     line(bundle, evidence=None, views=Views()).run([part(0)])
     assert {view: int(image[0, 0, 0]) for view, image in offered[0].items()} == {"top": 10, "left": 11}
-    wrong = given(bundle, inputs=bundle.scorer.score({}).inputs[:1])
+    inputs = bundle.scorer.score({}).inputs
+    wrong = given(bundle, inputs=np.concatenate([inputs, inputs[:1]]))
     line(wrong, evidence=None, views=Views()).run([part(1)])
     assert len(offered) == 1
     assert told.alarms["record_failed"] is not None
