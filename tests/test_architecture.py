@@ -104,3 +104,12 @@ def test_docstrings_begin_with_a_plain_statement(repository: Path) -> None:
         if re.match(r"(What|How|Which|Whether)\b", ast.get_docstring(node) or "")
     ]
     assert riddles == []
+
+
+def test_folders_stay_small(repository: Path) -> None:
+    """At most twelve modules beside each other; commands and networks are lists of like things."""
+    lists = {repository / "edgeflow" / "cli", repository / "export" / "edgeflow_export" / "models"}
+    modules = [f for f in python_files(repository, "edgeflow", "export") if f.name != "__init__.py"]
+    folders = [file.parent for file in modules]
+    full = {str(f.relative_to(repository)) for f in folders if folders.count(f) > 12 and f not in lists}
+    assert full == set()
