@@ -29,7 +29,7 @@ _MOST_SCORES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """How many of some parts were rejected.
+    """Number of rejected parts among some parts.
 
     Attributes:
         lower, upper: bounds that each hold with 95 % for the rate of all such parts (Clopper-Pearson).

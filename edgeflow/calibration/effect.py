@@ -19,7 +19,7 @@ _MOST_NAMED = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """What thresholds do to a bundle.
+    """Effect of new thresholds on a bundle.
 
     Attributes:
         moved: name of a threshold that decides → where it lies now on the old scale.

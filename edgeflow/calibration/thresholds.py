@@ -112,7 +112,7 @@ def view_subsets(ids: Sequence[str], missing: int) -> list[tuple[str, ...]]:
 def operating_curve(
     normal: FloatArray, defective: FloatArray, tolerance: float = FP32_TOLERANCE
 ) -> tuple[OperatingPoint, ...]:
-    """What thresholds would reject of normal parts (n,) and of defective ones (m,): at most 32 of them.
+    """Rejected shares of normal parts (n,) and of defective ones (m,) over at most 32 thresholds.
 
     Each lies just above the score of a normal part, from the highest down.
     """

@@ -21,7 +21,7 @@ Short = Annotated[str, Field(max_length=256)]
 
 
 class Command(Message):
-    """What somebody wants of a box, on ``cmd/{verb}``; never retained.
+    """A command to a box, on ``cmd/{verb}``; never retained.
 
     All values are text, so that one canonical form can be signed in any language. A box refuses a command
     with a field that it does not know: a command is carried out whole or not at all.
@@ -46,7 +46,7 @@ class Command(Message):
 
 
 class Reply(Message):
-    """What became of a command, on its response topic or ``rsp/{verb}``."""
+    """Outcome of a command, on its response topic or ``rsp/{verb}``."""
 
     schema_: Literal["edgeflow/reply/1"] = Field(default="edgeflow/reply/1", alias="schema")
     session: str

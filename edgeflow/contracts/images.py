@@ -48,7 +48,7 @@ RgbImage = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How image files become pixels; the same for every file of a data set, and recorded in its bundle.
+    """Rules from image files to pixels: one for all files of a data set, recorded in its bundle.
 
     Attributes:
         bits: significant bits of files with room for more than 8; None: all 16. Files of 8 bits are taken
@@ -87,7 +87,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def image_header(path: Path) -> ImageHeader:
-    """What an image file says of itself.
+    """Properties that an image file declares.
 
     Raises:
         DataError: missing, no image of a known format, or larger than ``MAX_PIXELS``.

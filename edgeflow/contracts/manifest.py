@@ -114,7 +114,7 @@ class Preprocessing(Document):
 
 
 class Scoring(Document):
-    """How an anomaly map becomes a view score, and view scores a part score."""
+    """Rules from an anomaly map to a view score, and from view scores to a part score."""
 
     view: Literal["max", "mean", "top_k"] = "max"
     top_k: Positive | None = None
@@ -136,7 +136,7 @@ class Scoring(Document):
 
     @property
     def pooled(self) -> str:
-        """Which pixels of a map make the view score."""
+        """The pixels of a map that make the view score."""
         if self.view == "max":
             return "the highest pixel"
         if self.view == "mean":
@@ -176,12 +176,12 @@ class Graph(Document):
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
-        """What one run gives, in this order."""
+        """Outputs of one run, in this order."""
         return (self.output,) if self.mask_output is None else (self.output, self.mask_output)
 
 
 class Foreground(Document):
-    """Which pixels of an anomaly map belong to the part; all others count as 0 (Multi-Flow, section 3).
+    """The pixels of an anomaly map that belong to the part; all others count as 0 (Multi-Flow, section 3).
 
     ``fixed``: one mask per view. ``distilled``: the anomaly graphs themselves give logits. ``mvanet``: a
     graph of its own, uint8 image (1, size, size, 3) to logits (1, size, size), then the mask steps of
@@ -215,7 +215,7 @@ class GoldenPart(Document):
 
 
 class AccuracyReport(Document):
-    """What one quantized graph did to scores and verdicts of validation parts, against fp32."""
+    """Effect of one quantized graph on scores and verdicts of validation parts, against fp32."""
 
     graph: str
     parts: Positive

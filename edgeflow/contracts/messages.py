@@ -145,7 +145,7 @@ class ViewResult(Message):
 
 
 class SyncInfo(Message):
-    """How well the frames of a part belong together."""
+    """Synchronisation of the frames of a part."""
 
     complete: bool
     missing: tuple[str, ...]
@@ -162,7 +162,7 @@ class Deadline(Message):
 
 
 class BundleInfo(Message):
-    """Which model decided."""
+    """The model that decided."""
 
     name: str
     sha256: str
@@ -291,7 +291,7 @@ class CameraStatus(Message):
 
 
 class Alarm(Message):
-    """What is wrong with the box now, retained until an empty payload clears it."""
+    """A fault that the box has now, retained until an empty payload clears it."""
 
     schema_: Literal["edgeflow/alarm/1"] = Field(default="edgeflow/alarm/1", alias="schema")
     session: str

@@ -50,7 +50,7 @@ def prepare(image: RgbImage, view: ViewSpec, spec: Preprocessing) -> npt.NDArray
 
 
 def blank_image(height: int, width: int) -> npt.NDArray[np.uint8]:
-    """What stands in for an absent view, uint8 (height, width, 3): the mean colour of ImageNet everywhere.
+    """Replacement of an absent view, uint8 (height, width, 3): the mean colour of ImageNet everywhere.
 
     At the model image's size this is the model image, at calibration as on the line. A camera image that is
     blank stays so in any crop, mirroring and size.

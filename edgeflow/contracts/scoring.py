@@ -103,7 +103,7 @@ def part_score(views: FloatArray, scoring: Scoring) -> FloatArray:
 
 
 def near_threshold(scale: Scale, tolerance: float) -> float:
-    """How near to the threshold, in raw score, a float graph's rounding may change the verdict.
+    """Distance to the threshold, in raw score, within which a float graph's rounding may change the verdict.
 
     Args:
         tolerance: relative error that the graph may have.

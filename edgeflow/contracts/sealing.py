@@ -23,7 +23,7 @@ Secret = bytes | Ed25519PrivateKey
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
-    """What is sealed: the document without ``signature`` and what is null; keys sorted, no spaces, UTF-8.
+    """Bytes that are signed: the document without ``signature`` and nulls; keys sorted, no spaces, UTF-8.
 
     Numbers are as JavaScript writes them (250, never 250.0; 1e-7, never 1e-07): any language can do it.
     """

@@ -76,7 +76,7 @@ class ScorerContender:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a graph multiplies, and what the machine can.
+    """Multiplications of a graph, and the machine's peak.
 
     Attributes:
         macs: multiplications with addition in one run.
@@ -89,7 +89,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one contender costs.
+    """Cost of one candidate.
 
     Attributes:
         p50_ms, p99_ms: by stage; ``part`` is the whole.
@@ -170,7 +170,7 @@ def _cost(name: str, spent: Sequence[Mapping[str, int]], base: Sequence[Mapping[
 
 
 def work_of(bundle: Bundle, graph: Graph, *, device: str, threads: int) -> Work:
-    """What a graph multiplies, counted from its own shapes, and the machine's peak through its back end.
+    """Multiplications of a graph, counted from its shapes, and the machine's peak through its back end.
 
     Raises:
         DeviceError: the device is not there.

@@ -29,7 +29,7 @@ _TICK_S = 0.1
 
 @dataclass(kw_only=True)
 class Trial:
-    """What a broker answered.
+    """Answers of a broker.
 
     Attributes:
         failure: why there was no connection; empty where there was one.

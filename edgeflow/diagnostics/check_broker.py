@@ -33,7 +33,7 @@ _NAME = "broker"
 
 
 def broker_findings(config: BoxConfig, *, publish: bool = False) -> Iterator[Finding]:
-    """What the broker lets this box do. A running box is never disturbed: it is asked what it knows.
+    """Rights of this box at the broker. A running box is never disturbed: it reports what it knows.
 
     Args:
         publish: try also whether the box may publish, with messages that are no decision (without a

@@ -12,7 +12,7 @@ __all__ = ["sync_findings"]
 
 
 def sync_findings(config: BoxConfig) -> Iterator[Finding]:
-    """What the tolerances are, against the time between two parts.
+    """Tolerances, compared with the time between two parts.
 
     Raises:
         ConfigError: a camera's feature file cannot be read.

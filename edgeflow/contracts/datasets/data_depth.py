@@ -24,7 +24,7 @@ _UNUSED_BITS = 2  # a data set that leaves so many upper bits unused has probabl
 
 @dataclass(frozen=True, kw_only=True)
 class DataDepth:
-    """What all image files of a data set have in common.
+    """Properties that all image files of a data set share.
 
     Attributes:
         bits: significant bits of one channel, 8 to 16.

@@ -111,7 +111,7 @@ def _position(value: Any, notes: list[str]) -> Any:
 
 
 def _context(entries: list[tuple[str, Any]], notes: list[str]) -> dict[str, Scalar]:
-    """What is carried: single values, as many as fit, in the order of the message."""
+    """Fields that are carried: single values, as many as fit, in the order of the message."""
     context: dict[str, Scalar] = {}
     left_out: list[str] = []
     for key, value in _scalars(entries, notes):

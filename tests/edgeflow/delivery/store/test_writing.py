@@ -1,4 +1,4 @@
-"""What cannot be stored is recorded as dropped under the station that made it; the rest is stored."""
+"""A result that cannot be stored is recorded as dropped under its own station; the rest is stored."""
 
 from __future__ import annotations
 
