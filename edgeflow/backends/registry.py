@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 
 from edgeflow.backends.inspect_ir import inspect_ir
 from edgeflow.backends.inspect_onnx import inspect_onnx
-from edgeflow.backends.runner import GraphRunner
+from edgeflow.backends.runner import DEFAULT_PLACEMENT, GraphRunner, Placement
 from edgeflow.contracts.manifest import Graph
 from edgeflow.errors import DeviceError
 
@@ -36,16 +35,9 @@ def make_runner(
     model: bytes,
     weights: bytes | None,
     *,
-    device: str = "CPU",
-    threads: int = 0,
-    streams: int = 1,
-    cache_dir: Path | None = None,
+    placement: Placement = DEFAULT_PLACEMENT,
 ) -> GraphRunner:
     """Compile one graph.
-
-    Args:
-        threads: 0 for one per core.
-        streams: inferences beside each other; more than one helps only who asks for several at once.
 
     Raises:
         IntegrityError: the graph holds what no graph may hold; export meets this before a box does.
@@ -59,7 +51,5 @@ def make_runner(
         raise DeviceError(
             f"back end {graph.backend} is not installed; run: pip install 'edgeflow[{graph.backend}]'"
         ) from cause
-    runner: GraphRunner = getattr(module, class_name)(
-        graph, model, weights, device=device, threads=threads, streams=streams, cache_dir=cache_dir
-    )
+    runner: GraphRunner = getattr(module, class_name)(graph, model, weights, placement)
     return runner

@@ -12,6 +12,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeflow import __version__
+from edgeflow.backends.runner import DEFAULT_PLACEMENT, Placement
 from edgeflow.bundles.archive import write_archive
 from edgeflow.bundles.bundle import Bundle, read_manifest
 from edgeflow.bundles.writer import bundle_entries, manifest_bytes
@@ -80,7 +81,7 @@ def recalibrate(
     rate: float | None = None,
     method: Method = "auto",
     graph_id: str | None = None,
-    device: str = "CPU",
+    placement: Placement = DEFAULT_PLACEMENT,
     accept: bool = False,
     signer: Ed25519PrivateKey | None = None,
     progress: Callable[[Iterable[RecordedPart]], Iterable[RecordedPart]] = iter,
@@ -118,7 +119,7 @@ def recalibrate(
             f"{good} good part(s); at least {LEAST_PARTS} are needed for thresholds, and hundreds are better"
         )
     graph = reference_graph(manifest, graph_id)
-    scorer = make_scorer(bundle, graph, device=device)
+    scorer = make_scorer(bundle, graph, placement=placement)
     try:
         scores = _Scores(manifest, scorer)
         scores.add(progress(parts))
@@ -135,7 +136,7 @@ def recalibrate(
     with write_then_verify(output) as draft:
         write_archive(draft, entries)
         with Bundle.open(draft) as written:
-            unproven = _replay(written, graph, device)
+            unproven = _replay(written, graph, placement)
             changed = _changed_verdicts(bundle, new)
             sha256, version = written.sha256, written.manifest.version
     return Recalibrated(
@@ -276,12 +277,12 @@ def _next_version(bundle: Bundle, thresholds: Thresholds, graph: Graph, folders:
     )
 
 
-def _replay(bundle: Bundle, used: Graph, device: str) -> tuple[str, ...]:
+def _replay(bundle: Bundle, used: Graph, placement: Placement) -> tuple[str, ...]:
     """Replay the golden parts on every graph that can run here; the others' ids."""
     unproven = []
     for graph in bundle.manifest.graphs:
         try:
-            verify_graph(bundle, graph, device=device)
+            verify_graph(bundle, graph, placement=placement)
         except DeviceError:
             if graph.id == used.id:
                 raise

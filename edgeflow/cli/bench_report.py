@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from edgeflow.backends.runner import Placement
+from edgeflow.backends.runner import ActualPlacement, Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cli.output import print_json
 from edgeflow.cli.tables import make_table, print_table
@@ -59,11 +59,11 @@ def bench(
         DeviceError: none of the graphs can run here, or one that was named cannot.
     """
     console = Console(stderr=True, highlight=False)
-    how = {"device": device, "threads": threads, "streams": streams}
+    requested = Placement(device=device, threads=threads, streams=streams)
     with Bundle.open(path) as bundle:
         others = list(rivals(bundle)) if rivals is not None else []
         console.print("compiling")
-        graphs, left_out = _contenders(bundle, graph_ids, how)
+        graphs, left_out = _contenders(bundle, graph_ids, requested)
         for note in left_out:
             console.print(note, markup=False)
         measured = measure_in_turns(
@@ -75,11 +75,11 @@ def bench(
         )
         base = (others or graphs)[0].name
         found = costs(measured, base)
-        found = [_completed(cost, bundle, graphs, how, parts) for cost in found]
+        found = [_completed(cost, bundle, graphs, requested, parts) for cost in found]
         for contender in graphs:
             contender.scorer.close()
         if starts:
-            found = list(_with_starts(found, bundle, how, console))
+            found = list(_with_starts(found, bundle, requested, console))
         name = bundle.manifest.name
     if json_output:
         print_json(
@@ -96,7 +96,7 @@ def bench(
 
 
 def _contenders(
-    bundle: Bundle, ids: Sequence[str], how: dict[str, object]
+    bundle: Bundle, ids: Sequence[str], requested: Placement
 ) -> tuple[list[ScorerContender], list[str]]:
     """The graphs that run here; those that do not are left out, unless they were named."""
     known = {graph.id: graph for graph in bundle.manifest.graphs}
@@ -108,28 +108,28 @@ def _contenders(
     made, failed = [], []
     for graph in (known[name] for name in ids or known):
         try:
-            made.append(contender_of(bundle, graph, **how))  # type: ignore[arg-type]
+            made.append(contender_of(bundle, graph, requested))
         except DeviceError as error:
             failed.append(error)
             if ids:
                 raise
     if not made:
         raise DeviceError(
-            f"{bundle.path}: no graph of it runs here on {how['device']}",
+            f"{bundle.path}: no graph of it runs here on {requested.device}",
             problems=[error.message for error in failed],
         )
     return made, [f"left out: {error.message}" for error in failed]
 
 
 def _completed(
-    cost: Cost, bundle: Bundle, graphs: Iterable[ScorerContender], how: dict[str, object], parts: Path | None
+    cost: Cost, bundle: Bundle, graphs: Iterable[ScorerContender], requested: Placement, parts: Path | None
 ) -> Cost:
     """With what is known of a graph of the bundle besides its times."""
     contender = next((one for one in graphs if one.name == cost.name), None)
     if contender is None:
         return cost
     graph = next(graph for graph in bundle.manifest.graphs if graph.id == cost.name)
-    work = work_of(bundle, graph, device=str(how["device"]), threads=int(str(how["threads"])))
+    work = work_of(bundle, graph, device=requested.device, threads=requested.threads)
     foreground = bundle.manifest.foreground
     mask_ms = None
     if foreground is not None and foreground.kind == "mvanet":
@@ -144,7 +144,7 @@ def _completed(
 
 
 def _with_starts(
-    found: Iterable[Cost], bundle: Bundle, how: dict[str, object], console: Console
+    found: Iterable[Cost], bundle: Bundle, requested: Placement, console: Console
 ) -> Iterator[Cost]:
     graphs = {graph.id: graph for graph in bundle.manifest.graphs}
     for cost in found:
@@ -152,7 +152,7 @@ def _with_starts(
             yield cost
             continue
         console.print(f"starting {cost.name} in a process of its own")
-        started = measure_starts(bundle, graphs[cost.name], **how)  # type: ignore[arg-type]
+        started = measure_starts(bundle, graphs[cost.name], requested)
         yield replace(cost, started=started)
 
 
@@ -200,7 +200,7 @@ def _halves_table(found: Sequence[Cost], base: str) -> Table:
     return table
 
 
-def _described(cost: Cost, work: Work, place: Placement) -> str:
+def _described(cost: Cost, work: Work, place: ActualPlacement) -> str:
     """Sentences about one graph that the table has no room for."""
     threads = f"{place.threads} threads, " if place.threads else ""
     streams = "1 stream" if place.streams == 1 else f"{place.streams} streams"

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.detection_rates import false_rejects, recall, shortcomings
 from edgeflow.cli.options import FILE, device_option, json_option
@@ -75,7 +76,7 @@ def _replayed(
     failures: list[EdgeflowError] = []
     for graph in graphs:
         try:
-            checks += verify_in_subprocess(bundle, graph, device=device)
+            checks += verify_in_subprocess(bundle, graph, placement=Placement(device=device))
         except (ParityError, DeviceError, IntegrityError) as error:
             failures.append(error)
     return checks, failures

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.recalibrate import Recalibrated, recalibrate
 from edgeflow.calibration.thresholds import Method
@@ -79,7 +80,7 @@ def calibrate(
             rate=rate,
             method=method,
             graph_id=graph_id,
-            device=device,
+            placement=Placement(device=device),
             accept=accept,
             signer=signer,
             progress=progress,

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cli.options import FILE, device_option, json_option
 from edgeflow.cli.output import print_json
@@ -54,7 +55,7 @@ def score(
     with Bundle.open(bundle) as opened:
         found = find_bundle_parts(opened, parts, class_name, incomplete=True)
         graph = choose_graph(opened, backend=backend, precision=precision)
-        scorer = make_scorer(opened, graph, device=device)
+        scorer = make_scorer(opened, graph, placement=Placement(device=device))
         table = make_table("part", "verdict", "score", *opened.manifest.view_ids)
         counts = dict.fromkeys(_COLOURS, 0)
         undecided: list[ScoredPart] = []

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edgeflow.backends.runner import Placement
+from edgeflow.backends.runner import ActualPlacement, Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.manifest import Graph
@@ -107,7 +107,7 @@ class Cost:
     parts_per_s: float
     ratio: float
     overhead: float | None = None
-    placement: Placement | None = None
+    placement: ActualPlacement | None = None
     work: Work | None = None
     peak_share: float | None = None
     mask_ms: float | None = None
@@ -196,7 +196,6 @@ def load_parts(bundle: Bundle, folder: Path | None) -> list[Images]:
     return [{view: read_image(path, reading) for view, path in part.images.items()} for part in found]
 
 
-def contender_of(bundle: Bundle, graph: Graph, *, device: str, threads: int, streams: int) -> ScorerContender:
+def contender_of(bundle: Bundle, graph: Graph, placement: Placement) -> ScorerContender:
     """A graph of the bundle, compiled."""
-    scorer = make_scorer(bundle, graph, device=device, threads=threads, streams=streams)
-    return ScorerContender(graph, scorer)
+    return ScorerContender(graph, make_scorer(bundle, graph, placement=placement))

@@ -21,6 +21,7 @@ def main() -> None:
 
 
 def _start(job: dict[str, Any]) -> dict[str, float]:
+    from edgeflow.backends.runner import Placement  # noqa: PLC0415
     from edgeflow.bundles.bundle import Bundle  # noqa: PLC0415
     from edgeflow.scoring.loading import make_scorer  # noqa: PLC0415
     from edgeflow.scoring.verification import verify_scorer  # noqa: PLC0415
@@ -35,14 +36,7 @@ def _start(job: dict[str, Any]) -> dict[str, float]:
             raise IntegrityError(f"{bundle.path}: exchanged while it was being measured; try again")
         passed()
         graph = next(graph for graph in bundle.manifest.graphs if graph.id == job["graph"])
-        scorer = make_scorer(
-            bundle,
-            graph,
-            device=job["device"],
-            threads=job["threads"],
-            streams=job["streams"],
-            cache_dir=Path(job["cache_dir"]) if job["cache_dir"] else None,
-        )
+        scorer = make_scorer(bundle, graph, placement=Placement.from_json(job["placement"]))
         passed()
         verify_scorer(bundle, graph, scorer, ask="some")
         passed()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.child_process import ChildDiedError, error_of, run_job
 from edgeflow.contracts.manifest import Graph
@@ -46,29 +47,30 @@ class Started:
     warm: Start | None
 
 
-def measure_starts(bundle: Bundle, graph: Graph, *, device: str, threads: int, streams: int) -> Started:
+def measure_starts(bundle: Bundle, graph: Graph, placement: Placement) -> Started:
     """Start a graph in a fresh process, and where there is a model cache once more.
+
+    Args:
+        placement: its cache folder is not used; an empty one takes its place.
 
     Raises:
         ParityError, DeviceError: as in :func:`~edgeflow.scoring.verification.verify_graph`.
     """
+    if graph.backend != "openvino":
+        return Started(first=_start(bundle, graph, replace(placement, cache_dir=None)), warm=None)
+    with temporary_folder() as folder:
+        cached = replace(placement, cache_dir=folder)
+        return Started(first=_start(bundle, graph, cached), warm=_start(bundle, graph, cached))
+
+
+def _start(bundle: Bundle, graph: Graph, placement: Placement) -> Start:
     job = {
         "bundle": str(bundle.path),
         "sha256": bundle.sha256,
         "graph": graph.id,
-        "device": device,
-        "threads": threads,
-        "streams": streams,
+        "placement": placement.to_json(),
+        "begun_s": time.monotonic(),
     }
-    if graph.backend != "openvino":
-        return Started(first=_start({**job, "cache_dir": None}, graph), warm=None)
-    with temporary_folder() as folder:
-        job = {**job, "cache_dir": str(folder)}
-        return Started(first=_start(job, graph), warm=_start(job, graph))
-
-
-def _start(job: dict[str, object], graph: Graph) -> Start:
-    job = {**job, "begun_s": time.monotonic()}
     try:
         answer = run_job("edgeflow.diagnostics.startup_process", job, timeout_s=MOST_S)
     except TimeoutError as cause:

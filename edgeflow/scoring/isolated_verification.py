@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
+from edgeflow.backends.runner import DEFAULT_PLACEMENT, Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.child_process import ChildDiedError, error_of, run_job
 from edgeflow.contracts.manifest import Graph
@@ -33,10 +33,7 @@ def verify_in_subprocess(
     bundle: Bundle,
     graph: Graph,
     *,
-    device: str = "CPU",
-    threads: int = 0,
-    streams: int = 1,
-    cache_dir: Path | None = None,
+    placement: Placement = DEFAULT_PLACEMENT,
     limits: ResourceLimits | None = None,
 ) -> list[GoldenCheck]:
     """As :func:`~edgeflow.scoring.verification.verify_graph`, in a process with limits.
@@ -53,10 +50,7 @@ def verify_in_subprocess(
         "bundle": str(bundle.path),
         "sha256": bundle.sha256,
         "graph": graph.id,
-        "device": device,
-        "threads": threads,
-        "streams": streams,
-        "cache_dir": str(cache_dir) if cache_dir else None,
+        "placement": placement.to_json(),
         "memory_bytes": limits.memory_bytes,
     }
     try:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from edgeflow.backends.registry import make_runner
-from edgeflow.backends.runner import GraphRunner
+from edgeflow.backends.runner import DEFAULT_PLACEMENT, GraphRunner, Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.manifest import Graph
 from edgeflow.errors import ConfigError
@@ -51,17 +50,15 @@ def open_scorer(
         ConfigError: the bundle has no such graph.
         DeviceError: the graph cannot run on this device.
     """
-    return make_scorer(bundle, choose_graph(bundle, backend=backend, precision=precision), device=device)
+    graph = choose_graph(bundle, backend=backend, precision=precision)
+    return make_scorer(bundle, graph, placement=Placement(device=device))
 
 
 def make_scorer(
     bundle: Bundle,
     graph: Graph,
     *,
-    device: str = "CPU",
-    threads: int = 0,
-    streams: int = 1,
-    cache_dir: Path | None = None,
+    placement: Placement = DEFAULT_PLACEMENT,
 ) -> Scorer:
     """The scorer of a bundle on one device, with its foreground where it has one.
 
@@ -71,15 +68,7 @@ def make_scorer(
 
     def runner_of(entry: Graph) -> GraphRunner:
         weights = bundle.read(entry.weights) if entry.weights else None
-        return make_runner(
-            entry,
-            bundle.read(entry.model),
-            weights,
-            device=device,
-            threads=threads,
-            streams=streams,
-            cache_dir=cache_dir,
-        )
+        return make_runner(entry, bundle.read(entry.model), weights, placement=placement)
 
     foreground = _foreground(bundle, graph, runner_of)
     return Scorer(bundle.manifest, runner_of(graph), bundle.statistics(), foreground)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgeflow.backends.runner import GraphRunner, Placement
+from edgeflow.backends.runner import ActualPlacement, GraphRunner
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Manifest, Scale, ViewSpec
 from edgeflow.contracts.preprocess import blank_image, prepare
@@ -208,7 +208,7 @@ class Scorer:
         return subset_scale(self._manifest.thresholds, present)
 
     @property
-    def placement(self) -> Placement:
+    def placement(self) -> ActualPlacement:
         """Where the anomaly graph runs."""
         return self._runner.placement
 

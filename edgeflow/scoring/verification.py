@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from edgeflow.backends.runner import DEFAULT_PLACEMENT, Placement
 from edgeflow.bundles.bundle import Bundle, GoldenExpectation
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.parity import relative_error
@@ -54,13 +54,7 @@ class GoldenCheck:
 
 
 def verify_graph(
-    bundle: Bundle,
-    graph: Graph,
-    *,
-    device: str = "CPU",
-    threads: int = 0,
-    streams: int = 1,
-    cache_dir: Path | None = None,
+    bundle: Bundle, graph: Graph, *, placement: Placement = DEFAULT_PLACEMENT
 ) -> list[GoldenCheck]:
     """Compile one graph and replay all golden parts.
 
@@ -69,7 +63,7 @@ def verify_graph(
             doubt of.
         DeviceError: the device is not there or fails.
     """
-    scorer = make_scorer(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
+    scorer = make_scorer(bundle, graph, placement=placement)
     try:
         return verify_scorer(bundle, graph, scorer)
     finally:

@@ -29,7 +29,8 @@ def _limited(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verify(job: dict[str, Any]) -> list[dict[str, Any]]:
-    from edgeflow.bundles.bundle import Bundle  # noqa: PLC0415 - under the limits, like all that follows
+    from edgeflow.backends.runner import Placement  # noqa: PLC0415 - under the limits, like all that follows
+    from edgeflow.bundles.bundle import Bundle  # noqa: PLC0415
     from edgeflow.scoring.verification import verify_graph  # noqa: PLC0415
 
     with Bundle.open(Path(job["bundle"])) as bundle:
@@ -38,14 +39,7 @@ def _verify(job: dict[str, Any]) -> list[dict[str, Any]]:
         graph = next((g for g in bundle.manifest.graphs if g.id == job["graph"]), None)
         if graph is None:
             raise ConfigError(f"{bundle.path}: no graph '{job['graph']}'")
-        checks = verify_graph(
-            bundle,
-            graph,
-            device=job["device"],
-            threads=job["threads"],
-            streams=job["streams"],
-            cache_dir=Path(job["cache_dir"]) if job["cache_dir"] else None,
-        )
+        checks = verify_graph(bundle, graph, placement=Placement.from_json(job["placement"]))
     return [asdict(check) for check in checks]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow.backends.model_cache import trim_cache, usable_cache
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.trust import is_new_here, open_admitted
 from edgeflow.clock import utc_now
@@ -94,13 +95,13 @@ def load_verified(config: BoxConfig, bundle: Bundle, graph: Graph, *, session: S
 def _verified_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
     """The graph compiled as the box file says; it has reproduced the golden parts."""
     runtime = config.runtime
-    device, threads, streams = runtime.device, runtime.threads, runtime.streams
     cache_dir = usable_cache(runtime.cache_dir, runtime.cache_max_mb)
+    placement = Placement(
+        device=runtime.device, threads=runtime.threads, streams=runtime.streams, cache_dir=cache_dir
+    )
     if is_new_here(bundle, config.trust):
-        verify_in_subprocess(
-            bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir
-        )
-    scorer = make_scorer(bundle, graph, device=device, threads=threads, streams=streams, cache_dir=cache_dir)
+        verify_in_subprocess(bundle, graph, placement=placement)
+    scorer = make_scorer(bundle, graph, placement=placement)
     if cache_dir is not None:
         trim_cache(cache_dir, runtime.cache_max_mb)
     try:

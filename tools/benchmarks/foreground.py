@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeflow.backends.registry import make_runner
-from edgeflow.backends.runner import GraphRunner, Placement
+from edgeflow.backends.runner import ActualPlacement, GraphRunner
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.manifest import Graph, Tensor, ViewSpec
@@ -43,7 +43,7 @@ class MapsAlone:
         self.masks: Masks = np.ones((0, 0, 0), np.uint8)
 
     @property
-    def placement(self) -> Placement:
+    def placement(self) -> ActualPlacement:
         return self._runner.placement
 
     def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measured_process import watched_run
+from edgeflow.backends.runner import DEFAULT_PLACEMENT
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.diagnostics.benchmark import contender_of, costs, load_parts, measure_in_turns
@@ -59,10 +60,7 @@ def main(bundle: Path, parts: Path, box: Path, repeat: int, json_output: bool) -
 def _time_graphs(path: Path, folder: Path, repeat: int) -> tuple[dict[str, dict[str, float]], str]:
     """Milliseconds per part, and what scoring adds to the graph; the graph that a box takes by itself."""
     with Bundle.open(path) as bundle:
-        contenders = [
-            contender_of(bundle, graph, device="CPU", threads=0, streams=1)
-            for graph in bundle.manifest.graphs
-        ]
+        contenders = [contender_of(bundle, graph, DEFAULT_PLACEMENT) for graph in bundle.manifest.graphs]
         turns = measure_in_turns(contenders, load_parts(bundle, folder), turns=repeat, at_most_s=300)
         chosen = choose_graph(bundle, backend="openvino", precision="auto").id
     figures = {

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeflow.backends.runner import Placement
+from edgeflow.backends.runner import ActualPlacement
 from edgeflow.cli.output_thread import BackgroundView
 from edgeflow.cli.run import make_view
 from edgeflow.contracts.images import RgbImage
@@ -71,7 +71,7 @@ class FaultyScorer(Scorer):
         return self._real.score(images, ask=ask)
 
     @property
-    def placement(self) -> Placement:
+    def placement(self) -> ActualPlacement:
         return self._real.placement
 
     def close(self) -> None:

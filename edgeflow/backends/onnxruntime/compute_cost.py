@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from edgeflow.backends.onnxruntime.runner import open_session
+from edgeflow.backends.runner import Placement
 from edgeflow.temporary_folder import temporary_folder
 
 __all__ = ["macs_of", "peak_macs_per_s"]
@@ -54,7 +55,7 @@ def peak_macs_per_s(precision: str, *, device: str, threads: int) -> float:
     else:
         model = _product("MatMul", (_FLOAT, _FLOAT, _FLOAT))
         feeds = {name: rng.random((_SIDE, _SIDE), np.float32) for name in ("a", "b")}
-    session = open_session(model, device=device, threads=threads, streams=1)
+    session = open_session(model, Placement(device=device, threads=threads))
     best, end_s = math.inf, time.perf_counter() + _SECONDS
     while time.perf_counter() < end_s:
         begun_s = time.perf_counter()

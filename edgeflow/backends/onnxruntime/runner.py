@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from edgeflow.backends.runner import Placement
+from edgeflow.backends.runner import ActualPlacement, Placement
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import DeviceError
@@ -31,6 +30,9 @@ _PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
 class OnnxRuntimeRunner:
     """An ONNX graph in an ONNX Runtime session.
 
+    Args:
+        placement: its cache folder is not used; ONNX Runtime has no model cache.
+
     Raises:
         DeviceError: the device is not there, or cannot run the whole graph.
     """
@@ -40,27 +42,29 @@ class OnnxRuntimeRunner:
         graph: Graph,
         model: bytes,
         weights: bytes | None,  # noqa: ARG002 - ONNX carries its weights; external data is refused
-        *,
-        device: str,
-        threads: int,
-        streams: int,
-        cache_dir: Path | None,  # noqa: ARG002 - ONNX Runtime has no model cache
+        placement: Placement,
     ) -> None:
         try:
-            self._session = open_session(model, device=device, threads=threads, streams=streams)
+            self._session = open_session(model, placement)
         except DeviceError:
             raise
         except Exception as cause:  # ONNX Runtime has no common base class for its errors
-            raise DeviceError(f"ONNX Runtime cannot load {graph.id} on {device}: {cause}") from cause
+            raise DeviceError(
+                f"ONNX Runtime cannot load {graph.id} on {placement.device}: {cause}"
+            ) from cause
         self._graph = graph
-        self._device = device
-        self._threads = (threads or len(os.sched_getaffinity(0))) if device == "CPU" else 0
-        self._streams = streams
+        cores = len(os.sched_getaffinity(0))
+        self._placement = ActualPlacement(
+            device=placement.device,
+            precision="f32",
+            threads=(placement.threads or cores) if placement.device == "CPU" else 0,
+            streams=placement.streams,
+        )
 
     @property
-    def placement(self) -> Placement:
+    def placement(self) -> ActualPlacement:
         """Where the graph runs."""
-        return Placement(device=self._device, precision="f32", threads=self._threads, streams=self._streams)
+        return self._placement
 
     def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
         """uint8 (N, H, W, 3) to the graph's outputs, float32 (N, h, w) each."""
@@ -75,22 +79,22 @@ class OnnxRuntimeRunner:
         """Nothing to release: the session ends with its last reference."""
 
 
-def open_session(model: bytes, *, device: str, threads: int, streams: int) -> ort.InferenceSession:
+def open_session(model: bytes, placement: Placement) -> ort.InferenceSession:
     """A session on one execution provider.
 
     Raises:
         DeviceError: the device is not there.
         Exception: ONNX Runtime cannot load the model there.
     """
-    provider, pinned = _provider(device)
-    options = _options(device, threads, streams)
+    provider, pinned = _provider(placement.device)
+    options = _options(placement)
     session = ort.InferenceSession(model, options, providers=[(provider, pinned)])
     # A provider whose libraries are missing is passed over with a line in the log.
     if session.get_providers()[0] != provider:
         taken = _name(session.get_providers()[0])
         raise DeviceError(
-            f"ONNX Runtime device '{device}' did not load, {taken} would run instead; check its driver "
-            f"and libraries, or ask for {taken}"
+            f"ONNX Runtime device '{placement.device}' did not load, {taken} would run instead; check "
+            f"its driver and libraries, or ask for {taken}"
         )
     return session
 
@@ -107,17 +111,17 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
     return provider, pinned
 
 
-def _options(device: str, threads: int, streams: int) -> ort.SessionOptions:
+def _options(placement: Placement) -> ort.SessionOptions:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    if streams > 1:
+    options.intra_op_num_threads = placement.threads
+    if placement.streams > 1:
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
-        options.inter_op_num_threads = streams
+        options.inter_op_num_threads = placement.streams
     options.log_severity_level = 3
     # Else the content decides, and ONNX Runtime's own format would pass by the inspection of ONNX.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("mlas.enable_gemm_fastmath_arm64_bfloat16", "0")
-    if device != "CPU":
+    if placement.device != "CPU":
         # What the device lacks would run on the processor without a word.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return options

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import openvino as ov
 from edgeflow.backends.openvino.core import openvino_core, require_device
 from edgeflow.backends.openvino.inference import AllViews, Compile, Inference, ViewByView
 from edgeflow.backends.openvino.split_graph import cut
-from edgeflow.backends.runner import Placement
+from edgeflow.backends.runner import ActualPlacement, Placement
 from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import DeviceError
@@ -31,49 +30,40 @@ class OpenVinoRunner:
     """A compiled OpenVINO IR graph.
 
     Args:
-        device: a device, or AUTO, HETERO or MULTI with the devices to choose among, such as AUTO:GPU,CPU.
+        placement: its device may be AUTO, HETERO or MULTI with the devices to choose among.
 
     Raises:
         DeviceError: a named device is not there, or cannot compile the graph.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        model: bytes,
-        weights: bytes | None,
-        *,
-        device: str,
-        threads: int,
-        streams: int,
-        cache_dir: Path | None,
-    ) -> None:
+    def __init__(self, graph: Graph, model: bytes, weights: bytes | None, placement: Placement) -> None:
         core = openvino_core()
-        require_device(device, core.available_devices)
-        settings = _settings(graph, device, threads, streams)
+        require_device(placement.device, core.available_devices)
+        settings = _settings(graph, placement)
 
         def read() -> ov.Model:
             return core.read_model(model=model, weights=weights or b"")
 
         def compile_model(loaded: ov.Model, more: Mapping[str, object]) -> ov.CompiledModel:
-            return _compiled(core, loaded, device, {**settings, **more}, cache_dir)
+            return _compiled(core, loaded, placement, {**settings, **more})
 
-        by_view = device == "CPU" and graph.input.shape[1] * graph.input.shape[2] >= BY_VIEW_PIXELS
+        pixels = graph.input.shape[1] * graph.input.shape[2]
+        by_view = placement.device == "CPU" and pixels >= BY_VIEW_PIXELS
         try:
-            self._inference = _inference(read, compile_model, streams if by_view else None)
+            self._inference = _inference(read, compile_model, placement.streams if by_view else None)
         except RuntimeError as cause:
             raise DeviceError(
-                f"OpenVINO cannot compile {graph.id} on {device}: {_last_line(cause)}"
+                f"OpenVINO cannot compile {graph.id} on {placement.device}: {_last_line(cause)}"
             ) from cause
         self._graph = graph
 
     @property
-    def placement(self) -> Placement:
+    def placement(self) -> ActualPlacement:
         """Where the graph runs; AUTO has decided when it is compiled."""
         compiled = self._inference.compiled
         taken = [str(name).strip("()") for name in compiled.get_property("EXECUTION_DEVICES")]
         found = _properties(compiled, taken[0])
-        return Placement(
+        return ActualPlacement(
             device=",".join(taken),
             precision=_PRECISIONS.get(found("INFERENCE_PRECISION_HINT"), "unknown"),
             threads=int(found("INFERENCE_NUM_THREADS") or 0),
@@ -113,25 +103,26 @@ def _inference(read: Callable[[], ov.Model], compile_model: Compile, streams: in
         return AllViews(read(), compile_model)
 
 
-def _settings(graph: Graph, device: str, threads: int, streams: int) -> dict[str, object]:
+def _settings(graph: Graph, placement: Placement) -> dict[str, object]:
     # The plugins may choose bf16 or fp16 by themselves: scores must not depend on the processor.
     settings: dict[str, object] = {
         "INFERENCE_PRECISION_HINT": "bf16" if graph.precision == "bf16" else "f32",
         "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": streams,
+        "NUM_STREAMS": placement.streams,
     }
-    if threads and device == "CPU":
-        settings["INFERENCE_NUM_THREADS"] = threads
-    if device.partition(":")[0] == "AUTO":
+    if placement.threads and placement.device == "CPU":
+        settings["INFERENCE_NUM_THREADS"] = placement.threads
+    if placement.device.partition(":")[0] == "AUTO":
         # Else the first parts would run on the processor while the chosen device still compiles.
         settings["ENABLE_STARTUP_FALLBACK"] = False
     return settings
 
 
 def _compiled(
-    core: ov.Core, model: ov.Model, device: str, settings: dict[str, object], cache_dir: Path | None
+    core: ov.Core, model: ov.Model, placement: Placement, settings: dict[str, object]
 ) -> ov.CompiledModel:
     """Compiled with the model cache where it can be used, else without: it only saves time."""
+    device, cache_dir = placement.device, placement.cache_dir
     if cache_dir is not None:
         try:
             return core.compile_model(model, device, {**settings, "CACHE_DIR": str(cache_dir)})

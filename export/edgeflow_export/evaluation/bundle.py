@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.recalibrate import reference_graph
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
@@ -54,7 +55,7 @@ def evaluate_bundle(
         if doubt := doubtful_depth(bundle, dataset.test):
             announce(f"warning: {doubt}", enabled=True)
         truth = load_ground_truth(dataset, MASK_SIZE)
-        scorer = make_scorer(bundle, graph, device=device)
+        scorer = make_scorer(bundle, graph, placement=Placement(device=device))
         try:
             scored = _scored(bundle, scorer, dataset.test, progress=progress)
         finally:

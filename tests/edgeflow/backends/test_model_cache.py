@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow.backends.model_cache import trim_cache, usable_cache
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.scoring.loading import choose_graph, make_scorer
 from tests.support.tiny import TinyProduct
@@ -70,7 +71,7 @@ def test_a_scorer_is_made_where_the_cache_cannot_be(
         scorer = make_scorer(
             bundle,
             choose_graph(bundle, backend="openvino", precision="fp32"),
-            cache_dir=tmp_path / "file" / "cache",
+            placement=Placement(cache_dir=tmp_path / "file" / "cache"),
         )
         part = bundle.manifest.golden[0]
         assert scorer.score(bundle.golden_images(part)).part == pytest.approx(
@@ -83,13 +84,14 @@ _FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from edgeflow.bundles.bundle import Bundle
+from edgeflow.backends.runner import Placement
 from edgeflow.scoring.verification import verify_graph
 from edgeflow.scoring.loading import choose_graph
 if sys.argv[3] == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 with Bundle.open(Path(sys.argv[1])) as bundle:
     graph = choose_graph(bundle, backend="openvino", precision="fp32")
-    print(len(verify_graph(bundle, graph, cache_dir=Path(sys.argv[2]))))
+    print(len(verify_graph(bundle, graph, placement=Placement(cache_dir=Path(sys.argv[2])))))
 """
 
 
@@ -114,9 +116,8 @@ def test_a_damaged_compiled_model_is_compiled_anew(tiny: TinyProduct, tmp_path: 
         part = bundle.manifest.golden[0]
         scores = []
         for _ in range(2):
-            scorer = make_scorer(
-                bundle, choose_graph(bundle, backend="openvino", precision="fp32"), cache_dir=tmp_path
-            )
+            graph = choose_graph(bundle, backend="openvino", precision="fp32")
+            scorer = make_scorer(bundle, graph, placement=Placement(cache_dir=tmp_path))
             scores.append(scorer.score(bundle.golden_images(part)).part)
             scorer.close()
             (compiled,) = tmp_path.glob("*.blob")

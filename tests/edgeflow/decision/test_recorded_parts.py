@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.backends.runner import Placement
+from edgeflow.backends.runner import ActualPlacement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
 from edgeflow.decision.recorded_parts import (
@@ -133,7 +133,7 @@ def test_maps_are_written_as_pictures_and_numbers(tiny: TinyProduct, tmp_path: P
 class Runner:
     """A graph whose maps are all ``value``."""
 
-    placement = Placement(device="CPU", precision="f32", threads=1, streams=1)
+    placement = ActualPlacement(device="CPU", precision="f32", threads=1, streams=1)
 
     def __init__(self, value: float) -> None:
         self._value = value

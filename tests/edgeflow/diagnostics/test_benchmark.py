@@ -12,6 +12,7 @@ import pytest
 
 from edgeflow.backends.onnxruntime import compute_cost as onnxruntime_work
 from edgeflow.backends.openvino import compute_cost as openvino_work
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cli.bench_report import bench
 from edgeflow.diagnostics.benchmark import costs, load_parts, measure_in_turns, work_of
@@ -88,7 +89,7 @@ def test_the_peak_is_what_no_graph_exceeds(module: Any, precision: str) -> None:
 def test_a_start_is_measured_from_outside(tiny: TinyProduct, name: str) -> None:
     with Bundle.open(tiny.bundle) as bundle:
         graph = next(graph for graph in bundle.manifest.graphs if graph.id == name)
-        started = measure_starts(bundle, graph, device="CPU", threads=1, streams=1)
+        started = measure_starts(bundle, graph, Placement(threads=1))
     assert 0 < started.first.opened_s < started.first.compiled_s < started.first.ready_s
     assert 20 < started.first.peak_mb < 2000
     assert (started.warm is None) == (name == "onnxruntime-fp32")
@@ -96,7 +97,7 @@ def test_a_start_is_measured_from_outside(tiny: TinyProduct, name: str) -> None:
 
 def test_a_start_that_fails_says_why(tiny: TinyProduct) -> None:
     with Bundle.open(tiny.bundle) as bundle, pytest.raises(DeviceError, match="'NPU' is not on this machine"):
-        measure_starts(bundle, bundle.manifest.graphs[0], device="NPU", threads=1, streams=1)
+        measure_starts(bundle, bundle.manifest.graphs[0], Placement(device="NPU", threads=1))
 
 
 HOW: dict[str, Any] = {

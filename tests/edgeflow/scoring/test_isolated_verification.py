@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from onnx import helper
 
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import DeviceError, IntegrityError, ParityError
 from edgeflow.scoring.isolated_verification import ResourceLimits, verify_in_subprocess
@@ -50,7 +51,7 @@ def test_errors_keep_their_kind(tmp_path: Path) -> None:
     with Bundle.open(small_bundle(tmp_path / "b")) as bundle:
         graph = bundle.manifest.graphs[0]
         with pytest.raises(DeviceError, match="'NPU' is not on this machine"):
-            verify_in_subprocess(bundle, graph, device="NPU")
+            verify_in_subprocess(bundle, graph, placement=Placement(device="NPU"))
     other = colour_mean()
     other.graph.node[1].op_type = "ReduceMax"
     path = small_bundle(tmp_path / "c", model=other.SerializeToString())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import ConfigError, DeviceError, ParityError
@@ -32,7 +33,7 @@ def test_every_graph_reproduces_the_trained_model(tiny: TinyProduct) -> None:
 def test_a_choosing_device_is_told_as_what_it_took(tiny: TinyProduct) -> None:
     with Bundle.open(tiny.bundle) as bundle:
         graph = choose_graph(bundle, backend="openvino", precision="fp32")
-        checks = verify_graph(bundle, graph, device="AUTO:CPU")
+        checks = verify_graph(bundle, graph, placement=Placement(device="AUTO:CPU"))
     assert {check.device for check in checks} == {"CPU"}
 
 
@@ -52,7 +53,11 @@ def test_graph_out_of_tolerance_is_refused(tiny: TinyProduct, tmp_path: Path) ->
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_device_that_is_not_there_is_named_with_those_that_are(tiny: TinyProduct, backend: str) -> None:
     with Bundle.open(tiny.bundle) as bundle, pytest.raises(DeviceError, match="CPU") as caught:
-        make_scorer(bundle, choose_graph(bundle, backend=backend, precision="fp32"), device="NPU")
+        make_scorer(
+            bundle,
+            choose_graph(bundle, backend=backend, precision="fp32"),
+            placement=Placement(device="NPU"),
+        )
     assert caught.value.exit_code == 6
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from edgeflow.alarms import Alarms
-from edgeflow.backends.runner import Placement
+from edgeflow.backends.runner import ActualPlacement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.view_set import ViewSet
@@ -52,7 +52,7 @@ class Runner:
         self.count = 0
         self.closed = threading.Event()
 
-    placement = Placement(device="CPU", precision="f32", threads=1, streams=1)
+    placement = ActualPlacement(device="CPU", precision="f32", threads=1, streams=1)
 
     def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
         number, self.count = self.count, self.count + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeflow.backends.openvino.core import require_device
-from edgeflow.backends.runner import Placement
+from edgeflow.backends.runner import DEFAULT_PLACEMENT, ActualPlacement, Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import DeviceError
 from edgeflow.scoring.loading import choose_graph, make_scorer
@@ -58,12 +58,19 @@ def test_a_graph_never_runs_on_another_device_than_asked_for(
         Bundle.open(tiny.bundle) as bundle,
         pytest.raises(DeviceError, match=r"not on this machine; found: .*CPU"),
     ):
-        make_scorer(bundle, choose_graph(bundle, backend=backend, precision="fp32"), device=device)
+        make_scorer(
+            bundle,
+            choose_graph(bundle, backend=backend, precision="fp32"),
+            placement=Placement(device=device),
+        )
 
 
-def scored(tiny: TinyProduct, *, backend: str, precision: str, **how: object) -> tuple[Placement, Scores]:
+def scored(
+    tiny: TinyProduct, *, backend: str, precision: str, requested: Placement = DEFAULT_PLACEMENT
+) -> tuple[ActualPlacement, Scores]:
     with Bundle.open(tiny.bundle) as bundle:
-        scorer = make_scorer(bundle, choose_graph(bundle, backend=backend, precision=precision), **how)  # type: ignore[arg-type]
+        graph = choose_graph(bundle, backend=backend, precision=precision)
+        scorer = make_scorer(bundle, graph, placement=requested)
         scores = scorer.score(bundle.golden_images(bundle.manifest.golden[0]))
         placement = scorer.placement
         scorer.close()
@@ -75,18 +82,18 @@ def scored(tiny: TinyProduct, *, backend: str, precision: str, **how: object) ->
 def test_threads_streams_and_precision_are_those_asked_for(
     tiny: TinyProduct, backend: str, precision: str
 ) -> None:
-    one, _ = scored(tiny, backend=backend, precision=precision, threads=1)
-    assert one == Placement(device="CPU", precision="f32", threads=1, streams=1)
+    one, _ = scored(tiny, backend=backend, precision=precision, requested=Placement(threads=1))
+    assert one == ActualPlacement(device="CPU", precision="f32", threads=1, streams=1)
     all_cores, _ = scored(tiny, backend=backend, precision=precision)
     assert all_cores.threads >= 1
-    two, _ = scored(tiny, backend=backend, precision=precision, threads=2, streams=2)
+    two, _ = scored(tiny, backend=backend, precision=precision, requested=Placement(threads=2, streams=2))
     assert (two.threads, two.streams) == (2, 2)
 
 
 @pytest.mark.parametrize("device", ["AUTO", "AUTO:CPU", "HETERO:CPU"])
 def test_a_choosing_device_says_what_it_took(tiny: TinyProduct, device: str) -> None:
-    plain, expected = scored(tiny, backend="openvino", precision="fp32", device="CPU")
-    chosen, got = scored(tiny, backend="openvino", precision="fp32", device=device)
+    plain, expected = scored(tiny, backend="openvino", precision="fp32", requested=Placement(device="CPU"))
+    chosen, got = scored(tiny, backend="openvino", precision="fp32", requested=Placement(device=device))
     assert chosen.device in {"CPU", *(f"GPU.{n}" for n in range(4)), "GPU", "NPU"}
     if chosen.device == "CPU":
         assert (chosen.precision, got.part) == (plain.precision, expected.part)

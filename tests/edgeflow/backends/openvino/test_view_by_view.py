@@ -14,6 +14,7 @@ from edgeflow.backends.openvino.core import openvino_core
 from edgeflow.backends.openvino.inference import AllViews, ViewByView
 from edgeflow.backends.openvino.split_graph import cut
 from edgeflow.backends.registry import make_runner
+from edgeflow.backends.runner import Placement
 from edgeflow.contracts.manifest import Graph, Tensor
 
 VIEWS, CHANNELS = 3, 4
@@ -108,7 +109,7 @@ def test_a_runner_gives_the_same_maps_for_every_size(tmp_path: Path, side: int, 
     ov.save_model(graph(side, fixed=fixed), tmp_path / "graph.xml", compress_to_fp16=False)
     files = [(tmp_path / name).read_bytes() for name in ("graph.xml", "graph.bin")]
     for cache_dir in (None, tmp_path / "cache", tmp_path / "cache"):
-        runner = make_runner(entry(side), *files, streams=2, cache_dir=cache_dir)
+        runner = make_runner(entry(side), *files, placement=Placement(streams=2, cache_dir=cache_dir))
         (maps,) = runner.run(images(side))
         expected = AllViews(graph(side, fixed=fixed), compiled).infer(images(side))["maps"]
         np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=0.1 if fixed else 1e-2)
