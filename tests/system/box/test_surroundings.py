@@ -102,6 +102,7 @@ def command_lines(files: Files) -> dict[str, list[str | Path]]:
         "inspect": [bundle, "--report", out / "report.html"],
         "verify": [bundle],
         "score": [bundle, files.parts, "--maps", out / "maps"],
+        "schema": ["box"],
         "calibrate": [bundle, files.parts, "-o", out / "c.bundle", "--sign", files.key],
         "train": [files.recipe, "-o", out / "run", "--device", "cpu"],
         "evaluate": [out / "run" / "checkpoint.safetensors", "-o", out / "ev"],
