@@ -1,0 +1,204 @@
+"""The float graphs of a bundle: rewritten, exported, scored and compared with the trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from edgeflow.contracts.manifest import StageParity
+from edgeflow.contracts.parity import relative_error
+from edgeflow.contracts.scoring import FloatArray
+from edgeflow.errors import AccuracyError, ParityError
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
+from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS
+from edgeflow_export.conversion.rewrite import InferenceModel, rewrite
+from edgeflow_export.data.dataset import Images, iterate_images
+from edgeflow_export.foreground.candidates import distilled_head
+from edgeflow_export.masks.teachers import MaskTeacher
+from edgeflow_export.models.inspection_model import InspectionModel
+from edgeflow_export.models.multiflow import nll_map
+from edgeflow_export.quantization.accuracy_guard import Scored
+from edgeflow_export.quantization.trial import GraphTrial, require_finite
+from edgeflow_export.recipe import HEADED, ExportSpec
+
+__all__ = [
+    "PARITY_PARTS",
+    "STATISTICS_FILE",
+    "FloatGraphs",
+    "MeasuredGraph",
+    "float_graphs",
+    "largest_error",
+    "replay_tolerance",
+    "verified_error",
+]
+
+STATISTICS_FILE = "scoring/pixel_statistics.npz"
+PARITY_PARTS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredGraph:
+    """A graph with its results for the export's parts.
+
+    Attributes:
+        error: largest relative error of its maps against the trained model's.
+    """
+
+    draft: CandidateGraph
+    scored: Scored
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatGraphs:
+    """The float graphs of every back end, and the settings that scored them.
+
+    Attributes:
+        source: the ONNX graph that all of them were made from.
+        expected: the trained model's maps (n, V, h, w) of the first parts.
+        graphs: the first is the reference.
+        parity: errors of the steps before the graphs.
+    """
+
+    source: OnnxSource
+    expected: FloatArray
+    trial: GraphTrial
+    graphs: tuple[MeasuredGraph, ...]
+    parity: tuple[StageParity, ...]
+
+    @property
+    def reference(self) -> MeasuredGraph:
+        """The graph that all others are compared with."""
+        return self.graphs[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rewritten:
+    """The trained model in its form for inference, verified against the trained form."""
+
+    inference: InferenceModel
+    expected: FloatArray
+    parity: StageParity
+
+
+def float_graphs(job: ExportJob, teacher: MaskTeacher | None) -> FloatGraphs:
+    """Export the model to the float graphs of every back end, score them and compare them with torch.
+
+    Args:
+        teacher: trains a foreground head where the recipe needs one that the model does not have.
+
+    Raises:
+        ParityError: the rewritten flow or an fp32 graph differs from the trained model.
+        AccuracyError: a bf16 graph differs by more than the recipe allows.
+        DataError: values that are not finite.
+    """
+    trial = GraphTrial(
+        parts=job.parts,
+        data=job.data,
+        scoring=job.model.recipe.scoring.scoring(STATISTICS_FILE if job.statistics else None),
+        statistics=job.statistics,
+        held_out=len(job.data.validation),
+        results=job.results,
+    )
+    module = job.model.module
+    if job.model.recipe.foreground.kind in HEADED and module.mask_head is None and teacher:
+        module.mask_head = distilled_head(job, teacher)
+    rewritten = _rewritten(job)
+    source = _exported(job, rewritten.inference)
+    return FloatGraphs(
+        source=source,
+        expected=rewritten.expected,
+        trial=trial,
+        graphs=tuple(
+            _measured(job, trial, draft, rewritten.expected)
+            for draft in source.drafts(job.spec.backends, job.spec.precisions)
+        ),
+        parity=(rewritten.parity,),
+    )
+
+
+def _rewritten(job: ExportJob) -> _Rewritten:
+    """The rewritten model, and the trained model's maps of the first parts."""
+    with job.stage("rewriting the flow for inference"):
+        inference = rewrite(job.model.module)
+        first = iterate_images(job.parts[:PARITY_PARTS], job.data)
+        expected, rewritten = _both_forms(job.model.module, inference, first)
+        require_finite(expected, job.parts, job.data, "the trained model")
+        error = _require_tolerance(job.spec, "the rewritten flow", rewritten, expected, "fp32")
+    parity = StageParity(stage="rewritten flow", measured_error=error, tolerance=job.spec.tolerance_fp32)
+    return _Rewritten(inference=inference, expected=expected, parity=parity)
+
+
+def _exported(job: ExportJob, inference: InferenceModel) -> OnnxSource:
+    """The ONNX graph of the rewritten model."""
+    size = job.data.preprocessing
+    outputs = (MAPS,) if inference.mask_head is None else (MAPS, FOREGROUND)
+    example = torch.zeros((len(job.model.views), size.height, size.width, 3), dtype=torch.uint8)
+    with job.stage("exporting to ONNX"):
+        return draft_onnx(inference, example, outputs, job)
+
+
+def _measured(
+    job: ExportJob, trial: GraphTrial, draft: CandidateGraph, expected: FloatArray
+) -> MeasuredGraph:
+    with job.stage(f"scoring {len(job.parts)} parts with {draft.id}"):
+        scored = trial.score(draft)
+    require_finite(scored.maps, job.parts, job.data, draft.id)
+    error = verified_error(job.spec, draft, scored.maps, expected)
+    return MeasuredGraph(draft=draft, scored=scored, error=error)
+
+
+def verified_error(spec: ExportSpec, draft: CandidateGraph, maps: FloatArray, expected: FloatArray) -> float:
+    """Return the relative error of a graph's maps against the trained model's maps of the first parts.
+
+    Raises:
+        ParityError: an fp32 graph's error is over the recipe's tolerance.
+        AccuracyError: another graph's error is over the recipe's tolerance.
+    """
+    return _require_tolerance(spec, draft.id, maps[: len(expected)], expected, draft.precision)
+
+
+def _require_tolerance(
+    spec: ExportSpec, name: str, maps: FloatArray, expected: FloatArray, precision: str
+) -> float:
+    """Return the relative map error; refuse one that is over the recipe's tolerance."""
+    error = largest_error(maps, expected)
+    allowed = spec.tolerance_fp32 if precision == "fp32" else spec.tolerance_int8
+    if not error <= allowed:
+        kind = ParityError if precision == "fp32" else AccuracyError
+        key = "tolerance_fp32" if precision == "fp32" else "tolerance_int8"
+        raise kind(
+            f"{name}: maps differ from the trained model by {error:.2g}, allowed {allowed:g} "
+            f"(export.{key}); nothing was written"
+        )
+    return error
+
+
+def largest_error(maps: FloatArray, expected: FloatArray) -> float:
+    """Return the largest relative error of any part's maps, over the parts that both have."""
+    return max(relative_error(a, b) for a, b in zip(maps, expected, strict=False))
+
+
+def replay_tolerance(spec: ExportSpec, draft: CandidateGraph) -> float:
+    """Return the relative error that a replay of a graph on a box may have."""
+    return spec.tolerance_fp32 if draft.precision == "fp32" else spec.tolerance_replay
+
+
+def _both_forms(
+    trained: InspectionModel, inference: InferenceModel, parts: Iterable[Images]
+) -> tuple[FloatArray, FloatArray]:
+    """Maps (n, V, h, w) by the trained flow and by the rewritten one, on the trained extractor's features.
+
+    The extractor is the same in both forms; the exported graph is verified from images to maps.
+    """
+    by_trained, by_rewritten = [], []
+    with torch.inference_mode():
+        for images in parts:
+            features = trained.features(torch.from_numpy(images))
+            by_trained.append(nll_map(trained.flow(features.unsqueeze(0)))[0].numpy())
+            by_rewritten.append(inference.flow(features).numpy())
+    return np.stack(by_trained), np.stack(by_rewritten)

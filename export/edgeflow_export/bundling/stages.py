@@ -1,0 +1,205 @@
+"""The stages of an export after its float graphs: foreground, thresholds, reduced graphs, golden parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from edgeflow.calibration.thresholds import calibrate, view_subsets
+from edgeflow.contracts.manifest import AccuracyReport, GoldenPart, Thresholds
+from edgeflow.contracts.scoring import FloatArray, standardise
+from edgeflow_export.bundling.float_graphs import (
+    PARITY_PARTS,
+    FloatGraphs,
+    MeasuredGraph,
+    largest_error,
+    replay_tolerance,
+    verified_error,
+)
+from edgeflow_export.bundling.golden_parts import Expected, choose_golden, golden_files
+from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.data.dataset import load_images
+from edgeflow_export.foreground.build import BuiltForeground
+from edgeflow_export.foreground.candidates import export_foreground
+from edgeflow_export.masks.teachers import MaskTeacher
+from edgeflow_export.quantization.search import Fp32Reference, reduce_precision
+
+__all__ = [
+    "ForegroundStage",
+    "GoldenParts",
+    "ReducedGraphs",
+    "foreground",
+    "golden_parts",
+    "reduced_graphs",
+    "thresholds",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForegroundStage:
+    """The chosen foreground, and the float graphs with scores that count no background.
+
+    Attributes:
+        built: None where every pixel counts.
+    """
+
+    floats: FloatGraphs
+    built: BuiltForeground | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReducedGraphs:
+    """The graphs in INT8 or bf16 within budget.
+
+    Attributes:
+        accuracy: changes of verdicts, one entry for each graph.
+        notes: reasons for back ends without an INT8 graph.
+    """
+
+    graphs: tuple[MeasuredGraph, ...]
+    accuracy: tuple[AccuracyReport, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenParts:
+    """The golden parts' entries in the manifest, and their files."""
+
+    entries: tuple[GoldenPart, ...]
+    files: dict[str, bytes]
+
+
+def foreground(job: ExportJob, teacher: MaskTeacher | None, floats: FloatGraphs) -> ForegroundStage:
+    """Export the foreground that the recipe requests, and cut from the graphs a head that was not chosen.
+
+    Args:
+        teacher: None where every pixel counts.
+    """
+    built = None
+    if teacher is not None:
+        chosen, built = export_foreground(job, teacher, floats.trial, floats.reference.scored)
+        distilled = chosen.kind == "distilled"
+        masks = None if built is None else chosen.masks
+        trial = replace(floats.trial, masks=masks, distilled=distilled)
+        rescored = []
+        for graph in floats.graphs:
+            own = graph.scored.own_masks
+            scored = trial.scored(graph.scored.maps, own if distilled else masks, own)
+            rescored.append(replace(graph, scored=scored))
+        floats = replace(floats, trial=trial, graphs=tuple(rescored))
+    if len(floats.source.tensors.outputs) > 1 and not floats.trial.distilled:
+        floats = _cut(job, floats)
+    return ForegroundStage(floats=floats, built=built)
+
+
+def _cut(job: ExportJob, floats: FloatGraphs) -> FloatGraphs:
+    """Graphs without the foreground head: their errors are measured again, their scores still hold."""
+    source = floats.source.cut()
+    drafts = source.drafts(job.spec.backends, job.spec.precisions)
+    first = replace(floats.trial, parts=job.parts[:PARITY_PARTS], masks=None)
+    graphs = []
+    with job.stage("cutting the foreground head that was not chosen"):
+        for draft, graph in zip(drafts, floats.graphs, strict=True):
+            error = verified_error(job.spec, draft, first.score(draft).maps, floats.expected)
+            graphs.append(replace(graph, draft=draft, error=error))
+    return replace(floats, source=source, graphs=tuple(graphs))
+
+
+def thresholds(job: ExportJob, floats: FloatGraphs) -> Thresholds:
+    """Set thresholds from the held-out normal parts; labelled test parts add the operating curve."""
+    spec, normal, ids = job.model.recipe.thresholds, len(job.data.validation), job.model.views
+    reference = floats.reference.scored
+    missing = view_subsets(ids, spec.missing_views)
+    subsets = {}
+    if missing:
+        with job.stage(f"scoring {normal} parts without some views, {len(missing)} times"):
+            subsets = floats.trial.score_subsets(floats.reference.draft, normal, missing)
+    labels = reference.defective
+    tested = None if labels is None else ~labels[normal:]
+    return calibrate(
+        reference.parts[:normal],
+        reference.views[:normal],
+        ids,
+        spec.false_reject_rate,
+        method=spec.method,
+        subsets=subsets,
+        defective=reference.parts[labels] if labels is not None and labels.any() else None,
+        normal=None if tested is None or not tested.any() else reference.parts[normal:][tested],
+        tolerance=job.spec.tolerance_fp32,
+    )
+
+
+def reduced_graphs(job: ExportJob, floats: FloatGraphs, limits: Thresholds) -> ReducedGraphs:
+    """Quantize the graph of every back end within the recipe's budgets, where the recipe requests INT8.
+
+    Raises:
+        AccuracyError: no INT8 graph holds the budgets, and the recipe requires one.
+    """
+    fp32 = {graph.draft.backend: graph.draft for graph in floats.graphs if graph.draft.precision == "fp32"}
+    graphs: list[MeasuredGraph] = []
+    accuracy: list[AccuracyReport] = []
+    notes: list[str] = []
+    for backend in job.spec.backends if "int8" in job.spec.precisions else ():
+        reference = Fp32Reference(
+            draft=fp32[backend],
+            scored=floats.reference.scored,
+            expected=floats.expected,
+            scale=limits.part,
+        )
+        found, note = reduce_precision(job, floats.source, backend, floats.trial, reference)
+        notes += [note] if note else []
+        if found is not None:
+            error = largest_error(found.scored.maps, floats.expected)
+            graphs.append(MeasuredGraph(draft=found.draft, scored=found.scored, error=error))
+            accuracy.append(found.report)
+    return ReducedGraphs(graphs=tuple(graphs), accuracy=tuple(accuracy), notes=tuple(notes))
+
+
+def golden_parts(
+    job: ExportJob, graphs: Sequence[MeasuredGraph], limits: Thresholds, expected: FloatArray
+) -> GoldenParts:
+    """Record the golden parts: their images, and the results of the trained model and of every graph.
+
+    Args:
+        graphs: all graphs of the bundle, the reference first.
+        expected: the trained model's maps (n, V, h, w) of the first parts.
+    """
+    reference = graphs[0].scored
+    entries: list[GoldenPart] = []
+    files: dict[str, bytes] = {}
+    with job.stage("recording golden parts"):
+        chosen = choose_golden(
+            [graph.scored.parts for graph in graphs],
+            [_score_tolerance(job, graph) for graph in graphs],
+            limits.part,
+            job.spec.golden_parts,
+        )
+        for number, index in enumerate(chosen):
+            result = Expected(
+                maps=expected[index] if index < len(expected) else _maps_by_torch(job, index),
+                recorded={g.draft.id: g.scored.maps[index] for g in graphs if g.draft.precision != "fp32"},
+                part=float(reference.parts[index]),
+                masks=None if reference.masks is None else reference.masks[index],
+            )
+            entry, content = golden_files(number, job.parts[index], job.model.views, result)
+            entries.append(entry)
+            files |= content
+    return GoldenParts(entries=tuple(entries), files=files)
+
+
+def _score_tolerance(job: ExportJob, graph: MeasuredGraph) -> FloatArray:
+    """Return the allowed deviation of raw part scores (n,) between this processor and another one."""
+    pooled = standardise(graph.scored.maps, job.statistics)
+    allowed = 2 * replay_tolerance(job.spec, graph.draft)
+    return np.asarray(allowed * np.abs(pooled).max((1, 2, 3)), np.float32)
+
+
+def _maps_by_torch(job: ExportJob, index: int) -> FloatArray:
+    """Maps (V, h, w) of one part by the trained model."""
+    with torch.inference_mode():
+        maps = job.model.module(torch.from_numpy(load_images(job.parts[index], job.data)))
+    found: FloatArray = maps.numpy()
+    return found
