@@ -21,11 +21,12 @@ from tests.support.brokers import Broker, mosquitto
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "samples" / "result.json"
 TIMEOUT_S = 15.0
-SHORT = ("box/test_mqtt.py", "box/test_outbox_cli.py", "box/test_replay_command.py", "readme/test_readme.py")
+SHORT = ("box/test_mqtt.py", "box/test_outbox_cli.py", "readme/test_documents.py")
 """Tests of this folder that `make test` runs; the others are long."""
 BESIDE_OTHERS = (
     "box/test_firmware_configs.py",
     "box/test_keys_cli.py",
+    "box/test_replay_command.py",
     "box/test_surroundings.py",
     "readme",
     "workstation",

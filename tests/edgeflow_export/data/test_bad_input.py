@@ -115,10 +115,10 @@ def test_full_disk_leaves_no_half_written_bundle(tmp_path: Path) -> None:
     script = (
         "import resource, sys; from pathlib import Path\n"
         "from edgeflow.bundles.archive import write_archive; from edgeflow.errors import StorageError\n"
-        "from edgeflow.files import proven_file\n"
+        "from edgeflow.files import write_then_verify\n"
         "import random; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n"
-        "    with proven_file(Path(sys.argv[1])) as draft:\n"
+        "    with write_then_verify(Path(sys.argv[1])) as draft:\n"
         "        write_archive(draft, [('a', random.Random(1).randbytes(200_000))])\n"
         "except StorageError as error:\n"
         "    print(error); sys.exit(error.exit_code)\n"
