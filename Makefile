@@ -1,6 +1,7 @@
 # make demo   - watch recorded parts being inspected, verdicts over MQTT (runtime only, no torch)
 # make test   - everything installed, the tests side by side: about ten minutes on two cores
 # make test-all - and the long ones: whole boxes, faults in their short forms, surroundings
+# make coverage - lines and branches that the unit tests reach, by module
 # make check  - format, lint, types, imports
 # make faults - brokers, boxes, networks, disks and cameras broken on purpose: what was lost, how long it took
 # make bench  - speed and memory, as ratios in one run
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-.PHONY: demo test test-all test-long check bench faults mutants docs reference demo-bundle format clean
+.PHONY: demo test test-all test-long coverage check bench faults mutants docs reference demo-bundle format clean
 
 demo: $(VENV)/.demo
 	PYTHONPATH=tools $(BIN)/python -m demo.run
@@ -26,6 +27,9 @@ test: $(VENV)/.dev
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not long"
 
 test-all: test test-long
+
+coverage: $(VENV)/.dev
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not long" --cov=edgeflow --cov=edgeflow_export --cov-branch --cov-report=term:skip-covered
 
 test-long: $(VENV)/.dev
 	sh tools/system_packages.sh broker cameras render
