@@ -95,13 +95,13 @@ def test_no_file_names_a_path_of_one_machine(repository: Path) -> None:
 
 
 def test_docstrings_begin_with_a_plain_statement(repository: Path) -> None:
-    """A first line that begins with What, How, Which or Whether asks a question instead of answering it."""
+    """A first line that begins with What, How, Where and the like asks a question instead of answering it."""
     riddles = [
         f"{file.relative_to(repository)}:{node.body[0].lineno}"
         for file in python_files(repository, "edgeflow", "export", "tools")
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if re.match(r"(What|How|Which|Whether)\b", ast.get_docstring(node) or "")
+        if re.match(r"(What|How|Which|Whether|Where|When|Why|Who|Whose)\b", ast.get_docstring(node) or "")
     ]
     assert riddles == []
 

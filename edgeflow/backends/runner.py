@@ -58,7 +58,7 @@ DEFAULT_PLACEMENT = Placement()
 
 @dataclass(frozen=True, kw_only=True)
 class ActualPlacement:
-    """Where a compiled graph really runs, as its back end says.
+    """Device and settings with which a compiled graph really runs, as its back end reports.
 
     Attributes:
         device: such as CPU or GPU.0; of AUTO and HETERO what they took, several joined by a comma.
@@ -78,7 +78,7 @@ class GraphRunner(Protocol):
 
     @property
     def placement(self) -> ActualPlacement:
-        """Where it really runs."""
+        """Device and settings with which the graph really runs."""
 
     def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:
         """uint8 (N, H, W, 3) to the graph's outputs, float32 (N, h, w) each, in the manifest's order.

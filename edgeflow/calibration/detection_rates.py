@@ -93,7 +93,7 @@ def keep_scores(normal: npt.NDArray[np.float32], defective: npt.NDArray[np.float
 
 
 def shortcomings(thresholds: Thresholds, min_recall: float | None = None) -> tuple[str, ...]:
-    """Why a bundle is not to be trusted with a line, in sentences; empty where nothing stands against it.
+    """Return the reasons against the use of a bundle on a line, in sentences; empty if there are none.
 
     Args:
         min_recall: what the recipe asks for; default ``MIN_RECALL``.

@@ -15,7 +15,7 @@ PartCount = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class AlarmsConfig(Document):
-    """When what a line does is told as an alarm; ``docs/reference/alarms.md`` explains each one."""
+    """Limits beyond which the line raises an alarm; ``docs/reference/alarms.md`` explains each one."""
 
     window_parts: PartCount = Field(
         default=50, description="number of latest parts over which undecided_share and overruns are counted"

@@ -91,7 +91,7 @@ class BoxConfig(Document):
 
     @property
     def control_socket(self) -> Path:
-        """Where the running box listens for ``edgeflow ctl``."""
+        """Path of the socket on which the running box listens for ``edgeflow ctl``."""
         return self.commands.socket or self.outbox.path.with_suffix(".sock")
 
     @property

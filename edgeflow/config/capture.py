@@ -73,7 +73,7 @@ class TriggerConfig(Document):
 
 
 class SyncConfig(Document):
-    """When frames count as one part, and what becomes of a part with missing views."""
+    """Rules by which frames count as one part, and the treatment of a part with missing views."""
 
     max_skew_ms: Milliseconds = Field(
         description="largest difference in milliseconds between the exposures of one part's frames"

@@ -1,4 +1,4 @@
-"""Where results go: broker, outbox and evidence."""
+"""Sections ``station``, ``mqtt``, ``outbox`` and ``evidence``: the destinations of results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HostName = Annotated[
 
 
 class StationConfig(Document):
-    """Where the box stands; names the MQTT topics."""
+    """Place of the box in the plant; its names make the MQTT topics."""
 
     site: TopicLevel = Field(description="name of the site, the first level of the box's MQTT topics")
     line: TopicLevel = Field(description="name of the production line, the second level")

@@ -246,7 +246,7 @@ class CameraInfo(Message):
 
 
 class Birth(Message):
-    """Who is there, published retained at every connection."""
+    """Identity of the box and its bundle, published retained at every connection."""
 
     schema_: Literal["edgeflow/birth/1"] = Field(default="edgeflow/birth/1", alias="schema")
     session: str

@@ -63,7 +63,7 @@ def _unusable(config: BoxConfig) -> Iterator[Finding]:
 
 
 def _reached(config: BoxConfig) -> Iterator[Finding]:
-    """Where no login can be tried: at least whether something listens there."""
+    """Check that something listens at the broker's address, if no login can be tried."""
     address = f"{config.mqtt.host}:{config.mqtt.port}"
     try:
         socket.create_connection((config.mqtt.host, config.mqtt.port), timeout=_REACH_S).close()
@@ -142,7 +142,7 @@ def _heard(config: BoxConfig, topics: Topics) -> dict[str, bool]:
 
 
 def _said(config: BoxConfig, topics: Topics) -> tuple[str, ...]:
-    """Where the box publishes; one topic of each kind."""
+    """Topics to which the box publishes; one of each kind."""
     return (
         topics.decision,
         topics.result,

@@ -1,4 +1,4 @@
-"""Where a view's foreground mask comes from on the box: kept in the bundle, or computed from its image."""
+"""Sources of a view's foreground mask on the box: kept in the bundle, or computed from its image."""
 
 from __future__ import annotations
 

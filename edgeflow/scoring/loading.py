@@ -77,7 +77,7 @@ def make_scorer(
 def _foreground(
     bundle: Bundle, graph: Graph, runner_of: Callable[[Graph], GraphRunner]
 ) -> ForegroundSource | None:
-    """Where masks come from; None where every pixel counts, or the graph itself gives them."""
+    """Return the source of masks; None if every pixel counts, or if the graph itself computes them."""
     spec = bundle.manifest.foreground
     if spec is None or spec.kind == "distilled":
         return None

@@ -209,7 +209,7 @@ class Scorer:
 
     @property
     def placement(self) -> ActualPlacement:
-        """Where the anomaly graph runs."""
+        """Device and settings with which the anomaly graph really runs."""
         return self._runner.placement
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ _PATIENCE = timedelta(hours=48)
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """Who this process is among those that train together.
+    """Rank of this process among those that train together.
 
     Attributes:
         device: torch device of this process.

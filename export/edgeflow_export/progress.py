@@ -22,7 +22,7 @@ LINE_EVERY_S = 30.0
 
 
 class _Lines(Progress):
-    """Where no terminal is, a bar would show only its end: a line for every half minute instead."""
+    """Progress without a terminal: a line for every half minute, since a bar would show only its end."""
 
     def __init__(self, *columns: ProgressColumn, **options: Any) -> None:
         super().__init__(*columns, **options)

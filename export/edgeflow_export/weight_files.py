@@ -54,7 +54,7 @@ _NAMES: dict[Kind, str] = {
 
 
 def identify(names: set[str]) -> Kind:
-    """Whose checkpoint it is, by one tensor name that only this network has."""
+    """Return the kind of a checkpoint, recognised by one tensor name that only this network has."""
     for kind, mark in _MARKS.items():
         if any(mark.fullmatch(name) for name in names):
             return kind

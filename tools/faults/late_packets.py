@@ -230,7 +230,7 @@ class _announced:  # noqa: N801 - reads as what it is, a block in which parts ar
             )
 
     def _pulse_text(self, pulse: int) -> str:
-        """When the pulse was, as a controller stamps it, however late the message is sent."""
+        """Time of the pulse, as a controller stamps it, however late the message is sent."""
         moment = datetime.fromtimestamp(pulse * self._period_ms / 1000, UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 

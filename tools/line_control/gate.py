@@ -1,4 +1,4 @@
-"""When the gate opens: only for a valid OK, for an expected part, in time, once. Everything else rejects.
+"""Gate: it opens only for a valid OK, for an expected part, in time, once. Everything else rejects.
 
 Written as a state machine of a few tables, so that it can be carried over to a PLC line by line. Clocks are
 arguments: ``now_ms`` is the controller's own running clock, ``utc`` its wall clock.

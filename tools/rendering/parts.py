@@ -113,7 +113,7 @@ def _pictures(
 
 
 def _foreground(view: Viewpoint, shot: Shot) -> NDArray[np.uint8]:
-    """Where anything stands up from the tray, in any sample of a pixel; without holes, as published masks."""
+    """Pixels in which anything stands up from the tray; without holes, as published masks."""
     above = view.heights_mm(shot.depth_mm) > PART_ABOVE_MM
     size = len(above) // SUPERSAMPLING
     seen = above.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING).any(axis=(1, 3))

@@ -44,7 +44,7 @@ def least_pixels(size: int) -> int:
 
 
 def changed(before: Image, after: Image) -> NDArray[np.uint8]:
-    """Where two noiseless pictures (size, size, 3) visibly differ: 255, else 0; none below `least_pixels`."""
+    """Mask of visible differences of two pictures (size, size, 3): 255, else 0; none below `least_pixels`."""
     pair = encode(before, noise_seed=None), encode(after, noise_seed=None)
     mask = (cv2.absdiff(*pair).max(axis=2) >= CHANGE_LEVELS).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))

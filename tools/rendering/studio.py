@@ -35,7 +35,7 @@ class Surface:
 
 @dataclass(frozen=True, kw_only=True)
 class Lighting:
-    """Where the lamps stand (n, 3), in any length, how bright they are, and how the dome is turned."""
+    """Lamps: directions (n, 3) of any length, brightness, and rotation of the dome."""
 
     directions: Array
     intensities: tuple[float, ...]

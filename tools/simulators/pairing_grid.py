@@ -88,7 +88,7 @@ class _Camera:
         return self._zero_ns + round((at_ns - _BEGIN_NS) * (1 + self._ppm * 1e-6))
 
     def expose(self, at_ns: int) -> tuple[int, int]:
-        """When the frame arrives, and its position; frames of one camera come in order."""
+        """Return the frame's arrival time and position; frames of one camera come in order."""
         self.position += 1
         self._out_ns = max(self._out_ns, at_ns + round(self.chance.uniform(*self._transfer_ms) * MS))
         return self._out_ns, self.position

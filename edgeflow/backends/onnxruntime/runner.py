@@ -63,7 +63,7 @@ class OnnxRuntimeRunner:
 
     @property
     def placement(self) -> ActualPlacement:
-        """Where the graph runs."""
+        """Device and settings with which the graph really runs."""
         return self._placement
 
     def run(self, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, ...]:

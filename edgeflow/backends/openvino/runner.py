@@ -59,7 +59,7 @@ class OpenVinoRunner:
 
     @property
     def placement(self) -> ActualPlacement:
-        """Where the graph runs; AUTO has decided when it is compiled."""
+        """Device and settings with which the graph really runs; AUTO decides when it compiles."""
         compiled = self._inference.compiled
         taken = [str(name).strip("()") for name in compiled.get_property("EXECUTION_DEVICES")]
         found = _properties(compiled, taken[0])

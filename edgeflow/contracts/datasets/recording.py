@@ -19,7 +19,7 @@ _MOST_BYTES = 256 * 1024 * 1024
 
 
 class RecordedFrame(Document):
-    """When one view of a part was taken; zero is the recording's first trigger."""
+    """Time at which one view of a part was taken; zero is the recording's first trigger."""
 
     at_ms: float
     counter: int | None = None

@@ -93,7 +93,7 @@ def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where a problem sits.
+    """Place of a problem in a document.
 
     Attributes:
         path: as the user wrote it, without pydantic's own steps (union tags, ``[key]``).

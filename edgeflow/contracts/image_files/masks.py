@@ -83,7 +83,7 @@ def _of_deep_colour(data: bytes, path: Path) -> Mask:
 
 
 def _visible(colour: npt.NDArray[Any], alpha: npt.NDArray[Any], least: int, path: Path) -> Mask:
-    """Where something is painted; a file in which colour and transparency are at odds is refused."""
+    """Painted pixels of a mask file; a file whose colour and transparency disagree is refused."""
     if not (alpha >= least).any():
         if (colour >= least).any():
             raise _refused(path, "is transparent everywhere, though its colours are not black everywhere")

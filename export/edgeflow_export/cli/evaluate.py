@@ -241,7 +241,7 @@ def _png(sheet: Image.Image) -> bytes:
 
 
 def _folders(checkpoints: Sequence[Path], output: Path | None) -> tuple[Path, ...]:
-    """Where each report goes: beside its checkpoint, or in ``output`` under its folder's name."""
+    """Folders of the reports: beside each checkpoint, or in ``output`` under its folder's name."""
     if output is None:
         return tuple(path.parent / FOLDER_NAME for path in checkpoints)
     names = [path.resolve().parent.name for path in checkpoints]

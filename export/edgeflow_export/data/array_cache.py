@@ -136,7 +136,7 @@ def read_array(path: Path, name: str) -> Array:
 
 
 def _look_up(part: RecordedPart, dataset: Dataset, kind: CachedKind[X], folder: Path) -> tuple[Path, bool]:
-    """Where a part's array belongs, and whether it is there."""
+    """Return the path of a part's array in the cache, and True if it is there."""
     path = _place(part, dataset, kind, folder, _contents(part, dataset))
     return path, _is_whole(path, kind)
 
@@ -200,7 +200,7 @@ def _fill(
 
 
 def _load(part: RecordedPart, dataset: Dataset, kind: CachedKind[X], folder: Path) -> tuple[Path, X]:
-    """Where the array of the files as they are now belongs, and what it is computed from."""
+    """Return the path of the array for the present files, and the data that it is computed from."""
     contents = _contents(part, dataset)
     images = [
         decode_image(content, what=str(part.images[view]), reading=dataset.reading)

@@ -27,7 +27,7 @@ def auroc(scores: Floats, defective: npt.NDArray[np.bool_]) -> float | None:
 
 @dataclass(frozen=True, kw_only=True)
 class PixelRanks:
-    """Where defective pixels stand among normal ones: all that a ROC curve needs, exactly.
+    """Ranks of defective pixels among normal ones: all that an exact ROC curve needs.
 
     Attributes:
         places: of the m defective pixels, index into the k distinct values among them, rising.

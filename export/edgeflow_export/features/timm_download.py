@@ -55,7 +55,7 @@ def require_reachable(model: str, config: Any) -> None:
 
 
 def _failure(source: str) -> str:
-    """Why no connection comes about; empty where one does."""
+    """Return the reason why there is no connection; empty if there is one."""
     wanted = urlsplit(source)
     proxy = urllib.request.getproxies().get(wanted.scheme)
     if proxy and not urllib.request.proxy_bypass(wanted.hostname or ""):

@@ -29,7 +29,7 @@ Size = tuple[int, int]
 
 
 class MaskTeacher(Protocol):
-    """Whose masks count as true.
+    """Source of the masks that count as true.
 
     Attributes:
         identity: hash of all that decides the masks, for the cache.

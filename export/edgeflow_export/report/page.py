@@ -238,7 +238,7 @@ def _telling(content: ReportContent, reduced: list[str]) -> dict[int, str]:
 
 
 def _weights(manifest: Manifest) -> list[tuple[str, str, str]]:
-    """Whose weights are inside: role, origin, and the licence that the recipe states."""
+    """Origin of the weights: role, source, and the licence that the recipe states."""
     recipe = manifest.recipe
     stated = recipe.get("licences")
     licences = stated if isinstance(stated, dict) else {}

@@ -21,7 +21,7 @@ from edgeflow_export.quantization.trial import GraphTrial
 __all__ = ["DIFFERENCE_RANGE", "PartPictures", "Row", "data_uri", "legends", "part_pictures"]
 
 DIFFERENCE_RANGE = 0.25
-"""Where the colours of a difference end, on the scale on which 1 is the threshold."""
+"""End of the colour scale of differences, in units of the threshold."""
 LARGEST_TILE, SMALLEST_TILE, SHEET = 280, 120, 1200
 _QUALITY = 84
 _HIGHER, _LOWER = np.array([200, 60, 30], np.float32), np.array([30, 90, 190], np.float32)
