@@ -54,10 +54,10 @@ class LineMonitor:
         self._note_series(verdict)
         self._note_window()
 
-    def not_recorded(self, why: str) -> None:
-        """A part was decided, but its result could not be made or kept."""
+    def not_recorded(self, why: str, *, what: str = "result") -> None:
+        """A part was decided, but its result or its evidence could not be made or kept."""
         self._not_recorded = self._not_recorded or why
-        text = f"decided parts have no result, the first one since {self._not_recorded}; see the log"
+        text = f"decided parts have no {what}, the first one since {self._not_recorded}; see the log"
         self._alarms.raise_("record_failed", "error", text)
 
     def turn(self, now_ns: int, connections: int) -> None:

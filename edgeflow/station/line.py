@@ -202,12 +202,19 @@ class InspectionLine:
     def _with_evidence(
         self, loaded: LoadedBundle, result: Result, view_set: ViewSet, scores: Scores | None
     ) -> Result:
-        """The result with the folder of its evidence, where evidence of it is kept."""
+        """The result with the folder of its evidence; evidence that fails never costs the result."""
         if self.evidence is None:
             return result
-        folder = self.evidence.reserve(result.result_id, result.verdict)
-        kept = result.model_copy(update={"evidence": folder})
-        return kept if self.evidence.offer(_evidence_job(loaded.manifest, kept, view_set, scores)) else result
+        try:
+            folder = self.evidence.reserve(result.result_id, result.verdict)
+            kept = result.model_copy(update={"evidence": folder})
+            job = _evidence_job(loaded.manifest, kept, view_set, scores)
+            return kept if self.evidence.offer(job) else result
+        except Exception as error:
+            logger.exception("part %s has no evidence", view_set.part_id)
+            if self.line_monitor is not None:
+                self.line_monitor.not_recorded(failure_text(error), what="evidence")
+            return result
 
     def _offer_views(self, loaded: LoadedBundle, scores: Scores | None) -> None:
         if self.views is not None and scores is not None:

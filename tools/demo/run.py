@@ -74,9 +74,7 @@ def main(box: Path, parts: Path, output: Path, port: int, period_ms: float) -> N
     print_summary(console, recorded, results)
     sheet = write_contact_sheet(recorded, results, output)
     console.print(f"rejected parts with heat maps: {sheet}.png, {sheet}.html")
-    console.print(
-        f"{len(results)} of {len(recorded)} results in {time.monotonic() - started_s:.1f} s, all told"
-    )
+    console.print(f"{len(results)} of {len(recorded)} results in {time.monotonic() - started_s:.1f} s")
     sys.exit(0 if len(results) == len(recorded) else 1)
 
 
@@ -100,6 +98,8 @@ def _watch(
             if isinstance(seen.message, Result):
                 results[seen.message.part_id] = seen.message
             live.update(render(board), refresh=True)
+    if not console.is_terminal:
+        console.print()  # the last table ends without a line end there
     return results
 
 

@@ -265,16 +265,35 @@ def test_a_part_whose_scoring_hangs_is_undecided_and_its_late_answer_is_never_to
     assert alarm is not None
 
 
-def test_a_decided_part_that_cannot_be_kept_does_not_stop_the_line(
+def test_evidence_that_fails_costs_neither_the_result_nor_the_next_part(
     line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
 ) -> None:
     told.failing = {"p1"}
     assert line(loaded(Runner())).run(parts(3)) == {"OK": 3}
     assert [decision.part_id for decision in told.decisions] == ["p0", "p1", "p2"]
-    assert [result.part_id for result in told.results] == ["p0", "p2"]
+    assert [result.part_id for result in told.results] == ["p0", "p1", "p2"]
+    assert ("kept", "p1") in told.events
+    assert told.results[1].evidence is None
     alarm = told.alarms["record_failed"]
     assert alarm is not None
+    assert "no evidence" in alarm.text
     assert "KeyError: 'p1'" in alarm.text
+
+
+def test_a_result_that_the_outbox_refuses_is_an_alarm_and_the_line_goes_on(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    class Refusing:
+        def put(self, result: Result) -> None:
+            raise KeyError(result.part_id)
+
+    assert line(loaded(Runner()), outbox=Refusing()).run(parts(2)) == {"OK": 2}
+    assert [decision.part_id for decision in told.decisions] == ["p0", "p1"]
+    assert told.results == []
+    alarm = told.alarms["record_failed"]
+    assert alarm is not None
+    assert "no result" in alarm.text
+    assert "KeyError: 'p0'" in alarm.text
 
 
 def test_another_bundle_takes_over_between_two_parts_and_the_old_one_is_released(
