@@ -9,24 +9,32 @@ import socket
 import socketserver
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edgeflow.commands.dispatcher import Answer
+from edgeflow.commands.socket_address import short_address
 from edgeflow.errors import HardwareError, StorageError, UsageError
 
-__all__ = ["PATIENCE_S", "ControlSocket", "ask"]
+__all__ = ["PATIENCE_S", "WATCH", "ControlSocket", "Watch", "ask"]
 
 PATIENCE_S = 590.0
 """Longest time of a command; the verification of a new bundle takes longest."""
 
+WATCH = b'{"verb": "watch"}\n'
+"""Request after which a connection carries the live stream."""
+
 _MAX_LINE = 8192
 _READ_S = 5.0
 _MODE = 0o660
+_LONGEST_USER = 64
 
 Carry = Callable[[str, Mapping[str, str], str, float], Answer]
 """Verb, arguments, who, patience in seconds."""
+
+Watch = Callable[[socket.socket], None]
+"""Writes the live stream to a connection until it ends."""
 
 
 class ControlSocket:
@@ -35,18 +43,19 @@ class ControlSocket:
     Args:
         carry: carries out a command; called on a thread of the connection.
         status: answers the verb ``status``, which changes nothing.
+        watch: serves the verb ``watch``, after which the connection carries the live stream.
 
     Raises:
         UsageError: another running box answers there.
         StorageError: the socket cannot be made.
     """
 
-    def __init__(self, path: Path, carry: Carry, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, path: Path, carry: Carry, status: Callable[[], dict[str, Any]], watch: Watch) -> None:
         self._path = path
         try:
-            with _short(path) as address:
+            with short_address(path) as address:
                 _remove_stale(path, address)
-                self._server = _Server(address, _handler(carry, status))
+                self._server = _Server(address, _handler(carry, status, watch))
                 os.chmod(address, _MODE)  # noqa: PTH101 - the short address
         except OSError as cause:
             raise StorageError(
@@ -66,16 +75,19 @@ class ControlSocket:
         self._path.unlink(missing_ok=True)
 
 
-def ask(path: Path, verb: str, arguments: Mapping[str, str]) -> dict[str, Any]:
+def ask(path: Path, verb: str, arguments: Mapping[str, str], user: str = "") -> dict[str, Any]:
     """Send a command to the running box behind a socket, and return its answer.
+
+    Args:
+        user: name under which the sending program knows its user, for the audit.
 
     Raises:
         HardwareError: no box runs there, or it does not answer.
         UsageError: this user may not command it.
     """
-    request = json.dumps({"verb": verb, "arguments": dict(arguments)}).encode() + b"\n"
+    request = json.dumps({"verb": verb, "arguments": dict(arguments), "user": user}).encode() + b"\n"
     try:
-        with _short(path) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        with short_address(path) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PATIENCE_S + _READ_S)
             connection.connect(address)
             connection.sendall(request)
@@ -99,20 +111,31 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     block_on_close = False
 
 
-def _handler(carry: Carry, status: Callable[[], dict[str, Any]]) -> type[socketserver.StreamRequestHandler]:
+def _handler(
+    carry: Carry, status: Callable[[], dict[str, Any]], watch: Watch
+) -> type[socketserver.StreamRequestHandler]:
     class Handler(socketserver.StreamRequestHandler):
         timeout = _READ_S
 
         def handle(self) -> None:
             with contextlib.suppress(OSError):  # whoever asked may go at any time
-                answer = self._answer(self.rfile.readline(_MAX_LINE))
+                line = self.rfile.readline(_MAX_LINE)
+                answer = self._watched() if line == WATCH else self._answer(line)
                 self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+        def _watched(self) -> dict[str, Any]:
+            """Serve the stream; return the last line, for a watcher that is still there."""
+            try:
+                watch(self.connection)
+            except UsageError as cause:
+                return _refused(cause.message)
+            return {"kind": "end"}
 
         def _answer(self, line: bytes) -> dict[str, Any]:
             try:
                 request = json.loads(line)
-                verb, arguments = request["verb"], request["arguments"]
-                texts = [verb, *arguments.keys(), *arguments.values()]
+                verb, arguments, user = request["verb"], request["arguments"], request.get("user", "")
+                texts = [verb, user, *arguments.keys(), *arguments.values()]
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 return _refused("not a command")
             if not all(isinstance(text, str) for text in texts):
@@ -120,7 +143,7 @@ def _handler(carry: Carry, status: Callable[[], dict[str, Any]]) -> type[sockets
             if verb == "status":
                 return {"status": status(), "exit_code": 0}
             try:
-                answer = carry(verb, arguments, _peer(self.connection), PATIENCE_S)
+                answer = carry(verb, arguments, _peer(self.connection, user), PATIENCE_S)
             except TimeoutError:
                 return _refused("the box is busy with another command; see its log")
             return {
@@ -135,21 +158,12 @@ def _refused(text: str) -> dict[str, Any]:
     return {"reply": {"outcome": "refused", "text": text}, "exit_code": 2}
 
 
-def _peer(connection: socket.socket) -> str:
-    """Return the user and process at the other end, as the kernel reports them."""
+def _peer(connection: socket.socket, user: str) -> str:
+    """Return the user and process at the other end by the kernel, and the user that the process names."""
     size = struct.calcsize("3i")
-    pid, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return f"local uid {user} pid {pid}"
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """Yield a short address of a socket: it has 108 bytes at most, so a descriptor replaces the folder."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
+    pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    said = f" for user {user[:_LONGEST_USER]!r}" if user else ""
+    return f"local uid {uid} pid {pid}{said}"
 
 
 def _remove_stale(path: Path, address: str) -> None:

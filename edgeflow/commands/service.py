@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.commands.audit_log import Audit, read_audit
-from edgeflow.commands.control_socket import ControlSocket
+from edgeflow.commands.control_socket import ControlSocket, Watch
 from edgeflow.commands.dispatcher import CommandDispatcher, Operation
 from edgeflow.commands.rules import MAX_COMMAND_BYTES, Rules
 from edgeflow.config.box import BoxConfig
@@ -72,11 +72,13 @@ def commanded(
     link: MqttLink,
     early: CommandInbox,
     status: Callable[[], dict[str, Any]],
+    watch: Watch,
 ) -> Iterator[None]:
     """Carry out commands while this context lasts.
 
     Args:
         operations: verb → what carries it out.
+        watch: serves the live stream on the local socket.
 
     Raises:
         UsageError, StorageError: the control socket or the record of commands.
@@ -91,7 +93,7 @@ def commanded(
         refused=Audit(refused_path(path), max_bytes),
         known=_known(read_audit(path, _KNOWN_AGAIN)),
     )
-    control = ControlSocket(config.control_socket, dispatcher.local, status)
+    control = ControlSocket(config.control_socket, dispatcher.local, status, watch)
     dispatcher.start()
     control.start()
     early.admit(dispatcher)

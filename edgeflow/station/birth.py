@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from edgeflow import __version__
 from edgeflow.alarms import Alarms
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.addresses import public_source
+from edgeflow.cameras.worker import CameraHealth
 from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
 from edgeflow.clock import utc_now, utc_text
 from edgeflow.config.box import BoxConfig, config_sha256
@@ -97,7 +98,7 @@ def warn_of_expiry(manifest: Manifest, alarms: Alarms, now: datetime) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class StatusReport:
-    """Status of a box, for ``edgeflow ctl BOX status``."""
+    """Status of a box, for ``edgeflow ctl BOX status`` and for those who watch it."""
 
     session: str
     state: StationState
@@ -106,6 +107,7 @@ class StatusReport:
     link: MqttLink
     outbox: Outbox
     triggers: MqttTriggers | None = None
+    cameras: Callable[[], Mapping[str, CameraHealth]] = dict
 
     def __call__(self) -> dict[str, Any]:
         """Return the status, for JSON."""
@@ -127,6 +129,7 @@ class StatusReport:
             "decisions_unsent": self.link.decisions_unsent,
             "triggers": self.triggers.status() if self.triggers is not None else {},
             "decisions_refused": self.link.gate.refused,
+            "cameras": {view: asdict(health) for view, health in self.cameras().items()},
             "alarms": [alarm.model_dump(mode="json", by_alias=True) for alarm in self.alarms.standing()],
         }
 

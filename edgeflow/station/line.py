@@ -17,6 +17,7 @@ from edgeflow.decision.decision import Policy, Verdict, answer_by_ns, decide, no
 from edgeflow.decision.result import Timing
 from edgeflow.errors import EdgeflowError, failure_text
 from edgeflow.evidence.writer import EvidenceJob
+from edgeflow.live import LivePart
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.scoring.scorer import Scores
@@ -24,7 +25,7 @@ from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.station.view_check import ViewCheck
 
-__all__ = ["EvidenceSink", "Gate", "InspectionLine", "ResultSink", "RunView", "ViewSink"]
+__all__ = ["EvidenceSink", "Gate", "InspectionLine", "LiveSink", "ResultSink", "RunView", "ViewSink"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,17 @@ class ViewSink(Protocol):
         """Take the images of one part, view → uint8 (H, W, 3)."""
 
 
+class LiveSink(Protocol):
+    """Takes finished parts for those who watch; never waits for them."""
+
+    @property
+    def watched(self) -> bool:
+        """True if somebody watches, so that images are wanted."""
+
+    def offer(self, part: LivePart) -> None:
+        """Take one part; arrays are not copied."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Attempt:
     """Outcome of scoring one part.
@@ -88,6 +100,7 @@ class InspectionLine:
         show: called with every finished result.
         evidence: takes images of parts; None where the box keeps none.
         views: takes the model images of scored parts; None where the box does not watch its cameras.
+        live: takes every finished part, for people who watch; None where nobody can.
         gate_told: returns True or False for a result id whose decision reached the gate or did not; None
             while that is not known.
         view_check: finds frozen and blind views, which never acquit a part.
@@ -105,6 +118,7 @@ class InspectionLine:
     clock: Callable[[], int]
     evidence: EvidenceSink | None = None
     views: ViewSink | None = None
+    live: LiveSink | None = None
     gate_told: Callable[[str], bool | None] = lambda _: None
     view_check: ViewCheck = field(default_factory=ViewCheck)
     scoring: ScoringThread = field(default_factory=ScoringThread)
@@ -194,6 +208,8 @@ class InspectionLine:
             self.outbox.put(result)
             self._offer_views(loaded, scores)
             self.show(result)
+            if self.live is not None:
+                self.live.offer(_live_part(loaded.manifest, result, view_set, scores, self.live.watched))
         except Exception as error:
             logger.exception("part %s was decided, but not recorded", view_set.part_id)
             if self.line_monitor is not None:
@@ -245,6 +261,19 @@ def _evidence_job(
         maps={view: heat for view, heat in zip(ids, scores.maps, strict=True) if view in seen},
         scales=manifest.thresholds.views,
     )
+
+
+def _live_part(
+    manifest: Manifest, result: Result, view_set: ViewSet, scores: Scores | None, watched: bool
+) -> LivePart:
+    """The part with the images of the model, or those of its cameras where it was not scored."""
+    if not watched:
+        return LivePart(result=result, images={}, maps={}, scales={})
+    if scores is None:
+        cameras = {view: frame.image for view, frame in view_set.frames.items()}
+        return LivePart(result=result, images=cameras, maps={}, scales={})
+    job = _evidence_job(manifest, result, view_set, scores)
+    return LivePart(result=result, images=job.images, maps=job.maps, scales=job.scales)
 
 
 class RunView(Protocol):

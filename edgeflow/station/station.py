@@ -26,6 +26,7 @@ from edgeflow.contracts.messages import VerdictName
 from edgeflow.decision.deadline import DeadlineMonitor
 from edgeflow.decision.session import Session, new_session
 from edgeflow.errors import DeviceError, ThreadError
+from edgeflow.live import LiveStream
 from edgeflow.monitoring.camera_health import CameraHealthReporter
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.supervision import DeadThreads, Supervisor
@@ -120,8 +121,10 @@ def run_box(
         if latencies_ms := capture.latencies_ms():
             birth.measured(latencies_ms)
             birth.publish(bundle, graph)
-        stack.enter_context(_commanded(box, rules, birth))
-        counts = _inspect(box, capture, watch, once=once, view=view)
+        status = _status(box, capture)
+        live = stack.enter_context(LiveStream(status))
+        stack.enter_context(_commanded(box, rules, birth, status, live))
+        counts = _inspect(box, capture, watch, live, once=once, view=view)
         manager.stopping()
         out.delivery.close(DRAIN_S)
         waiting = out.outbox.count()
@@ -181,7 +184,23 @@ def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewM
     return capture, watch
 
 
-def _commanded(box: _Box, rules: Rules, birth: BirthPublisher) -> AbstractContextManager[None]:
+def _status(box: _Box, capture: Capture) -> StatusReport:
+    out = box.out
+    return StatusReport(
+        session=box.session.id,
+        state=box.state,
+        bundles=box.bundles,
+        alarms=out.alarms,
+        link=out.link,
+        outbox=out.outbox,
+        triggers=out.triggers,
+        cameras=capture.statuses,
+    )
+
+
+def _commanded(
+    box: _Box, rules: Rules, birth: BirthPublisher, status: StatusReport, live: LiveStream
+) -> AbstractContextManager[None]:
     """The box takes commands, and answers for itself."""
     out = box.out
     operations = Operations(
@@ -195,20 +214,11 @@ def _commanded(box: _Box, rules: Rules, birth: BirthPublisher) -> AbstractContex
         reset_triggers=out.triggers.reset if out.triggers else lambda: None,
         manager=box.manager,
     )
-    status = StatusReport(
-        session=box.session.id,
-        state=box.state,
-        bundles=box.bundles,
-        alarms=out.alarms,
-        link=out.link,
-        outbox=out.outbox,
-        triggers=out.triggers,
-    )
-    return commanded(box.config, rules, operations.verbs(), out.link, out.early, status)
+    return commanded(box.config, rules, operations.verbs(), out.link, out.early, status, live.serve)
 
 
 def _inspect(
-    box: _Box, capture: Capture, watch: ViewMonitor | None, *, once: bool, view: RunView
+    box: _Box, capture: Capture, watch: ViewMonitor | None, live: LiveStream, *, once: bool, view: RunView
 ) -> Counter[VerdictName]:
     """The line, from ready to its last part; how many got which verdict."""
     out, state = box.out, box.state
@@ -235,6 +245,7 @@ def _inspect(
         outbox=out.outbox,
         evidence=out.evidence,
         views=watch,
+        live=live,
         gate_told=out.link.gate.told,
         show=view.show,
         clock=monotonic_ns,

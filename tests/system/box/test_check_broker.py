@@ -173,7 +173,9 @@ def test_a_running_box_is_asked_and_never_thrown_out(
             "broker_refuses": [f"{ROOT}/decision: the broker refuses it"],
         }
 
-    control = ControlSocket(config.control_socket, lambda *_: pytest.fail("no command was meant"), status)
+    control = ControlSocket(
+        config.control_socket, lambda *_: pytest.fail("no command was meant"), status, lambda _: None
+    )
     control.start()
     link.start()
     until(lambda: link.connected)
