@@ -189,14 +189,18 @@ def _scored(product: Product, scorer: Scorer) -> Scored:
     )
 
 
+def _over(product: Product, graph: str, scored: Scored) -> npt.NDArray[np.bool_]:
+    """Parts over the graph's own threshold (n,)."""
+    return np.asarray(scored.parts > product.scorers[graph].thresholds.part.threshold)
+
+
 def _row(
     product: Product, graph: str, scored: dict[str, Scored], times: dict[tuple[str, str], FloatArray]
 ) -> Row:
     """A graph's figures; its back end's fp32 graph is the reference of speed and verdicts."""
     own, float_graph = scored[graph], f"{graph.partition('-')[0]}-fp32"
     tests = len(product.data.test)
-    threshold = product.bundle.manifest.thresholds.part.threshold
-    flips = (own.parts > threshold) != (scored[float_graph].parts > threshold)
+    flips = _over(product, graph, own) != _over(product, float_graph, scored[float_graph])
     defective = product.defective_views
     errors = [
         relative_error(view, reference)

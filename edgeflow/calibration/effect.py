@@ -101,8 +101,11 @@ class Effect:
         )
 
 
-def require_small(effect: Effect) -> None:
+def require_small(graph: str, effect: Effect) -> None:
     """Refuse thresholds that moved too far.
+
+    Args:
+        graph: whose thresholds they are.
 
     Raises:
         AccuracyError: says where they would lie, and what they would let pass.
@@ -112,7 +115,7 @@ def require_small(effect: Effect) -> None:
         return
     places = ", ".join(f"that of {name} to {place:.2f}" for name, place in far.items())
     raise AccuracyError(
-        f"the threshold would move on the bundle's own scale, where it is 1.00: {places}; by more than "
+        f"the threshold of {graph} would move on its own scale, where it is 1.00: {places}; by more than "
         f"{MOST_MOVED:g} only with --accept; nothing was written",
         problems=effect.sentences,
     )

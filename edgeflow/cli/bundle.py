@@ -138,8 +138,9 @@ def _origin(bundle: Bundle) -> str:
 
 def print_rates(console: Console, manifest: Manifest) -> None:
     """Print recall and false rejects first, and in red where they are too low."""
-    found, rejected = recall(manifest.thresholds), false_rejects(manifest.thresholds)
-    for sentence in shortcomings(manifest.thresholds, manifest.min_recall):
+    thresholds = manifest.reference_thresholds
+    found, rejected = recall(thresholds), false_rejects(thresholds)
+    for sentence in shortcomings(thresholds, manifest.min_recall):
         console.print(f"warning: {sentence}", style="bold red", markup=False, soft_wrap=True)
     console.print(
         f"recall: {found or 'unknown, no labelled defective parts'}; false rejects: "
@@ -150,7 +151,7 @@ def print_rates(console: Console, manifest: Manifest) -> None:
 
 
 def _print_scoring(console: Console, manifest: Manifest) -> None:
-    scoring, thresholds = manifest.scoring, manifest.thresholds
+    scoring, thresholds = manifest.scoring, manifest.reference_thresholds
     console.print(
         f"view score: {scoring.pooled} of the map"
         f"{' after pixel statistics' if scoring.pixel_statistics else ''}; "

@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
+from edgeflow.calibration.effect import Effect
 from edgeflow.calibration.recalibrate import Recalibrated, recalibrate
 from edgeflow.calibration.thresholds import Method
 from edgeflow.cli.options import FILE, NEW_BUNDLE, device_option, json_option
@@ -36,7 +38,7 @@ __all__ = ["calibrate"]
     help="Share of good parts that may be rejected; default: the bundle's.",
 )
 @click.option("--method", type=click.Choice(["auto", "quantile", "tail"]), default="auto", show_default=True)
-@click.option("--graph", "graph_id", help="Whose scores count; default: the bundle's first, in fp32.")
+@click.option("--graph", "graph_id", help="It describes the bundle; default: the first, in fp32.")
 @device_option
 @click.option("--accept", is_flag=True, help="Take thresholds that move by more than 0.25 in scaled score.")
 @click.option("--sign", type=FILE, metavar="KEY", help="Sign with this private key, NAME.key.pem.")
@@ -60,6 +62,9 @@ def calibrate(
     json_output: bool,
 ) -> None:
     """Give BUNDLE new thresholds from good PARTS recorded at this box, as its next version.
+
+    Every graph of the bundle scores the parts, and gets thresholds from its own scores; one that cannot run
+    here gets none, and no box can run it from then on.
 
     The graphs and golden parts stay as they are, and are replayed before the new bundle takes its name.
     """
@@ -101,32 +106,38 @@ def _document(done: Recalibrated, *, signed: bool) -> dict[str, object]:
         "before": done.before.model_dump(mode="json"),
         "thresholds": done.after.model_dump(mode="json"),
         "changed_verdicts": list(done.changed),
-        "effect": {
-            "moved": dict(done.effect.moved),
-            "good_parts": done.effect.parts,
-            "rejected_before": list(done.effect.rejected_before),
-            "rejected_now": list(done.effect.rejected_now),
-            "recall_before": done.effect.recall_before and done.effect.recall_before.share,
-            "recall_now": done.effect.recall_now and done.effect.recall_now.share,
+        "effect": _effect(done.effect),
+        "graphs": {
+            name: {
+                "before": new.before.model_dump(mode="json"),
+                "thresholds": new.after.model_dump(mode="json"),
+                "effect": _effect(new.effect),
+            }
+            for name, new in done.graphs.items()
         },
         "shortcomings": list(done.shortcomings),
-        "not_replayed": list(done.unproven),
+        "not_calibrated": list(done.uncalibrated),
+    }
+
+
+def _effect(effect: Effect) -> dict[str, object]:
+    return {
+        "moved": dict(effect.moved),
+        "good_parts": effect.parts,
+        "rejected_before": list(effect.rejected_before),
+        "rejected_now": list(effect.rejected_now),
+        "recall_before": effect.recall_before and effect.recall_before.share,
+        "recall_now": effect.recall_now and effect.recall_now.share,
     }
 
 
 def _print(done: Recalibrated, *, signed: bool) -> None:
     console = Console(highlight=False, markup=False)
-    table = make_table("threshold of", "before", "now", "method", "95 % interval", right=("before", "now"))
-    before, after = done.before, done.after
-    table.add_row(*_row("part", before.part, after.part))
-    for view, scale in after.views.items():
-        table.add_row(*_row(view, before.views[view], scale))
-    for key, scale in after.subsets.items():
-        table.add_row(*_row(f"part from {key}", before.subsets[key], scale))
-    print_table(console, table)
+    print_table(console, _table(done))
+    after = done.after
     console.print(
-        f"from {after.normal_parts} good parts at a false-reject rate of {after.false_reject_rate:g}, scored "
-        f"by {done.graph}"
+        f"from {after.normal_parts} good parts at a false-reject rate of {after.false_reject_rate:g}; "
+        f"{done.graph} describes the bundle"
     )
     for sentence in done.shortcomings:
         console.print(f"warning: {sentence}", markup=False, style="bold red", soft_wrap=True)
@@ -136,10 +147,29 @@ def _print(done: Recalibrated, *, signed: bool) -> None:
         console.print(sentence, markup=False, soft_wrap=True)
     for change in done.changed:
         console.print(f"golden part {change}", markup=False)
-    if done.unproven:
-        console.print(f"cannot run here, so not replayed: {', '.join(done.unproven)}")
+    if done.uncalibrated:
+        console.print(
+            f"cannot run here, so without thresholds: {', '.join(done.uncalibrated)}; no box can run "
+            "them with this bundle: calibrate where every graph runs",
+            soft_wrap=True,
+        )
     state = "signed" if signed else "not signed"
     console.print(f"{done.path}: version {done.version}, {state}; golden parts replayed", markup=False)
+
+
+def _table(done: Recalibrated) -> Table:
+    """Every threshold of the graph that describes the bundle; of the others the part's."""
+    table = make_table("threshold of", "before", "now", "method", "95 % interval", right=("before", "now"))
+    before, after = done.before, done.after
+    table.add_row(*_row("part", before.part, after.part))
+    for view, scale in after.views.items():
+        table.add_row(*_row(view, before.views[view], scale))
+    for key, scale in after.subsets.items():
+        table.add_row(*_row(f"part from {key}", before.subsets[key], scale))
+    for name, new in done.graphs.items():
+        if name != done.graph:
+            table.add_row(*_row(f"part, {name}", new.before.part, new.after.part))
+    return table
 
 
 def _row(name: str, before: Scale, after: Scale) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def score(
         for scored, scores in track(results, "scoring", len(found), console=console, transient=True):
             counts[scored.verdict] += 1
             if maps is not None and scores is not None:
-                save_maps(opened, scored.part_id, scores, maps)
+                save_maps(opened, scorer.thresholds, scored.part_id, scores, maps)
             if json_output:
                 print_json(_line(scored))
             else:

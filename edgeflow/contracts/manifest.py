@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from edgeflow.contracts.documents.document import Document, Text, parse_document
 from edgeflow.contracts.thresholds import (
@@ -20,7 +20,7 @@ from edgeflow.contracts.thresholds import (
     Thresholds,
     subset_key,
 )
-from edgeflow.errors import IntegrityError
+from edgeflow.errors import ConfigError, IntegrityError
 
 __all__ = [
     "MANIFEST_NAME",
@@ -55,7 +55,7 @@ RECORDED = "recorded/"
 """Prefix of a golden file's arrays that hold a quantized graph's own maps."""
 REPORT_NAME = "report.html"
 """The export's report for people, where a bundle has one: a file like any other, listed with its hash."""
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 """The second number rises with every field that is added: tests/golden/manifest_fields has those of each."""
 
 # Relative, forward slashes, no dot-segments: the only names a bundle may hold.
@@ -243,7 +243,12 @@ class FileRecord(Document):
 
 
 class Manifest(Document):
-    """Everything a box must know of a bundle."""
+    """Everything a box must know of a bundle.
+
+    A verdict needs the thresholds of the graph that gave the score: :meth:`thresholds_of`.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     schema_version: Version
     name: str
@@ -256,7 +261,15 @@ class Manifest(Document):
     graphs: tuple[Graph, ...] = Field(min_length=1)
     foreground: Foreground | None = Field(default=None, description="absent: every pixel counts")
     scoring: Scoring
-    thresholds: Thresholds
+    reference_thresholds: Thresholds = Field(
+        alias="thresholds",
+        description="of the graph that describes the bundle: its first, or the one that it was calibrated by",
+    )
+    graph_thresholds: dict[str, Thresholds] = Field(
+        default={},
+        description="graph → thresholds from its own scores; a graph that is not named cannot be run. Empty, "
+        "in bundles made before 1.5: every graph is judged by thresholds",
+    )
     golden: tuple[GoldenPart, ...] = Field(min_length=1)
     parity: tuple[StageParity, ...] = Field(default=(), description="stages before the graphs; see graphs")
     accuracy: tuple[AccuracyReport, ...] = ()
@@ -269,6 +282,26 @@ class Manifest(Document):
     def view_ids(self) -> tuple[str, ...]:
         """Names of the views, in the order of the graph's first axis."""
         return tuple(view.id for view in self.views)
+
+    def thresholds_of(self, graph: Graph) -> Thresholds:
+        """The thresholds that one graph's scores are judged by.
+
+        Raises:
+            ConfigError: the graph has none of its own, though others have.
+        """
+        if not self.graph_thresholds:
+            return self.reference_thresholds
+        own = self.graph_thresholds.get(graph.id)
+        if own is not None:
+            return own
+        raise ConfigError(
+            f"{self.name}: {graph.id} has no thresholds, because it could not run where the bundle was "
+            f"calibrated; use {' or '.join(self.graph_thresholds)}, or calibrate where all graphs run"
+        )
+
+    def is_calibrated(self, graph: Graph) -> bool:
+        """True if the graph has thresholds to be judged by."""
+        return not self.graph_thresholds or graph.id in self.graph_thresholds
 
     def allowed_error(self, graph: Graph) -> float:
         """The relative map error that export allowed; a reduced graph's own tolerance is for replaying."""
@@ -288,8 +321,7 @@ class Manifest(Document):
         ids = self.view_ids
         if len(set(ids)) != len(ids):
             raise ValueError("views: an id is used twice")
-        if set(self.thresholds.views) != set(ids):
-            raise ValueError("thresholds.views: not the same ids as views")
+        self._require_thresholds()
         for part in self.golden:
             if set(part.images) != set(ids):
                 raise ValueError(f"golden part {part.part_id}: images are not one per view")
@@ -311,6 +343,17 @@ class Manifest(Document):
         if missing:
             raise ValueError(f"files: no hash for {', '.join(missing)}")
         return self
+
+    def _require_thresholds(self) -> None:
+        """Refuse thresholds of other views or graphs, and a bundle that is described by none of its own."""
+        own = self.graph_thresholds
+        if any(set(t.views) != set(self.view_ids) for t in (self.reference_thresholds, *own.values())):
+            raise ValueError("thresholds.views: not the same ids as views")
+        unknown = sorted(set(own) - {graph.id for graph in self.graphs})
+        if unknown:
+            raise ValueError(f"graph_thresholds: no graph {', '.join(unknown)}")
+        if own and self.reference_thresholds not in own.values():
+            raise ValueError("thresholds: not those of one of the graphs in graph_thresholds")
 
     def _named_files(self) -> set[str]:
         foreground = self.foreground

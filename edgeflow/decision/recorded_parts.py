@@ -15,6 +15,7 @@ from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
 from edgeflow.contracts.documents.file_names import file_name
 from edgeflow.contracts.image_files.bit_depth import DEEPEST
 from edgeflow.contracts.images import read_image
+from edgeflow.contracts.manifest import Thresholds
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.contracts.preprocess import reading_of
 from edgeflow.contracts.scoring import scaled
@@ -111,7 +112,7 @@ def score_parts(
     bundle: Bundle, scorer: Scorer, parts: tuple[RecordedPart, ...]
 ) -> Iterator[tuple[ScoredPart, Scores | None]]:
     """Score parts one by one; a view that is missing or cannot be decoded makes its part UNDECIDED."""
-    thresholds, reading = bundle.manifest.thresholds, reading_of(bundle.manifest.preprocessing)
+    thresholds, reading = scorer.thresholds, reading_of(bundle.manifest.preprocessing)
     for part in parts:
         try:
             _require_views(part, bundle.manifest.view_ids)
@@ -154,25 +155,28 @@ def _require_views(part: RecordedPart, views: tuple[str, ...]) -> None:
         raise DataError(f"missing views: {', '.join(missing)}")
 
 
-def save_maps(bundle: Bundle, part_id: str, scores: Scores, folder: Path) -> None:
+def save_maps(bundle: Bundle, thresholds: Thresholds, part_id: str, scores: Scores, folder: Path) -> None:
     """Write per view the heat map over the model image (PNG), and all maps (npz).
+
+    Args:
+        thresholds: of the graph that scored the part.
 
     Raises:
         StorageError: the folder cannot be written.
     """
     try:
-        _save_maps(bundle, part_id, scores, folder)
+        _save_maps(bundle, thresholds, part_id, scores, folder)
     except OSError as cause:
         raise StorageError(
             f"{folder}: maps cannot be written: {cause.strerror}; make room, or give another folder"
         ) from cause
 
 
-def _save_maps(bundle: Bundle, part_id: str, scores: Scores, folder: Path) -> None:
+def _save_maps(bundle: Bundle, thresholds: Thresholds, part_id: str, scores: Scores, folder: Path) -> None:
     target = folder / file_name(part_id)
     target.mkdir(parents=True, exist_ok=True)
     for view, image, heat in zip(bundle.manifest.view_ids, scores.inputs, scores.maps, strict=True):
-        overlay = heat_overlay(image, heat, bundle.manifest.thresholds.views[view])
+        overlay = heat_overlay(image, heat, thresholds.views[view])
         Image.fromarray(overlay).save(target / f"{view}.png")
     np.savez_compressed(target / "maps.npz", maps=scores.maps, views=np.array(bundle.manifest.view_ids))
 

@@ -24,12 +24,13 @@ from edgeflow.config.box import (
     load_config,
 )
 from edgeflow.config.camera_views import check_views
+from edgeflow.contracts.manifest import Thresholds
 from edgeflow.decision.decision import check_degraded
 from edgeflow.diagnostics.check_broker import broker_findings
 from edgeflow.diagnostics.check_cameras import camera_findings, load_findings, source_findings
 from edgeflow.diagnostics.check_sync import sync_findings
 from edgeflow.diagnostics.findings import Finding, Report, failed, failures, ok, warning
-from edgeflow.errors import EdgeflowError
+from edgeflow.errors import ConfigError, EdgeflowError
 from edgeflow.scoring.loading import choose_graph
 
 __all__ = ["Finding", "Report", "check_box"]
@@ -102,16 +103,27 @@ def _box_file(path: Path, config: BoxConfig) -> Iterable[Finding]:
 def _bundle(config: BoxConfig) -> list[Finding]:
     runtime = config.runtime
     with open_admitted(config.bundle, config.trust, utc_now()) as bundle:
-        views = bundle.manifest.view_ids
-        name = f"{bundle.manifest.name}, sha256 {bundle.sha256[:16]}…"
+        manifest = bundle.manifest
+        views = manifest.view_ids
+        name = f"{manifest.name}, sha256 {bundle.sha256[:16]}…"
+        thresholds = _thresholds(bundle, runtime)
         problems = [
             *_misfits(partial(check_views, config, views)),
-            *_misfits(partial(check_degraded, config.sync, bundle.manifest.thresholds)),
+            *_misfits(partial(check_degraded, config.sync, thresholds)),
             *_misfits(partial(_graphs, bundle, runtime)),
         ]
-        weak = shortcomings(bundle.manifest.thresholds, bundle.manifest.min_recall)
+        weak = shortcomings(thresholds, manifest.min_recall)
     found = problems or [ok("bundle", f"{config.bundle}: {name}, views {', '.join(views)}")]
     return found + [warning("bundle", sentence, grave=True) for sentence in weak]
+
+
+def _thresholds(bundle: Bundle, runtime: RuntimeConfig) -> Thresholds:
+    """The thresholds of the graph that will run; those of the bundle where none can."""
+    try:
+        graph = choose_graph(bundle, backend=runtime.backend, precision=runtime.precision)
+    except ConfigError:
+        return bundle.manifest.reference_thresholds
+    return bundle.manifest.thresholds_of(graph)
 
 
 def _graphs(bundle: Bundle, runtime: RuntimeConfig) -> None:

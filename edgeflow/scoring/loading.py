@@ -7,12 +7,12 @@ from collections.abc import Callable
 from edgeflow.backends.registry import make_runner
 from edgeflow.backends.runner import DEFAULT_PLACEMENT, GraphRunner, Placement
 from edgeflow.bundles.bundle import Bundle
-from edgeflow.contracts.manifest import Graph
+from edgeflow.contracts.manifest import Graph, Thresholds
 from edgeflow.errors import ConfigError
 from edgeflow.scoring.foreground import FixedForeground, ForegroundSource, NetworkForeground
 from edgeflow.scoring.scorer import Scorer
 
-__all__ = ["choose_graph", "make_scorer", "open_scorer"]
+__all__ = ["choose_graph", "fitting_graphs", "make_scorer", "open_scorer"]
 
 
 PREFERRED = ("int8", "bf16", "fp32")
@@ -27,18 +27,30 @@ def choose_graph(bundle: Bundle, *, backend: str | None, precision: str | None) 
         precision: None, or ``auto``, for int8 where the bundle has it, else bf16, else fp32.
 
     Raises:
-        ConfigError: the bundle has no such graph.
+        ConfigError: the bundle has no such graph, or none with thresholds.
     """
+    return fitting_graphs(bundle, backend=backend, precision=precision)[0]
+
+
+def fitting_graphs(bundle: Bundle, *, backend: str | None, precision: str | None) -> tuple[Graph, ...]:
+    """The graphs that :func:`choose_graph` chooses from, in the order of choice; at least one.
+
+    The precisions in the order of ``PREFERRED``; of one precision in the order of the manifest.
+    """
+    manifest = bundle.manifest
     fitting = [
         graph
-        for graph in bundle.manifest.graphs
+        for graph in manifest.graphs
         if backend in (None, graph.backend) and precision in (None, "auto", graph.precision)
     ]
-    if fitting:
-        return min(fitting, key=lambda graph: PREFERRED.index(graph.precision))
-    found = ", ".join(graph.id for graph in bundle.manifest.graphs)
-    wanted = " in ".join(name for name in (backend, precision) if name is not None)
-    raise ConfigError(f"{bundle.path}: no graph for {wanted}; the bundle holds: {found}")
+    if not fitting:
+        found = ", ".join(graph.id for graph in manifest.graphs)
+        wanted = " in ".join(name for name in (backend, precision) if name is not None)
+        raise ConfigError(f"{bundle.path}: no graph for {wanted}; the bundle holds: {found}")
+    calibrated = [graph for graph in fitting if manifest.is_calibrated(graph)]
+    if not calibrated:
+        manifest.thresholds_of(fitting[0])  # says why there are none
+    return tuple(sorted(calibrated, key=lambda graph: PREFERRED.index(graph.precision)))
 
 
 def open_scorer(
@@ -59,19 +71,27 @@ def make_scorer(
     graph: Graph,
     *,
     placement: Placement = DEFAULT_PLACEMENT,
+    thresholds: Thresholds | None = None,
 ) -> Scorer:
     """The scorer of a bundle on one device, with its foreground where it has one.
 
     Args:
         graph: one of the bundle's anomaly graphs; see :func:`choose_graph`.
+        thresholds: default: the graph's own. Only where new ones are made may it have none yet.
+
+    Raises:
+        ConfigError: the graph has no thresholds.
+        DeviceError: the graph cannot run on this device.
     """
+    if thresholds is None:
+        thresholds = bundle.manifest.thresholds_of(graph)
 
     def runner_of(entry: Graph) -> GraphRunner:
         weights = bundle.read(entry.weights) if entry.weights else None
         return make_runner(entry, bundle.read(entry.model), weights, placement=placement)
 
     foreground = _foreground(bundle, graph, runner_of)
-    return Scorer(bundle.manifest, runner_of(graph), bundle.statistics(), foreground)
+    return Scorer(bundle.manifest, runner_of(graph), thresholds, bundle.statistics(), foreground)
 
 
 def _foreground(

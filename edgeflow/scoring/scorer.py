@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgeflow.backends.runner import ActualPlacement, GraphRunner
 from edgeflow.contracts.images import RgbImage
-from edgeflow.contracts.manifest import Manifest, Scale, ViewSpec
+from edgeflow.contracts.manifest import Manifest, Scale, Thresholds, ViewSpec
 from edgeflow.contracts.preprocess import blank_image, prepare
 from edgeflow.contracts.scoring import (
     CLEAR,
@@ -89,6 +89,7 @@ class Scorer:
 
     Args:
         runner: the anomaly graph.
+        thresholds: of this graph; see ``Manifest.thresholds_of``.
         foreground: None where every pixel counts, or the runner gives the foreground itself.
         clock: monotonic, in nanoseconds.
     """
@@ -97,6 +98,7 @@ class Scorer:
         self,
         manifest: Manifest,
         runner: GraphRunner,
+        thresholds: Thresholds,
         statistics: PixelStatistics | None = None,
         foreground: ForegroundSource | None = None,
         clock: Callable[[], int] = perf_counter_ns,
@@ -105,6 +107,7 @@ class Scorer:
         self._manifest = manifest
         self._view_ids = manifest.view_ids  # made anew at every call, which shows beside a small graph
         self._runner = runner
+        self.thresholds = thresholds
         self._statistics = statistics
         self._foreground = foreground
 
@@ -205,7 +208,7 @@ class Scorer:
         return prepare(images[view.id], view, spec)
 
     def _scale(self, present: Sequence[str]) -> Scale | None:
-        return subset_scale(self._manifest.thresholds, present)
+        return subset_scale(self.thresholds, present)
 
     @property
     def placement(self) -> ActualPlacement:

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgeflow.backends.runner import DEFAULT_PLACEMENT, Placement
 from edgeflow.bundles.bundle import Bundle, GoldenExpectation
-from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.contracts.manifest import Graph, Manifest, Scale
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import (
     FloatArray,
@@ -38,7 +38,8 @@ class GoldenCheck:
         device: what ran it; of AUTO, what it took.
         error: largest relative error of the maps against those expected.
         mask_difference: share of the map's pixels whose foreground differs from the expected one.
-        score, expected_score: scaled part scores.
+        score: scaled part score, by the graph's own thresholds.
+        expected_score: the trained model's, by those that describe the bundle.
         score_tolerance: how far they may lie apart; nearer to 1.0 than this, verdicts are not compared.
     """
 
@@ -79,7 +80,8 @@ def verify_scorer(
         ask: which foreground masks to compare, where they are costly: all, or at least one of every part.
     """
     checks, problems = [], []
-    scale = bundle.manifest.thresholds.part
+    scale = scorer.thresholds.part
+    trained = bundle.manifest.reference_thresholds.part
     statistics = bundle.statistics()
     mask_tolerance = _mask_tolerance(bundle.manifest, graph)
     for part in bundle.manifest.golden:
@@ -94,8 +96,8 @@ def verify_scorer(
             mask_difference=_mask_difference(bundle.manifest, scores, expected.masks),
             tolerance=graph.tolerance,
             score=scaled(scores.part, scale),
-            expected_score=scaled(expected.part, scale),
-            score_tolerance=_score_tolerance(bundle.manifest, graph, maps, expected),
+            expected_score=scaled(expected.part, trained),
+            score_tolerance=_score_tolerance(bundle.manifest, graph, scale, maps, expected),
         )
         checks.append(check)
         whole = len(scores.masked) == (len(scores.views) if expected.masks is not None else 0)
@@ -128,20 +130,23 @@ def verify_scorer(
 
 
 def _score_tolerance(
-    manifest: Manifest, graph: Graph, maps: FloatArray, expected: GoldenExpectation
+    manifest: Manifest, graph: Graph, scale: Scale, maps: FloatArray, expected: GoldenExpectation
 ) -> float:
     """Return how far a graph's scaled score may lie from the trained model's.
 
     A map within tolerance moves no pooled score by more than that, here or where the score was recorded. A
-    quantized graph's own score was another one already at export.
+    graph with thresholds of its own, or in fewer bits, had another score already at export.
+
+    Args:
+        scale: of the graph's own part threshold; the trained model's score is on the bundle's.
     """
-    scale = manifest.thresholds.part
     allowed = 2 * graph.tolerance * float(np.abs(maps).max()) / (scale.threshold - scale.centre)
-    if graph.precision == "fp32":
+    trained = manifest.reference_thresholds.part
+    if graph.precision == "fp32" and scale == trained:
         return allowed
     views = view_scores(masked(maps, expected.masks), manifest.scoring)
     own = float(part_score(views, manifest.scoring))
-    return allowed + abs(scaled(own, scale) - scaled(expected.part, scale))
+    return allowed + abs(scaled(own, scale) - scaled(expected.part, trained))
 
 
 def _agrees(check: GoldenCheck) -> bool:

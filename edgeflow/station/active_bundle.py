@@ -64,12 +64,13 @@ def open_for_box(config: BoxConfig, path: Path) -> tuple[Bundle, Graph]:
     bundle = open_admitted(path, config.trust, utc_now())
     try:
         check_views(config, bundle.manifest.view_ids)
-        check_degraded(config.sync, bundle.manifest.thresholds)
         runtime = config.runtime
-        return bundle, choose_graph(bundle, backend=runtime.backend, precision=runtime.precision)
+        graph = choose_graph(bundle, backend=runtime.backend, precision=runtime.precision)
+        check_degraded(config.sync, bundle.manifest.thresholds_of(graph))
     except BaseException:
         bundle.close()
         raise
+    return bundle, graph
 
 
 def load_verified(config: BoxConfig, bundle: Bundle, graph: Graph, *, session: Session) -> LoadedBundle:
@@ -82,7 +83,7 @@ def load_verified(config: BoxConfig, bundle: Bundle, graph: Graph, *, session: S
         ParityError, DeviceError, IntegrityError: it is not to be run here.
     """
     scorer = _verified_scorer(config, bundle, graph)
-    policy = Policy(thresholds=bundle.manifest.thresholds, sync=config.sync, decision=config.decision)
+    policy = Policy(thresholds=scorer.thresholds, sync=config.sync, decision=config.decision)
     place = config.station
     origin = Origin(site=place.site, line=place.line, station=place.station, box=config.device_name)
     make = ResultMaker(session=session, bundle=bundle, graph=graph, policy=policy, origin=origin)

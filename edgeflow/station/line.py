@@ -10,7 +10,6 @@ from typing import Protocol
 
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.contracts.images import RgbImage
-from edgeflow.contracts.manifest import Manifest
 from edgeflow.contracts.messages import Decision, Result, VerdictName
 from edgeflow.decision.deadline import DeadlineMonitor, ScoringTime
 from edgeflow.decision.decision import Policy, Verdict, answer_by_ns, decide, no_time_left
@@ -224,7 +223,7 @@ class InspectionLine:
         try:
             folder = self.evidence.reserve(result.result_id, result.verdict)
             kept = result.model_copy(update={"evidence": folder})
-            job = _evidence_job(loaded.manifest, kept, view_set, scores)
+            job = _evidence_job(loaded, kept, view_set, scores)
             return kept if self.evidence.offer(job) else result
         except Exception as error:
             logger.exception("part %s has no evidence", view_set.part_id)
@@ -248,18 +247,18 @@ def _decide(policy: Policy, view_set: ViewSet, attempt: _Attempt, now_ns: int) -
 
 
 def _evidence_job(
-    manifest: Manifest, result: Result, view_set: ViewSet, scores: Scores | None
+    loaded: LoadedBundle, result: Result, view_set: ViewSet, scores: Scores | None
 ) -> EvidenceJob:
     originals = {view: frame.image for view, frame in view_set.frames.items()}
     if scores is None:
         return EvidenceJob(result=result, originals=originals, images={}, maps={}, scales={})
-    ids, seen = manifest.view_ids, scores.views
+    ids, seen = loaded.manifest.view_ids, scores.views
     return EvidenceJob(
         result=result,
         originals=originals,
         images={view: image for view, image in zip(ids, scores.inputs, strict=True) if view in seen},
         maps={view: heat for view, heat in zip(ids, scores.maps, strict=True) if view in seen},
-        scales=manifest.thresholds.views,
+        scales=loaded.policy.thresholds.views,
     )
 
 

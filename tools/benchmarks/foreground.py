@@ -109,10 +109,11 @@ def _scorers(bundle: Bundle, foregrounds: Sequence[Path], stack: ExitStack) -> d
     runner = make_runner(graph, bundle.read(graph.model), weights)
     stack.callback(runner.close)
     maps, statistics = MapsAlone(runner), bundle.statistics()
+    thresholds = bundle.manifest.thresholds_of(graph)
     height, width = graph.output.shape[1:]
     scorers = {
-        NONE: Scorer(bundle.manifest, maps, statistics),
-        HEAD: Scorer(bundle.manifest, runner, statistics),
+        NONE: Scorer(bundle.manifest, maps, thresholds, statistics),
+        HEAD: Scorer(bundle.manifest, runner, thresholds, statistics),
     }
     for folder in foregrounds:
         for entry in _graphs(folder):
@@ -122,7 +123,9 @@ def _scorers(bundle: Bundle, foregrounds: Sequence[Path], stack: ExitStack) -> d
             stack.callback(network.close)
             size = entry.input.shape[1]
             source = TimedNetwork(NetworkForeground(network, size, (height, width)), maps)
-            scorers[f"MVANet {size} {entry.precision}"] = Scorer(bundle.manifest, maps, statistics, source)
+            scorers[f"MVANet {size} {entry.precision}"] = Scorer(
+                bundle.manifest, maps, thresholds, statistics, source
+            )
     return scorers
 
 
@@ -155,7 +158,7 @@ def _sorted(
     rejected: list[Mapping[str, RgbImage]] = []
     for part in find_bundle_parts(bundle, folder):
         images = {view: read_image(path) for view, path in part.images.items()}
-        over = scaled(scorer.score(images).part, bundle.manifest.thresholds.part) > 1.0
+        over = scaled(scorer.score(images).part, scorer.thresholds.part) > 1.0
         kind = rejected if over else normal
         if len(kind) < each:
             kind.append(images)

@@ -60,7 +60,7 @@ class FaultyScorer(Scorer):
     """A real scorer until its fault comes; ``pause`` comes once, the others with every part from then on."""
 
     def __init__(self, real: Scorer, fault: str, after: int) -> None:
-        self._real = real
+        self._real, self.thresholds = real, real.thresholds
         self._fault = fault
         self._left = after
 

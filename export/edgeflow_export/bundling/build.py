@@ -57,11 +57,15 @@ PRIVATE = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Stages:
-    """The results of all stages of one export."""
+    """The results of all stages of one export.
+
+    Attributes:
+        thresholds: graph → its thresholds; the reference first.
+    """
 
     floats: FloatGraphs
     foreground: BuiltForeground | None
-    thresholds: Thresholds
+    thresholds: dict[str, Thresholds]
     reduced: ReducedGraphs
     golden: GoldenParts
 
@@ -109,10 +113,11 @@ def build_bundle(
         floats = float_graphs(job, teacher)
         chosen = foreground(job, teacher, floats)
         floats = chosen.floats
-        limits = thresholds(job, floats)
+        limits = {graph.draft.id: thresholds(job, floats.trial, graph) for graph in floats.graphs}
         if not accept_low_recall:
-            require_recall(limits, job.spec.min_recall)
-        reduced = reduced_graphs(job, floats, limits)
+            require_recall(limits[floats.reference.draft.id], job.spec.min_recall)
+        reduced = reduced_graphs(job, floats, limits[floats.reference.draft.id])
+        limits |= {graph.draft.id: thresholds(job, floats.trial, graph) for graph in reduced.graphs}
         golden = golden_parts(job, (*floats.graphs, *reduced.graphs), limits, floats.expected)
         stages = _Stages(
             floats=floats, foreground=chosen.built, thresholds=limits, reduced=reduced, golden=golden
@@ -178,7 +183,8 @@ def _manifest(job: ExportJob, stages: _Stages, files: Mapping[str, bytes], relea
         graphs=_entries(job, stages),
         foreground=stages.foreground.entry if stages.foreground is not None else None,
         scoring=stages.floats.trial.scoring,
-        thresholds=stages.thresholds,
+        thresholds=stages.thresholds[stages.graphs[0].draft.id],
+        graph_thresholds=stages.thresholds,
         golden=stages.golden.entries,
         parity=stages.floats.parity,
         accuracy=stages.reduced.accuracy,

@@ -15,7 +15,7 @@ from edgeflow.contracts.manifest import RECORDED, GoldenPart, Scale
 from edgeflow.contracts.scoring import FloatArray, Masks
 from edgeflow.errors import DataError
 
-__all__ = ["Expected", "choose_golden", "golden_files"]
+__all__ = ["Expected", "GraphScores", "choose_golden", "golden_files"]
 
 _DISTANCE = 0.05
 """From the threshold, on the scale where it is 1.0: nearer parts are poor witnesses of a verdict."""
@@ -38,23 +38,52 @@ class Expected:
     masks: Masks | None
 
 
-def choose_golden(
-    scores: Sequence[FloatArray], tolerances: Sequence[FloatArray], scale: Scale, count: int
-) -> list[int]:
+@dataclass(frozen=True, kw_only=True)
+class GraphScores:
+    """Scores of all parts by one graph.
+
+    Attributes:
+        parts: raw part scores (n,).
+        tolerances: what each part's score may deviate on another processor (n,).
+        scale: of the graph's own part threshold.
+    """
+
+    parts: FloatArray
+    tolerances: FloatArray
+    scale: Scale
+
+    @property
+    def beyond(self) -> FloatArray:
+        """Distances to the threshold (n,), in units of the scaled score; over it where positive."""
+        return np.asarray((self.parts - self.scale.threshold) / self._unit, np.float32)
+
+    @property
+    def doubt(self) -> FloatArray:
+        """The tolerances (n,) in these units."""
+        return np.asarray(self.tolerances / self._unit, np.float32)
+
+    @property
+    def _unit(self) -> float:
+        return self.scale.threshold - self.scale.centre
+
+
+def choose_golden(graphs: Sequence[GraphScores], count: int) -> list[int]:
     """Indices of parts to carry: of either verdict in turn, the farthest from the threshold.
 
-    Only parts that every graph judges alike, farther from the threshold than its tolerance reaches: no box
+    Only parts that every graph judges alike, each by its own threshold, and farther from that than its
+    tolerance reaches: no box
     may refuse to start for a rounding. Where there is no such part, the one that comes nearest to it.
 
     Args:
-        scores: raw part scores (n,) of each graph, those of the reference first.
-        tolerances: what each part's score may deviate with each graph (n,).
+        graphs: the reference first.
     """
-    beyond = np.stack(scores) - scale.threshold
+    beyond = np.stack([graph.beyond for graph in graphs])
     over, under = np.all(beyond > 0, axis=0), np.all(beyond <= 0, axis=0)
-    clear = np.where(over | under, np.min(np.abs(beyond) - np.stack(tolerances), axis=0), -np.inf)
+    clear = np.where(
+        over | under, np.min(np.abs(beyond) - np.stack([graph.doubt for graph in graphs]), axis=0), -np.inf
+    )
     order: list[int] = np.argsort(-np.abs(beyond[0]), kind="stable").tolist()
-    eligible = [i for i in order if clear[i] > _DISTANCE * (scale.threshold - scale.centre)]
+    eligible = [i for i in order if clear[i] > _DISTANCE]
     if not eligible:
         return [int(np.argmax(clear))]
     kinds = ([i for i in eligible if not over[i]], [i for i in eligible if over[i]])

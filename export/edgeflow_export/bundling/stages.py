@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from edgeflow.calibration.thresholds import calibrate, view_subsets
+from edgeflow.calibration.thresholds import view_subsets
 from edgeflow.contracts.manifest import AccuracyReport, GoldenPart, Thresholds
 from edgeflow.contracts.scoring import FloatArray, standardise
 from edgeflow_export.bundling.float_graphs import (
@@ -19,13 +19,15 @@ from edgeflow_export.bundling.float_graphs import (
     replay_tolerance,
     verified_error,
 )
-from edgeflow_export.bundling.golden_parts import Expected, choose_golden, golden_files
+from edgeflow_export.bundling.golden_parts import Expected, GraphScores, choose_golden, golden_files
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.data.dataset import load_images
 from edgeflow_export.foreground.build import BuiltForeground
 from edgeflow_export.foreground.candidates import export_foreground
 from edgeflow_export.masks.teachers import MaskTeacher
+from edgeflow_export.quantization.graph_thresholds import graph_thresholds
 from edgeflow_export.quantization.search import Fp32Reference, reduce_precision
+from edgeflow_export.quantization.trial import GraphTrial
 
 __all__ = [
     "ForegroundStage",
@@ -108,28 +110,16 @@ def _cut(job: ExportJob, floats: FloatGraphs) -> FloatGraphs:
     return replace(floats, source=source, graphs=tuple(graphs))
 
 
-def thresholds(job: ExportJob, floats: FloatGraphs) -> Thresholds:
-    """Set thresholds from the held-out normal parts; labelled test parts add the operating curve."""
-    spec, normal, ids = job.model.recipe.thresholds, len(job.data.validation), job.model.views
-    reference = floats.reference.scored
-    missing = view_subsets(ids, spec.missing_views)
+def thresholds(job: ExportJob, trial: GraphTrial, graph: MeasuredGraph) -> Thresholds:
+    """One graph's thresholds, from its own scores of the held-out normal parts, whole and without views."""
+    missing = view_subsets(job.model.views, job.model.recipe.thresholds.missing_views)
     subsets = {}
     if missing:
-        with job.stage(f"scoring {normal} parts without some views, {len(missing)} times"):
-            subsets = floats.trial.score_subsets(floats.reference.draft, normal, missing)
-    labels = reference.defective
-    tested = None if labels is None else ~labels[normal:]
-    return calibrate(
-        reference.parts[:normal],
-        reference.views[:normal],
-        ids,
-        spec.false_reject_rate,
-        method=spec.method,
-        subsets=subsets,
-        defective=reference.parts[labels] if labels is not None and labels.any() else None,
-        normal=None if tested is None or not tested.any() else reference.parts[normal:][tested],
-        tolerance=job.spec.tolerance_fp32,
-    )
+        normal = len(job.data.validation)
+        name = f"scoring {normal} parts without some views, {len(missing)} times, with {graph.draft.id}"
+        with job.stage(name):
+            subsets = trial.score_subsets(graph.draft, normal, missing)
+    return graph_thresholds(job, graph.scored, subsets)
 
 
 def reduced_graphs(job: ExportJob, floats: FloatGraphs, limits: Thresholds) -> ReducedGraphs:
@@ -159,12 +149,16 @@ def reduced_graphs(job: ExportJob, floats: FloatGraphs, limits: Thresholds) -> R
 
 
 def golden_parts(
-    job: ExportJob, graphs: Sequence[MeasuredGraph], limits: Thresholds, expected: FloatArray
+    job: ExportJob,
+    graphs: Sequence[MeasuredGraph],
+    limits: Mapping[str, Thresholds],
+    expected: FloatArray,
 ) -> GoldenParts:
     """Record the golden parts: their images, and the results of the trained model and of every graph.
 
     Args:
         graphs: all graphs of the bundle, the reference first.
+        limits: graph → its thresholds.
         expected: the trained model's maps (n, V, h, w) of the first parts.
     """
     reference = graphs[0].scored
@@ -172,9 +166,14 @@ def golden_parts(
     files: dict[str, bytes] = {}
     with job.stage("recording golden parts"):
         chosen = choose_golden(
-            [graph.scored.parts for graph in graphs],
-            [_score_tolerance(job, graph) for graph in graphs],
-            limits.part,
+            [
+                GraphScores(
+                    parts=graph.scored.parts,
+                    tolerances=_score_tolerance(job, graph),
+                    scale=limits[graph.draft.id].part,
+                )
+                for graph in graphs
+            ],
             job.spec.golden_parts,
         )
         for number, index in enumerate(chosen):

@@ -171,6 +171,9 @@ def _show_files(written: Sequence[Path], *, json_output: bool) -> None:
         )
 
 
+_TOLD = {"graphs", "reference_thresholds", "graph_thresholds", "accuracy", "notes"}
+
+
 def _document(built: Built, seconds: float) -> dict[str, object]:
     return {
         "bundle": str(built.path),
@@ -178,8 +181,8 @@ def _document(built: Built, seconds: float) -> dict[str, object]:
         "sha256": built.sha256,
         "seconds": round(seconds, 1),
         "peak_bytes": own_peak_bytes(),
-        "shortcomings": list(shortcomings(built.manifest.thresholds, built.manifest.min_recall)),
-        **built.manifest.model_dump(mode="json", include={"graphs", "thresholds", "accuracy", "notes"}),
+        "shortcomings": list(shortcomings(built.manifest.reference_thresholds, built.manifest.min_recall)),
+        **built.manifest.model_dump(mode="json", include=_TOLD),
     }
 
 
@@ -210,7 +213,7 @@ def print_built(built: Built, seconds: float) -> None:
             )
     for note in manifest.notes:
         console.print(f"note: {note}", markup=False)
-    thresholds = manifest.thresholds
+    thresholds = manifest.reference_thresholds
     console.print(
         f"part threshold {thresholds.part.threshold:.4g} from {thresholds.normal_parts} held-out normal "
         f"parts at a false-reject rate of {thresholds.false_reject_rate:g}"

@@ -65,7 +65,7 @@ def evaluate_bundle(
             truth,
             _identity(bundle, path, graph.id),
             manifest.scoring,
-            manifest.thresholds,
+            manifest.thresholds_of(graph),
             parts_root=str(parts),
         )
     return Evaluation(report=report, model=None, dataset=dataset, truth=truth, scored=scored)

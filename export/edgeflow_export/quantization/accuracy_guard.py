@@ -15,7 +15,15 @@ from edgeflow.contracts.scoring import FloatArray, Masks, near_threshold
 from edgeflow.errors import AccuracyError
 from edgeflow_export.recipe import ExportSpec
 
-__all__ = ["Scored", "changed_verdicts", "compare", "part_auroc", "require_recall"]
+__all__ = [
+    "Scored",
+    "changed_verdicts",
+    "compare",
+    "part_auroc",
+    "require_recall",
+    "rounding",
+    "scaled_parts",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +63,7 @@ class Scored:
 def compare(
     graph: str,
     scored: Scored,
+    own: Scale,
     reference: Scored,
     scale: Scale,
     budget: ExportSpec,
@@ -64,14 +73,16 @@ def compare(
     """Compare one quantized graph with fp32 on the same parts.
 
     Args:
+        own: of the graph's own part threshold.
+        scale: of the reference's.
         quantized: which of the graph's operations are, for the report.
         steps: what was tried before, for the report.
 
     Raises:
         AccuracyError: more verdicts change, or scores rank more differently, than the recipe allows.
     """
-    near = near_threshold(scale, budget.tolerance_fp32)
-    flips = int(changed_verdicts(scored.parts, reference.parts, scale.threshold, near).sum())
+    moved, before = scaled_parts(scored.parts, own), scaled_parts(reference.parts, scale)
+    flips = int(changed_verdicts(moved, before, 1.0, rounding(scale, budget.tolerance_fp32)).sum())
     correlation = float(spearmanr(scored.parts, reference.parts).statistic)
     report = AccuracyReport(
         graph=graph,
@@ -110,14 +121,29 @@ def compare(
     return report
 
 
+def scaled_parts(parts: FloatArray, scale: Scale) -> FloatArray:
+    """Raw part scores (n,) on the scale where the threshold is 1."""
+    return np.asarray((parts.astype(np.float64) - scale.centre) / (scale.threshold - scale.centre))
+
+
+def rounding(scale: Scale, tolerance: float) -> float:
+    """Distance to the threshold, in scaled score, within which a float graph's rounding decides.
+
+    Args:
+        tolerance: relative error that the graph may have.
+    """
+    return near_threshold(scale, tolerance) / (scale.threshold - scale.centre)
+
+
 def changed_verdicts(
     scores: FloatArray, reference: FloatArray, threshold: float, near: float
 ) -> npt.NDArray[np.bool_]:
     """Mark the parts (n,) whose verdict differs from the reference's.
 
     Args:
+        scores, reference: raw, or each scaled by its own graph's threshold, which is 1 then.
         near: a part whose reference score is no farther from the threshold has no verdict to compare with:
-            another processor may give the other one. See ``near_threshold``.
+            another processor may give the other one. See ``near_threshold`` and :func:`rounding`.
     """
     clear = np.abs(reference - threshold) > near
     return np.asarray(clear & ((scores > threshold) != (reference > threshold)))

@@ -18,6 +18,7 @@ from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.stage_results import StageResults, statistics_identity
 from edgeflow_export.data.dataset import iterate_images
 from edgeflow_export.quantization.accuracy_guard import Scored, compare
+from edgeflow_export.quantization.graph_thresholds import graph_thresholds
 from edgeflow_export.quantization.kept_layers import bisect_kept_layers, describe_kept, most_in_float
 from edgeflow_export.quantization.speed import speedup
 from edgeflow_export.quantization.trial import GraphTrial
@@ -230,8 +231,9 @@ class _Search:
                 f"{draft.id}: maps differ from the trained model by {error:.2g}, allowed {allowed:g} "
                 "(export.tolerance_int8)"
             )
+        own = graph_thresholds(self.job, scored).part
         report = compare(
-            draft.id, scored, self.fp32.scored, self.fp32.scale, self.job.spec, what, tuple(self.steps)
+            draft.id, scored, own, self.fp32.scored, self.fp32.scale, self.job.spec, what, tuple(self.steps)
         )
         return Reduced(draft=draft, scored=scored, report=report)
 

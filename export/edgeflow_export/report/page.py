@@ -12,9 +12,15 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from edgeflow.calibration.detection_rates import MIN_RECALL, false_rejects, needed_parts, recall, shortcomings
-from edgeflow.contracts.manifest import Graph, Manifest
-from edgeflow.contracts.scoring import FloatArray, near_threshold, scaled
-from edgeflow_export.quantization.accuracy_guard import Scored, changed_verdicts, part_auroc
+from edgeflow.contracts.manifest import Graph, Manifest, Thresholds
+from edgeflow.contracts.scoring import FloatArray, scaled
+from edgeflow_export.quantization.accuracy_guard import (
+    Scored,
+    changed_verdicts,
+    part_auroc,
+    rounding,
+    scaled_parts,
+)
 from edgeflow_export.quantization.trial import GraphTrial
 from edgeflow_export.report.pictures import (
     DIFFERENCE_RANGE,
@@ -51,12 +57,21 @@ class ReportContent:
     @property
     def reference(self) -> Scored:
         """The first graph, against which the others are compared."""
-        return next(iter(self.scored.values()))
+        return self.scored[self.first]
 
-    def relative(self, scored: Scored) -> FloatArray:
-        """Scaled part scores (n,)."""
-        scale = self.manifest.thresholds.part
-        return np.asarray((scored.parts - scale.centre) / (scale.threshold - scale.centre), np.float32)
+    @property
+    def first(self) -> str:
+        """The reference's name."""
+        return next(iter(self.scored))
+
+    @property
+    def thresholds(self) -> Mapping[str, Thresholds]:
+        """Graph → its own thresholds."""
+        return {graph.id: self.manifest.thresholds_of(graph) for graph in self.manifest.graphs}
+
+    def relative(self, graph: str) -> FloatArray:
+        """Part scores (n,) of one graph, scaled by its own threshold."""
+        return scaled_parts(self.scored[graph].parts, self.thresholds[graph].part)
 
 
 def report_page(content: ReportContent) -> bytes:
@@ -75,22 +90,22 @@ def report_page(content: ReportContent) -> bytes:
         manifest=content.manifest,
         notes=[_by_step(note) for note in content.manifest.notes],
         figures=_figures(content),
-        shortcomings=shortcomings(content.manifest.thresholds, content.manifest.min_recall),
+        shortcomings=shortcomings(content.manifest.reference_thresholds, content.manifest.min_recall),
         parity=_parity(content.manifest),
         sizes={graph.id: _size(content.manifest, graph) for graph in content.manifest.graphs},
-        scores=data_uri(scores_svg(_groups(content, content.relative(content.reference))), "svg+xml"),
+        scores=data_uri(scores_svg(_groups(content, content.relative(content.first))), "svg+xml"),
         view_scores=data_uri(view_scores_svg(_view_groups(content)), "svg+xml"),
         agreements={
             name: data_uri(
                 agreement_svg(
-                    content.relative(content.reference),
-                    content.relative(scored),
+                    content.relative(content.first),
+                    content.relative(name),
                     content.reference.defective,
                     name,
                 ),
                 "svg+xml",
             )
-            for name, scored in content.scored.items()
+            for name in content.scored
             if not name.endswith("fp32")
         },
         parts=_pictures(content),
@@ -117,7 +132,7 @@ def _figures(content: ReportContent) -> list[tuple[str, str, str, bool]]:
 
 
 def _recall(manifest: Manifest) -> tuple[str, str, str, bool]:
-    found = recall(manifest.thresholds)
+    found = recall(manifest.reference_thresholds)
     if found is None:
         return (
             "unknown",
@@ -131,7 +146,7 @@ def _recall(manifest: Manifest) -> tuple[str, str, str, bool]:
 
 
 def _false_rejects(manifest: Manifest) -> list[tuple[str, str, str, bool]]:
-    thresholds = manifest.thresholds
+    thresholds = manifest.reference_thresholds
     aimed, needed = thresholds.false_reject_rate, needed_parts(thresholds.false_reject_rate)
     few = thresholds.normal_parts < needed
     origin = f"threshold from {thresholds.normal_parts} held-out normal parts"
@@ -191,7 +206,7 @@ def _groups(content: ReportContent, scores: FloatArray) -> dict[str, FloatArray]
 
 def _view_groups(content: ReportContent) -> dict[str, dict[str, FloatArray]]:
     """The same of every view, on its own scale."""
-    scales = content.manifest.thresholds.views
+    scales = content.thresholds[content.first].views
     return {
         view: _groups(content, np.array([scaled(float(raw), scales[view]) for raw in scores], np.float32))
         for view, scores in zip(content.manifest.view_ids, content.reference.views.T, strict=True)
@@ -201,14 +216,11 @@ def _view_groups(content: ReportContent) -> dict[str, dict[str, FloatArray]]:
 def _pictures(content: ReportContent) -> list[PartPictures]:
     """As many parts as the page has room for, the most telling first."""
     reduced = [name for name in content.scored if not name.endswith("fp32")]
-    first = next(iter(content.scored))
-    scored = {name: content.scored[name] for name in (first, *reduced[:1])}
+    scored = {name: content.scored[name] for name in (content.first, *reduced[:1])}
     found: list[PartPictures] = []
     for index, why in _telling(content, reduced).items():
         known = "normal, held out for the threshold" if index < content.normal else "not labelled"
-        drawn = part_pictures(
-            index, why, content.trial, scored, content.manifest.thresholds, unlabelled=known
-        )
+        drawn = part_pictures(index, why, content.trial, scored, content.thresholds, unlabelled=known)
         if found and sum(part.size for part in found) + drawn.size > MOST_PICTURE_BYTES:
             break
         found.append(drawn)
@@ -217,14 +229,11 @@ def _pictures(content: ReportContent) -> list[PartPictures]:
 
 def _telling(content: ReportContent, reduced: list[str]) -> dict[int, str]:
     """Parts by index, each with why it is shown: changed verdicts, golden parts, those near the threshold."""
-    scores = content.relative(content.reference)
+    scores = content.relative(content.first)
     chosen: dict[int, str] = {}
     for name in reduced:
-        scale = content.manifest.thresholds.part
-        near = near_threshold(scale, min(graph.tolerance for graph in content.manifest.graphs))
-        found, reference = content.scored[name].parts, content.reference.parts
-        changed = changed_verdicts(found, reference, scale.threshold, near)
-        flipped = np.flatnonzero(changed)
+        near = rounding(content.thresholds[content.first].part, content.manifest.graphs[0].tolerance)
+        flipped = np.flatnonzero(changed_verdicts(content.relative(name), scores, 1.0, near))
         for index in flipped[:_FLIPS]:
             chosen.setdefault(int(index), f"verdict changed by {name}")
     ids = [part.part_id for part in content.trial.parts]

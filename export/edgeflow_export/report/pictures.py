@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -65,7 +66,7 @@ def part_pictures(
     why: str,
     trial: GraphTrial,
     scored: dict[str, Scored],
-    thresholds: Thresholds,
+    thresholds: Mapping[str, Thresholds],
     *,
     unlabelled: str,
 ) -> PartPictures:
@@ -73,6 +74,7 @@ def part_pictures(
 
     Args:
         scored: by the fp32 graph first, then by the reduced graph to compare, if any.
+        thresholds: graph → its own.
         unlabelled: what to say of a part without a label.
 
     Raises:
@@ -82,18 +84,20 @@ def part_pictures(
     images = load_images(part, trial.data)
     width = int(np.clip(SHEET // len(views), SMALLEST_TILE, LARGEST_TILE))
     tile = (round(width * images.shape[1] / images.shape[2]), width)
-    scales = [thresholds.views[view] for view in views]
+    scales = {name: [thresholds[name].views[view] for view in views] for name in scored}
     seen = {name: _shown(index, trial, by) for name, by in scored.items()}
     (first, reference), *others = scored.items()
     rows = [_image_row(images, None if reference.masks is None else reference.masks[index], tile)]
-    rows += [_map_row(name, images, seen[name], by.views[index], scales, tile) for name, by in scored.items()]
-    rows += [_difference_row(name, first, seen[name] - seen[first], scales, tile) for name, _ in others]
+    for name, by in scored.items():
+        rows.append(_map_row(name, images, seen[name], by.views[index], scales[name], tile))
+    relative = {name: _relative(maps, scales[name]) for name, maps in seen.items()}
+    rows += [_difference_row(name, first, relative[name] - relative[first], tile) for name, _ in others]
     return PartPictures(
         part_id=part.part_id,
         label=unlabelled if part.label is None else part.label,
         defective=part.defective,
         why=why,
-        scores={name: scaled(float(by.parts[index]), thresholds.part) for name, by in scored.items()},
+        scores={name: scaled(float(by.parts[index]), thresholds[name].part) for name, by in scored.items()},
         views=views,
         rows=tuple(rows),
     )
@@ -156,15 +160,21 @@ def _map_row(
     return Row(heading=f"map, {name}", pictures=tuple(pictures), captions=tuple(captions))
 
 
-def _difference_row(
-    name: str, first: str, difference: FloatArray, scales: list[Scale], tile: tuple[int, int]
-) -> Row:
+def _relative(maps: FloatArray, scales: list[Scale]) -> FloatArray:
+    """Maps (V, h, w) on the scale where each view's threshold is 1."""
+    each = [
+        (heat - scale.centre) / (scale.threshold - scale.centre)
+        for heat, scale in zip(maps, scales, strict=True)
+    ]
+    return np.asarray(np.stack(each), np.float32)
+
+
+def _difference_row(name: str, first: str, difference: FloatArray, tile: tuple[int, int]) -> Row:
     pictures, captions = [], []
-    for change, scale in zip(difference, scales, strict=True):
-        relative = change / (scale.threshold - scale.centre)
-        large = cv2.resize(relative, (tile[1], tile[0]), interpolation=cv2.INTER_NEAREST)
+    for change in difference:
+        large = cv2.resize(change, (tile[1], tile[0]), interpolation=cv2.INTER_NEAREST)
         pictures.append(data_uri(_jpeg(_diverging(large / DIFFERENCE_RANGE)), "jpeg"))
-        captions.append(f"at most {float(np.abs(relative).max()):.3f}")
+        captions.append(f"at most {float(np.abs(change).max()):.3f}")
     return Row(heading=f"{name} less {first}", pictures=tuple(pictures), captions=tuple(captions))
 
 

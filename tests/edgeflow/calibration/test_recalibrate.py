@@ -57,7 +57,7 @@ def test_new_thresholds_make_the_next_version_and_leave_the_rest_alone(tmp_path:
         done = recalibrate(bundle, parts, target, rate=0.1, accept=True)
     before, after = manifest_of(source), manifest_of(target)
     changed = {key for key in after if after[key] != before[key]}
-    assert changed == {"thresholds", "version", "provenance"}
+    assert changed == {"thresholds", "graph_thresholds", "version", "provenance"}
     assert after["version"] == done.version == 5
     rejected = [score > done.after.part.threshold for score in part_scores(target, parts)]
     assert sum(rejected) == 2  # the rank is ceil(31 · 0.9)

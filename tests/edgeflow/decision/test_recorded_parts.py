@@ -122,7 +122,7 @@ def test_maps_are_written_as_pictures_and_numbers(tiny: TinyProduct, tmp_path: P
         parts = find_bundle_parts(bundle, tiny.parts)[-1:]
         for scored, scores in score_parts(bundle, scorer, parts):
             assert scores is not None
-            save_maps(bundle, scored.part_id, scores, tmp_path)
+            save_maps(bundle, scorer.thresholds, scored.part_id, scores, tmp_path)
     (folder,) = tmp_path.iterdir()
     assert sorted(path.name for path in folder.iterdir()) == ["C1.png", "C2.png", "C3.png", "maps.npz"]
     with np.load(folder / "maps.npz") as arrays:
@@ -151,6 +151,11 @@ def small(tmp_path: Path) -> Iterator[Bundle]:
         yield bundle
 
 
+def small_scorer(bundle: Bundle, value: float) -> Scorer:
+    """A scorer whose maps have this value everywhere."""
+    return Scorer(bundle.manifest, Runner(value), bundle.manifest.reference_thresholds)
+
+
 def recorded(folder: Path, part_id: str, value: int, depth: type = np.uint8) -> RecordedPart:
     """A part with an image per view of the small bundle."""
     images = {}
@@ -167,12 +172,12 @@ def without(part: RecordedPart, view: str) -> RecordedPart:
 
 def test_each_part_has_scores_verdict_and_reason_of_its_own(small: Bundle, tmp_path: Path) -> None:
     parts = tuple(recorded(tmp_path, f"p{n}", 40) for n in range(2))
-    ((good, scores),) = list(score_parts(small, Scorer(small.manifest, Runner(500.0)), parts[:1]))
+    ((good, scores),) = list(score_parts(small, small_scorer(small, 500.0), parts[:1]))
     assert (good.part_id, good.verdict, good.reason) == ("p0", "OK", "")
     assert (good.score, good.score_raw) == (0.5, 500.0)
     assert good.views == tuple(ViewScore(id=view, score=0.5, score_raw=500.0) for view in VIEWS)
     assert scores is not None
-    bad = [part for part, _ in score_parts(small, Scorer(small.manifest, Runner(2000.0)), parts)]
+    bad = [part for part, _ in score_parts(small, small_scorer(small, 2000.0), parts)]
     assert [(part.part_id, part.verdict) for part in bad] == [("p0", "NG"), ("p1", "NG")]
     assert bad[0].reason.startswith("score 2.00 is over the threshold")
 
@@ -180,14 +185,14 @@ def test_each_part_has_scores_verdict_and_reason_of_its_own(small: Bundle, tmp_p
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_score_that_is_not_finite_is_absent(small: Bundle, tmp_path: Path, value: float) -> None:
     part = recorded(tmp_path, "p0", 40)
-    ((odd, _),) = list(score_parts(small, Scorer(small.manifest, Runner(value)), (part,)))
+    ((odd, _),) = list(score_parts(small, small_scorer(small, value), (part,)))
     assert (odd.verdict, odd.score, odd.score_raw) == ("UNDECIDED", None, None)
     assert odd.views == tuple(ViewScore(id=view, score=None, score_raw=None) for view in VIEWS)
 
 
 def test_a_part_without_a_view_has_no_scores_and_the_next_one_has(small: Bundle, tmp_path: Path) -> None:
     parts = (without(recorded(tmp_path, "p0", 40), "left"), recorded(tmp_path, "p1", 40))
-    (lacking, none), (whole, scores) = score_parts(small, Scorer(small.manifest, Runner(1.0)), parts)
+    (lacking, none), (whole, scores) = score_parts(small, small_scorer(small, 1.0), parts)
     assert (lacking.part_id, lacking.verdict, lacking.reason) == ("p0", "UNDECIDED", "missing views: left")
     assert (lacking.score, lacking.score_raw, none) == (None, None, None)
     assert lacking.views == tuple(ViewScore(id=view, score=None, score_raw=None) for view in VIEWS)
@@ -196,10 +201,10 @@ def test_a_part_without_a_view_has_no_scores_and_the_next_one_has(small: Bundle,
 
 def test_maps_are_kept_under_the_views_names(small: Bundle, tmp_path: Path) -> None:
     part = recorded(tmp_path, "p0", 40)
-    ((_, scores),) = list(score_parts(small, Scorer(small.manifest, Runner(1.0)), (part,)))
+    ((_, scores),) = list(score_parts(small, small_scorer(small, 1.0), (part,)))
     assert scores is not None
     for _ in range(2):  # a second time is as good
-        save_maps(small, "p0", scores, tmp_path / "deep" / "maps")
+        save_maps(small, small.manifest.reference_thresholds, "p0", scores, tmp_path / "deep" / "maps")
     folder = tmp_path / "deep" / "maps" / "p0"
     assert {file.name for file in folder.iterdir()} == {"top.png", "left.png", "maps.npz"}
     with np.load(folder / "maps.npz") as arrays:
@@ -207,10 +212,10 @@ def test_maps_are_kept_under_the_views_names(small: Bundle, tmp_path: Path) -> N
         assert (arrays["maps"] == scores.maps).all()
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match=f"{tmp_path / 'file'}: maps cannot be written: Not a directory"):
-        save_maps(small, "p0", scores, tmp_path / "file")
+        save_maps(small, small.manifest.reference_thresholds, "p0", scores, tmp_path / "file")
     short = replace(scores, maps=scores.maps[:1])
     with pytest.raises(ValueError, match="shorter"):
-        save_maps(small, "p1", short, tmp_path / "maps")
+        save_maps(small, small.manifest.reference_thresholds, "p1", short, tmp_path / "maps")
 
 
 def test_files_of_eight_bits_have_no_doubtful_depth(small: Bundle, tmp_path: Path) -> None:

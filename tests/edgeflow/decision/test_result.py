@@ -47,7 +47,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
 @pytest.fixture
 def make(bundle: Bundle) -> ResultMaker:
     policy = Policy(
-        thresholds=bundle.manifest.thresholds,
+        thresholds=bundle.manifest.reference_thresholds,
         sync=SyncConfig(max_skew_ms=5.0),
         decision=DecisionConfig(deadline_ms=250.0, valid_ms=700.0),
     )

@@ -106,7 +106,7 @@ def test_costly_masks_are_asked_for_only_where_they_can_change_the_verdict(tiny:
         manifest = bundle.manifest.model_copy(
             update={"foreground": Foreground(kind="fixed", masks="masks.npz")}
         )
-        scorer = Scorer(manifest, runner, bundle.statistics(), foreground)
+        scorer = Scorer(manifest, runner, manifest.thresholds_of(graph), bundle.statistics(), foreground)
         normal = scorer.score(seen)
         assert (foreground.asked, normal.masked) == ([], ())
         some = scorer.score(seen, ask="some")

@@ -116,7 +116,7 @@ def loaded(tmp_path: Path) -> Iterator[Callable[..., LoadedBundle]]:
         opened.append(bundle)
         manifest = bundle.manifest
         policy = Policy(
-            thresholds=manifest.thresholds,
+            thresholds=manifest.reference_thresholds,
             sync=SyncConfig(max_skew_ms=5.0),
             decision=DecisionConfig(deadline_ms=deadline_ms),
         )
@@ -124,7 +124,7 @@ def loaded(tmp_path: Path) -> Iterator[Callable[..., LoadedBundle]]:
         return LoadedBundle(
             bundle=bundle,
             graph=graph,
-            scorer=Scorer(manifest, runner),
+            scorer=Scorer(manifest, runner, manifest.reference_thresholds),
             policy=policy,
             make=ResultMaker(session=session, bundle=bundle, graph=graph, policy=policy, origin=ORIGIN),
             baseline=bundle_baseline(bundle),
@@ -439,7 +439,7 @@ def test_evidence_of_a_scored_part_has_camera_image_model_image_and_map_of_each_
         assert job.originals[view] is watched.frames[view].image
         assert (job.images[view] == 10 + number).all()
         assert (job.maps[view] == 1.0 + number).all()
-    assert job.scales == bundle.manifest.thresholds.views
+    assert job.scales == bundle.manifest.reference_thresholds.views
 
 
 def test_evidence_has_the_maps_of_scored_views_alone(

@@ -55,7 +55,7 @@ def test_useless_bundle_that_was_accepted_is_red_wherever_it_is_looked_at(
 ) -> None:
     path = tmp_path / "disc.bundle"
     built = build_bundle(*blind, path, silent, accept_low_recall=True)
-    found = recall(built.manifest.thresholds)
+    found = recall(built.manifest.reference_thresholds)
     assert found is not None
     assert found.upper < 0.5
     with Bundle.open(path) as bundle:

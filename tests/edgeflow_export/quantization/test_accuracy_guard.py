@@ -8,7 +8,7 @@ import pytest
 
 from edgeflow.contracts.manifest import Scale
 from edgeflow.errors import AccuracyError
-from edgeflow_export.bundling.golden_parts import choose_golden
+from edgeflow_export.bundling.golden_parts import GraphScores, choose_golden
 from edgeflow_export.quantization.accuracy_guard import Scored, compare, part_auroc
 from edgeflow_export.recipe import ExportSpec
 
@@ -25,7 +25,7 @@ def scored(parts: list[float], defective: list[bool] | None = None) -> Scored:
 
 def test_same_scores_pass_with_auroc_where_there_are_labels() -> None:
     same = scored([0.1, 0.5, 2.0, 0.4], [False, False, True, True])
-    report = compare("openvino-int8", same, same, SCALE, ExportSpec())
+    report = compare("openvino-int8", same, SCALE, same, SCALE, ExportSpec())
     assert report.verdict_flips == 0
     assert report.rank_correlation == 1.0
     assert report.part_auroc == report.part_auroc_reference == 0.75
@@ -35,16 +35,16 @@ def test_flipped_verdicts_over_the_budget_are_refused_with_the_number() -> None:
     reference = scored([0.1, 0.5, 0.95, 0.99, 2.0])
     moved = scored([0.1, 0.5, 1.05, 1.1, 2.0])
     with pytest.raises(AccuracyError, match="decides differently") as caught:
-        compare("openvino-int8", moved, reference, SCALE, ExportSpec(max_flip_rate=0.2))
+        compare("openvino-int8", moved, SCALE, reference, SCALE, ExportSpec(max_flip_rate=0.2))
     assert caught.value.exit_code == 4
     assert caught.value.problems[0].startswith("2 of 5 verdicts change")
-    assert compare("g", moved, reference, SCALE, ExportSpec(max_flip_rate=0.4)).verdict_flips == 2
+    assert compare("g", moved, SCALE, reference, SCALE, ExportSpec(max_flip_rate=0.4)).verdict_flips == 2
 
 
 def test_scrambled_ranks_are_refused_without_a_single_flip() -> None:
     reference = scored([0.1, 0.2, 0.3, 0.4, 0.5])
     with pytest.raises(AccuracyError, match="decides differently") as caught:
-        compare("g", scored([0.5, 0.1, 0.4, 0.2, 0.3]), reference, SCALE, ExportSpec())
+        compare("g", scored([0.5, 0.1, 0.4, 0.2, 0.3]), SCALE, reference, SCALE, ExportSpec())
     assert "rank correlation" in caught.value.problems[0]
 
 
@@ -56,9 +56,9 @@ def test_lost_auroc_is_refused_where_parts_are_labelled() -> None:
     fallen[[20, 21]] = [0.0095, 0.0096]
     moved = scored(fallen.tolist(), labels)
     loose = ExportSpec(min_rank_correlation=0.5, max_auroc_drop=0.06)
-    assert compare("g", moved, reference, SCALE, loose).part_auroc == pytest.approx(0.95)
+    assert compare("g", moved, SCALE, reference, SCALE, loose).part_auroc == pytest.approx(0.95)
     with pytest.raises(AccuracyError, match="decides differently") as caught:
-        compare("g", moved, reference, SCALE, ExportSpec(min_rank_correlation=0.5))
+        compare("g", moved, SCALE, reference, SCALE, ExportSpec(min_rank_correlation=0.5))
     assert caught.value.problems == (
         "part AUROC 0.9500, in fp32 1.0000; allowed: export.max_auroc_drop 0.002",
     )
@@ -68,7 +68,8 @@ def test_one_pair_that_changes_places_is_within_any_auroc_budget() -> None:
     labels = [False, False, False, True, True]
     reference, moved = scored([1, 2, 3, 4, 5], labels), scored([1, 2, 4, 3, 5], labels)
     budget = ExportSpec(min_rank_correlation=0.5, max_auroc_drop=0)
-    assert compare("g", moved, reference, Scale(centre=0, threshold=9), budget).part_auroc == 0.833333
+    high = Scale(centre=0, threshold=9)
+    assert compare("g", moved, high, reference, high, budget).part_auroc == 0.833333
 
 
 def test_auroc_needs_both_kinds_of_parts() -> None:
@@ -80,14 +81,21 @@ def test_part_that_rounding_can_judge_either_way_is_no_flip() -> None:
     reference = scored([0.1, 0.2, 0.5, 0.99995, 1.00005, 2.0])
     moved = scored([0.1, 0.2, 0.5, 1.01, 0.98, 2.1])
     loose = ExportSpec(min_rank_correlation=0.5)
-    assert compare("g", moved, reference, SCALE, loose).verdict_flips == 0
+    assert compare("g", moved, SCALE, reference, SCALE, loose).verdict_flips == 0
     strict = loose.model_copy(update={"tolerance_fp32": 1e-6, "max_flip_rate": 0.5})
-    assert compare("g", moved, reference, SCALE, strict).verdict_flips == 2
+    assert compare("g", moved, SCALE, reference, SCALE, strict).verdict_flips == 2
 
 
 def golden(*graphs: list[float], count: int, tolerance: float = 0.001) -> list[int]:
-    scores = [np.array(parts, np.float32) for parts in graphs]
-    return choose_golden(scores, [np.full(len(s), tolerance, np.float32) for s in scores], SCALE, count)
+    scores = [
+        GraphScores(
+            parts=np.array(parts, np.float32),
+            tolerances=np.full(len(parts), tolerance, np.float32),
+            scale=SCALE,
+        )
+        for parts in graphs
+    ]
+    return choose_golden(scores, count)
 
 
 def test_golden_parts_are_clear_cases_of_both_verdicts() -> None:

@@ -69,9 +69,9 @@ def test_figures_are_those_of_the_manifest(report: tuple[Page, Manifest]) -> Non
         assert manifest.files[graph.model].sha256[:16] in text
     assert [stage.stage for stage in manifest.parity] == ["rewritten flow"]
     assert 0 <= manifest.parity[0].measured_error <= manifest.parity[0].tolerance
-    assert f"{manifest.thresholds.part.threshold:.4g}" in text
-    assert manifest.thresholds.note is not None
-    assert manifest.thresholds.note in text
+    assert f"{manifest.reference_thresholds.part.threshold:.4g}" in text
+    assert manifest.reference_thresholds.note is not None
+    assert manifest.reference_thresholds.note in text
     assert all(value in text for value in manifest.provenance.values())
 
 
@@ -97,7 +97,7 @@ def test_recall_and_false_rejects_are_read_first_and_too_few_parts_in_red(
     """The tiny product has 12 held-out parts, for a rate that needs 19."""
     page, manifest = report
     text = " ".join(page.text.split())
-    labelled = manifest.thresholds.labelled
+    labelled = manifest.reference_thresholds.labelled
     assert labelled is not None
     assert (labelled.normal_parts, labelled.defective_parts) == (6, 6)
     order = [
@@ -108,7 +108,7 @@ def test_recall_and_false_rejects_are_read_first_and_too_few_parts_in_red(
     ]
     places = [text.index(words) for words in order]
     assert places == sorted(places)
-    assert f"{manifest.thresholds.normal_parts} held-out normal parts are too few" in text
+    assert f"{manifest.reference_thresholds.normal_parts} held-out normal parts are too few" in text
     assert "the rate needs 19" in text
     classes = [str(attributes.get("class")) for _, attributes in page.tags]
     assert "state bad" in classes

@@ -74,7 +74,7 @@ def test_bundle_with_mvanet_masks_and_scores_as_published(folder: Path, tmp_path
 
     with Bundle.open(bundle) as opened:
         scorer = make_scorer(opened, choose_graph(opened, backend="openvino", precision="fp32"))
-        threshold = opened.manifest.thresholds.part.threshold
+        threshold = opened.manifest.reference_thresholds.part.threshold
     for part in sorted((folder / "parts").iterdir()):
         scores = scorer.score({view: read_image(part / f"{view}.png") for view in VIEWS})
         assert (scores.part > threshold) == (lines[part.name]["verdict"] == "NG")
