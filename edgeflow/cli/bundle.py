@@ -68,7 +68,12 @@ def _replayed(
     bundle: Bundle, path: Path, *, device: str, graph_id: str | None
 ) -> tuple[list[GoldenCheck], list[EdgeflowError]]:
     """Golden parts replayed on every graph, or on one; one graph's failure does not stop the others."""
-    graphs = [graph for graph in bundle.manifest.graphs if graph_id in (None, graph.id)]
+    manifest = bundle.manifest
+    graphs = [
+        graph
+        for graph in manifest.graphs
+        if graph.id == graph_id or (graph_id is None and manifest.is_calibrated(graph))
+    ]
     if not graphs:
         found = ", ".join(graph.id for graph in bundle.manifest.graphs)
         raise ConfigError(f"{path}: no graph '{graph_id}'; the bundle holds: {found}")
@@ -97,6 +102,8 @@ def _print_summary(bundle: Bundle, path: Path, report: Path | None) -> None:
     if manifest.foreground is not None:
         console.print(_foreground(manifest.foreground), markup=False)
     print_table(console, _graph_table(manifest))
+    if manifest.graph_thresholds:
+        print_table(console, _threshold_table(manifest))
     for found in manifest.accuracy:
         if found.quantized:
             console.print(f"{found.graph}: {found.quantized} in INT8", markup=False)
@@ -195,6 +202,20 @@ def _graph_table(manifest: Manifest) -> Table:
             f"{manifest.allowed_error(graph):.2g}",
             f"{report.verdict_flips} of {report.parts}" if report else "",
             f"{auroc:.4f} ({report.part_auroc_reference:.4f})" if report and auroc is not None else "",
+        )
+    return table
+
+
+def _threshold_table(manifest: Manifest) -> Table:
+    """Every graph's own part threshold, and what it rejects of the labelled parts."""
+    table = make_table("graph", "own part threshold", "recall", "false rejects")
+    for graph in manifest.graphs:
+        if not manifest.is_calibrated(graph):
+            table.add_row(graph.id, "none: no box can run it", "", "")
+            continue
+        own = manifest.thresholds_of(graph)
+        table.add_row(
+            graph.id, f"{own.part.threshold:.4g}", str(recall(own) or ""), str(false_rejects(own) or "")
         )
     return table
 

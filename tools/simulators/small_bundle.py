@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from edgeflow.bundles.writer import file_records, write_bundle
-from edgeflow.contracts.manifest import SCHEMA_VERSION, Manifest
+from edgeflow.contracts.manifest import RECORDED, SCHEMA_VERSION, Manifest
 
 VIEWS = ("top", "left")
 SIDE = 8
@@ -37,6 +37,25 @@ def colour_mean(*extra: onnx.NodeProto) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
+def graph_entry(precision: str, backend: str = "onnxruntime") -> dict[str, Any]:
+    """The graph's entry in the manifest, called by any precision."""
+    shape = [len(VIEWS), SIDE, SIDE]
+    return {
+        "backend": backend,
+        "precision": precision,
+        "model": "mean.onnx",
+        "input": {"name": "images", "dtype": "uint8", "shape": [*shape, 3]},
+        "output": {"name": "maps", "dtype": "float32", "shape": shape},
+        "measured_error": 0.0,
+        "tolerance": 1e-4,
+    }
+
+
+def two_graphs() -> dict[str, Any]:
+    """Fields of a bundle with the graph twice, as fp32 and as INT8."""
+    return {"graphs": [graph_entry("fp32"), graph_entry("int8")]}
+
+
 def small_bundle(
     path: Path,
     *,
@@ -55,27 +74,20 @@ def small_bundle(
     rng = np.random.default_rng(1)
     images = {view: rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8) for view in VIEWS}
     maps = np.stack([image.astype(np.float32).mean(axis=-1) for image in images.values()])
-    files = {"mean.onnx": model or colour_mean().SerializeToString(), "golden/maps.npz": _npz(maps, part)}
+    recorded = [f"{graph['backend']}-{graph['precision']}" for graph in fields.get("graphs", ())]
+    files = {
+        "mean.onnx": model or colour_mean().SerializeToString(),
+        "golden/maps.npz": _npz(maps, part, recorded),
+    }
     files |= {f"golden/{view}.png": golden or _png(image) for view, image in images.items()}
     scale = {"centre": 0.0, "threshold": 1000.0}
-    shape = [len(VIEWS), SIDE, SIDE]
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "name": "bracket",
         "created_by": "a test",
         "views": [{"id": view} for view in VIEWS],
         "preprocessing": {"height": SIDE, "width": SIDE},
-        "graphs": [
-            {
-                "backend": "onnxruntime",
-                "precision": "fp32",
-                "model": "mean.onnx",
-                "input": {"name": "images", "dtype": "uint8", "shape": [*shape, 3]},
-                "output": {"name": "maps", "dtype": "float32", "shape": shape},
-                "measured_error": 0.0,
-                "tolerance": 1e-4,
-            }
-        ],
+        "graphs": [graph_entry("fp32")],
         "scoring": {},
         "thresholds": {
             "part": scale,
@@ -105,7 +117,9 @@ def _png(image: np.ndarray[Any, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _npz(maps: np.ndarray[Any, Any], part: float | None) -> bytes:
+def _npz(maps: np.ndarray[Any, Any], part: float | None, recorded: list[str]) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, maps=maps, part=np.float32(maps.max(axis=(1, 2)).mean() if part is None else part))
+    score = np.float32(maps.max(axis=(1, 2)).mean() if part is None else part)
+    own: dict[str, Any] = {f"{RECORDED}{graph}": maps for graph in recorded if not graph.endswith("fp32")}
+    np.savez(buffer, maps=maps, part=score, **own)
     return buffer.getvalue()

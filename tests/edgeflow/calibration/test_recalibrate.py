@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.recalibrate import recalibrate
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
@@ -22,7 +23,7 @@ from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.verification import verify_graph
 from edgeflow.security.keys import new_key, read_private_key, trusted_keys
 from faults.rewritten_bundles import manifest_of
-from simulators.small_bundle import VIEWS, colour_mean, small_bundle
+from simulators.small_bundle import VIEWS, colour_mean, small_bundle, two_graphs
 from tests.support.tiny import TinyProduct
 
 SIDE = 8
@@ -294,3 +295,42 @@ def test_parts_held_out_at_export_give_the_thresholds_of_export_again(
     # The defect is in C2: without that view it is seen by nothing but what C2 tells its neighbours.
     full, without = done.after.part, done.after.subsets["C1,C3"]
     assert full.threshold != pytest.approx(without.threshold, rel=1e-3)
+
+
+def test_every_graph_gets_thresholds_from_its_own_scores(tmp_path: Path) -> None:
+    parts = write_good_parts(tmp_path / "parts", 20)
+    with Bundle.open(small_bundle(tmp_path / "b", **two_graphs())) as bundle:
+        done = recalibrate(bundle, parts, tmp_path / "new", accept=True)
+    assert list(done.graphs) == ["onnxruntime-fp32", "onnxruntime-int8"]
+    assert done.uncalibrated == ()
+    with Bundle.open(tmp_path / "new") as bundle:
+        manifest = bundle.manifest
+    for graph in manifest.graphs:
+        assert manifest.thresholds_of(graph) == done.graphs[graph.id].after
+    assert manifest.reference_thresholds == done.after
+
+
+def test_graph_that_cannot_run_here_gets_none_and_cannot_be_chosen(tiny: TinyProduct, tmp_path: Path) -> None:
+    """AUTO is a device of OpenVINO alone."""
+    from edgeflow_export.data.dataset import load_dataset
+    from edgeflow_export.recipe import load_recipe
+
+    parts = load_dataset(load_recipe(tiny.recipe)).validation
+    with Bundle.open(tiny.bundle) as bundle:
+        done = recalibrate(
+            bundle, parts, tmp_path / "new", accept=True, placement=Placement(device="AUTO:CPU")
+        )
+    assert set(done.graphs) | set(done.uncalibrated) == {graph.id for graph in bundle.manifest.graphs}
+    assert all(name.startswith("onnxruntime") for name in done.uncalibrated)
+    assert done.uncalibrated
+    with Bundle.open(tmp_path / "new") as bundle:
+        lost = next(graph for graph in bundle.manifest.graphs if graph.backend == "onnxruntime")
+        assert choose_graph(bundle, backend=None, precision="auto").backend == "openvino"
+        for choose in (
+            lambda: choose_graph(bundle, backend="onnxruntime", precision=None),
+            lambda: make_scorer(bundle, lost),
+        ):
+            with pytest.raises(ConfigError, match="has no thresholds, because it could not run"):
+                choose()
+        again = recalibrate(bundle, parts, tmp_path / "again", accept=True)
+    assert again.uncalibrated == ()
