@@ -10,6 +10,7 @@ from typing import Protocol
 
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.contracts.images import RgbImage
+from edgeflow.contracts.manifest import Manifest
 from edgeflow.contracts.messages import Decision, Result, VerdictName
 from edgeflow.decision.deadline import DeadlineMonitor, ScoringTime
 from edgeflow.decision.decision import Policy, Verdict, answer_by_ns, decide, no_time_left
