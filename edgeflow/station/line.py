@@ -10,7 +10,6 @@ from typing import Protocol
 
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.contracts.images import RgbImage
-from edgeflow.contracts.manifest import Manifest
 from edgeflow.contracts.messages import Decision, Result, VerdictName
 from edgeflow.decision.deadline import DeadlineMonitor, ScoringTime
 from edgeflow.decision.decision import Policy, Verdict, answer_by_ns, decide, no_time_left
@@ -209,7 +208,7 @@ class InspectionLine:
             self._offer_views(loaded, scores)
             self.show(result)
             if self.live is not None:
-                self.live.offer(_live_part(loaded.manifest, result, view_set, scores, self.live.watched))
+                self.live.offer(_live_part(loaded, result, view_set, scores, self.live.watched))
         except Exception as error:
             logger.exception("part %s was decided, but not recorded", view_set.part_id)
             if self.line_monitor is not None:
@@ -264,7 +263,7 @@ def _evidence_job(
 
 
 def _live_part(
-    manifest: Manifest, result: Result, view_set: ViewSet, scores: Scores | None, watched: bool
+    loaded: LoadedBundle, result: Result, view_set: ViewSet, scores: Scores | None, watched: bool
 ) -> LivePart:
     """The part with the images of the model, or those of its cameras where it was not scored."""
     if not watched:
@@ -272,7 +271,7 @@ def _live_part(
     if scores is None:
         cameras = {view: frame.image for view, frame in view_set.frames.items()}
         return LivePart(result=result, images=cameras, maps={}, scales={})
-    job = _evidence_job(manifest, result, view_set, scores)
+    job = _evidence_job(loaded, result, view_set, scores)
     return LivePart(result=result, images=job.images, maps=job.maps, scales=job.scales)
 
 
