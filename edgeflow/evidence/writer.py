@@ -20,6 +20,7 @@ from edgeflow.contracts.messages import VerdictName
 from edgeflow.errors import StorageError
 from edgeflow.evidence.files import EvidenceJob, evidence_path, write_evidence
 from edgeflow.evidence.retention import EvidenceStore
+from edgeflow.right_of_way import RightOfWay
 from edgeflow.run_time import Boot, read_boot
 from edgeflow.thread_activity import working
 
@@ -37,6 +38,7 @@ _LOOK_AT_ONCE = 200  # folders that are looked through between two parts
 _DROPPED_AT_ONCE = 100
 _STOP = None
 _PAUSE_S = 0.5  # after an error that nobody foresaw
+_PATIENCE_S = 0.2  # for a part to be decided, before every picture
 
 
 class Evidence:
@@ -48,12 +50,18 @@ class Evidence:
 
     Args:
         boot: the present moment, for the age of parts.
+        right_of_way: pictures are written between two parts, where the queue leaves time for that.
     """
 
     def __init__(
-        self, config: EvidenceConfig, alarms: Alarms | None = None, boot: Callable[[], Boot] = read_boot
+        self,
+        config: EvidenceConfig,
+        alarms: Alarms | None = None,
+        boot: Callable[[], Boot] = read_boot,
+        right_of_way: RightOfWay | None = None,
     ) -> None:
         self._config = config
+        self._right_of_way = right_of_way or RightOfWay()
         self._alarms = alarms
         self._offered: queue.Queue[EvidenceJob | None] = queue.Queue(_UNCOPIED)
         self._jobs: queue.SimpleQueue[EvidenceJob | None] = queue.SimpleQueue()  # bounded by what is offered
@@ -207,7 +215,7 @@ class Evidence:
             return
         folder = Path(job.result.evidence)
         try:
-            write_evidence(folder, replace(job, run_s=self._store.run_s))
+            write_evidence(folder, replace(job, run_s=self._store.run_s), self._give_way)
         except StorageError as cause:
             self._failed += 1
             self._problems.report(str(cause))
@@ -217,6 +225,14 @@ class Evidence:
         else:
             self._store.add(folder)
             self._problems.clear()
+
+    def _give_way(self) -> None:
+        """Wait while a part is decided, unless so much is waiting that evidence would be lost."""
+        parts, held = self._taken - self._done, self._taken_bytes - self._done_bytes
+        if 2 * parts < QUEUE_SIZE and 2 * held < self._config.queue_mb * 1e6:
+            self._busy_since_s = None  # it is not the disk that is slow
+            self._right_of_way.give_way(_PATIENCE_S)
+            self._busy_since_s = time.monotonic()
 
     def _look_at_disk(self) -> bool:
         """Read the folders and make room; return True once all folders are known."""

@@ -19,6 +19,7 @@ from edgeflow.evidence.writer import EvidenceJob
 from edgeflow.live import LivePart
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.view_appearance import Baseline
+from edgeflow.right_of_way import RightOfWay
 from edgeflow.scoring.scorer import Scores
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
@@ -104,6 +105,7 @@ class InspectionLine:
             while that is not known.
         view_check: finds frozen and blind views, which never acquit a part.
         scoring: where parts are scored, beside the line: it must decide also where that never returns.
+        right_of_way: held from a part's images to its decision.
         hang_ns: for so long a part may be scored, or up to its deadline; then scoring hangs.
         line_monitor: counts every decision; None where no alarms are wanted.
         turn: called every second while a part is scored.
@@ -121,6 +123,7 @@ class InspectionLine:
     gate_told: Callable[[str], bool | None] = lambda _: None
     view_check: ViewCheck = field(default_factory=ViewCheck)
     scoring: ScoringThread = field(default_factory=ScoringThread)
+    right_of_way: RightOfWay = field(default_factory=RightOfWay)
     hang_ns: int = _HANG_NS
     line_monitor: LineMonitor | None = None
     turn: Callable[[], None] = lambda: None
@@ -131,14 +134,15 @@ class InspectionLine:
         """Inspect view sets one after the other; returns how many got which verdict."""
         counts: Counter[VerdictName] = Counter()
         for view_set in view_sets:
-            taken_ns = self.clock()
-            loaded = self.bundles.take()
-            attempt = self._score(loaded, view_set, taken_ns)
-            part = self._checked(loaded, view_set, attempt)
-            scored_ns = self.clock()
-            verdict = _decide(loaded.policy, part, attempt, scored_ns)
-            decision = loaded.make.decision(part, verdict)
-            self.gate.publish_decision(decision)  # the gate comes first, always
+            with self.right_of_way:
+                taken_ns = self.clock()
+                loaded = self.bundles.take()
+                attempt = self._score(loaded, view_set, taken_ns)
+                part = self._checked(loaded, view_set, attempt)
+                scored_ns = self.clock()
+                verdict = _decide(loaded.policy, part, attempt, scored_ns)
+                decision = loaded.make.decision(part, verdict)
+                self.gate.publish_decision(decision)  # the gate comes first, always
             timing = Timing(taken_ns=taken_ns, scored_ns=scored_ns, published_ns=self.clock())
             self._learn(attempt, verdict, timing, loaded.policy)
             self._record(loaded, decision, part, attempt.scores, verdict, timing)

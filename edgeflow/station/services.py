@@ -22,6 +22,7 @@ from edgeflow.errors import EdgeflowError, ParityError, failure_text
 from edgeflow.evidence.writer import Evidence
 from edgeflow.monitoring.clock_monitor import ClockMonitor
 from edgeflow.mqtt.link import MqttLink
+from edgeflow.right_of_way import RightOfWay
 from edgeflow.station.state import Event, StationState
 
 __all__ = ["BoxServices", "open_services", "publish_end", "running_services", "wait_for_broker"]
@@ -36,6 +37,7 @@ class BoxServices:
 
     Attributes:
         early: where commands wait until the box can carry them out.
+        right_of_way: the line's, over what runs beside it.
     """
 
     link: MqttLink
@@ -45,6 +47,7 @@ class BoxServices:
     outbox: Outbox
     delivery: ResultSender
     evidence: Evidence | None
+    right_of_way: RightOfWay
 
 
 def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServices:
@@ -57,9 +60,9 @@ def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServi
     stack.callback(clock_watch.close)
     outbox = open_outbox(config.outbox, alarms, root=config.topic_root)
     stack.callback(outbox.close)
-    evidence = None
+    evidence, right_of_way = None, RightOfWay()
     if config.evidence is not None:
-        evidence = Evidence(config.evidence, alarms)
+        evidence = Evidence(config.evidence, alarms, right_of_way=right_of_way)
         evidence.start()
         stack.callback(evidence.close)
     return BoxServices(
@@ -70,6 +73,7 @@ def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServi
         outbox=outbox,
         delivery=ResultSender(outbox, link, config.outbox.confirm, alarms),
         evidence=evidence,
+        right_of_way=right_of_way,
     )
 
 

@@ -251,6 +251,7 @@ def _inspect(
         clock=monotonic_ns,
         view_check=ViewCheck(box.config, out.alarms),
         scoring=box.scoring,
+        right_of_way=out.right_of_way,
         hang_ns=round(box.config.alarms.scoring_hangs_s * 1e9),
         line_monitor=line_monitor,
         turn=turn,

@@ -23,6 +23,7 @@ from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.messages import Alarm, Result, from_json
 from edgeflow.errors import StorageError
 from edgeflow.evidence.writer import QUEUE_SIZE, Evidence, EvidenceJob, evidence_path, write_evidence
+from edgeflow.right_of_way import RightOfWay
 from edgeflow.run_time import Boot
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "result.json"
@@ -137,6 +138,47 @@ class FrozenDisk:
         reader = os.open(self._pipe, os.O_RDONLY)
         wait_until(lambda: not self._pipe.exists())
         os.close(reader)
+
+
+def test_every_picture_gives_way_to_the_line(tmp_path: Path) -> None:
+    written: list[int] = []
+    write_evidence(tmp_path / "r-1", job(""), lambda: written.append(len(list(tmp_path.rglob("*.png")))))
+    assert written == [0, 1, 2]  # before each of three
+
+
+class CountingWay(RightOfWay):
+    """Counts who gives way."""
+
+    count = 0
+
+    def give_way(self, at_most_s: float) -> None:
+        self.count += 1
+        super().give_way(at_most_s)
+
+
+def test_evidence_that_would_soon_be_lost_gives_way_no_more(tmp_path: Path) -> None:
+    disk, way = FrozenDisk(tmp_path), CountingWay()
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0), right_of_way=way)
+    evidence.start()
+    for number in range(QUEUE_SIZE):
+        assert evidence.offer(job(str(tmp_path / f"r-{number}"), number))
+        threading.Event().wait(0.01)  # until it is copied
+    disk.thaw()
+    evidence.close(20)
+    assert evidence.lost == 0
+    assert way.count == 3 * (
+        QUEUE_SIZE // 2 - 1
+    )  # three pictures of every part in the lower half of the queue
+
+
+def test_a_line_that_never_rests_does_not_stop_evidence(tmp_path: Path) -> None:
+    way = RightOfWay()
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0), right_of_way=way)
+    evidence.start()
+    with way:
+        assert evidence.offer(job(str(tmp_path / "r-1")))
+        wait_until((tmp_path / "r-1").is_dir)
+    evidence.close()
 
 
 def test_a_disk_that_does_not_answer_keeps_no_image_of_a_camera_in_use(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from edgeflow.evidence.writer import EvidenceJob
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
+from edgeflow.right_of_way import RightOfWay
 from edgeflow.scoring.scorer import Scorer, Scores
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.line import InspectionLine
@@ -185,6 +186,23 @@ def parts(count: int) -> Iterator[ViewSet]:
 
 def verdicts(told: Told) -> list[str]:
     return [decision.verdict for decision in told.decisions]
+
+
+def test_the_line_goes_first_from_the_images_to_the_decision(
+    told: Told, line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle]
+) -> None:
+    class Way(RightOfWay):
+        def __enter__(self) -> None:
+            super().__enter__()
+            told.events.append(("way", "taken"))
+
+        def __exit__(self, *what: object) -> None:
+            told.events.append(("way", "free"))
+            super().__exit__(None, None, None)
+
+    line(loaded(Runner()), right_of_way=Way()).run([part(1)])
+    names = [name if name != "way" else what for name, what in told.events]
+    assert names == ["taken", "decision", "free", "kept", "shown"]
 
 
 def test_the_gate_hears_first_then_the_result_is_kept_then_shown(
