@@ -32,7 +32,7 @@ coverage: $(VENV)/.dev
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not long" --cov=edgeflow --cov=edgeflow_export --cov-branch --cov-report=term:skip-covered
 
 test-long: $(VENV)/.dev
-	sh tools/system_packages.sh broker cameras render
+	sh tools/system_packages.sh broker cameras render browser
 	$(PYTEST) $(SIDE_BY_SIDE) -m "long and not alone"; first=$$?; $(PYTEST) -m "long and alone" && exit $$first
 
 check: $(VENV)/.dev

@@ -22,6 +22,10 @@ for purpose in "$@"; do
         ldconfig -p | grep -q 'libEGL\.so\.1' || need libegl1
         ls /usr/lib/*/dri/swrast_dri.so /usr/lib/*/libgallium* 2>/dev/null | grep -q . || need libgl1-mesa-dri
         ;;
+    browser) # Debian's, for the tests of the page
+        command -v chromium >/dev/null || need chromium
+        command -v chromedriver >/dev/null || need chromium-driver
+        ;;
     *) echo "unknown purpose: $purpose" >&2; exit 2 ;;
     esac
 done

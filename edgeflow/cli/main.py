@@ -115,6 +115,9 @@ COMMANDS: Mapping[str, CommandSource] = {
         "verify",
         "Replay BUNDLE's golden parts on this machine and compare with the trained model.",
     ),
+    "web": CommandSource(
+        "web", "web", "Serve the page of the box that BOX (its YAML file) describes, beside the running box."
+    ),
 }
 
 
@@ -164,7 +167,7 @@ class _LazyGroup(click.Group):
 def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
-    Workstation: train, evaluate, export.  Box: check, run, ctl, evidence, calibrate, outbox.
+    Workstation: train, evaluate, export.  Box: check, run, web, ctl, evidence, calibrate, outbox.
     Anywhere: inspect, verify, bench, score, monitor, keys, schema.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]

@@ -28,6 +28,7 @@ from edgeflow.config.delivery import (
 )
 from edgeflow.config.scoring import DecisionConfig, RuntimeConfig, TrustConfig
 from edgeflow.config.views import ViewsConfig
+from edgeflow.config.web import WebConfig
 from edgeflow.contracts.documents.document import Document, parse_document
 from edgeflow.contracts.documents.paths import against, named_in_text
 from edgeflow.contracts.documents.problems import ON_COMMAND_LINE
@@ -57,6 +58,7 @@ __all__ = [
     "TriggerConfig",
     "TrustConfig",
     "V4l2Config",
+    "WebConfig",
     "config_sha256",
     "load_config",
 ]
@@ -83,6 +85,7 @@ class BoxConfig(Document):
     commands: CommandsConfig = CommandsConfig()
     views: ViewsConfig = ViewsConfig()
     alarms: AlarmsConfig = AlarmsConfig()
+    web: WebConfig = WebConfig()
 
     @property
     def audit_path(self) -> Path:
@@ -93,6 +96,11 @@ class BoxConfig(Document):
     def control_socket(self) -> Path:
         """Path of the socket on which the running box listens for ``edgeflow ctl``."""
         return self.commands.socket or self.outbox.path.with_suffix(".sock")
+
+    @property
+    def web_users_path(self) -> Path:
+        """The users of the box's page."""
+        return self.web.users or self.outbox.path.with_name("web-users.json")
 
     @property
     def topic_root(self) -> str:

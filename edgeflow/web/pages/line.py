@@ -1,0 +1,98 @@
+"""Page *Line*: the station as it is now, sent anew whenever something changes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from edgeflow.web.box_link import BoxLink, LiveState
+from edgeflow.web.language import language_of
+from edgeflow.web.templating import Templates
+
+__all__ = ["LinePage"]
+
+_LOOK_S = 0.2
+_BREATH_S = 15.0  # a comment after so long without news, so that a browser that went is noticed
+_PARTS = ("notice", "verdict", "figures", "state", "alarms", "views", "strip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinePage:
+    """Page *Line*.
+
+    Attributes:
+        figures: counts for the page, of a live state; called off the event loop.
+        views: names of the views, in the order of the box file.
+    """
+
+    link: BoxLink
+    templates: Templates
+    figures: Callable[[LiveState], Mapping[str, Any]]
+    views: tuple[str, ...]
+
+    async def page(self, request: Request) -> Response:
+        """Return the page, complete with what is known now."""
+        parts = await asyncio.to_thread(self._rendered, language_of(request), self.link.now)
+        return self.templates.page(request, "line.html", parts=parts)
+
+    async def events(self, request: Request) -> Response:
+        """Return the stream of the parts of the page that change."""
+        stream = self._events(language_of(request))
+        return StreamingResponse(
+            stream, media_type="text/event-stream", headers={"cache-control": "no-store"}
+        )
+
+    async def picture(self, request: Request) -> Response:
+        """Return one small picture of one of the latest parts."""
+        wanted = request.path_params
+        data = self.link.picture(wanted["result_id"], wanted["view"], wanted["name"])
+        if data is None:
+            return Response(status_code=404)
+        return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+    async def _events(self, language: str) -> AsyncIterator[str]:
+        """Yield changed parts; a browser that does not read holds up nobody, and then gets the latest."""
+        sent: dict[str, str] = {}
+        number, quiet_s = -1, 0.0
+        while True:
+            now = self.link.now
+            if now.number == number:
+                quiet_s += _LOOK_S
+                if quiet_s >= _BREATH_S:
+                    quiet_s = 0.0
+                    yield ": still here\n\n"
+                await asyncio.sleep(_LOOK_S)
+                continue
+            number, quiet_s = now.number, 0.0
+            parts = await asyncio.to_thread(self._rendered, language, now)
+            for name, html in parts.items():
+                if sent.get(name) != html:
+                    yield _event(name, html)
+            sent = parts
+            await asyncio.sleep(_LOOK_S)
+
+    def _rendered(self, language: str, now: LiveState) -> dict[str, str]:
+        return self._for_all_browsers(language, now.number)
+
+    @functools.cached_property
+    def _for_all_browsers(self) -> Callable[[str, int], dict[str, str]]:
+        """The parts by language and number of the state: made once, however many browsers watch."""
+
+        @functools.lru_cache(maxsize=8)
+        def rendered(language: str, number: int) -> dict[str, str]:  # noqa: ARG001 - the key
+            now = self.link.now
+            values = {"now": now, "status": now.status, "figures": self.figures(now), "views": self.views}
+            return {name: self.templates.render(language, f"line/{name}.html", **values) for name in _PARTS}
+
+        return rendered
+
+
+def _event(name: str, html: str) -> str:
+    lines = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
+    return f"event: {name}\n{lines or 'data: '}\n\n"

@@ -1,0 +1,48 @@
+"""Small things that pages need of a request: its form, and the role of its user."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from edgeflow.web.security.guard import MOST_BYTES
+from edgeflow.web.security.users import ROLES, Role
+
+__all__ = ["Endpoint", "for_role", "form_of"]
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """Read a form; the last value of a name counts.
+
+    Raises:
+        HTTPException: it is too large, or no text.
+    """
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise HTTPException(413)
+    try:
+        return dict(parse_qsl(body.decode("ascii"), max_num_fields=50, errors="strict"))
+    except ValueError as cause:
+        raise HTTPException(400) from cause
+
+
+def for_role(role: Role, endpoint: Endpoint) -> Endpoint:
+    """Let users with at least this role through."""
+
+    @functools.wraps(endpoint)
+    async def checked(request: Request) -> Response:
+        session = request.state.session
+        if session is None or ROLES.index(session.role) < ROLES.index(role):
+            return PlainTextResponse(f"refused: this needs the role {role}", 403)
+        return await endpoint(request)
+
+    return checked

@@ -1,0 +1,144 @@
+"""The pages in Debian's chromium: opened, clicked and photographed, beside the running box of the demo."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from simulators.small_box import start_box
+from tests.edgeflow.web.conftest import Page, served, wait_until
+
+DEMO = Path(__file__).parents[3] / "tools/demo"
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+SIZE = (1024, 768)  # of a panel
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromium-driver"),
+]
+
+
+@pytest.fixture(scope="module")
+def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The page of the demo's box, whose parts come again and again."""
+    folder = tmp_path_factory.mktemp("demo")
+    document = yaml.safe_load((DEMO / "box.yaml").read_text())
+    document["bundle"] = str(DEMO / "housing.bundle")
+    for camera in document["cameras"].values():
+        camera |= {"parts": str(DEMO / "parts"), "loop": True}
+    document["trigger"] |= {"timeout_ms": 1500, "period_ms": 700}
+    document["sync"]["max_skew_ms"] = 1000  # a busy machine plays recordings unevenly
+    document["decision"]["deadline_ms"] = 5000
+    document["runtime"]["threads"] = 1
+    document["outbox"]["path"] = "state/outbox.db"
+    document["evidence"]["dir"] = "evidence"
+    (folder / "box.yaml").write_text(yaml.safe_dump(document))
+    with (folder / "box.log").open("w") as log:
+        box = start_box(folder / "box.yaml", "--quiet", out=log)
+        try:
+            with served(folder / "box.yaml") as page:
+                yield page
+        finally:
+            box.terminate()
+            box.wait(timeout=30)
+
+
+class Browser:
+    """A chromium of a panel's size; what its console says is kept."""
+
+    def __init__(self, address: str, language: str = "en") -> None:
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(CHROMIUM)
+        for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+            options.add_argument(option)
+        options.add_argument(f"--accept-lang={language}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+        size = {"width": SIZE[0], "height": SIZE[1], "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.address = address
+
+    def open(self, path: str) -> None:
+        self.driver.get(self.address + path)
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def text(self, selector: str) -> str:
+        """The text of the first match; read in one step, since the page replaces its parts."""
+        script = "const found = document.querySelector(arguments[0]); return found ? found.textContent : ''"
+        return str(self.driver.execute_script(script, selector)).strip()
+
+    def click(self, selector: str) -> None:
+        self.all(selector)[0].click()
+
+    def complaints(self) -> list[str]:
+        """What the console has against the page, such as the policy."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def photograph(self, name: str) -> Image.Image:
+        """Take a picture; EDGEFLOW_SCREENSHOTS names a folder that keeps it, for the documentation."""
+        wait_until(self.is_loaded)
+        image = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
+        if folder := os.environ.get("EDGEFLOW_SCREENSHOTS"):
+            image.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(
+                Path(folder) / f"{name}.png", optimize=True
+            )
+        return image
+
+    def is_loaded(self) -> bool:
+        """True if every picture of the page is there."""
+        script = "return [...document.images].every(image => image.complete && image.naturalWidth > 0)"
+        return bool(self.driver.execute_script(script))
+
+    def close(self) -> None:
+        self.driver.quit()
+
+
+@pytest.fixture
+def browser(demo_page: Page) -> Iterator[Browser]:
+    browser = Browser(demo_page.address)
+    yield browser
+    browser.close()
+
+
+def test_the_line_page_lives_and_its_buttons_work(browser: Browser) -> None:
+    browser.open("/")
+    wait_until(lambda: len(browser.all(".verdicts li")) > 3)
+    wait_until(lambda: len(browser.all(".tile img")) == 10)  # five views, image and heat map
+    wait_until(browser.is_loaded)
+    part = browser.text(".verdict .part")
+    wait_until(lambda: browser.text(".verdict .part") != part)
+    wide = browser.driver.execute_script("return document.documentElement.scrollWidth")
+    assert wide <= SIZE[0]
+    script = "return parseFloat(getComputedStyle(document.querySelector('.verdict .word')).fontSize)"
+    assert browser.driver.execute_script(script) > 50  # read from three metres
+    wait_until(lambda: len(browser.all(".verdict.NG")) == 1)
+    image = browser.photograph("line")
+    assert len(image.getcolors(1 << 20) or ()) > 1000  # there are pictures in it
+    browser.click("button.halt")
+    wait_until(lambda: len(browser.all(".state.Ready")) == 1)
+    assert "Done" in browser.text("#answer")
+    browser.click("button.go")
+    wait_until(lambda: len(browser.all(".state.ContinuousExecution")) == 1)
+    assert browser.complaints() == []
+
+
+def test_the_page_is_german_for_a_german_browser(demo_page: Page) -> None:
+    browser = Browser(demo_page.address, "de")
+    try:
+        browser.open("/line")
+        assert browser.text("button.halt") == "Stopp"
+    finally:
+        browser.close()
