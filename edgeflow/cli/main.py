@@ -91,6 +91,11 @@ COMMANDS: Mapping[str, CommandSource] = {
         "replay",
         "Inspect recorded PARTS as BOX would, without publishing: no broker, no outbox, no evidence.",
     ),
+    "results": CommandSource(
+        "results",
+        "results",
+        "Look at the results that a box has recorded: list, statistics, export; also while it runs.",
+    ),
     "run": CommandSource(
         "run",
         "run",
@@ -167,7 +172,7 @@ class _LazyGroup(click.Group):
 def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
-    Workstation: train, evaluate, export.  Box: check, run, web, ctl, evidence, calibrate, outbox.
+    Workstation: train, evaluate, export.  Box: check, run, web, ctl, results, evidence, calibrate, outbox.
     Anywhere: inspect, verify, bench, score, monitor, keys, schema.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]

@@ -26,6 +26,7 @@ from edgeflow.config.delivery import (
     StationConfig,
     TlsConfig,
 )
+from edgeflow.config.history import HistoryConfig, ShiftsConfig
 from edgeflow.config.scoring import DecisionConfig, RuntimeConfig, TrustConfig
 from edgeflow.config.views import ViewsConfig
 from edgeflow.config.web import WebConfig
@@ -45,6 +46,7 @@ __all__ = [
     "EvidenceConfig",
     "FileConfig",
     "GenicamConfig",
+    "HistoryConfig",
     "IssuerConfig",
     "MqttConfig",
     "OutboxConfig",
@@ -52,6 +54,7 @@ __all__ = [
     "RtspConfig",
     "RuntimeConfig",
     "SealConfig",
+    "ShiftsConfig",
     "StationConfig",
     "SyncConfig",
     "TlsConfig",
@@ -81,11 +84,18 @@ class BoxConfig(Document):
     mqtt: MqttConfig
     outbox: OutboxConfig
     evidence: EvidenceConfig | None = None
+    history: HistoryConfig = HistoryConfig()
+    shifts: ShiftsConfig | None = None
     trust: TrustConfig | None = None
     commands: CommandsConfig = CommandsConfig()
     views: ViewsConfig = ViewsConfig()
     alarms: AlarmsConfig = AlarmsConfig()
     web: WebConfig = WebConfig()
+
+    @property
+    def history_path(self) -> Path:
+        """The database of all results and labels."""
+        return self.history.path or self.outbox.path.with_name("history.db")
 
     @property
     def audit_path(self) -> Path:

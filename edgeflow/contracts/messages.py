@@ -10,6 +10,7 @@ from pydantic import Field
 
 from edgeflow.contracts.commands import Command, Reply
 from edgeflow.contracts.documents.document import Growing, parse_document
+from edgeflow.contracts.message_parts.alarm_codes import AlarmCode
 from edgeflow.contracts.message_parts.base import Message, Timestamp
 from edgeflow.contracts.message_parts.context import Context
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
@@ -51,44 +52,6 @@ VerdictName = Literal["OK", "NG", "UNDECIDED"]
 Availability = Literal["online", "offline", "stopped"]
 # Names of the OPC 40100-1 vision state machine.
 StateName = Literal["PreOperational", "Initialized", "Ready", "ContinuousExecution", "Halted", "Error"]
-# What may be wrong with a box; docs/reference/alarms.md says what each one means and what to do.
-AlarmCode = Literal[
-    "outbox",
-    "results_dropped",
-    "results_set_aside",
-    "late_decisions",
-    "camera_blind",
-    "camera_frozen",
-    "camera_stale",
-    "sync_mismatch",
-    "sync_ambiguous",
-    "sync_latency",
-    "trigger_flood",
-    "trigger_message",
-    "trigger_refused",
-    "trigger_repeated",
-    "camera_swapped",
-    "camera_view",
-    "evidence_stopped",
-    "bundle_expires",
-    "clock_jumped",
-    "golden_parts",
-    "connection_flapping",
-    "broker_refuses",
-    "broker_unreachable",
-    "decisions_unheard",
-    "message_withheld",
-    "ng_series",
-    "no_part",
-    "overrun",
-    "product_unpinned",
-    "record_failed",
-    "scoring_failed",
-    "scoring_hangs",
-    "thread_died",
-    "thread_hangs",
-    "undecided_rate",
-]
 Severity = Literal["warning", "error"]
 _CODE = r"[a-z][a-z0-9_]{0,63}"
 

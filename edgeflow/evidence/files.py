@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.config.box import EvidenceConfig
+from edgeflow.contracts.datasets.part_label import KeptWhy
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.messages import Result, to_json
@@ -41,6 +42,7 @@ class EvidenceJob:
         maps: view → float32 (h, w), raw; a view that was not scored is absent.
         scales: view → its scale, for every view in ``maps``.
         run_s: the box's running time, for the age of the part.
+        kept: why the part is kept.
     """
 
     result: Result
@@ -49,6 +51,7 @@ class EvidenceJob:
     maps: Mapping[str, FloatArray]
     scales: Mapping[str, Scale]
     run_s: float = 0.0
+    kept: KeptWhy = "verdict"
 
     @property
     def size(self) -> int:
@@ -90,9 +93,9 @@ def write_evidence(folder: Path, job: EvidenceJob, give_way: Callable[[], None] 
     try:
         unfinished.mkdir(parents=True)
         # First of all, so that what a crash leaves is known to be ours.
-        (unfinished / RECORD_FILE).write_text(record_text(job.result, {}, job.run_s), "utf-8")
+        (unfinished / RECORD_FILE).write_text(record_text(job.result, {}, job.run_s, job.kept), "utf-8")
         files = _write_files(unfinished, job, give_way)
-        (unfinished / RECORD_FILE).write_text(record_text(job.result, files, job.run_s), "utf-8")
+        (unfinished / RECORD_FILE).write_text(record_text(job.result, files, job.run_s, job.kept), "utf-8")
         unfinished.rename(folder)
     except BaseException as cause:
         shutil.rmtree(unfinished, ignore_errors=True)

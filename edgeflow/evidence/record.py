@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from edgeflow.contracts.datasets.part_label import LABEL_FILE, KeptWhy
 from edgeflow.contracts.messages import Result
 
 __all__ = ["RECORD_FILE", "RESULT_FILE", "EvidenceRecord", "folder_name", "read_record", "record_text"]
@@ -30,11 +31,13 @@ class EvidenceRecord:
         files: name → bytes, of every file that the box wrote beside this record.
         run_s: running time of the box (see :mod:`edgeflow.run_time`) when it was written; None for a folder
             of an earlier edgeflow, which wrote no such record.
+        kept: why it was kept; None where the record does not say.
     """
 
     result_id: str
     files: Mapping[str, int]
     run_s: float | None = None
+    kept: KeptWhy | None = None
 
 
 def folder_name(result_id: str) -> str:
@@ -42,8 +45,8 @@ def folder_name(result_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]|^\.+", "_", result_id)
 
 
-def record_text(result: Result, files: Mapping[str, int], run_s: float) -> str:
-    """Return the record as it is written."""
+def record_text(result: Result, files: Mapping[str, int], run_s: float, kept: KeptWhy = "verdict") -> str:
+    """Return the record as it is written; ``kept`` says why the part is kept."""
     document = {
         "schema": _SCHEMA,
         "result_id": result.result_id,
@@ -54,6 +57,7 @@ def record_text(result: Result, files: Mapping[str, int], run_s: float) -> str:
         "box": result.box,
         "decided_at": result.decided_at,
         "run_s": round(run_s, 3),
+        "kept": kept,
         "files": dict(files),
     }
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
@@ -78,7 +82,13 @@ def _record(document: Mapping[str, Any]) -> EvidenceRecord | None:
     if not isinstance(run_s, (int, float)) or not math.isfinite(run_s):
         return None
     sizes = {name: size for name, size in files.items() if _FILE_NAME.fullmatch(name) and type(size) is int}
-    return EvidenceRecord(result_id=result_id, files={**sizes, RECORD_FILE: 0}, run_s=float(run_s))
+    kept = document.get("kept")
+    return EvidenceRecord(
+        result_id=result_id,
+        files={**sizes, RECORD_FILE: 0, LABEL_FILE: 0},
+        run_s=float(run_s),
+        kept=kept if kept in get_args(KeptWhy) else None,
+    )
 
 
 def _earlier_record(document: Mapping[str, Any]) -> EvidenceRecord | None:
@@ -89,7 +99,7 @@ def _earlier_record(document: Mapping[str, Any]) -> EvidenceRecord | None:
     ids = [str(view.get("id")) for view in views if isinstance(view, dict)] if isinstance(views, list) else []
     names = [f"{view}{end}" for view in ids for end in (".png", "_heat.png", "_map.npy")]
     sizes = {name: 0 for name in (*names, RESULT_FILE) if _FILE_NAME.fullmatch(name)}
-    return EvidenceRecord(result_id=result_id, files=sizes)
+    return EvidenceRecord(result_id=result_id, files={**sizes, LABEL_FILE: 0})
 
 
 def _document(path: Path) -> Mapping[str, Any]:

@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeflow.alarms import Alarms
 from edgeflow.change_log import ChangeLog
 from edgeflow.clock import utc_now
 from edgeflow.config.box import EvidenceConfig
+from edgeflow.contracts.datasets.part_label import KeptWhy
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.errors import StorageError
 from edgeflow.evidence.files import EvidenceJob, evidence_path, write_evidence
@@ -24,7 +25,7 @@ from edgeflow.right_of_way import RightOfWay
 from edgeflow.run_time import Boot, read_boot
 from edgeflow.thread_activity import working
 
-__all__ = ["QUEUE_SIZE", "Evidence", "EvidenceJob", "evidence_path", "write_evidence"]
+__all__ = ["QUEUE_SIZE", "Evidence", "EvidenceJob", "Reserved", "evidence_path", "write_evidence"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,14 @@ _DROPPED_AT_ONCE = 100
 _STOP = None
 _PAUSE_S = 0.5  # after an error that nobody foresaw
 _PATIENCE_S = 0.2  # for a part to be decided, before every picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reserved:
+    """A folder for the evidence of a part, and why it is kept."""
+
+    folder: str
+    why: KeptWhy
 
 
 class Evidence:
@@ -101,13 +110,21 @@ class Evidence:
         if self._start_error is not None:
             raise self._start_error
 
-    def reserve(self, result_id: str, verdict: VerdictName) -> str | None:
-        """Return the folder of a part's evidence, for its result; None where none is kept."""
-        wanted, self._snapshot = self._snapshot, False
-        wanted = wanted or verdict in self._config.save or (verdict == "OK" and self._is_sample())
-        if not self._room or not wanted:
+    def reserve(self, result_id: str, verdict: VerdictName) -> Reserved | None:
+        """Return the folder of a part's evidence, and why it is kept; None where none is kept."""
+        why = self._reason(verdict)
+        if not self._room or why is None:
             return None
-        return str(evidence_path(self._config, result_id, utc_now()))
+        return Reserved(folder=str(evidence_path(self._config, result_id, utc_now())), why=why)
+
+    def _reason(self, verdict: VerdictName) -> KeptWhy | None:
+        """The reason that keeps a part; the sample goes on counting where another one does."""
+        asked, self._snapshot = self._snapshot, False
+        if verdict in self._config.save:
+            return "verdict"
+        if verdict == "OK" and self._is_sample():
+            return "sample"
+        return "request" if asked else None
 
     def _is_sample(self) -> bool:
         """Return True if this OK part belongs to the share that is kept: every 100th for 0.01."""

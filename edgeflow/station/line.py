@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from edgeflow.capture.view_set import ViewSet
+from edgeflow.contracts.datasets.part_label import KeptWhy
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import Decision, Result, VerdictName
 from edgeflow.decision.deadline import DeadlineMonitor, ScoringTime
 from edgeflow.decision.decision import Policy, Verdict, answer_by_ns, decide, no_time_left
 from edgeflow.decision.result import Timing
 from edgeflow.errors import EdgeflowError, failure_text
-from edgeflow.evidence.writer import EvidenceJob
+from edgeflow.evidence.writer import EvidenceJob, Reserved
+from edgeflow.history.records import HistoryEntry
 from edgeflow.live import LivePart
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.view_appearance import Baseline
@@ -25,7 +27,16 @@ from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.station.view_check import ViewCheck
 
-__all__ = ["EvidenceSink", "Gate", "InspectionLine", "LiveSink", "ResultSink", "RunView", "ViewSink"]
+__all__ = [
+    "EvidenceSink",
+    "Gate",
+    "HistorySink",
+    "InspectionLine",
+    "LiveSink",
+    "ResultSink",
+    "RunView",
+    "ViewSink",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +60,18 @@ class ResultSink(Protocol):
 class EvidenceSink(Protocol):
     """Takes images of parts for writing; never waits for a disk."""
 
-    def reserve(self, result_id: str, verdict: VerdictName) -> str | None:
-        """Return the folder of a part's evidence; None where none is kept."""
+    def reserve(self, result_id: str, verdict: VerdictName) -> Reserved | None:
+        """Return the folder of a part's evidence, and why it is kept; None where none is kept."""
 
     def offer(self, job: EvidenceJob) -> bool:
         """Take a part for writing; return False where it is not kept."""
+
+
+class HistorySink(Protocol):
+    """Takes results for the record on the box; never waits."""
+
+    def offer(self, entry: HistoryEntry) -> None:
+        """Take one result."""
 
 
 class ViewSink(Protocol):
@@ -99,6 +117,7 @@ class InspectionLine:
         outbox: takes every result.
         show: called with every finished result.
         evidence: takes images of parts; None where the box keeps none.
+        history: takes every result after the outbox; None where the box keeps no history.
         views: takes the model images of scored parts; None where the box does not watch its cameras.
         live: takes every finished part, for people who watch; None where nobody can.
         gate_told: returns True or False for a result id whose decision reached the gate or did not; None
@@ -118,6 +137,7 @@ class InspectionLine:
     show: Callable[[Result], None]
     clock: Callable[[], int]
     evidence: EvidenceSink | None = None
+    history: HistorySink | None = None
     views: ViewSink | None = None
     live: LiveSink | None = None
     gate_told: Callable[[str], bool | None] = lambda _: None
@@ -207,8 +227,9 @@ class InspectionLine:
         try:
             result = loaded.make.result(decision, view_set, scores, verdict, timing)
             result = result.model_copy(update={"gate_told": self.gate_told(result.result_id)})
-            result = self._with_evidence(loaded, result, view_set, scores)
+            result, kept = self._with_evidence(loaded, result, view_set, scores)
             self.outbox.put(result)
+            self._offer_history(loaded, result, kept)
             self._offer_views(loaded, scores)
             self.show(result)
             if self.live is not None:
@@ -220,20 +241,34 @@ class InspectionLine:
 
     def _with_evidence(
         self, loaded: LoadedBundle, result: Result, view_set: ViewSet, scores: Scores | None
-    ) -> Result:
-        """The result with the folder of its evidence; evidence that fails never costs the result."""
+    ) -> tuple[Result, KeptWhy | None]:
+        """The result with the folder of its evidence, and why it is kept; a failure costs no result."""
         if self.evidence is None:
-            return result
+            return result, None
         try:
-            folder = self.evidence.reserve(result.result_id, result.verdict)
-            kept = result.model_copy(update={"evidence": folder})
-            job = _evidence_job(loaded, kept, view_set, scores)
-            return kept if self.evidence.offer(job) else result
+            reserved = self.evidence.reserve(result.result_id, result.verdict)
+            if reserved is None:
+                return result, None
+            kept = result.model_copy(update={"evidence": reserved.folder})
+            job = replace(_evidence_job(loaded, kept, view_set, scores), kept=reserved.why)
+            return (kept, reserved.why) if self.evidence.offer(job) else (result, None)
         except Exception as error:
             logger.exception("part %s has no evidence", view_set.part_id)
             if self.line_monitor is not None:
                 self.line_monitor.not_recorded(failure_text(error), what="evidence")
-            return result
+            return result, None
+
+    def _offer_history(self, loaded: LoadedBundle, result: Result, kept: KeptWhy | None) -> None:
+        if self.history is not None:
+            manifest = loaded.manifest
+            self.history.offer(
+                HistoryEntry(
+                    result=result,
+                    bundle_version=manifest.version,
+                    has_foreground=manifest.foreground is not None,
+                    kept=kept,
+                )
+            )
 
     def _offer_views(self, loaded: LoadedBundle, scores: Scores | None) -> None:
         if self.views is not None and scores is not None:

@@ -1,4 +1,4 @@
-"""Services that run beside the line: MQTT, alarms, triggers, outbox, evidence and commands."""
+"""Services that run beside the line: MQTT, alarms, triggers, outbox, history, evidence and commands."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from edgeflow.delivery.outbox import Outbox, open_outbox
 from edgeflow.delivery.sender import ResultSender
 from edgeflow.errors import EdgeflowError, ParityError, failure_text
 from edgeflow.evidence.writer import Evidence
+from edgeflow.history.box import BoxHistory, open_history
 from edgeflow.monitoring.clock_monitor import ClockMonitor
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.right_of_way import RightOfWay
@@ -48,6 +49,7 @@ class BoxServices:
     delivery: ResultSender
     evidence: Evidence | None
     right_of_way: RightOfWay
+    history: BoxHistory | None
 
 
 def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServices:
@@ -58,8 +60,14 @@ def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServi
     clock_watch = ClockMonitor(alarms)
     clock_watch.start()
     stack.callback(clock_watch.close)
+    history = open_history(config, alarms)
+    if history is not None:
+        history.start()
+        stack.callback(history.close)  # after the outbox, which is closed before
     outbox = open_outbox(config.outbox, alarms, root=config.topic_root)
     stack.callback(outbox.close)
+    if history is not None:
+        outbox.on_stored(history.stored)
     evidence, right_of_way = None, RightOfWay()
     if config.evidence is not None:
         evidence = Evidence(config.evidence, alarms, right_of_way=right_of_way)
@@ -74,6 +82,7 @@ def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServi
         delivery=ResultSender(outbox, link, config.outbox.confirm, alarms),
         evidence=evidence,
         right_of_way=right_of_way,
+        history=history,
     )
 
 

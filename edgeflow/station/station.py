@@ -244,6 +244,7 @@ def _inspect(
         gate=out.link,
         outbox=out.outbox,
         evidence=out.evidence,
+        history=out.history,
         views=watch,
         live=live,
         gate_told=out.link.gate.told,

@@ -22,6 +22,7 @@ from edgeflow.contracts.images import read_image
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.messages import Alarm, Result, from_json
 from edgeflow.errors import StorageError
+from edgeflow.evidence.record import read_record
 from edgeflow.evidence.writer import QUEUE_SIZE, Evidence, EvidenceJob, evidence_path, write_evidence
 from edgeflow.right_of_way import RightOfWay
 from edgeflow.run_time import Boot
@@ -63,11 +64,17 @@ class Told:
             self.standing[name] = alarm.text
 
 
+def folder_for(evidence: Evidence, result_id: str) -> str:
+    reserved = evidence.reserve(result_id, "NG")
+    assert reserved is not None
+    assert reserved.why == "verdict"
+    return reserved.folder
+
+
 def test_a_part_is_one_folder_with_pictures_heat_and_record(tmp_path: Path) -> None:
     evidence = Evidence(EvidenceConfig(dir=tmp_path, min_free_gb=0))
     evidence.start()
-    folder = evidence.reserve("r-1", "NG")
-    assert folder is not None
+    folder = folder_for(evidence, "r-1")
     wanted = job(folder)
     assert evidence.offer(wanted)
     evidence.close()
@@ -224,13 +231,11 @@ def test_folders_that_go_while_they_are_written_do_not_end_the_writer(tmp_path: 
     tidier = threading.Thread(target=tidy)
     tidier.start()
     for number in range(100):
-        folder = evidence.reserve(f"r-{number}", "NG")
-        assert folder is not None
+        folder = folder_for(evidence, f"r-{number}")
         wait_until(lambda number=number, folder=folder: evidence.offer(job(folder, number)))  # type: ignore[misc]
     ended.set()
     tidier.join()
-    folder = evidence.reserve("r-last", "NG")
-    assert folder is not None
+    folder = folder_for(evidence, "r-last")
     wait_until(lambda: evidence.offer(job(folder, 4711)))
     wait_until(Path(folder).is_dir)
     evidence.close()
@@ -243,8 +248,7 @@ def test_a_folder_that_somebody_removed_comes_back(tmp_path: Path) -> None:
     evidence.start()
     shutil.rmtree(root)
     wait_until(root.is_dir)
-    folder = evidence.reserve("r-1", "NG")
-    assert folder is not None
+    folder = folder_for(evidence, "r-1")
     assert evidence.offer(job(folder))
     wait_until(Path(folder).is_dir)
     evidence.close()
@@ -311,6 +315,17 @@ def test_a_snapshot_keeps_the_next_part_and_only_that(tmp_path: Path) -> None:
     assert [evidence.reserve(f"r-{n}", "OK") is not None for n in range(3)] == [True, False, False]
 
 
+def test_evidence_says_why_a_part_is_kept(tmp_path: Path) -> None:
+    evidence = Evidence(EvidenceConfig(dir=tmp_path, ok_sample=0.5, min_free_gb=0))
+    evidence.snapshot()
+    reserved = [evidence.reserve(f"r-{n}", "OK") for n in range(4)]
+    assert [each and each.why for each in reserved] == ["request", "sample", None, "sample"]
+    write_evidence(tmp_path / "r-7", dataclasses.replace(job(str(tmp_path / "r-7"), 7), kept="sample"))
+    record = read_record(tmp_path / "r-7")
+    assert record is not None
+    assert record.kept == "sample"
+
+
 def test_the_size_holds_while_parts_are_written(tmp_path: Path) -> None:
     one = job(str(tmp_path / "probe"))
     write_evidence(tmp_path / "probe", one)
@@ -318,8 +333,7 @@ def test_the_size_holds_while_parts_are_written(tmp_path: Path) -> None:
     evidence = Evidence(EvidenceConfig(dir=tmp_path / "kept", max_gb=3.5 * size / 1e9, min_free_gb=0))
     evidence.start()
     for number in range(10):
-        folder = evidence.reserve(f"r-{number}", "NG")
-        assert folder is not None
+        folder = folder_for(evidence, f"r-{number}")
         while not evidence.offer(job(folder, number)):
             pass
     evidence.close()
@@ -403,8 +417,7 @@ def test_a_place_that_is_taken_stops_evidence_until_it_is_back(tmp_path: Path) -
     assert evidence.reserve("r-1", "NG") is None
     root.unlink()
     wait_until(lambda: evidence.reserve("r-2", "NG") is not None)
-    folder = evidence.reserve("r-3", "NG")
-    assert folder is not None
+    folder = folder_for(evidence, "r-3")
     assert evidence.offer(job(folder, 3))
     wait_until(lambda: "evidence_stopped" not in told.standing)
     assert Path(folder).is_dir()
@@ -448,8 +461,7 @@ def test_age_is_the_running_time_of_the_box(tmp_path: Path) -> None:
     moment["up_s"] = 150.0
     folders = []
     for number in range(2):
-        folder = evidence.reserve(f"r-{number}", "NG")
-        assert folder is not None
+        folder = folder_for(evidence, f"r-{number}")
         assert evidence.offer(job(folder, number))
         wait_until(Path(folder).is_dir)
         folders.append(Path(folder))

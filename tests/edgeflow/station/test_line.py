@@ -28,7 +28,7 @@ from edgeflow.decision.decision import Policy
 from edgeflow.decision.result import Origin, ResultMaker
 from edgeflow.decision.session import Session
 from edgeflow.errors import DeviceError
-from edgeflow.evidence.writer import EvidenceJob
+from edgeflow.evidence.writer import EvidenceJob, Reserved
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
@@ -81,8 +81,8 @@ class Told:
         self.decisions.append(decision)
         return True
 
-    def reserve(self, result_id: str, verdict: VerdictName) -> str:
-        return f"/evidence/{result_id}-{verdict}"
+    def reserve(self, result_id: str, verdict: VerdictName) -> Reserved:
+        return Reserved(folder=f"/evidence/{result_id}-{verdict}", why="verdict")
 
     def offer(self, job: EvidenceJob) -> bool:
         if job.result.part_id in self.failing:
@@ -411,8 +411,8 @@ class Collected:
     def __init__(self) -> None:
         self.jobs: list[EvidenceJob] = []
 
-    def reserve(self, result_id: str, verdict: VerdictName) -> str:
-        return f"/evidence/{result_id}-{verdict}"
+    def reserve(self, result_id: str, verdict: VerdictName) -> Reserved:
+        return Reserved(folder=f"/evidence/{result_id}-{verdict}", why="verdict")
 
     def offer(self, job: EvidenceJob) -> bool:
         self.jobs.append(job)

@@ -1,0 +1,47 @@
+"""Codes of alarms, for programs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["AlarmCode"]
+
+# What may be wrong with a box; docs/reference/alarms.md says what each one means and what to do.
+AlarmCode = Literal[
+    "outbox",
+    "results_dropped",
+    "results_set_aside",
+    "late_decisions",
+    "camera_blind",
+    "camera_frozen",
+    "camera_stale",
+    "sync_mismatch",
+    "sync_ambiguous",
+    "sync_latency",
+    "trigger_flood",
+    "trigger_message",
+    "trigger_refused",
+    "trigger_repeated",
+    "camera_swapped",
+    "camera_view",
+    "evidence_stopped",
+    "bundle_expires",
+    "clock_jumped",
+    "golden_parts",
+    "history",
+    "connection_flapping",
+    "broker_refuses",
+    "broker_unreachable",
+    "decisions_unheard",
+    "message_withheld",
+    "ng_series",
+    "no_part",
+    "overrun",
+    "product_unpinned",
+    "record_failed",
+    "scoring_failed",
+    "scoring_hangs",
+    "thread_died",
+    "thread_hangs",
+    "undecided_rate",
+]
