@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from edgeflow.contracts.datasets.part_label import LABEL_FILE, KeptWhy
+from edgeflow.contracts.datasets.part_label import KeptWhy
 from edgeflow.contracts.messages import Result
 
 __all__ = ["RECORD_FILE", "RESULT_FILE", "EvidenceRecord", "folder_name", "read_record", "record_text"]
@@ -85,7 +85,7 @@ def _record(document: Mapping[str, Any]) -> EvidenceRecord | None:
     kept = document.get("kept")
     return EvidenceRecord(
         result_id=result_id,
-        files={**sizes, RECORD_FILE: 0, LABEL_FILE: 0},
+        files={**sizes, RECORD_FILE: 0},
         run_s=float(run_s),
         kept=kept if kept in get_args(KeptWhy) else None,
     )
@@ -99,7 +99,7 @@ def _earlier_record(document: Mapping[str, Any]) -> EvidenceRecord | None:
     ids = [str(view.get("id")) for view in views if isinstance(view, dict)] if isinstance(views, list) else []
     names = [f"{view}{end}" for view in ids for end in (".png", "_heat.png", "_map.npy")]
     sizes = {name: 0 for name in (*names, RESULT_FILE) if _FILE_NAME.fullmatch(name)}
-    return EvidenceRecord(result_id=result_id, files={**sizes, LABEL_FILE: 0})
+    return EvidenceRecord(result_id=result_id, files=sizes)
 
 
 def _document(path: Path) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from edgeflow.contracts.datasets.part_label import LABEL_FILE
 from edgeflow.evidence.record import RECORD_FILE, RESULT_FILE, read_record
 from edgeflow.run_time import Boot, parse_run_time, read_boot, run_time_text
 
@@ -242,13 +243,14 @@ def _remove(folder: Path) -> None:
     if record is None:
         return
     going = folder.with_name(f".{folder.name}.tmp")
-    foreign = {path.name for path in folder.iterdir()} - set(record.files)
+    ours = {*record.files, LABEL_FILE}
+    foreign = {path.name for path in folder.iterdir()} - ours
     if foreign:
         logger.warning("evidence %s: files of others stay: %s", folder, ", ".join(sorted(foreign)[:5]))
     else:
         folder.rename(going)
         folder = going
-    for name in sorted(record.files, key=lambda name: name in (RECORD_FILE, RESULT_FILE)):
+    for name in sorted(ours, key=lambda name: name in (RECORD_FILE, RESULT_FILE)):
         (folder / name).unlink(missing_ok=True)
     if not foreign:
         folder.rmdir()

@@ -37,6 +37,7 @@ def test_the_record_says_which_part_box_and_station_it_is_of() -> None:
         "box": "b",
         "decided_at": json.loads(result.model_dump_json())["decided_at"],
         "run_s": 12.346,
+        "kept": "verdict",
         "files": {"top.png": 7},
     }
     assert "Träger 7" in text  # readable as it is
@@ -50,7 +51,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     (folder / "evidence.json").write_text(record_text(SAMPLE, {"top.png": 7, "left.png": 5}, 2.5))
     found = read_record(folder)
     assert found == EvidenceRecord(
-        result_id="r-1", files={"top.png": 7, "left.png": 5, "evidence.json": 0}, run_s=2.5
+        result_id="r-1", files={"top.png": 7, "left.png": 5, "evidence.json": 0}, run_s=2.5, kept="verdict"
     )
 
 
