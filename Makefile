@@ -45,6 +45,7 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.runtime
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.training
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.convolutions
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.full_size
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.synchronization
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.pairing

@@ -20,6 +20,7 @@ from rich.console import Console
 from torch import Tensor
 
 from edgeflow.diagnostics.peak_memory import own_peak_bytes
+from edgeflow_export.models.convolution import winograd_pays
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.models.plain_flow import PlainFlow
 from edgeflow_export.models.view_graph import view_graph
@@ -160,6 +161,8 @@ def _setting(options: dict[str, Any], parts: int) -> tuple[MultiFlow, Tensor, Te
         graph=view_graph(options["graph"], 5),
     )
     flow = MultiFlow(shape).train()
+    instructions = torch.backends.cpu.get_cpu_capability()
+    flow.winograd = [kernel for kernel in shape.kernels if winograd_pays(kernel, instructions)]
     with torch.no_grad():
         for name, parameter in flow.named_parameters():
             if name.endswith("gamma"):

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Convolution", "DirectConvolution", "WinogradConvolution", "winograd"]
+__all__ = ["Convolution", "DirectConvolution", "WinogradConvolution", "winograd", "winograd_pays"]
 
 
 class Convolution(Protocol):
@@ -65,7 +65,8 @@ _POINTS = (0.0, 1.0, -1.0, 0.5, -2.0, -0.5, 2.0)
 class WinogradConvolution:
     """Winograd's minimal filtering (Lavin & Gray, arXiv 1509.09308), gradients included.
 
-    It multiplies 4 times less for a 3x3 kernel and 6 times less for a 5x5 kernel.
+    It multiplies 4 times less for a 3x3 kernel and 6 times less for a 5x5 kernel. Where that saves time:
+    :func:`winograd_pays`.
 
     A map is cut into tiles, and every tile's samples are evaluated at n x n points; there the convolution
     is a matrix product per point. Cutting, replicated borders and evaluation are one small matrix per axis.
@@ -118,6 +119,15 @@ class WinogradConvolution:
     @property
     def _phases(self) -> tuple[int, int, int, int]:
         return self.tile, self.tile, self.rows, self.columns
+
+
+def winograd_pays(kernel: int, instructions: str) -> bool:
+    """True if a training step takes less time with Winograd's form; the width of the flow hardly matters.
+
+    Args:
+        instructions: the processor's, as ``torch.backends.cpu.get_cpu_capability()`` names them.
+    """
+    return kernel >= (5 if instructions == "AVX512" else 3)
 
 
 @cache

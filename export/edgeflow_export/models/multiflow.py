@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +61,7 @@ class CrossViewNet(nn.Module):
         views, hidden = shape.graph.views, shape.hidden
         inputs = shape.channels // 2 + shape.conditioned
         self.graph = shape.graph
+        self.winograd = False
         self.first = nn.Conv2d(
             views * inputs,
             views * hidden,
@@ -113,7 +115,13 @@ class CrossViewNet(nn.Module):
     def _convolution(self, x: Tensor) -> Convolution:
         kernel = self.first.kernel_size[0]
         mixed = torch.is_autocast_enabled(x.device.type)
-        if self.training and x.device.type == "cpu" and x.dtype == torch.float32 and not mixed:
+        if (
+            self.winograd
+            and self.training
+            and x.device.type == "cpu"
+            and x.dtype == torch.float32
+            and not mixed
+        ):
             return winograd(kernel, *x.shape[-2:])
         return DirectConvolution(kernel)
 
@@ -179,6 +187,18 @@ class MultiFlow(nn.Module):
         self.blocks = nn.ModuleList(
             CouplingBlock(shape, kernel, seed) for seed, kernel in enumerate(shape.kernels)
         )
+
+    @property
+    def winograd(self) -> tuple[int, ...]:
+        """Kernel sizes that are trained by Winograd's form on a CPU; none unless set."""
+        nets = [module for module in self.modules() if isinstance(module, CrossViewNet) and module.winograd]
+        return tuple(sorted({net.first.kernel_size[0] for net in nets}))
+
+    @winograd.setter
+    def winograd(self, kernels: Collection[int]) -> None:
+        for module in self.modules():
+            if isinstance(module, CrossViewNet):
+                module.winograd = module.first.kernel_size[0] in kernels
 
     def forward(self, features: Tensor, noise: Tensor | None = None) -> FlowOutput:
         """Features (B, V, C, H, W) to latents and log-determinants.

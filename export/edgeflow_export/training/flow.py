@@ -17,6 +17,7 @@ from edgeflow.errors import CheckpointError, ConfigError, DataError
 from edgeflow_export.distributed import ALONE, Processes
 from edgeflow_export.features.feature_cache import FeatureStore
 from edgeflow_export.features.statistics import Standardisation
+from edgeflow_export.models.convolution import winograd_pays
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.progress import announce, progress_bar
 from edgeflow_export.recipe import NoiseSpec, TrainingSpec
@@ -140,6 +141,8 @@ class FlowTrainer:
     ) -> None:
         self.flow, self.spec, self.noise = flow, spec, noise
         self.standardise, self.processes = standardise, processes
+        instructions = torch.backends.cpu.get_cpu_capability()
+        flow.winograd = [kernel for kernel in flow.shape.kernels if winograd_pays(kernel, instructions)]
         self.model = processes.parallel(flow)
         self.optimizer = make_optimizer(flow.parameters(), spec)
         self.losses: list[float] = []
@@ -213,6 +216,7 @@ class FlowTrainer:
             "held_out": self.held_out,
             "seconds": self.seconds,
             "best": self.best,
+            "winograd": self.flow.winograd,
         }
 
     def resume(self, state: dict[str, Any] | None) -> None:
@@ -226,6 +230,8 @@ class FlowTrainer:
         self.flow.load_state_dict(state["flow"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.losses, self.held_out, self.best = list(state["losses"]), list(state["held_out"]), state["best"]
+        # Whatever this processor would choose, since the two forms round differently. Earlier ones had one.
+        self.flow.winograd = state.get("winograd", self.flow.shape.kernels)
         # An earlier version noted no times, and held-out losses only where it stopped early.
         self.seconds = list(state.get("seconds", [math.nan] * len(self.losses)))
         self.held_out = [math.nan] * (len(self.losses) - len(self.held_out)) + self.held_out

@@ -181,6 +181,7 @@ class _Run:
             "trained_by": f"edgeflow {__version__}, torch {torch.__version__}",
             "training_parts": str(len(self.dataset.training)),
             IMAGES_READ: f"bits {self.dataset.depth.bits}, orientation followed",
+            "winograd": ", ".join(map(str, flow.winograd)) or "none",
             "training_loss": f"{losses[-1]:.6g}" if losses else str(math.nan),
         }
         return self._model(module, store, provenance)

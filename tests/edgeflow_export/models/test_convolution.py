@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgeflow_export.models.convolution import Convolution, DirectConvolution, WinogradConvolution
+from edgeflow_export.models.convolution import (
+    Convolution,
+    DirectConvolution,
+    WinogradConvolution,
+    winograd_pays,
+)
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.models.view_graph import view_graph
 
@@ -45,6 +50,9 @@ def test_training_and_evaluation_compute_the_same_flow(graph: str) -> None:
         channels=6, hidden=4, kernels=(3, 1, 5), clamp=1.9, conditioned=True, graph=view_graph(graph, 3)
     )
     flow = MultiFlow(shape)
+    assert flow.winograd == ()
+    flow.winograd = (3, 1, 5)
+    assert flow.winograd == (1, 3, 5)
     with torch.no_grad():
         for name, parameter in flow.named_parameters():
             if name.endswith("gamma"):
@@ -56,3 +64,11 @@ def test_training_and_evaluation_compute_the_same_flow(graph: str) -> None:
         evaluated = nll_map(flow.eval()(features, noise))
     assert not torch.equal(trained, evaluated)  # else one of the two forms has not been used
     assert (trained - evaluated).abs().max() < 1e-4 * evaluated.abs().max()
+
+
+def test_a_kernel_of_one_pixel_multiplies_no_less_in_any_form() -> None:
+    for instructions in ("DEFAULT", "AVX2", "AVX512"):
+        assert not winograd_pays(1, instructions)
+        assert winograd_pays(5, instructions)
+    assert winograd_pays(3, "AVX2")
+    assert not winograd_pays(3, "AVX512")

@@ -83,6 +83,24 @@ def test_interrupted_flow_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
+@pytest.mark.parametrize(("recorded", "kept"), [((3,), (3,)), ((), ()), (None, (1, 3))])
+def test_a_training_goes_on_in_the_form_in_which_it_began(
+    tmp_path: Path, recorded: tuple[int, ...] | None, kept: tuple[int, ...]
+) -> None:
+    """As on another processor, which would choose another; an earlier version recorded none."""
+    flow_of(tmp_path, "state", epochs=1)
+    content = torch.load(tmp_path / "state", weights_only=True)
+    assert "winograd" in content["state"]
+    content["state"]["winograd"] = recorded
+    if recorded is None:
+        del content["state"]["winograd"]
+    torch.save(content, tmp_path / "state")
+    flow, losses = flow_of(tmp_path, "state", epochs=2)
+    assert len(losses) == 2
+    assert flow.winograd == kept
+    assert torch.load(tmp_path / "state", weights_only=True)["state"]["winograd"] == kept
+
+
 def test_early_stopping_keeps_the_epoch_that_is_best_on_held_out_parts(tmp_path: Path) -> None:
     stopped, losses = flow_of(tmp_path, "stopped", early_stopping=3)
     assert 4 <= len(losses) < 30  # random parts are soon learnt by heart
