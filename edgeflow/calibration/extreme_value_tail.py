@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,13 @@ _RESAMPLES = 500
 _SEED = 20
 _MOST_CORRECTION = 100.0
 _TINY = float(np.finfo(np.float64).tiny)
+# The likelihood's grid: shapes beyond those of the fit, since an interval must also hold what the fit leaves
+# out; scales in units of the mean excess; shares beyond the start in binomial deviations.
+_GRID_SHAPES = np.linspace(-0.9, 0.6, 42)  # 0 is not among them
+_GRID_SCALES = np.geomspace(0.3, 3.5, 81)
+_GRID_SHARES = np.linspace(-3.2, 3.2, 13)
+_WIDER = 1.4
+"""Factor on the likelihood's cut: the tail is fitted where it is not yet quite Pareto's (decision 0191)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +38,8 @@ class TailThreshold:
     """A threshold beyond the sample.
 
     Attributes:
-        low, high: confidence interval of the score that normal parts exceed at the rate.
+        low, high: confidence interval of the score that normal parts exceed at the rate; the threshold lies
+            in it.
         shape: of the tail: below 0 it ends somewhere, above 0 it is heavier than an exponential one.
         highest: how many of the highest scores the tail was fitted to.
     """
@@ -47,8 +56,8 @@ def tail_threshold(scores: Array, rate: float, level: float) -> TailThreshold | 
 
     The tail is fitted by probability-weighted moments (Hosking and Wallis 1987). A plain fit to so few
     scores is exceeded two or three times too often on average; so samples are drawn from the fitted tail and
-    fitted again, and the threshold is moved until those fits would have kept the rate. The same samples give
-    the interval. The generator is seeded: the same scores give the same threshold.
+    fitted again, and the threshold is moved until those fits would have kept the rate. The generator is
+    seeded: the same scores give the same threshold. The interval is that of the profile likelihood.
 
     Args:
         scores: (n,), at least ``LEAST_SCORES``.
@@ -63,11 +72,15 @@ def tail_threshold(scores: Array, rate: float, level: float) -> TailThreshold | 
     if not tail[0, 1] > 0:
         return None
     refits = _fit(np.sort(_resampled(scores, tail, count), axis=1), count)
-    low, high = np.quantile(_quantiles(refits, rate * n / count), [(1 - level) / 2, (1 + level) / 2])
     chance = _corrected(tail, refits, rate * n / count)
     threshold = float(_quantiles(tail, chance)[0])
+    low, high = _likely(np.sort(scores), count, rate, level)
     return TailThreshold(
-        threshold=threshold, low=float(low), high=float(high), shape=float(tail[0, 2]), highest=count
+        threshold=threshold,
+        low=min(low, threshold),
+        high=max(high, threshold),
+        shape=float(tail[0, 2]),
+        highest=count,
     )
 
 
@@ -90,6 +103,35 @@ def _corrected(tail: Array, refits: Array, chance: float) -> float:
         exceeded = _exceeded(tail, _quantiles(refits, float(np.exp(middle)))).mean()
         low, high = (middle, high) if exceeded < chance else (low, middle)
     return float(np.exp(low))
+
+
+def _likely(ordered: Array, count: int, rate: float, level: float) -> tuple[float, float]:
+    """The lowest and highest score exceeded at the rate under any tail that the sample allows.
+
+    The profile likelihood's interval, from a grid over shape, scale and share beyond the start; the cut is
+    Student's, not the normal one, since the excesses are few.
+    """
+    n, start = len(ordered), ordered[-count - 1]
+    excess = ordered[-count:] - start
+    scale = excess.mean() * _GRID_SCALES
+    shape = _GRID_SHAPES[:, np.newaxis]
+    ends = 1 + shape[..., np.newaxis] * excess / scale[:, np.newaxis]
+    logs = np.log(np.maximum(ends, _TINY)).sum(-1)
+    of_tail = np.where(ends.min(-1) > 0, -count * np.log(scale) - (1 + 1 / shape) * logs, -np.inf)
+    share = count / n + math.sqrt(count * (n - count) / n**3) * _GRID_SHARES
+    share = np.clip(share, 1.02 * rate, 0.98)
+    of_share = count * np.log(share) + (n - count) * np.log1p(-share)
+    likelihood = of_tail[..., np.newaxis] + of_share
+    likely = likelihood >= likelihood.max() - _WIDER * _student(level, count - 2) ** 2 / 2
+    bent = np.expm1(shape * np.log(share / rate)) / shape
+    found = (start + scale[:, np.newaxis] * bent[:, np.newaxis])[likely]
+    return float(found.min()), float(found.max())
+
+
+def _student(level: float, freedom: int) -> float:
+    """Quantile of Student's distribution that holds the level on both sides (Cornish and Fisher's series)."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
 
 def _excesses(n: int) -> int:

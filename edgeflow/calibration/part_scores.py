@@ -85,8 +85,9 @@ class PartScores:
             for view, image in images.items()
         }
         views = self._scorer.score(shown, ask="all").views
-        kept = np.array([score for view, score in views.items() if view in present], np.float32)
-        return float(part_score(kept, self._manifest.scoring))
+        places = [place for place, view in enumerate(self._manifest.view_ids) if view in present]
+        kept = np.array([views[self._manifest.view_ids[place]] for place in places], np.float32)
+        return float(part_score(kept, self._manifest.scoring.only(places)))
 
     def thresholds(self, rate: float, method: Method) -> Thresholds:
         """The graph's thresholds from these parts; see ``calibrate``."""
@@ -100,7 +101,8 @@ class PartScores:
             method=method,
             subsets=subsets,
             defective=_array(self._defective) if self._defective else None,
-            tolerance=min(graph.tolerance for graph in self._manifest.graphs),
+            tolerance=min(graph.tolerance for graph in self._manifest.graphs)
+            * self._manifest.scoring.sensitivity,
         )
 
 

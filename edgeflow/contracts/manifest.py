@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from edgeflow.contracts.documents.document import Document, Text, parse_document
+from edgeflow.contracts.documents.file_names import EntryName
+from edgeflow.contracts.scoring import Scoring
 from edgeflow.contracts.thresholds import (
     Count,
     Interval,
@@ -58,14 +60,6 @@ REPORT_NAME = "report.html"
 SCHEMA_VERSION = "1.5"
 """The second number rises with every field that is added: tests/golden/manifest_fields has those of each."""
 
-# Relative, forward slashes, no dot-segments: the only names a bundle may hold.
-EntryName = Annotated[
-    str,
-    Text(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$",
-        words="a relative file name of letters, digits, . _ - and /",
-    ),
-]
 Sha256 = Annotated[str, Text(pattern=r"^[0-9a-f]{64}$", words="a SHA-256 of 64 hexadecimal digits")]
 Version = Annotated[str, Text(pattern=r"^[0-9]+\.[0-9]+$", words="a version such as 1.3")]
 VIEW_NAME = Text(
@@ -111,39 +105,6 @@ class Preprocessing(Document):
         description="images are turned as their files say; None, in bundles made before 1.4: only TIFF was, "
         "so that other files which are to be turned are refused",
     )
-
-
-class Scoring(Document):
-    """Rules from an anomaly map to a view score, and from view scores to a part score."""
-
-    view: Literal["max", "mean", "top_k"] = "max"
-    top_k: Positive | None = None
-    top_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        default=None, description="of view: top_k, instead of a number of pixels: this share of the map's"
-    )
-    part: Literal["mean", "max"] = "mean"
-    pixel_statistics: EntryName | None = Field(
-        default=None,
-        description="npz with mean and std (V, h, w) of normal parts; maps are standardised by it",
-    )
-
-    @model_validator(mode="after")
-    def _k_belongs_to_top_k(self) -> Scoring:
-        given = [value for value in (self.top_k, self.top_share) if value is not None]
-        if len(given) != (self.view == "top_k"):
-            raise ValueError("top_k goes with view: top_k, and only with it; or top_share in its place")
-        return self
-
-    @property
-    def pooled(self) -> str:
-        """The pixels of a map that make the view score."""
-        if self.view == "max":
-            return "the highest pixel"
-        if self.view == "mean":
-            return "the mean"
-        if self.top_share is not None:
-            return f"the mean of the highest {self.top_share:.3g} of the pixels"
-        return f"the mean of the {self.top_k} highest pixels"
 
 
 class Tensor(Document):
@@ -354,6 +315,13 @@ class Manifest(Document):
             raise ValueError(f"graph_thresholds: no graph {', '.join(unknown)}")
         if own and self.reference_thresholds not in own.values():
             raise ValueError("thresholds: not those of one of the graphs in graph_thresholds")
+
+    @model_validator(mode="after")
+    def _every_view_has_a_scale(self) -> Manifest:
+        scales = self.scoring.view_scales
+        if scales is not None and len(scales) != len(self.views):
+            raise ValueError("scoring.view_scales: not one per view")
+        return self
 
     def _named_files(self) -> set[str]:
         foreground = self.foreground

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, model_validator
 
-from edgeflow.contracts.manifest import Scale, Scoring, Thresholds, subset_key
+from edgeflow.contracts.documents.document import Document
+from edgeflow.contracts.documents.file_names import EntryName
+from edgeflow.contracts.thresholds import Positive, Scale, Thresholds, subset_key
 
 __all__ = [
     "CLEAR",
@@ -16,10 +20,13 @@ __all__ = [
     "FloatArray",
     "Masks",
     "PixelStatistics",
+    "Scoring",
+    "ViewScale",
     "masked",
     "near_threshold",
     "part_score",
     "scaled",
+    "smoothed",
     "standardise",
     "subset_scale",
     "view_bounds",
@@ -32,8 +39,84 @@ FP32_TOLERANCE = 1e-4
 CLEAR = 1e-4
 """A bound nearer to the threshold than this, on the scale where the threshold is 1.0, decides nothing."""
 
+BLURS: Mapping[str, tuple[int, tuple[np.float32, ...]]] = {
+    "mean_2x2": (0, (np.float32(0.5), np.float32(0.5))),
+    "gaussian": (2, tuple(np.float32(weight) for weight in (0.02193, 0.22851, 0.49912, 0.22851, 0.02193))),
+}
+"""Name of a blur → pixels before the one that it is for, and weights along rows and columns alike.
+
+``gaussian`` has a deviation of 0.8 pixels."""
+
 Masks = npt.NDArray[np.uint8]
 """Foreground masks at map size, uint8 (..., V, h, w) of 0 (background) and 1."""
+
+_BLUR_WORDS = {"mean_2x2": "the mean of 2 by 2 pixels", "gaussian": "a Gaussian of 0.8 pixels"}
+
+
+class ViewScale(Document):
+    """One view's score on the scale that all views share: score times ``gain`` plus ``offset``."""
+
+    gain: float = Field(gt=0)
+    offset: float
+
+
+class Scoring(Document):
+    """Rules from an anomaly map to a view score, and from view scores to a part score."""
+
+    view: Literal["max", "mean", "top_k"] = "max"
+    top_k: Positive | None = None
+    top_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="of view: top_k, instead of a number of pixels: this share of the map's"
+    )
+    blur: Literal["mean_2x2", "gaussian"] | None = Field(
+        default=None,
+        description="of maps after the mask and before they are pooled: mean of 2 by 2 pixels, or a Gaussian "
+        "with a deviation of 0.8 pixels; None, also in bundles made before 1.5: none",
+    )
+    part: Literal["mean", "max"] = "mean"
+    pixel_statistics: EntryName | None = Field(
+        default=None,
+        description="npz with mean and std (V, h, w) of normal parts; maps are standardised by it",
+    )
+    view_scales: tuple[ViewScale, ...] | None = Field(
+        default=None,
+        description="of every view, from training parts: view scores go through it on their way to the part "
+        "score; None, also in bundles made before 1.5: they do not",
+    )
+
+    @model_validator(mode="after")
+    def _k_belongs_to_top_k(self) -> Scoring:
+        given = [value for value in (self.top_k, self.top_share) if value is not None]
+        if len(given) != (self.view == "top_k"):
+            raise ValueError("top_k goes with view: top_k, and only with it; or top_share in its place")
+        return self
+
+    @property
+    def pooled(self) -> str:
+        """The pixels of a map that make the view score."""
+        blur = "" if self.blur is None else f" of the map blurred by {_BLUR_WORDS[self.blur]}"
+        if self.view == "max":
+            return f"the highest pixel{blur}"
+        if self.view == "mean":
+            return f"the mean{blur}"
+        if self.top_share is not None:
+            return f"the mean of the highest {self.top_share:.3g} of the pixels{blur}"
+        return f"the mean of the {self.top_k} highest pixels{blur}"
+
+    @property
+    def sensitivity(self) -> float:
+        """The most that a part score moves where every pixel of its maps moves by 1."""
+        return 1.0 if self.view_scales is None else max(1.0, *(scale.gain for scale in self.view_scales))
+
+    def only(self, places: Sequence[int]) -> Scoring:
+        """The rules for a part that shows some of the views alone.
+
+        Args:
+            places: of these views among all.
+        """
+        if self.view_scales is None:
+            return self
+        return self.model_copy(update={"view_scales": tuple(self.view_scales[place] for place in places)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,19 +149,41 @@ def masked(maps: FloatArray, masks: Masks | None) -> FloatArray:
 def view_bounds(maps: FloatArray, scoring: Scoring) -> tuple[FloatArray, FloatArray]:
     """The lowest and highest view scores (..., V) that any foreground masks could give.
 
-    A mask leaves a pixel as it is or makes it 0, and pooling never falls when a pixel rises.
+    A mask leaves a pixel as it is or makes it 0, and neither blur nor pooling falls when a pixel rises, also
+    as they are rounded.
     """
     zero = np.float32(0)
     return view_scores(np.minimum(maps, zero), scoring), view_scores(np.maximum(maps, zero), scoring)
 
 
+def smoothed(maps: FloatArray, scoring: Scoring) -> FloatArray:
+    """Masked anomaly maps (..., V, h, w) as they are pooled and shown; unchanged without a blur.
+
+    The blur comes after the mask: background is 0 by then, so that nothing of it reaches the part. A map is
+    continued beyond its edges by its outermost pixels. Sums are taken in one order, so that they round alike
+    on every processor.
+    """
+    if scoring.blur is None:
+        return maps
+    before, weights = BLURS[scoring.blur]
+    for axis in (-2, -1):
+        widths = [(0, 0)] * maps.ndim
+        widths[axis] = (before, len(weights) - 1 - before)
+        padded, length = np.pad(maps, widths, mode="edge"), maps.shape[axis]
+        taps = [np.take(padded, range(place, place + length), axis) for place in range(len(weights))]
+        maps = taps[0] * weights[0]
+        for tap, weight in zip(taps[1:], weights[1:], strict=True):
+            maps = maps + tap * weight
+    return maps
+
+
 def view_scores(maps: FloatArray, scoring: Scoring) -> FloatArray:
-    """Pool anomaly maps (..., V, h, w) into view scores (..., V).
+    """Blur and pool masked anomaly maps (..., V, h, w) into view scores (..., V).
 
     The published score is the maximum (Multi-Flow); ``top_k`` is the mean of the k highest pixels, or of a
     share of the map, at least one pixel.
     """
-    flat = maps.reshape(*maps.shape[:-2], -1)
+    flat = smoothed(maps, scoring).reshape(*maps.shape[:-2], -1)
     if scoring.view == "max":
         return np.asarray(flat.max(-1))
     if scoring.view == "mean":
@@ -96,7 +201,14 @@ def _pixels(scoring: Scoring, count: int) -> int:
 
 
 def part_score(views: FloatArray, scoring: Scoring) -> FloatArray:
-    """View scores (..., V) to part scores (...): their mean, as published, or their maximum."""
+    """View scores (..., V) to part scores (...): their mean, as published, or their maximum.
+
+    Args:
+        scoring: with the scales of these views and no others; see ``Scoring.only``.
+    """
+    if scoring.view_scales is not None:
+        gains = np.array([scale.gain for scale in scoring.view_scales])
+        views = np.asarray(views * gains + [scale.offset for scale in scoring.view_scales], np.float32)
     if scoring.part == "max":
         return np.asarray(views.max(-1))
     return np.asarray(views.mean(-1, dtype=np.float64), np.float32)

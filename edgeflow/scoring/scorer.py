@@ -20,6 +20,7 @@ from edgeflow.contracts.scoring import (
     Masks,
     PixelStatistics,
     scaled,
+    smoothed,
     standardise,
     subset_scale,
 )
@@ -59,8 +60,8 @@ class Scores:
 
     Attributes:
         inputs: the model images, uint8 (V, H, W, 3).
-        maps: anomaly maps, float32 (V, h, w), standardised where the bundle says so, background 0 in the
-            ``masked`` views; of an absent view it means nothing.
+        maps: anomaly maps, float32 (V, h, w), standardised and blurred where the bundle says so, background 0
+            in the ``masked`` views; of an absent view it means nothing.
         raw_maps: as the graph gives them.
         masks: masks of the ``masked`` views, 1 everywhere in the others; None without a foreground.
         views: view → raw score, without absent views; of a view that is not masked though the bundle has a
@@ -137,7 +138,7 @@ class Scorer:
         has_foreground = manifest.foreground is not None
         ids = [self._view_ids[index] for index in kept]
         maps = maps.copy()
-        maps[kept] = settled.maps
+        maps[kept] = smoothed(settled.maps, manifest.scoring)
         return Scores(
             inputs=inputs,
             maps=maps,
@@ -195,7 +196,7 @@ class Scorer:
         enough = {"all": len(manifest.views), "some": 1, "needed": 0}[ask if costly else "all"]
         settled = score_with_lazy_masks(
             maps[list(kept)],
-            manifest.scoring,
+            manifest.scoring.only(kept),
             mask_of if manifest.foreground is not None else None,
             lambda lowest, highest: asked >= enough and _is_settled(lowest, highest, scale),
         )

@@ -140,7 +140,8 @@ def _score_tolerance(
     Args:
         scale: of the graph's own part threshold; the trained model's score is on the bundle's.
     """
-    allowed = 2 * graph.tolerance * float(np.abs(maps).max()) / (scale.threshold - scale.centre)
+    moved = 2 * graph.tolerance * float(np.abs(maps).max()) * manifest.scoring.sensitivity
+    allowed = moved / (scale.threshold - scale.centre)
     trained = manifest.reference_thresholds.part
     if graph.precision == "fp32" and scale == trained:
         return allowed

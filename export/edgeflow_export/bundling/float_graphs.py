@@ -99,7 +99,7 @@ def float_graphs(job: ExportJob, teacher: MaskTeacher | None) -> FloatGraphs:
     trial = GraphTrial(
         parts=job.parts,
         data=job.data,
-        scoring=job.model.recipe.scoring.scoring(STATISTICS_FILE if job.statistics else None),
+        scoring=job.model.scoring(STATISTICS_FILE if job.statistics else None),
         statistics=job.statistics,
         held_out=len(job.data.validation),
         results=job.results,

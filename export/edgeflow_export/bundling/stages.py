@@ -191,8 +191,8 @@ def golden_parts(
 
 def _score_tolerance(job: ExportJob, graph: MeasuredGraph) -> FloatArray:
     """Return the allowed deviation of raw part scores (n,) between this processor and another one."""
-    pooled = standardise(graph.scored.maps, job.statistics)
-    allowed = 2 * replay_tolerance(job.spec, graph.draft)
+    pooled, scoring = standardise(graph.scored.maps, job.statistics), job.model.scoring()
+    allowed = 2 * replay_tolerance(job.spec, graph.draft) * scoring.sensitivity
     return np.asarray(allowed * np.abs(pooled).max((1, 2, 3)), np.float32)
 
 

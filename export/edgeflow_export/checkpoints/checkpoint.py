@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edgeflow.contracts.documents.document import parse_document
-from edgeflow.contracts.scoring import PixelStatistics
+from edgeflow.contracts.scoring import PixelStatistics, Scoring, ViewScale
 from edgeflow.errors import CheckpointError, StorageError
 from edgeflow_export.features.extractors import build_extractor, output_shape
 from edgeflow_export.models.inspection_model import InspectionModel
@@ -41,6 +41,7 @@ class TrainedModel:
         module: in evaluation mode, on the CPU.
         views: the views, in the order of the module's first axis.
         statistics: pixel statistics of normal parts, where the recipe asks for them.
+        view_scales: of the view scores of training parts, where the recipe asks for them.
         provenance: where it came from: data, versions, figures.
     """
 
@@ -49,6 +50,15 @@ class TrainedModel:
     views: tuple[str, ...]
     statistics: PixelStatistics | None
     provenance: dict[str, str]
+    view_scales: tuple[ViewScale, ...] | None = None
+
+    def scoring(self, statistics_file: str | None = None) -> Scoring:
+        """The manifest's rules from maps to scores.
+
+        Args:
+            statistics_file: name of the file of ``statistics``, where they count.
+        """
+        return self.recipe.scoring.scoring(statistics_file, self.view_scales)
 
 
 def flow_shape(recipe: Recipe, channels: int, views: int) -> FlowShape:
@@ -98,6 +108,8 @@ def save_checkpoint(path: Path, model: TrainedModel) -> None:
         "channels": int(model.module.flow.shape.channels),
         "provenance": model.provenance,
     }
+    if model.view_scales is not None:
+        header["view_scales"] = [scale.model_dump() for scale in model.view_scales]
     partial = path.with_suffix(path.suffix + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +153,16 @@ def load_checkpoint(path: Path, *, search_path: Sequence[Path] = ()) -> TrainedM
         views=views,
         statistics=statistics,
         provenance={str(k): str(v) for k, v in header["provenance"].items()},
+        view_scales=_view_scales(header, path),
     )
+
+
+def _view_scales(header: dict[str, Any], path: Path) -> tuple[ViewScale, ...] | None:
+    found = header.get("view_scales")
+    if found is None:
+        return None
+    what = f"{path}: view_scales"
+    return tuple(parse_document(ViewScale, scale, what=what, error=CheckpointError) for scale in found)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -64,6 +64,8 @@ class Dataset:
         views: geometry of every view, in the order of the model's first axis.
         training: normal parts that the flow learns from.
         validation: normal parts held out for thresholds.
+        stopping: normal parts that tell early stopping when to stop; empty without it. They are in no other
+            set, since a part that has chosen the flow says too little of what new parts will score.
         test: all parts of the test split; empty where the layout has none.
         depth: of the image files, and whether any is to be turned.
     """
@@ -75,6 +77,7 @@ class Dataset:
     validation: tuple[RecordedPart, ...]
     test: tuple[RecordedPart, ...]
     depth: DataDepth = EIGHT_BITS
+    stopping: tuple[RecordedPart, ...] = ()
 
     @property
     def view_ids(self) -> tuple[str, ...]:
@@ -99,16 +102,16 @@ class Dataset:
 def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
     """Find the parts of a recipe and split them; of the images only headers are read.
 
-    Which normal parts are held out depends on the seed and on each part's own name, so parts that
-    join later do not move the others.
+    Which normal parts are held out for thresholds, and which for early stopping, depends on the seed and on
+    each part's own name, so parts that join later do not move the others.
 
     Args:
         root: another folder than the recipe's, for instance where data has moved.
 
     Raises:
         DataError: no parts, parts with missing views, defective parts or unsorted evidence of rejected ones
-            among those for training, a mirroring that does not fit the views or the class, or images of
-            different depth.
+            among those for training, a mirroring that does not fit the views or the class, images of
+            different depth, or too few parts for early stopping.
     """
     folder = root or recipe.data.root
     parts = find_parts(folder, class_name=recipe.data.class_name, views=recipe.data.views)
@@ -121,7 +124,8 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
             problems=wrong,
         )
     require_good_evidence(candidates)
-    training, validation = _split(candidates, recipe.data.validation_fraction, recipe.training.seed)
+    learning, validation = _split(candidates, recipe.data.validation_fraction, recipe.training.seed)
+    training, stopping = _for_stopping(learning, recipe)
     views = _views(parts, recipe.data)
     files = [part.images[view.id] for part in parts for view in views]
     depth = data_depth(files, declared=recipe.image.bits, what=str(folder))
@@ -138,6 +142,7 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
         validation=validation,
         test=tuple(part for part in parts if part.split == "test"),
         depth=depth,
+        stopping=stopping,
     )
 
 
@@ -153,7 +158,7 @@ def require_depth(dataset: Dataset, *, allow_dark: bool) -> None:
         if bits > SHALLOWEST:
             raise DataError(f"{dataset.root}: image.bits: {bits}, but the images have 8 bits; leave it out")
     elif not allow_dark:
-        files = dataset.files((*dataset.training, *dataset.validation))
+        files = dataset.files((*dataset.training, *dataset.stopping, *dataset.validation))
         remedy = "accept them with image.allow_dark: true"
         require_filled_range(files, bits, what=str(dataset.root), remedy=remedy)
 
@@ -313,6 +318,33 @@ def _split(
     return (
         tuple(part for part in parts if part.part_id not in held_out),
         tuple(part for part in parts if part.part_id in held_out),
+    )
+
+
+def _for_stopping(
+    learning: tuple[RecordedPart, ...], recipe: Recipe
+) -> tuple[tuple[RecordedPart, ...], tuple[RecordedPart, ...]]:
+    """Training parts and, with early stopping, parts of its own.
+
+    These have the next higher draws after those held out for thresholds, which are the same with and without.
+    """
+    if recipe.training.early_stopping is None or not learning:
+        return learning, ()
+    held_out, fraction = recipe.data.validation_fraction, recipe.data.stopping_fraction
+    draws = {part.part_id: _draw(part.part_id, recipe.training.seed) for part in learning}
+    chosen = {name for name, draw in draws.items() if draw < held_out + fraction}
+    if len(chosen) < HELD_OUT_AT_LEAST:
+        chosen = set(sorted(draws, key=lambda name: draws[name])[:HELD_OUT_AT_LEAST])
+    if len(learning) < 2 * len(chosen):
+        raise DataError(
+            f"{recipe.data.root}: of {len(learning)} normal parts that are not held out for thresholds, "
+            f"{len(chosen)} would tell training when to stop (data.stopping_fraction {fraction:g}), and "
+            "fewer are left to learn from; record more parts, lower data.stopping_fraction, or leave out "
+            "training.early_stopping and set training.epochs"
+        )
+    return (
+        tuple(part for part in learning if part.part_id not in chosen),
+        tuple(part for part in learning if part.part_id in chosen),
     )
 
 

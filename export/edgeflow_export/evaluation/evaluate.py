@@ -87,7 +87,7 @@ def evaluate(
         maps_of=maps_of or torch_maps(model, device),
         teacher=_foreground(model, dataset, device),
         statistics=statistics,
-        scoring=model.recipe.scoring.scoring("statistics" if statistics else None),
+        scoring=model.scoring("statistics" if statistics else None),
         cache_dir=cache_dir or default_cache_dir(),
         progress=progress,
     )
@@ -198,7 +198,7 @@ def _thresholds(
             views,
             spec.false_reject_rate,
             method=spec.method,
-            tolerance=model.recipe.export.tolerance_fp32,
+            tolerance=model.recipe.export.tolerance_fp32 * model.scoring().sensitivity,
         )
     except DataError as cause:
         return None, cause.message

@@ -18,6 +18,7 @@ from edgeflow.contracts.scoring import (
     masked,
     part_score,
     scaled,
+    smoothed,
     standardise,
     view_scores,
 )
@@ -25,7 +26,7 @@ from edgeflow_export.data.ground_truth import Flags, GroundTruth
 from edgeflow_export.evaluation.auroc import auroc, rank_pixels, region_weights
 from edgeflow_export.evaluation.report import ClassReport, EvaluationReport, JudgedPart, ModelIdentity
 
-__all__ = ["AUPRO_LIMIT", "ScoredParts", "measure", "score_maps"]
+__all__ = ["AUPRO_LIMIT", "ScoredParts", "measure", "pixel_figures", "score_maps"]
 
 AUPRO_LIMIT = 0.3
 TOP_SHARES = (0.005, 0.01, 0.02, 0.05)
@@ -36,7 +37,7 @@ class ScoredParts:
     """Maps and raw scores of n parts.
 
     Attributes:
-        maps: (n, V, h, w), as they are pooled: standardised and masked where the model asks for it.
+        maps: (n, V, h, w), as they are pooled: standardised, masked and blurred where the model asks for it.
         views: (n, V).
         parts: (n,).
     """
@@ -59,7 +60,7 @@ def score_maps(
     """
     maps = masked(standardise(maps, statistics), foreground)
     views = view_scores(maps, scoring)
-    return ScoredParts(maps=maps, views=views, parts=part_score(views, scoring))
+    return ScoredParts(maps=smoothed(maps, scoring), views=views, parts=part_score(views, scoring))
 
 
 def measure(
@@ -75,7 +76,7 @@ def measure(
     """All figures of one model on its test parts; a part is defective where any of its views is."""
     bad = truth.defective_parts
     over = None if thresholds is None else scored.parts > thresholds.part.threshold
-    pixel, aupro = _pixel_figures(scored.maps, truth) if truth.has_masks else (None, None)
+    pixel, aupro = pixel_figures(scored.maps, truth) if truth.has_masks else (None, None)
     accepted, rejected = _mistakes(scored, truth, thresholds, over)
     return EvaluationReport(
         created_by=f"edgeflow {__version__}",
@@ -108,10 +109,18 @@ def measure(
 def _poolings(
     maps: FloatArray, used: Scoring, bad: Flags
 ) -> dict[str, dict[Literal["mean", "max"], float | None]]:
-    """Part AUROC under the usual scorings and the one in use."""
+    """Part AUROC under the usual scorings and the one in use.
+
+    Args:
+        maps: (n, V, h, w), blurred where ``used`` asks for it.
+    """
     ways: list[Literal["mean", "max"]] = ["mean", "max"]
-    top = [Scoring(view="top_k", top_share=share) for share in TOP_SHARES]
-    scorings = {each.pooled: each for each in (Scoring(), *top, Scoring(view="mean"), used)}
+    blur = used.blur
+    top = [Scoring(view="top_k", top_share=share, blur=blur) for share in TOP_SHARES]
+    scorings = {
+        each.pooled: each.model_copy(update={"blur": None})
+        for each in (Scoring(blur=blur), *top, Scoring(view="mean", blur=blur), used)
+    }
     return {
         name: {
             way: auroc(part_score(view_scores(maps, each), each.model_copy(update={"part": way})), bad)
@@ -121,7 +130,7 @@ def _poolings(
     }
 
 
-def _pixel_figures(maps: FloatArray, truth: GroundTruth) -> tuple[float | None, float | None]:
+def pixel_figures(maps: FloatArray, truth: GroundTruth) -> tuple[float | None, float | None]:
     """Pixel AUROC and AUPRO at the masks' size; enlarged maps are never all in memory."""
     found, weights = [np.empty(0, np.float32)], [np.empty(0)]
     for part, view in np.argwhere(truth.defective):

@@ -35,5 +35,5 @@ def graph_thresholds(
         subsets=subsets,
         defective=scored.parts[labels] if labels is not None and labels.any() else None,
         normal=None if tested is None or not tested.any() else scored.parts[normal:][tested],
-        tolerance=job.spec.tolerance_fp32,
+        tolerance=job.spec.tolerance_fp32 * job.model.scoring().sensitivity,
     )

@@ -73,7 +73,7 @@ class GraphTrial:
             maps, own = self._run(draft, self.parts[:count], absent)
             masks = own if self.distilled else self.masks
             views = self._views(maps, None if masks is None else masks[:count])
-            found[present] = part_score(views[:, kept], self.scoring)
+            found[present] = part_score(views[:, kept], self.scoring.only(kept))
         return found
 
     def _run(

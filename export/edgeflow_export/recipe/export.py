@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from edgeflow.calibration.detection_rates import MIN_RECALL
 from edgeflow.contracts.documents.document import Document
-from edgeflow.contracts.manifest import Scoring
+from edgeflow.contracts.scoring import Scoring, ViewScale
 from edgeflow_export.recipe.units import Fraction, Positive, Precision
 
 __all__ = [
@@ -53,6 +53,16 @@ class ScoringSpec(Document):
         default=False,
         description="standardise every pixel of the map with its mean and deviation on normal parts",
     )
+    blur: Literal["none", "mean_2x2", "gaussian"] = Field(
+        default="none",
+        description="blur of the masked map before it is pooled: none, the mean of 2 by 2 pixels, or a "
+        "Gaussian with a deviation of 0.8 pixels",
+    )
+    standardise_views: bool = Field(
+        default=False,
+        description="bring every view's score to the mean and deviation that the views of training parts "
+        "share, before they become the part score",
+    )
 
     @model_validator(mode="after")
     def _top_k_is_given(self) -> ScoringSpec:
@@ -60,7 +70,7 @@ class ScoringSpec(Document):
             raise ValueError("view: top_k needs top_k, such as 0.02; or set view: max or mean")
         return self
 
-    def scoring(self, statistics_file: str | None) -> Scoring:
+    def scoring(self, statistics_file: str | None, view_scales: tuple[ViewScale, ...] | None) -> Scoring:
         """The manifest's form."""
         top = self.top_k if self.view == "top_k" else None
         return Scoring(
@@ -68,7 +78,9 @@ class ScoringSpec(Document):
             top_k=top if isinstance(top, int) else None,
             top_share=top if isinstance(top, float) else None,
             part=self.part,
+            blur=None if self.blur == "none" else self.blur,
             pixel_statistics=statistics_file,
+            view_scales=view_scales if self.standardise_views else None,
         )
 
 

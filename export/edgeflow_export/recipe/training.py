@@ -33,6 +33,11 @@ class DataSpec(Document):
     validation_fraction: Fraction = Field(
         default=0.15, description="share of the normal parts that is held out for thresholds"
     )
+    stopping_fraction: Fraction = Field(
+        default=0.1,
+        description="with training.early_stopping: share of the normal parts whose loss tells when to stop; "
+        "these parts neither train nor set thresholds",
+    )
 
 
 class ImageSpec(Document):
@@ -116,8 +121,8 @@ class TrainingSpec(Document):
     )
     early_stopping: Positive | None = Field(
         default=None,
-        description="stop after so many epochs without a lower loss of the held-out normal parts, and keep "
-        "the best epoch; default: never",
+        description="stop after so many epochs without a lower loss of normal parts kept for this alone "
+        "(data.stopping_fraction), and keep the best epoch; default: never",
     )
     initial: Path | None = Field(
         default=None,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Scale, Thresholds
-from edgeflow.contracts.scoring import FloatArray, Masks, masked, scaled, standardise
+from edgeflow.contracts.scoring import FloatArray, Masks, masked, scaled, smoothed, standardise
 from edgeflow.scoring.heatmap import heat_overlay
 from edgeflow_export.data.dataset import load_images
 from edgeflow_export.quantization.accuracy_guard import Scored
@@ -120,7 +120,7 @@ def data_uri(content: bytes, kind: str) -> str:
 def _shown(index: int, trial: GraphTrial, scored: Scored) -> FloatArray:
     """The maps (V, h, w) that the part's scores come from."""
     masks = None if scored.masks is None else scored.masks[index]
-    return masked(standardise(scored.maps[index], trial.statistics), masks)
+    return smoothed(masked(standardise(scored.maps[index], trial.statistics), masks), trial.scoring)
 
 
 def _image_row(images: RgbImage, masks: Masks | None, tile: tuple[int, int]) -> Row:

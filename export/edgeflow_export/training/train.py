@@ -42,6 +42,7 @@ from edgeflow_export.recipe import HEADED, Recipe, SelfSupervisedExtractor
 from edgeflow_export.training.flow import STATE_FILE as FLOW_STATE
 from edgeflow_export.training.flow import require_even_split, train_flow
 from edgeflow_export.training.history import TensorBoard
+from edgeflow_export.training.view_scales import training_view_scores, view_scales
 from edgeflow_export.weight_files import read_published
 
 __all__ = ["CHECKPOINT_NAME", "train"]
@@ -152,7 +153,8 @@ class _Run:
         extractor = self._extractor()
         channels, _, _ = output_shape(extractor, image.height, image.width)
         store = self._features(extractor, self.dataset.training)
-        held_out = self._features(extractor, self.dataset.validation)
+        # Early stopping chooses by these parts, so they set no threshold; else they are only watched.
+        held_out = self._features(extractor, self.dataset.stopping or self.dataset.validation)
         standardise = feature_statistics(store, recipe.training.standardise)
         masks = self._masks(store, teacher)
         shape = flow_shape(recipe, channels, len(self.dataset.views))
@@ -180,32 +182,49 @@ class _Run:
             _EPOCHS: str(recipe.training.epochs),
             "trained_by": f"edgeflow {__version__}, torch {torch.__version__}",
             "training_parts": str(len(self.dataset.training)),
+            "stopping_parts": ", ".join(part.part_id for part in self.dataset.stopping) or "none",
             IMAGES_READ: f"bits {self.dataset.depth.bits}, orientation followed",
             "winograd": ", ".join(map(str, flow.winograd)) or "none",
             "training_loss": f"{losses[-1]:.6g}" if losses else str(math.nan),
         }
-        return self._model(module, store, provenance)
+        return self._model(module, store, provenance, masks)
 
     def with_new_recipe(self, finished: TrainedModel) -> TrainedModel:
         """A finished model under a recipe that differs only in what follows training."""
-        store = None
-        if self.recipe.scoring.pixel_statistics:
+        scoring, store, masks = self.recipe.scoring, None, None
+        if scoring.pixel_statistics or scoring.standardise_views:
             store = self._features(finished.module.extractor, self.dataset.training)
-        return self._model(finished.module, store, finished.provenance)
+            if scoring.standardise_views and finished.module.mask_head is None:
+                masks = self._masks(store, load_teacher(self.recipe.foreground, device=self.processes.device))
+        return self._model(finished.module, store, finished.provenance, masks)
 
     def _model(
-        self, module: InspectionModel, store: FeatureStore | None, provenance: dict[str, str]
+        self,
+        module: InspectionModel,
+        store: FeatureStore | None,
+        provenance: dict[str, str],
+        masks: Masks | None,
     ) -> TrainedModel:
-        statistics = None
-        if self.recipe.scoring.pixel_statistics and store is not None:
+        """The trained model with what its scoring takes from training parts.
+
+        Args:
+            store: their features, where the scoring needs them.
+            masks: their foreground; not asked for where the model has a head of its own.
+        """
+        scoring, statistics, scales = self.recipe.scoring, None, None
+        if scoring.pixel_statistics and store is not None:
             standardise = Standardisation(mean=module.feature_mean, std=module.feature_std)
             statistics = pixel_statistics(module.flow, store, standardise)
+        if scoring.standardise_views and store is not None:
+            rules = scoring.scoring("statistics" if statistics else None, None)
+            scales = view_scales(training_view_scores(module, store, rules, statistics, masks))
         return TrainedModel(
             recipe=self.recipe,
             module=module,
             views=self.dataset.view_ids,
             statistics=statistics,
             provenance=provenance,
+            view_scales=scales,
         )
 
     def _extractor(self) -> nn.Module:

@@ -68,7 +68,7 @@ def line(tiny: TinyProduct, tmp_path_factory: pytest.TempPathFactory) -> Line:
     trial = GraphTrial(
         parts=job.parts,
         data=data,
-        scoring=model.recipe.scoring.scoring("statistics"),
+        scoring=model.scoring("statistics"),
         statistics=job.statistics,
     )
     (draft,) = source.drafts(("openvino",), ("fp32",))
