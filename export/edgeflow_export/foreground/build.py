@@ -42,12 +42,11 @@ class BuiltForeground:
 
 
 def build_foreground(
-    chosen: Chosen, teacher: MaskTeacher, job: ExportJob, fixed: Masks, evidence: ForegroundData
+    chosen: Chosen, teacher: MaskTeacher, job: ExportJob, evidence: ForegroundData
 ) -> BuiltForeground | None:
     """The foreground of the chosen kind; None where every pixel counts.
 
     Args:
-        fixed: masks (V, h, w) of a fixed foreground.
         evidence: what a network in fewer bits is judged by.
 
     Raises:
@@ -60,7 +59,7 @@ def build_foreground(
         return BuiltForeground(entry=Foreground(kind="distilled", note=chosen.note), files={})
     if chosen.kind == "fixed":
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, masks=fixed)
+        np.savez_compressed(buffer, masks=chosen.masks[0])
         entry = Foreground(kind="fixed", masks=MASKS_FILE, note=chosen.note)
         return BuiltForeground(entry=entry, files={MASKS_FILE: buffer.getvalue()})
     if isinstance(teacher, NetworkTeacher):

@@ -77,8 +77,10 @@ def export_foreground(
         min_iou=spec.min_iou,
         max_flip_rate=spec.max_flip_rate,
     )
-    # Masks are judged on the held-out and the test parts, so they come from others.
-    fixed = fixed_from(masks_of(teacher, _spread(job.data.training)))
+    fixed = None
+    if spec.kind in {"fixed", "auto"}:
+        # Masks are judged on the held-out and the test parts, so they come from others.
+        fixed = fixed_from(masks_of(teacher, _spread(job.data.training)))
     candidates = _candidates(spec, teacher, evidence, reference, fixed, masks_of)
     if spec.kind == "auto":
         chosen = choose_foreground(iter(candidates), evidence)
@@ -87,7 +89,7 @@ def export_foreground(
         chosen = require_within_budget(candidate, evidence)
     with job.stage(f"foreground {chosen.note}"):
         pass
-    built = build_foreground(chosen, teacher, job, fixed, evidence)
+    built = build_foreground(chosen, teacher, job, evidence)
     if built is not None and built.masks is not None:
         chosen = replace(chosen, masks=built.masks)
     return chosen, built
@@ -104,16 +106,15 @@ def _candidates(
     teacher: MaskTeacher,
     evidence: ForegroundData,
     reference: Scored,
-    fixed: Masks,
+    fixed: Masks | None,
     masks_of: Callable[[MaskTeacher], Masks],
 ) -> list[Candidate]:
     """Every foreground that the recipe's files can give, the cheapest first."""
     everything = np.ones_like(evidence.truth)
-    same = np.broadcast_to(fixed, evidence.truth.shape)
-    candidates = [
-        Candidate(kind="none", masks=lambda: everything),
-        Candidate(kind="fixed", masks=lambda: same),
-    ]
+    candidates = [Candidate(kind="none", masks=lambda: everything)]
+    if fixed is not None:
+        same = np.broadcast_to(fixed, evidence.truth.shape)
+        candidates.append(Candidate(kind="fixed", masks=lambda: same))
     own = reference.own_masks
     if own is not None:
         candidates.append(Candidate(kind="distilled", masks=lambda: own))

@@ -182,11 +182,12 @@ class _Run:
             _EPOCHS: str(recipe.training.epochs),
             "trained_by": f"edgeflow {__version__}, torch {torch.__version__}",
             "training_parts": str(len(self.dataset.training)),
-            "stopping_parts": ", ".join(part.part_id for part in self.dataset.stopping) or "none",
             IMAGES_READ: f"bits {self.dataset.depth.bits}, orientation followed",
             "winograd": ", ".join(map(str, flow.winograd)) or "none",
             "training_loss": f"{losses[-1]:.6g}" if losses else str(math.nan),
         }
+        if self.dataset.stopping:
+            provenance["stopping_parts"] = ", ".join(part.part_id for part in self.dataset.stopping)
         return self._model(module, store, provenance, masks)
 
     def with_new_recipe(self, finished: TrainedModel) -> TrainedModel:

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeflow.contracts.manifest import Scale, Scoring
-from edgeflow.contracts.scoring import PixelStatistics, part_score, scaled, standardise, view_scores
+from edgeflow.contracts.scoring import (
+    PixelStatistics,
+    ViewScale,
+    masked,
+    part_score,
+    scaled,
+    smoothed,
+    standardise,
+    view_scores,
+)
 
 MAPS = np.random.default_rng(0).normal(size=(3, 5, 7)).astype(np.float32)  # negative values included
 
@@ -100,3 +109,65 @@ def test_a_number_and_a_share_of_pixels_exclude_each_other() -> None:
             Scoring.model_validate({"view": "top_k", **fields})
     with pytest.raises(ValueError, match="goes with view: top_k"):
         Scoring(view="max", top_share=0.1)
+
+
+def blurred(values: list[list[float]], weights: dict[int, float]) -> list[list[float]]:
+    """The plainest blur: every pixel from its neighbours, the outermost ones repeated."""
+    rows, columns = len(values), len(values[0])
+
+    def at(row: int, column: int) -> float:
+        return values[min(max(row, 0), rows - 1)][min(max(column, 0), columns - 1)]
+
+    return [
+        [
+            sum(a * b * at(row + i, column + j) for i, a in weights.items() for j, b in weights.items())
+            for column in range(columns)
+        ]
+        for row in range(rows)
+    ]
+
+
+@pytest.mark.parametrize("blur", ["mean_2x2", "gaussian"])
+def test_blur_takes_a_pixel_and_its_neighbours(blur: str) -> None:
+    bell = {place: np.exp(-(place**2) / (2 * 0.8**2)) for place in range(-2, 3)}
+    total = sum(bell.values())
+    weights = {
+        "mean_2x2": {0: 0.5, 1: 0.5},
+        "gaussian": {place: weight / total for place, weight in bell.items()},
+    }[blur]
+    scoring = Scoring.model_validate({"blur": blur})
+    found = smoothed(MAPS, scoring)
+    assert found.shape == MAPS.shape
+    assert found.dtype == np.float32
+    expected = [blurred(view.tolist(), weights) for view in MAPS]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(view_scores(MAPS, scoring), np.max(expected, (1, 2)), atol=1e-4)
+    assert smoothed(MAPS, Scoring()) is MAPS
+    np.testing.assert_allclose(smoothed(np.ones((1, 4, 4), np.float32), scoring), 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("blur", ["mean_2x2", "gaussian"])
+def test_background_never_reaches_the_part_through_the_blur(blur: str) -> None:
+    maps, masks = np.zeros((1, 6, 6), np.float32), np.ones((1, 6, 6), np.uint8)
+    maps[0, :, 3:], masks[0, :, 3:] = 100.0, 0
+    assert float(view_scores(masked(maps, masks), Scoring.model_validate({"blur": blur}))[0]) == 0.0
+
+
+def test_views_on_one_scale_make_the_part_score() -> None:
+    views = np.asarray([[1.0, 4.0], [3.0, 4.5]], np.float32)
+    scales = (ViewScale(gain=1.0, offset=0.0), ViewScale(gain=0.5, offset=-1.0))
+    scoring = Scoring(part="max", view_scales=scales)
+    np.testing.assert_allclose(part_score(views, scoring), [1.0, 3.0])
+    np.testing.assert_allclose(part_score(views, scoring.model_copy(update={"part": "mean"})), [1.0, 2.125])
+    np.testing.assert_allclose(part_score(views[:, 1:], scoring.only([1])), [1.0, 1.25])
+    assert Scoring().only([1]) == Scoring()
+    assert (scoring.sensitivity, scoring.only([1]).sensitivity, Scoring().sensitivity) == (1.0, 1.0, 1.0)
+    steep = Scoring(view_scales=(ViewScale(gain=1.5, offset=0.0),))
+    assert steep.sensitivity == 1.5
+
+
+def test_rules_say_how_a_map_is_blurred() -> None:
+    assert (
+        Scoring(blur="mean_2x2").pooled == "the highest pixel of the map blurred by the mean of 2 by 2 pixels"
+    )
+    assert Scoring().pooled == "the highest pixel"

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edgeflow.contracts.manifest import Scoring
-from edgeflow.contracts.scoring import FloatArray, Masks, masked, part_score, view_bounds, view_scores
+from edgeflow.contracts.scoring import (
+    FloatArray,
+    Masks,
+    ViewScale,
+    masked,
+    part_score,
+    view_bounds,
+    view_scores,
+)
 from edgeflow.scoring.lazy_masks import score_with_lazy_masks
 
 SHAPE = (3, 4, 4)
@@ -19,6 +27,13 @@ SCORINGS = [
     Scoring(view=view, top_k=5 if view == "top_k" else None, part=part)
     for view in ("max", "mean", "top_k")
     for part in ("mean", "max")
+]
+SCALES = tuple(ViewScale(gain=gain, offset=offset) for gain, offset in ((0.7, 1.3), (1.1, -0.4), (1.9, 0.05)))
+SCORINGS += [
+    Scoring(view=view, top_k=3 if view == "top_k" else None, part=part, blur=blur, view_scales=scales)
+    for view in ("max", "top_k")
+    for part in ("mean", "max")
+    for blur, scales in (("mean_2x2", None), ("gaussian", None), (None, SCALES), ("gaussian", SCALES))
 ]
 values = st.floats(-8, 8, width=32)
 maps_of = arrays(np.float32, SHAPE, elements=values)

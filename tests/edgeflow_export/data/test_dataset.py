@@ -78,6 +78,28 @@ def test_two_parts_are_held_out_even_of_very_few(recipe: Recipe) -> None:
     assert len(dataset.validation) == 2
 
 
+def with_early_stopping(recipe: Recipe, fraction: float) -> Recipe:
+    training = recipe.training.model_copy(update={"early_stopping": 3})
+    return with_data(recipe.model_copy(update={"training": training}), stopping_fraction=fraction)
+
+
+def test_early_stopping_has_parts_that_neither_train_nor_set_thresholds(recipe: Recipe) -> None:
+    without, dataset = load_dataset(recipe), load_dataset(with_early_stopping(recipe, 0.3))
+    assert without.stopping == ()
+    assert dataset.validation == without.validation
+    assert len(dataset.stopping) >= 2
+    assert {*dataset.training, *dataset.stopping} == set(without.training)
+    assert not set(dataset.training) & set(dataset.stopping)
+    few = load_dataset(with_early_stopping(recipe, 1e-9))
+    assert len(few.stopping) == 2
+    assert set(few.stopping) <= set(dataset.stopping)
+
+
+def test_parts_for_early_stopping_must_leave_more_to_learn_from(recipe: Recipe) -> None:
+    with pytest.raises(DataError, match=r"data.stopping_fraction 0.9.*leave out\s+training.early_stopping"):
+        load_dataset(with_early_stopping(recipe, 0.9))
+
+
 def test_folders_without_labels_are_all_normal_training_parts(recipe: Recipe, tmp_path: Path) -> None:
     for number in range(6):
         for view in ("top", "left"):

@@ -82,6 +82,21 @@ def test_changed_scoring_needs_no_training(run: Run, recipe: Recipe, tmp_path: P
     assert all(torch.equal(t, weights[name]) for name, t in model.module.state_dict().items())
 
 
+def test_views_get_a_scale_from_the_training_parts_without_training_again(
+    run: Run, recipe: Recipe, tmp_path: Path
+) -> None:
+    run(recipe)
+    (tmp_path / "out" / FLOW_STATE).write_bytes(b"no state")
+    model = load_checkpoint(run(changed(recipe, scoring={"standardise_views": True, "blur": "mean_2x2"})))
+    scales = model.scoring("statistics").view_scales
+    assert scales is not None
+    assert len(scales) == len(model.views)
+    assert any(scale.gain != 1.0 for scale in scales)
+    assert model.scoring("statistics").blur == "mean_2x2"
+    back = load_checkpoint(run(recipe))
+    assert back.view_scales is None
+
+
 def test_budget_of_the_masks_and_precision_of_their_network_need_no_training(
     run: Run, recipe: Recipe, tmp_path: Path
 ) -> None:
