@@ -16,7 +16,14 @@ from edgeflow.history.filters import ResultFilter
 from edgeflow.history.reader import HistoryReader
 from edgeflow.history.records import PartRow
 
-__all__ = ["TableFormat", "export_results", "plain_row", "spreadsheet_safe", "table_format"]
+__all__ = [
+    "TableFormat",
+    "export_results",
+    "plain_row",
+    "results_as_rows",
+    "spreadsheet_safe",
+    "table_format",
+]
 
 TableFormat = Literal["csv", "jsonl", "parquet"]
 Row = Mapping[str, Any]
@@ -62,6 +69,11 @@ def export_results(
         "parquet": _write_parquet,
     }[form]
     return write(path, rows, views)
+
+
+def results_as_rows(reader: HistoryReader, chosen: ResultFilter, zone: ZoneInfo) -> Iterator[Row]:
+    """Yield the chosen results as :func:`plain_row` gives them, the latest first."""
+    return _plain_rows(reader, chosen, reader.view_names(), zone)
 
 
 def _plain_rows(

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from functools import partial
 from importlib import resources
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from edgeflow.web.box_link import BoxLink, LiveState
+from edgeflow.clock import utc_now
+from edgeflow.web.box_link import BoxLink
+from edgeflow.web.history_access import History
+from edgeflow.web.judging import judge_part
 from edgeflow.web.pages.commands import CommandButtons, bundle_names
 from edgeflow.web.pages.line import LinePage
 from edgeflow.web.pages.login import LoginPage
+from edgeflow.web.pages.parts import PartsPage
+from edgeflow.web.pages.review import ReviewPage
+from edgeflow.web.requests import for_role
 from edgeflow.web.security.guard import Guard
 from edgeflow.web.security.sessions import Sessions
 from edgeflow.web.settings import PageSettings
+from edgeflow.web.shift_figures import ShiftFigures
 from edgeflow.web.templating import Templates
 
 __all__ = ["make_app"]
@@ -32,29 +38,15 @@ def _(text: str) -> str:
     return text
 
 
-_PAGES = (("/line", _("Line")),)
+_PAGES = (("/line", _("Line")), ("/parts", _("Parts")), ("/review", _("Review")))
 
 
 def make_app(settings: PageSettings, link: BoxLink) -> Starlette:
     """Return the application; the caller keeps the link running."""
-    config = settings.box
-    common = {
-        "place": config.station,
-        "bundles": lambda: bundle_names(config),
-        "pages": _PAGES,
-        "parts_page": False,
-    }
-    templates = Templates(None, common)
+    history = History(config=settings.box)
+    common = {"place": settings.box.station, "bundles": partial(bundle_names, settings.box), "pages": _PAGES}
+    templates = Templates(history.plan.zone if settings.box.shifts else None, common)
     sessions = Sessions(time.monotonic)
-    login = LoginPage(
-        users=settings.users,
-        sessions=sessions,
-        templates=templates,
-        secure=settings.secure,
-        clock=time.monotonic,
-    )
-    line = LinePage(link=link, templates=templates, figures=_figures, views=tuple(config.cameras))
-    buttons = CommandButtons(config=config, templates=templates)
 
     async def missing(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
@@ -63,14 +55,9 @@ def make_app(settings: PageSettings, link: BoxLink) -> Starlette:
     return Starlette(
         routes=[
             Route("/", _home),
-            Route("/line", line.page),
-            Route("/line/events", line.events),
-            Route("/line/picture/{result_id}/{view}/{name}", line.picture),
-            Route("/command/{verb}", buttons.command, methods=["POST"]),
-            Route("/login", login.show, methods=["GET"]),
-            Route("/login", login.log_in, methods=["POST"]),
-            Route("/logout", login.log_out, methods=["POST"]),
-            Route("/language", login.language),
+            *_line_routes(settings, link, templates, history),
+            *_part_routes(settings, templates, history),
+            *_login_routes(settings, templates, sessions),
             Mount("/static", StaticFiles(directory=str(resources.files("edgeflow.web").joinpath("static")))),
         ],
         middleware=[Middleware(Guard, users=settings.users, sessions=sessions, hosts=settings.hosts)],
@@ -78,18 +65,49 @@ def make_app(settings: PageSettings, link: BoxLink) -> Starlette:
     )
 
 
+def _line_routes(
+    settings: PageSettings, link: BoxLink, templates: Templates, history: History
+) -> list[BaseRoute]:
+    figures = ShiftFigures(history=history, clock=utc_now)
+    line = LinePage(link=link, templates=templates, figures=figures, views=tuple(settings.box.cameras))
+    buttons = CommandButtons(config=settings.box, templates=templates)
+    return [
+        Route("/line", line.page),
+        Route("/line/events", line.events),
+        Route("/line/picture/{result_id}/{view}/{name}", line.picture),
+        Route("/command/{verb}", buttons.command, methods=["POST"]),
+    ]
+
+
+def _part_routes(settings: PageSettings, templates: Templates, history: History) -> list[BaseRoute]:
+    parts = PartsPage(history=history, templates=templates, clock=utc_now)
+    review = ReviewPage(history=history, templates=templates, judge=partial(judge_part, settings.box))
+    return [
+        Route("/parts", parts.page),
+        Route("/parts/trend", parts.trend),
+        Route("/parts/table/{form}", parts.table),
+        Route("/parts/{result_id}", parts.part),
+        Route("/parts/{result_id}/picture/{view}/{name}", parts.picture),
+        Route("/review", review.page),
+        Route("/review/label", for_role("operator", review.label), methods=["POST"]),
+    ]
+
+
+def _login_routes(settings: PageSettings, templates: Templates, sessions: Sessions) -> list[BaseRoute]:
+    login = LoginPage(
+        users=settings.users,
+        sessions=sessions,
+        templates=templates,
+        secure=settings.secure,
+        clock=time.monotonic,
+    )
+    return [
+        Route("/login", login.show, methods=["GET"]),
+        Route("/login", login.log_in, methods=["POST"]),
+        Route("/logout", login.log_out, methods=["POST"]),
+        Route("/language", login.language),
+    ]
+
+
 async def _home(_: Request) -> Response:
     return RedirectResponse("/line", 303)
-
-
-def _figures(now: LiveState) -> Mapping[str, Any]:
-    """Counts since the box was started."""
-    counts = now.status.get("counts", {})
-    parts = sum(counts.values())
-    return {
-        "since": "",
-        "parts": parts,
-        "counts": counts,
-        "ng_share": counts.get("NG", 0) / parts if parts else None,
-        "parts_per_minute": now.status.get("parts_per_minute"),
-    }

@@ -72,6 +72,7 @@ class Templates:
         number = functools.partial(_number, comma=language == "de")
         environment.filters.update(
             clock=lambda text: local_time(text, self._zone),
+            minute=lambda text: local_time(text, self._zone, "%H:%M"),
             moment=lambda text: local_time(text, self._zone, "%Y-%m-%d %H:%M:%S"),
             number=number,
             share=lambda value: f"{number(100 * value, 1)} %",
