@@ -72,6 +72,10 @@ ADVICE: Mapping[str, Advice] = {
         _("The model does not compute what it should"),
         _("Go back to the bundle that ran before, and run 'edgeflow verify' on this box."),
     ),
+    "history": Advice(
+        _("Results are not recorded in the history"),
+        _("Make room on the disk, or do what the text says. Parts are inspected and delivered meanwhile."),
+    ),
     "late_decisions": Advice(_("Decisions come too late"), _("Trigger more slowly, or use a faster graph.")),
     "message_withheld": Advice(
         _("A message is too large for the broker"), _("Raise the limit of the broker.")

@@ -135,6 +135,30 @@ def test_the_line_page_lives_and_its_buttons_work(browser: Browser) -> None:
     assert browser.complaints() == []
 
 
+def test_parts_are_found_and_judged(browser: Browser) -> None:
+    browser.open("/parts")
+    wait_until(lambda: _reloaded(browser) and len(browser.all(".list .tag.NG")) > 1)
+    wait_until(lambda: len(browser.all("#chart canvas")) == 1)
+    browser.photograph("parts")
+    browser.open("/review")
+    assert len(browser.all(".tile img")) == 10
+    browser.photograph("review")
+    part = browser.text(".review h1")
+    browser.driver.find_element(By.TAG_NAME, "body").send_keys("n")
+    wait_until(lambda: browser.text(".review h1") != part)
+    browser.open("/parts?labelled=NG")
+    assert len(browser.all(".list tbody tr")) == 1
+    browser.click(".list a")
+    wait_until(browser.is_loaded)
+    assert "local" in browser.text(".columns")
+    assert browser.complaints() == []
+
+
+def _reloaded(browser: Browser) -> bool:
+    browser.driver.refresh()
+    return True
+
+
 def test_the_page_is_german_for_a_german_browser(demo_page: Page) -> None:
     browser = Browser(demo_page.address, "de")
     try:
