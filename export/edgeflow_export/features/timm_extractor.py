@@ -1,4 +1,4 @@
-"""Extractors from timm: one layer of any model that offers ``features_only``."""
+"""Extractors from timm: one or two layers of any model that offers ``features_only``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeflow.errors import CheckpointError, ConfigError
@@ -27,15 +28,20 @@ _COUNTER = "num_batches_tracked"  # older files lack it, and no inference reads 
 
 
 class TimmLayer(nn.Module):
-    """RGB (N, 3, H, W), normalised as for ImageNet, to the feature map (N, C, h, w) of one layer.
+    """RGB (N, 3, H, W), normalised as for ImageNet, to the feature map (N, C, h, w) of one layer or two.
 
     Args:
+        strides: of the layers that the model gives; all maps get the size of the finest, and their channels
+            lie one after the other.
         mean, std: with which the network was trained; its input is normalised anew where they are others.
     """
 
-    def __init__(self, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self, model: nn.Module, strides: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> None:
         super().__init__()
         self.model = model
+        self.factors = tuple(stride / min(strides) for stride in strides)
         self.normalises = (mean, std) != (IMAGE_MEAN, IMAGE_STD)
         if self.normalises:
             scale = [ours / theirs for ours, theirs in zip(IMAGE_STD, std, strict=True)]
@@ -47,8 +53,14 @@ class TimmLayer(nn.Module):
         """Images (N, 3, H, W) to features (N, C, h, w)."""
         if self.normalises:
             x = x * self.get_buffer(NORMALISATION[0]) + self.get_buffer(NORMALISATION[1])
-        features: Tensor = self.model(x)[0]
-        return features
+        maps = [_enlarged(each, by) for each, by in zip(self.model(x), self.factors, strict=True)]
+        height, width = (min(each.shape[axis] for each in maps) for axis in (2, 3))
+        return torch.cat([each[..., :height, :width] for each in maps], dim=1) if len(maps) > 1 else maps[0]
+
+
+def _enlarged(maps: Tensor, factor: float) -> Tensor:
+    """By a factor and not to a size: a size in the graph would hold how many images there are."""
+    return maps if factor == 1 else F.interpolate(maps, scale_factor=factor, mode="bilinear")
 
 
 def build_timm(spec: TimmExtractor, *, pretrained: bool) -> TimmLayer:
@@ -70,17 +82,26 @@ def build_timm(spec: TimmExtractor, *, pretrained: bool) -> TimmLayer:
         near = ", ".join(timm.list_models(f"*{spec.model.split('.')[0]}*")[:5]) or "see timm.list_models()"
         raise ConfigError(f"extractor.model: timm has no '{spec.model}'; near: {near}")
     count = len(_create(timm, spec, indices=None).feature_info)  # type: ignore[arg-type]
-    index = spec.layer + count if spec.layer < 0 else spec.layer
-    if not 0 <= index < count:
-        raise ConfigError(
-            f"extractor.layer: {spec.model} has layers 0..{count - 1} (or -{count}..-1), got {spec.layer}"
-        )
-    model = _create(timm, spec, indices=(index,))
+    indices = _indices(spec, count)
+    model = _create(timm, spec, indices=indices)
     if pretrained:
         weights = _weights(timm, spec, layers=set(model.state_dict()))
-        model = _create(timm, spec, indices=(index,), **weights)
+        model = _create(timm, spec, indices=indices, **weights)
     config = timm.get_pretrained_cfg(spec.model)
-    return TimmLayer(model, tuple(config.mean), tuple(config.std))
+    strides = tuple(model.feature_info.reduction())  # type: ignore[union-attr, operator]
+    return TimmLayer(model, strides, tuple(config.mean), tuple(config.std))
+
+
+def _indices(spec: TimmExtractor, count: int) -> tuple[int, ...]:
+    """The recipe's layers among the model's, the finest first."""
+    layers = (spec.layer,) if isinstance(spec.layer, int) else spec.layer
+    found = sorted({layer + count if layer < 0 else layer for layer in layers})
+    if len(found) < len(layers) or not 0 <= found[0] <= found[-1] < count:
+        raise ConfigError(
+            f"extractor.layer: {spec.model} has layers 0..{count - 1} (or -{count}..-1), got {spec.layer}; "
+            "name one, or two different ones"
+        )
+    return tuple(found)
 
 
 def _weights(timm: Any, spec: TimmExtractor, *, layers: set[str]) -> dict[str, object]:

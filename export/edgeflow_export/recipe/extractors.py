@@ -24,7 +24,10 @@ class TimmExtractor(Document):
 
     kind: Literal["timm"] = Field(description="a model of the timm library")
     model: str = Field(min_length=1, description="name of the timm model, such as resnet18")
-    layer: int = Field(description="index into the model's feature_info; negative numbers count from the end")
+    layer: int | tuple[int, int] = Field(
+        description="index into the model's feature_info; negative numbers count from the end; of two, such "
+        "as [2, 3], the coarser is brought to the finer one's size"
+    )
     weights: Path | None = Field(
         default=None, description="safetensors or torch file; default: timm downloads its own"
     )

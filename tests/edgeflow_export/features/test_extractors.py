@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from edgeflow.errors import CheckpointError, ConfigError
 from edgeflow_export.features.extractors import build_extractor, extractor_identity, normalised, output_shape
@@ -110,6 +111,47 @@ def whole_state(model: str) -> dict[str, torch.Tensor]:
     torch.manual_seed(7)
     state = timm.create_model(model, pretrained=False).state_dict()
     return {name: torch.rand_like(t) if t.is_floating_point() else t for name, t in state.items()}
+
+
+def test_two_timm_layers_lie_one_after_the_other_at_the_finer_ones_size() -> None:
+    fine, coarse = (TimmExtractor(kind="timm", model=SMALL, layer=layer) for layer in (1, 2))
+    both = TimmExtractor(kind="timm", model=SMALL, layer=(2, 1))
+    images = torch.randn(2, 3, 70, 96)  # 70 rows are halved to an odd number
+    parts = []
+    for spec in (fine, coarse, both):
+        torch.manual_seed(0)
+        parts.append(build_extractor(spec, pretrained=False))
+    # The same weights: the network of both layers is that of the coarser one.
+    parts[0].load_state_dict(
+        {name: tensor for name, tensor in parts[2].state_dict().items() if name in parts[0].state_dict()}
+    )
+    parts[1].load_state_dict(parts[2].state_dict())
+    with torch.inference_mode():
+        first, second, found = (part(images) for part in parts)
+    channels = first.shape[1]
+    torch.testing.assert_close(found[:, :channels], first)
+    rows, columns = found.shape[2:]
+    assert (rows, columns) == first.shape[2:]
+    assert found.shape[1] == channels + second.shape[1]
+    # A cell of the coarse map lies midway between those of the fine one that it covers.
+    inner = found[:, channels:, 2 : rows - 2, 2 : columns - 2]
+    centre = F.avg_pool2d(inner[..., : inner.shape[2] // 2 * 2, : inner.shape[3] // 2 * 2], 2)
+    torch.testing.assert_close(
+        centre, _between(second)[..., : centre.shape[2], : centre.shape[3]], rtol=1e-4, atol=1e-5
+    )
+
+
+def _between(coarse: Tensor) -> Tensor:
+    """Mean of the four bilinear values inside each cell but the outermost."""
+    kernel = torch.tensor([0.125, 0.75, 0.125])
+    weights = (kernel[:, None] * kernel).expand(coarse.shape[1], 1, 3, 3)
+    return F.conv2d(coarse, weights.contiguous(), groups=coarse.shape[1])
+
+
+def test_the_same_timm_layer_twice_is_refused() -> None:
+    spec = TimmExtractor(kind="timm", model=SMALL, layer=(-1, -1))
+    with pytest.raises(ConfigError, match="name one, or two different ones"):
+        build_extractor(spec, pretrained=False)
 
 
 TINY_MODELS = ["test_resnet", "test_convnext", "test_vit", "test_efficientnet"]
