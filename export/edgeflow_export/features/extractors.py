@@ -43,7 +43,7 @@ def build_extractor(spec: ExtractorSpec, *, pretrained: bool, search_path: Seque
     elif isinstance(spec, FunctionExtractor):
         extractor = _call(spec, search_path)
     else:
-        extractor = CompactNet(spec.channels)
+        extractor = CompactNet(spec.channels, spec.stride)
     return extractor.eval().requires_grad_(requires_grad=False)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -164,9 +164,9 @@ class Heads(NamedTuple):
 class _Segmenter(nn.Module):
     """The extractor with heads that tell what each cell shows, and whether and how it is defective."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, stride: Literal[4, 8]) -> None:
         super().__init__()
-        self.extractor = CompactNet(channels)
+        self.extractor = CompactNet(channels, stride)
         self.plain = max(1, channels // 6)  # channels that describe the surface, normal or not
         self.scale = nn.Parameter(torch.tensor([2.0, -3.0]))
         self.kind = nn.Conv2d(channels - self.plain, len(KINDS), 1)
@@ -191,7 +191,7 @@ class _Work:
     def __init__(self, spec: SelfSupervisedExtractor, seed: int, device: str) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = _Segmenter(spec.channels)
+            model = _Segmenter(spec.channels, spec.stride)
         self.model = model.to(device).to(memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=spec.learning_rate, weight_decay=1e-4)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -52,6 +52,14 @@ def test_self_supervised_extractor_is_small_and_frozen() -> None:
     assert not any(p.requires_grad for p in extractor.parameters())
 
 
+def test_stride_4_gives_maps_twice_as_fine_and_stride_8_is_written_as_ever() -> None:
+    fine = SelfSupervisedExtractor(kind="self_supervised", channels=12, stride=4)
+    assert output_shape(build_extractor(fine, pretrained=False), 96, 64) == (12, 24, 16)
+    assert fine.model_dump(mode="json")["stride"] == 4
+    assert "stride" not in COMPACT.model_dump_json()
+    assert SelfSupervisedExtractor.model_validate(fine.model_dump()) == fine
+
+
 def test_self_supervised_extractor_takes_sizes_that_are_no_multiple_of_its_stride() -> None:
     extractor = build_extractor(COMPACT, pretrained=False)
     assert output_shape(extractor, 100, 72) == (12, 13, 9)
