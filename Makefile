@@ -49,6 +49,7 @@ bench: $(VENV)/.dev
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.full_size
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.synchronization
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.pairing
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.page
 	sh tools/system_packages.sh cameras
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.capture
 

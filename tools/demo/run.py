@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import shlex
 import shutil
 import socket
 import subprocess
@@ -75,7 +76,17 @@ def main(box: Path, parts: Path, output: Path, port: int, period_ms: float) -> N
     sheet = write_contact_sheet(recorded, results, output)
     console.print(f"rejected parts with heat maps: {sheet}.png, {sheet}.html")
     console.print(f"{len(results)} of {len(recorded)} results in {time.monotonic() - started_s:.1f} s")
+    console.print(f"their page: {_page_command(box, output)}")
     sys.exit(0 if len(results) == len(recorded) else 1)
+
+
+def _page_command(box: Path, output: Path) -> str:
+    """The command that opens the page on what this demo has left."""
+    paths = {"outbox.path": output.resolve() / "outbox.db", "evidence.dir": output.resolve() / "evidence"}
+    settings = " ".join(f"--set {key}={shlex.quote(str(path))}" for key, path in paths.items())
+    program = Path(sys.executable).with_name("edgeflow")
+    is_default = box == HERE / "box.yaml" and output.resolve() == HERE.parent.parent / "demo_output"
+    return f"{program} web {box}" if is_default else f"{program} web {box} {settings}"
 
 
 def _watch(
@@ -173,7 +184,7 @@ def _clear(output: Path) -> None:
     """Remove what an earlier demo wrote, and nothing else."""
     output.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(output / "evidence", ignore_errors=True)
-    for pattern in ("outbox.db*", "rejected.png", "rejected.html"):
+    for pattern in ("outbox.db*", "history.db*", "rejected.png", "rejected.html"):
         for path in output.glob(pattern):
             path.unlink()
 

@@ -101,6 +101,7 @@ class PartsPage:
                 "next": rows[-1].number if len(rows) == _ROWS else None,
                 "statistics": statistics_of(reader, choice.results, choice.shifts),
                 "views": views,
+                "zone": self.history.plan.zone.key if self.history.config.shifts else "",
                 "pairs": [(view, view) for view in views],
                 "shifts": [(name, name) for name in self.history.plan.starts],
             }
