@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ CSRF = "x-csrf-token"
 class Page:
     """A page in its own process, and a client for it."""
 
-    def __init__(self, box: Path, *options: str) -> None:
+    def __init__(self, box: Path, *options: str, trusted: Path | None = None) -> None:
         command = [sys.executable, "-m", "edgeflow.cli", "web", str(box), "--listen", "127.0.0.1:0", "--json"]
         self.process = subprocess.Popen(
             [*command, *options], stdout=subprocess.PIPE, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}
@@ -32,7 +33,8 @@ class Page:
         line = self.process.stdout.readline()
         assert line, "the page did not start"
         self.address: str = json.loads(line)["address"]
-        self.client = httpx.Client(base_url=self.address, timeout=30, trust_env=False)
+        verify = ssl.create_default_context(cafile=trusted) if trusted else True
+        self.client = httpx.Client(base_url=self.address, timeout=30, trust_env=False, verify=verify)
 
     def csrf(self) -> dict[str, str]:
         """The header with the token that a page carries."""
@@ -46,8 +48,8 @@ class Page:
 
 
 @contextmanager
-def served(box: Path, *options: str) -> Iterator[Page]:
-    page = Page(box, *options)
+def served(box: Path, *options: str, trusted: Path | None = None) -> Iterator[Page]:
+    page = Page(box, *options, trusted=trusted)
     try:
         yield page
     finally:
@@ -80,5 +82,6 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def page(box: Path) -> Iterator[Page]:
     """The page of the running box, without users."""
     with served(box) as page:
-        wait_until(lambda: 'class="verdict ' in page.client.get("/line").text)
+        wait_until(lambda: 'class="state ContinuousExecution"' in page.client.get("/line").text)
+        wait_until(lambda: "/line/picture/" in page.client.get("/line").text)
         yield page

@@ -18,6 +18,7 @@ from edgeflow.web.security.users import add_user, remove_user
 from edgeflow.web.settings import page_settings
 from simulators.small_box import write_box
 from tests.edgeflow.web.conftest import PATIENCE_S, Page, served, wait_until
+from tests.support.certificates import Authority
 
 pytestmark = pytest.mark.xdist_group("page")
 STATIC = Path(__file__).parents[3] / "edgeflow/web/static"
@@ -147,7 +148,11 @@ def test_users_have_to_log_in_and_may_what_their_role_says(box: Path, tmp_path: 
     add_user(file, "otto", "operator", "correct horse")
     assert file.stat().st_mode & 0o777 == 0o600
     assert "correct horse" not in file.read_text()
-    with served(box, *users) as page:
+    authority = Authority(tmp_path)
+    signed = authority.sign("127.0.0.1")
+    encrypted = ["--set", f"web.certificate={signed}", "--set", f"web.key={signed}"]
+    with served(box, *users, *encrypted, trusted=authority.ca) as page:
+        assert page.address.startswith("https://")
         assert (
             page.client.get("/line", headers={"accept": "text/html"}).headers["location"]
             == "/login?next=/line"
@@ -162,6 +167,7 @@ def test_users_have_to_log_in_and_may_what_their_role_says(box: Path, tmp_path: 
             assert entered.headers["location"] == "/line"
             cookie = entered.headers["set-cookie"].lower()
             assert "httponly" in cookie
+            assert "secure" in cookie
             assert "samesite=strict" in cookie
             token = page.csrf()
             for verb in ("stop", "start", "rollback"):

@@ -37,6 +37,7 @@ BOXES = {
     "boxes/mixed8.yaml": 8,
 }  # cameras of each
 UNIT = "systemd/edgeflow.service"
+PAGE_UNIT = "systemd/edgeflow-web.service"
 BROKER, BROKER_LAN, BROKER_ACL = (
     "mosquitto/edgeflow.conf",
     "mosquitto/edgeflow-lan.conf",
@@ -162,10 +163,10 @@ def test_camera_features_fix_what_an_automatic_would_change(name: str) -> None:
 # systemd
 
 
-def unit() -> configparser.ConfigParser:
+def unit(name: str = UNIT) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, strict=False)  # a key may come twice
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(text(UNIT))
+    parser.read_string(text(name))
     return parser
 
 
@@ -202,6 +203,18 @@ def test_the_service_starts_a_command_that_exists() -> None:
     assert arguments[1] in done.stdout
 
 
+def test_the_service_of_the_page_is_the_boxs_user_and_the_first_to_go_when_memory_runs_out() -> None:
+    box_service, service = unit()["Service"], unit(PAGE_UNIT)["Service"]
+    assert (service["User"], service["StateDirectory"]) == (
+        box_service["User"],
+        box_service["StateDirectory"],
+    )
+    assert int(service["OOMScoreAdjust"]) > 0 > int(box_service["OOMScoreAdjust"])
+    assert int(service["Nice"]) > 0
+    _, *arguments = service["ExecStart"].split()
+    assert arguments == ["web", "/etc/edgeflow/box.yaml"]
+
+
 def verified_unit(folder: Path, content: str) -> str:
     """Complaints of systemd about a unit."""
     analyze = program("systemd-analyze")
@@ -213,8 +226,9 @@ def verified_unit(folder: Path, content: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_systemd_accepts_the_service(tmp_path: Path) -> None:
-    content = text(UNIT).replace("/opt/edgeflow/bin/edgeflow", shutil.which("true") or "/bin/true")
+@pytest.mark.parametrize("name", [UNIT, PAGE_UNIT])
+def test_systemd_accepts_the_service(tmp_path: Path, name: str) -> None:
+    content = text(name).replace("/opt/edgeflow/bin/edgeflow", shutil.which("true") or "/bin/true")
     assert verified_unit(tmp_path, content) == ""
     broken = content.replace("ProtectSystem=strict", "ProtectSystm=strict")
     assert "ProtectSystm" in verified_unit(tmp_path, broken)
