@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,7 +13,9 @@ from edgeflow.cli.options import FILE, box_overrides, json_option
 from edgeflow.cli.output import print_json
 from edgeflow.cli.output_thread import BackgroundView
 from edgeflow.contracts.messages import Result, VerdictName
+from edgeflow.errors import UsageError
 from edgeflow.station.line import RunView
+from edgeflow.station.setup import run_setup
 from edgeflow.station.station import run_box
 
 __all__ = ["make_view", "run"]
@@ -23,11 +26,33 @@ _COLOURS: dict[VerdictName, str] = {"OK": "green", "NG": "red", "UNDECIDED": "ye
 @click.command()
 @click.argument("box", type=FILE)
 @click.option("--once", is_flag=True, help="Inspect one part, then stop.")
+@click.option("--setup", is_flag=True, help="Only open the cameras, for focusing and aiming on the page.")
+@click.option(
+    "--every",
+    "every_ms",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MS",
+    help="With --setup: take pictures so often, instead of at the box's trigger.",
+)
 @box_overrides
 @click.option("-q", "--quiet", is_flag=True, help="No line per part.")
 @json_option
-def run(box: Path, once: bool, overrides: tuple[str, ...], quiet: bool, json_output: bool) -> None:
+def run(
+    box: Path,
+    *,
+    once: bool,
+    setup: bool,
+    every_ms: float | None,
+    overrides: tuple[str, ...],
+    quiet: bool,
+    json_output: bool,
+) -> None:
     """Run the inspection box that BOX (a YAML file) describes, until SIGTERM or the end of recorded parts."""
+    if setup:
+        run_setup(box, overrides=overrides, every_ms=every_ms, ready=partial(click.echo, err=True))
+        return
+    if every_ms is not None:
+        raise UsageError("--every goes with --setup; a line takes its pictures at its trigger")
     with BackgroundView(make_view(quiet=quiet, json_output=json_output)) as view:
         run_box(box, overrides=overrides, once=once, view=view)
 

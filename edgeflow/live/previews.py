@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 
@@ -12,6 +13,8 @@ from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.messages import Result
 from edgeflow.contracts.scoring import FloatArray
+from edgeflow.monitoring.view_appearance import Baseline
+from edgeflow.monitoring.view_figures import view_figures
 from edgeflow.scoring.heatmap import heat_overlay
 
 __all__ = ["LivePart", "previews"]
@@ -25,23 +28,47 @@ class LivePart:
     """A finished part with what can be shown of it; the arrays are not copied.
 
     Attributes:
+        result: None of images that are only looked at, before the line runs.
+        number: of such images.
         images: view → uint8 (H, W, 3), red first; the model's image; without scores the camera's.
         maps: view → float32 (h, w), raw; a view that was not scored is absent.
         scales: view → its scale, for every view in ``maps``.
+        baseline: golden images, with whose figures those of these images are compared; None: there are none.
     """
 
-    result: Result
+    result: Result | None
     images: Mapping[str, RgbImage]
     maps: Mapping[str, FloatArray]
     scales: Mapping[str, Scale]
+    number: int = 0
+    baseline: Baseline | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        """True if nothing is lost where another part is shown instead."""
+        return self.result is None or self.result.verdict == "OK"
+
+    @property
+    def about(self) -> dict[str, str]:
+        """Ids and verdict, as the stream says them."""
+        if self.result is None:
+            return {"result_id": f"look-{self.number}", "part_id": "", "verdict": ""}
+        names = ("result_id", "part_id", "verdict")
+        return {name: getattr(self.result, name) for name in names}
 
 
-def previews(part: LivePart) -> dict[str, dict[str, str]]:
-    """Return view → ``image`` and, where there is a map, ``heat``: JPEG, base64, at most 320 pixels wide."""
-    found: dict[str, dict[str, str]] = {}
+def previews(part: LivePart) -> dict[str, dict[str, Any]]:
+    """Return view → ``image`` and, where there is a map, ``heat``: JPEG, base64, at most 320 pixels wide.
+
+    Of images that can be compared, or are only looked at, also ``figures``, see
+    :func:`~edgeflow.monitoring.view_figures.view_figures`.
+    """
+    found: dict[str, dict[str, Any]] = {}
     for view, image in part.images.items():
         small = _small(image)
         found[view] = {"image": _jpeg(small)}
+        if part.baseline is not None or part.result is None:
+            found[view]["figures"] = view_figures(image, view, part.baseline)
         if view in part.maps:
             found[view]["heat"] = _jpeg(heat_overlay(small, part.maps[view], part.scales[view]))
     return found

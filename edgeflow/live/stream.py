@@ -40,9 +40,11 @@ class LiveStream:
 
     Args:
         status: the box's status, asked once a second while somebody watches.
+        share: of one core, at most, for pictures.
     """
 
-    def __init__(self, status: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, status: Callable[[], Mapping[str, Any]], share: float = _SHARE) -> None:
+        self._share = share
         self._status = status
         self._changed = threading.Condition()
         self._subscribers: list[Subscriber] = []
@@ -79,15 +81,18 @@ class LiveStream:
     def offer(self, part: LivePart) -> None:
         """Take a finished part; for the line's thread, never waits for a watcher."""
         with self._changed:
-            self._counts[part.result.verdict] += 1
-            self._times_s.append(time.monotonic())
-            self._last.append(part.result)
+            result, waits = part.result, self._part
+            if result is not None:
+                self._counts[result.verdict] += 1
+                self._times_s.append(time.monotonic())
+                self._last.append(result)
             if not self._subscribers:
                 return
-            self._fresh.append(part.result)
-            waits = self._part
-            if waits is None or waits.result.verdict == "OK" or part.result.verdict != "OK":
-                self._part = part  # a part that is not OK is shown, also where many OK ones follow at once
+            if result is not None:
+                self._fresh.append(result)
+            # A part that is not OK is shown, also where many OK ones follow at once.
+            if waits is None or waits.is_ok or not part.is_ok:
+                self._part = part
             self._changed.notify()
 
     def serve(self, connection: socket.socket) -> None:
@@ -167,13 +172,11 @@ class LiveStream:
 
     def _send_preview(self, part: LivePart) -> None:
         before_s = time.thread_time()
-        result = part.result
-        about = {"result_id": result.result_id, "part_id": result.part_id, "verdict": result.verdict}
-        line = _line("preview", {**about, "views": previews(part)})
+        line = _line("preview", {**part.about, "views": previews(part)})
         self._preview = line
         self._send(line)
         spent_s = time.thread_time() - before_s
-        self._preview_due_s = time.monotonic() + spent_s / _SHARE
+        self._preview_due_s = time.monotonic() + spent_s / self._share
 
     def _figures(self) -> dict[str, Any]:
         """Counts of this session, and parts in the last minute."""

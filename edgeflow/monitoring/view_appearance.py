@@ -24,6 +24,7 @@ __all__ = [
     "likenesses",
     "look_at",
     "make_baseline",
+    "measured",
     "swapped_views",
 ]
 
@@ -101,7 +102,7 @@ def make_baseline(golden: Sequence[Mapping[str, RgbImage]]) -> Baseline:
         views=views,
         details=details,
         likeness=_golden_likeness(views, details),
-        looks={view: tuple(_measured(part[view], 1.0, 0.0) for part in golden) for view in views},
+        looks={view: tuple(measured(part[view], 1.0, 0.0) for part in golden) for view in views},
         glances={view: tuple(glance(part[view]) for part in golden) for view in views},
         variety={
             view: min((difference(a[view], b[view]) for a, b in combinations(golden, 2)), default=0.0)
@@ -150,7 +151,7 @@ def look_at(image: RgbImage, view: str, baseline: Baseline) -> Look:
     """Measure a model image, uint8 (H, W, 3), of a view."""
     seen = _details(image)
     likeness, shift = max(_compared(seen, golden) for golden in baseline.details[view])
-    return _measured(image, likeness, shift)
+    return measured(image, likeness, shift)
 
 
 def likenesses(images: Mapping[str, RgbImage], baseline: Baseline) -> FloatArray:
@@ -205,7 +206,8 @@ def _compared(seen: Grey, golden: Grey) -> tuple[float, float]:
     return float(highest), max(abs(x - _MARGIN), abs(y - _MARGIN)) / _SIDE
 
 
-def _measured(image: RgbImage, likeness: float, shift: float) -> Look:
+def measured(image: RgbImage, likeness: float = 1.0, shift: float = 0.0) -> Look:
+    """Measure an image, uint8 (H, W, 3); likeness and shift are those of a comparison."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     return Look(
         likeness=likeness,

@@ -311,7 +311,9 @@ def _live_part(
         cameras = {view: frame.image for view, frame in view_set.frames.items()}
         return LivePart(result=result, images=cameras, maps={}, scales={})
     job = _evidence_job(loaded, result, view_set, scores)
-    return LivePart(result=result, images=job.images, maps=job.maps, scales=job.scales)
+    return LivePart(
+        result=result, images=job.images, maps=job.maps, scales=job.scales, baseline=loaded.baseline
+    )
 
 
 class RunView(Protocol):

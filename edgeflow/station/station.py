@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,6 +37,7 @@ from edgeflow.station.loop_watchdog import LoopWatchdog
 from edgeflow.station.operations import Operations
 from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
 from edgeflow.station.process.shutdown import TimedShutdown
+from edgeflow.station.process.signals import stopped_by_signals
 from edgeflow.station.process.switch_interval import shorten_switch_interval
 from edgeflow.station.scoring_thread import ScoringThread
 from edgeflow.station.services import (
@@ -178,7 +178,7 @@ def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewM
     stack.enter_context(
         CameraHealthReporter(capture, box.out.link, alarms, box.session.id, box.state.degrade)
     )
-    stack.enter_context(_stopped_by_signals(capture.stop))
+    stack.enter_context(stopped_by_signals(capture.stop))
     end = stack.enter_context(TimedShutdown(partial(publish_end, box.out, box.state)))
     box.deaths.end_by(capture.stop, partial(end.begin, ThreadError.exit_code))
     return capture, watch
@@ -278,19 +278,3 @@ def _watched(box: _Box, bundle: Bundle, capture: Capture, stack: ExitStack) -> V
     watch.start()
     stack.callback(watch.close)
     return watch
-
-
-@contextmanager
-def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT finish the part in hand and end the line."""
-
-    def handle(number: int, _frame: object) -> None:
-        logger.info("signal %d: finishing the part in hand", number)
-        stop()
-
-    earlier = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

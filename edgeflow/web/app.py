@@ -38,7 +38,7 @@ def _(text: str) -> str:
     return text
 
 
-_PAGES = (("/line", _("Line")), ("/parts", _("Parts")), ("/review", _("Review")))
+_PAGES = (("/line", _("Line")), ("/cameras", _("Cameras")), ("/parts", _("Parts")), ("/review", _("Review")))
 
 
 def make_app(settings: PageSettings, link: BoxLink) -> Starlette:
@@ -73,6 +73,7 @@ def _line_routes(
     buttons = CommandButtons(config=settings.box, templates=templates)
     return [
         Route("/line", line.page),
+        Route("/cameras", line.cameras),
         Route("/line/events", line.events),
         Route("/line/picture/{result_id}/{view}/{name}", line.picture),
         Route("/command/{verb}", buttons.command, methods=["POST"]),

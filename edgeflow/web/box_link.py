@@ -20,6 +20,7 @@ __all__ = ["BoxLink", "LiveState", "Pictures"]
 logger = logging.getLogger(__name__)
 
 _LAST = 50
+_NAMES = ("image", "heat")
 _AGAIN_S = 1.0
 _PICTURES_OF = 8  # parts; a browser may still ask for those of a part that has just been replaced
 
@@ -30,12 +31,14 @@ class Pictures:
 
     Attributes:
         views: view → name (``image``, ``heat``) → JPEG.
+        figures: view → name → value, then the golden images' least and most where there are some.
     """
 
     result_id: str
     part_id: str
     verdict: str
     views: Mapping[str, Mapping[str, bytes]]
+    figures: Mapping[str, Mapping[str, list[float]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +118,10 @@ class BoxLink:
             part_id=item["part_id"],
             verdict=item["verdict"],
             views={
-                view: {name: b64decode(data) for name, data in found.items()}
+                view: {name: b64decode(found[name]) for name in _NAMES if name in found}
                 for view, found in item["views"].items()
             },
+            figures={view: found["figures"] for view, found in item["views"].items() if "figures" in found},
         )
         self._pictures.append(pictures)
         self._change(pictures=pictures)

@@ -1,4 +1,4 @@
-"""Page *Line*: the station as it is now, sent anew whenever something changes."""
+"""Pages *Line* and *Cameras*: the station as it is now, sent anew whenever something changes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["LinePage"]
 
 _LOOK_S = 0.2
 _BREATH_S = 15.0  # a comment after so long without news, so that a browser that went is noticed
-_PARTS = ("notice", "verdict", "figures", "state", "alarms", "views", "strip")
+_PARTS = ("notice", "verdict", "figures", "state", "alarms", "views", "strip", "cameras")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinePage:
-    """Page *Line*.
+    """Pages *Line* and *Cameras*.
 
     Attributes:
         figures: counts for the page, of a live state; called off the event loop.
@@ -40,6 +40,11 @@ class LinePage:
         """Return the page, complete with what is known now."""
         parts = await asyncio.to_thread(self._rendered, language_of(request), self.link.now)
         return self.templates.page(request, "line.html", parts=parts)
+
+    async def cameras(self, request: Request) -> Response:
+        """Return the page with the cameras' pictures and figures."""
+        parts = await asyncio.to_thread(self._rendered, language_of(request), self.link.now)
+        return self.templates.page(request, "cameras.html", parts=parts)
 
     async def events(self, request: Request) -> Response:
         """Return the stream of the parts of the page that change."""

@@ -135,6 +135,14 @@ def test_the_line_page_lives_and_its_buttons_work(browser: Browser) -> None:
     assert browser.complaints() == []
 
 
+def test_cameras_are_compared_with_the_golden_images(browser: Browser) -> None:
+    browser.open("/cameras")
+    wait_until(lambda: len(browser.all(".cams .tile img")) == 5 and len(browser.all(".cams table")) == 5)
+    assert "golden" in browser.text(".cams table")
+    browser.photograph("cameras")
+    assert browser.complaints() == []
+
+
 def test_parts_are_found_and_judged(browser: Browser) -> None:
     browser.open("/line")
     wait_until(lambda: len(browser.all(".verdicts .NG")) > 1)
