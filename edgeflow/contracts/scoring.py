@@ -153,7 +153,8 @@ def view_bounds(maps: FloatArray, scoring: Scoring) -> tuple[FloatArray, FloatAr
     as they are rounded.
     """
     zero = np.float32(0)
-    return view_scores(np.minimum(maps, zero), scoring), view_scores(np.maximum(maps, zero), scoring)
+    lowest, highest = view_scores(np.stack([np.minimum(maps, zero), np.maximum(maps, zero)]), scoring)
+    return lowest, highest
 
 
 def smoothed(maps: FloatArray, scoring: Scoring) -> FloatArray:
@@ -165,16 +166,24 @@ def smoothed(maps: FloatArray, scoring: Scoring) -> FloatArray:
     """
     if scoring.blur is None:
         return maps
-    before, weights = BLURS[scoring.blur]
-    for axis in (-2, -1):
-        widths = [(0, 0)] * maps.ndim
-        widths[axis] = (before, len(weights) - 1 - before)
-        padded, length = np.pad(maps, widths, mode="edge"), maps.shape[axis]
-        taps = [np.take(padded, range(place, place + length), axis) for place in range(len(weights))]
-        maps = taps[0] * weights[0]
-        for tap, weight in zip(taps[1:], weights[1:], strict=True):
-            maps = maps + tap * weight
-    return maps
+    rows = _along_rows(maps, *BLURS[scoring.blur])
+    return _along_rows(rows.swapaxes(-2, -1), *BLURS[scoring.blur]).swapaxes(-2, -1)
+
+
+def _along_rows(maps: FloatArray, before: int, weights: Sequence[np.float32]) -> FloatArray:
+    """Weighted sums along the last axis; in place, since a box does this for every part."""
+    blurred = np.zeros_like(maps)
+    for place, weight in enumerate(weights, -before):
+        tap = maps * weight
+        if place == 0:
+            blurred += tap
+        elif place > 0:
+            blurred[..., :-place] += tap[..., place:]
+            blurred[..., -place:] += tap[..., -1:]
+        else:
+            blurred[..., -place:] += tap[..., :place]
+            blurred[..., :-place] += tap[..., :1]
+    return blurred
 
 
 def view_scores(maps: FloatArray, scoring: Scoring) -> FloatArray:

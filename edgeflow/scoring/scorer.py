@@ -25,7 +25,7 @@ from edgeflow.contracts.scoring import (
     subset_scale,
 )
 from edgeflow.scoring.foreground import ForegroundSource
-from edgeflow.scoring.lazy_masks import LazyScores, score_with_lazy_masks
+from edgeflow.scoring.lazy_masks import LazyScores, score_with_all_masks, score_with_lazy_masks
 
 __all__ = ["MaskDemand", "Scorer", "Scores", "StageTimes"]
 
@@ -192,11 +192,14 @@ class Scorer:
             mask: Masks = masks[view]
             return mask
 
-        costly = self._foreground is not None and self._foreground.costly
-        enough = {"all": len(manifest.views), "some": 1, "needed": 0}[ask if costly else "all"]
+        shown, scoring = maps[list(kept)], manifest.scoring.only(kept)
+        if manifest.foreground is not None and not (self._foreground and self._foreground.costly):
+            known = np.stack([mask_of(place) for place in range(len(kept))])
+            return score_with_all_masks(shown, scoring, known), masks_ns
+        enough = {"all": len(manifest.views), "some": 1, "needed": 0}[ask]
         settled = score_with_lazy_masks(
-            maps[list(kept)],
-            manifest.scoring.only(kept),
+            shown,
+            scoring,
             mask_of if manifest.foreground is not None else None,
             lambda lowest, highest: asked >= enough and _is_settled(lowest, highest, scale),
         )

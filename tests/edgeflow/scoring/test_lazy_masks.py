@@ -20,7 +20,7 @@ from edgeflow.contracts.scoring import (
     view_bounds,
     view_scores,
 )
-from edgeflow.scoring.lazy_masks import score_with_lazy_masks
+from edgeflow.scoring.lazy_masks import score_with_all_masks, score_with_lazy_masks
 
 SHAPE = (3, 4, 4)
 SCORINGS = [
@@ -55,6 +55,12 @@ def test_verdict_is_that_of_all_masks(
 ) -> None:
     whole = score_with_lazy_masks(maps, scoring, lambda view: masks[view], never)
     lazy = score_with_lazy_masks(maps, scoring, lambda view: masks[view], over(threshold))
+    together = score_with_all_masks(maps, scoring, masks)
+    np.testing.assert_array_equal(together.maps, whole.maps)
+    np.testing.assert_array_equal(together.views, whole.views)
+    assert (together.part, together.lowest, together.highest) == (whole.part, whole.lowest, whole.highest)
+    assert set(together.empty) == set(whole.empty)
+    assert set(together.asked) == set(whole.asked)
     views = view_scores(masked(maps, masks), scoring)
     assert whole.asked == tuple(np.argsort(-view_bounds(maps, scoring)[1], kind="stable"))
     np.testing.assert_array_equal(whole.views, views)
