@@ -102,9 +102,13 @@ def main(
     scores = {name: [_scores(s, *rule) for s in sets] for name, rule in _rules().items()}
     rows = _judged(scores, truth, base)
     if pixels:
+        blurs = {name: rule.blur for name, (rule, _) in _rules().items()}
+        found = {
+            blur: _aupro([smoothed(each[2], Scoring(blur=blur)) for each in sets], truth)
+            for blur in set(blurs.values())
+        }
         for name, row in rows.items():
-            blur = _rules()[name][0].blur
-            row["aupro"] = _aupro([smoothed(s[2], Scoring(blur=blur)) for s in sets], truth)
+            row["aupro"] = found[blurs[name]]
     if json_output:
         click.echo(json.dumps(rows))
     else:
