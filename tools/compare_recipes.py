@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -105,16 +105,15 @@ class Product:
     "-o", "--output", type=click.Path(path_type=Path), default="runs/recipes", help="Trainings and bundles."
 )
 @click.option("--repeat", type=click.IntRange(min=5), default=40, show_default=True)
-@click.option("--any-speed", is_flag=True, help="Export INT8 even where it is not faster than fp32.")
 @click.option("--json", "json_output", is_flag=True)
-def main(*, recipes: tuple[Path, ...], output: Path, repeat: int, any_speed: bool, json_output: bool) -> None:
+def main(*, recipes: tuple[Path, ...], output: Path, repeat: int, json_output: bool) -> None:
     """Train and export RECIPES where that is still to do, then measure all bundles in one run."""
     console = Console(stderr=True, highlight=False)
     try:
         with ExitStack() as stack:
             products = []
             for path in recipes:
-                model, data, target = _made(path, output, console, any_speed=any_speed)
+                model, data, target = _made(path, output, console)
                 bundle = stack.enter_context(Bundle.open(target))
                 products.append(Product(path.stem, model, data, bundle))
             rows = _measured(products, repeat, console)
@@ -127,16 +126,11 @@ def main(*, recipes: tuple[Path, ...], output: Path, repeat: int, any_speed: boo
         _print(rows)
 
 
-def _made(
-    path: Path, output: Path, console: Console, *, any_speed: bool
-) -> tuple[TrainedModel, Dataset, Path]:
+def _made(path: Path, output: Path, console: Console) -> tuple[TrainedModel, Dataset, Path]:
     """A recipe's trained model, its parts and its bundle, each made where it is not there yet."""
     recipe, folder, search_path = load_recipe(path), output / path.stem, [path.resolve().parent]
     checkpoint = train(recipe, folder, search_path=search_path)
     model, data = load_checkpoint(checkpoint, search_path=search_path), load_dataset(recipe)
-    if any_speed:
-        export = recipe.export.model_copy(update={"min_speedup": 0.0})
-        model = replace(model, recipe=recipe.model_copy(update={"export": export}))
     target = folder / f"{path.stem}.bundle"
     if not target.is_file() or target.stat().st_mtime < checkpoint.stat().st_mtime:
         target.unlink(missing_ok=True)

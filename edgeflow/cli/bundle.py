@@ -16,6 +16,7 @@ from edgeflow.cli.options import FILE, device_option, json_option
 from edgeflow.cli.output import print_json
 from edgeflow.cli.tables import make_table, print_table
 from edgeflow.contracts.manifest import REPORT_NAME, Foreground, Graph, Manifest
+from edgeflow.contracts.parity import FOR_SCALE
 from edgeflow.errors import (
     ConfigError,
     DeviceError,
@@ -27,7 +28,7 @@ from edgeflow.errors import (
 from edgeflow.scoring.isolated_verification import verify_in_subprocess
 from edgeflow.scoring.verification import GoldenCheck
 
-__all__ = ["inspect", "print_rates", "verify"]
+__all__ = ["inspect", "print_accuracy", "print_rates", "verify"]
 
 
 @click.command()
@@ -104,9 +105,7 @@ def _print_summary(bundle: Bundle, path: Path, report: Path | None) -> None:
     print_table(console, _graph_table(manifest))
     if manifest.graph_thresholds:
         print_table(console, _threshold_table(manifest))
-    for found in manifest.accuracy:
-        if found.quantized:
-            console.print(f"{found.graph}: {found.quantized} in INT8", markup=False)
+    print_accuracy(console, manifest)
     for note in manifest.notes:
         console.print(f"note: {note}", markup=False)
     for key, value in manifest.provenance.items():
@@ -114,6 +113,16 @@ def _print_summary(bundle: Bundle, path: Path, report: Path | None) -> None:
     if REPORT_NAME in manifest.files:
         where = report or f"'edgeflow inspect {path} --report FILE' writes it"
         console.print(f"report with pictures: {where}", markup=False, soft_wrap=True)
+
+
+def print_accuracy(console: Console, manifest: Manifest) -> None:
+    """Print what each reduced graph does to scores and verdicts, and a figure to compare it with."""
+    for found in manifest.accuracy:
+        quantized = (f"{found.quantized} in INT8",) if found.quantized else ()
+        for sentence in (*quantized, *found.sentences):
+            console.print(f"{found.graph}: {sentence}", markup=False, soft_wrap=True)
+    if any(found.sentences for found in manifest.accuracy):
+        console.print(FOR_SCALE, markup=False, soft_wrap=True)
 
 
 def _write_report(bundle: Bundle, target: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 from edgeflow.contracts.documents.document import Document, Text, parse_document
 from edgeflow.contracts.documents.file_names import EntryName
 from edgeflow.contracts.scoring import Scoring
+from edgeflow.contracts.parity import AccuracyReport, StageParity
 from edgeflow.contracts.thresholds import (
     Count,
     Interval,
@@ -127,7 +128,11 @@ class Graph(Document):
     mask_output: Tensor | None = Field(
         default=None, description="foreground logits (V, h, w) of a distilled head; foreground where positive"
     )
-    measured_error: float = Field(ge=0, description="largest relative map error against torch, at export")
+    measured_error: float = Field(
+        ge=0,
+        description="relative map error at export: in fp32 the largest against torch; of a reduced graph the "
+        "median of the held-out parts, on the foreground, against fp32",
+    )
     tolerance: float = Field(gt=0, description="verify refuses a larger relative error of golden maps")
 
     @property
@@ -173,27 +178,6 @@ class GoldenPart(Document):
         description="npz: maps (V, h, w), part (), recorded/<graph id> (V, h, w), masks (V, h, w) where "
         "there is a foreground; float32"
     )
-
-
-class AccuracyReport(Document):
-    """Effect of one quantized graph on scores and verdicts of validation parts, against fp32."""
-
-    graph: str
-    parts: Positive
-    verdict_flips: Count
-    rank_correlation: float
-    part_auroc: float | None = None
-    part_auroc_reference: float | None = None
-    quantized: str = Field(default="", description="which operations are in int8; the others stay in float")
-    steps: tuple[str, ...] = Field(default=(), description="what was tried before, and why it was given up")
-
-
-class StageParity(Document):
-    """One stage on the way to the graphs, against the trained model; it was refused over its tolerance."""
-
-    stage: str
-    measured_error: float = Field(ge=0, description="largest relative map error")
-    tolerance: float = Field(gt=0)
 
 
 class FileRecord(Document):

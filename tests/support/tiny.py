@@ -56,7 +56,7 @@ def write_recipe(path: Path, parts: Path, *, missing_views: int = 0, **export: o
                 "training": {"epochs": 12, "batch": 4, "learning_rate": 0.002, "seed": 3},
                 "scoring": {"view": "top_k", "top_k": 4, "part": "max", "pixel_statistics": True},
                 "thresholds": {"false_reject_rate": 0.05, "missing_views": missing_views},
-                "export": {"calibration_parts": 8, "max_flip_rate": 0.1, "min_speedup": 0, **export},
+                "export": {"calibration_parts": 8, "max_flip_rate": 0.1, **export},
             }
         )
     )

@@ -14,7 +14,7 @@ from tests.support.tiny import TinyProduct
 
 
 def rows(recipe: Path, output: Path) -> list[dict[str, float | str]]:
-    arguments = [str(recipe), "-o", str(output), "--repeat", "5", "--any-speed", "--json"]
+    arguments = [str(recipe), "-o", str(output), "--repeat", "5", "--json"]
     with product.tests_on_path():
         done = CliRunner(env={"XDG_CACHE_HOME": str(output / "cache")}).invoke(
             compare_recipes.main, arguments, catch_exceptions=False

@@ -37,8 +37,8 @@ RECIPE = {
         "golden_parts": 1,
         "tolerance_int8": 100.0,
         "max_flip_rate": 1.0,
-        "min_rank_correlation": -1.0,
-        "min_speedup": 0.0,
+        "max_score_bias": 1e6,
+        "max_score_deviation": 1e6,
     },
 }
 

@@ -11,7 +11,7 @@ import torch
 from edgeflow.contracts.manifest import StageParity
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray
-from edgeflow.errors import AccuracyError, ParityError
+from edgeflow.errors import ParityError
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS
@@ -93,7 +93,6 @@ def float_graphs(job: ExportJob, teacher: MaskTeacher | None) -> FloatGraphs:
 
     Raises:
         ParityError: the rewritten flow or an fp32 graph differs from the trained model.
-        AccuracyError: a bf16 graph differs by more than the recipe allows.
         DataError: values that are not finite.
     """
     trial = GraphTrial(
@@ -115,7 +114,7 @@ def float_graphs(job: ExportJob, teacher: MaskTeacher | None) -> FloatGraphs:
         trial=trial,
         graphs=tuple(
             _measured(job, trial, draft, rewritten.expected)
-            for draft in source.drafts(job.spec.backends, job.spec.precisions)
+            for draft in source.drafts(job.spec.backends, ("fp32",))
         ),
         parity=(rewritten.parity,),
     )
@@ -128,7 +127,7 @@ def _rewritten(job: ExportJob) -> _Rewritten:
         first = iterate_images(job.parts[:PARITY_PARTS], job.data)
         expected, rewritten = _both_forms(job.model.module, inference, first)
         require_finite(expected, job.parts, job.data, "the trained model")
-        error = _require_tolerance(job.spec, "the rewritten flow", rewritten, expected, "fp32")
+        error = _require_tolerance(job.spec, "the rewritten flow", rewritten, expected)
     parity = StageParity(stage="rewritten flow", measured_error=error, tolerance=job.spec.tolerance_fp32)
     return _Rewritten(inference=inference, expected=expected, parity=parity)
 
@@ -153,27 +152,21 @@ def _measured(
 
 
 def verified_error(spec: ExportSpec, draft: CandidateGraph, maps: FloatArray, expected: FloatArray) -> float:
-    """Return the relative error of a graph's maps against the trained model's maps of the first parts.
+    """Return the relative error of a float graph's maps against the trained model's maps of the first parts.
 
     Raises:
-        ParityError: an fp32 graph's error is over the recipe's tolerance.
-        AccuracyError: another graph's error is over the recipe's tolerance.
+        ParityError: the error is over the recipe's tolerance.
     """
-    return _require_tolerance(spec, draft.id, maps[: len(expected)], expected, draft.precision)
+    return _require_tolerance(spec, draft.id, maps[: len(expected)], expected)
 
 
-def _require_tolerance(
-    spec: ExportSpec, name: str, maps: FloatArray, expected: FloatArray, precision: str
-) -> float:
+def _require_tolerance(spec: ExportSpec, name: str, maps: FloatArray, expected: FloatArray) -> float:
     """Return the relative map error; refuse one that is over the recipe's tolerance."""
     error = largest_error(maps, expected)
-    allowed = spec.tolerance_fp32 if precision == "fp32" else spec.tolerance_int8
-    if not error <= allowed:
-        kind = ParityError if precision == "fp32" else AccuracyError
-        key = "tolerance_fp32" if precision == "fp32" else "tolerance_int8"
-        raise kind(
-            f"{name}: maps differ from the trained model by {error:.2g}, allowed {allowed:g} "
-            f"(export.{key}); nothing was written"
+    if not error <= spec.tolerance_fp32:
+        raise ParityError(
+            f"{name}: maps differ from the trained model by {error:.2g}, allowed {spec.tolerance_fp32:g} "
+            "(export.tolerance_fp32); nothing was written"
         )
     return error
 

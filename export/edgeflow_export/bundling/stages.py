@@ -15,17 +15,18 @@ from edgeflow_export.bundling.float_graphs import (
     PARITY_PARTS,
     FloatGraphs,
     MeasuredGraph,
-    largest_error,
     replay_tolerance,
     verified_error,
 )
 from edgeflow_export.bundling.golden_parts import Expected, GraphScores, choose_golden, golden_files
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.data.dataset import load_images
+from edgeflow_export.data.ground_truth import GroundTruth, load_ground_truth
 from edgeflow_export.foreground.build import BuiltForeground
 from edgeflow_export.foreground.candidates import export_foreground
 from edgeflow_export.masks.teachers import MaskTeacher
 from edgeflow_export.quantization.graph_thresholds import graph_thresholds
+from edgeflow_export.quantization.ranking_loss import MASK_SIDE
 from edgeflow_export.quantization.search import Fp32Reference, reduce_precision
 from edgeflow_export.quantization.trial import GraphTrial
 
@@ -100,7 +101,7 @@ def foreground(job: ExportJob, teacher: MaskTeacher | None, floats: FloatGraphs)
 def _cut(job: ExportJob, floats: FloatGraphs) -> FloatGraphs:
     """Graphs without the foreground head: their errors are measured again, their scores still hold."""
     source = floats.source.cut()
-    drafts = source.drafts(job.spec.backends, job.spec.precisions)
+    drafts = source.drafts(job.spec.backends, ("fp32",))
     first = replace(floats.trial, parts=job.parts[:PARITY_PARTS], masks=None)
     graphs = []
     with job.stage("cutting the foreground head that was not chosen"):
@@ -123,29 +124,40 @@ def thresholds(job: ExportJob, trial: GraphTrial, graph: MeasuredGraph) -> Thres
 
 
 def reduced_graphs(job: ExportJob, floats: FloatGraphs, limits: Thresholds) -> ReducedGraphs:
-    """Quantize the graph of every back end within the recipe's budgets, where the recipe requests INT8.
+    """The graphs of every back end in INT8 and bf16 that hold the recipe's budgets, where it asks for them.
+
+    Args:
+        limits: the reference's.
 
     Raises:
         AccuracyError: no INT8 graph holds the budgets, and the recipe requires one.
     """
-    fp32 = {graph.draft.backend: graph.draft for graph in floats.graphs if graph.draft.precision == "fp32"}
     graphs: list[MeasuredGraph] = []
     accuracy: list[AccuracyReport] = []
     notes: list[str] = []
-    for backend in job.spec.backends if "int8" in job.spec.precisions else ():
+    asked = set(job.spec.precisions) - {"fp32"}
+    truth = _truth(job) if asked else None
+    for graph in floats.graphs if asked else ():
         reference = Fp32Reference(
-            draft=fp32[backend],
-            scored=floats.reference.scored,
-            expected=floats.expected,
-            scale=limits.part,
+            draft=graph.draft, scored=floats.reference.scored, scale=limits.part, truth=truth
         )
-        found, note = reduce_precision(job, floats.source, backend, floats.trial, reference)
+        found, note = reduce_precision(job, floats.source, graph.draft.backend, floats.trial, reference)
         notes += [note] if note else []
-        if found is not None:
-            error = largest_error(found.scored.maps, floats.expected)
-            graphs.append(MeasuredGraph(draft=found.draft, scored=found.scored, error=error))
-            accuracy.append(found.report)
+        for reduced in found:
+            error = reduced.report.map_error or 0.0
+            graphs.append(MeasuredGraph(draft=reduced.draft, scored=reduced.scored, error=error))
+            accuracy.append(reduced.report)
     return ReducedGraphs(graphs=tuple(graphs), accuracy=tuple(accuracy), notes=tuple(notes))
+
+
+def _truth(job: ExportJob) -> GroundTruth | None:
+    """The masks of the test parts' defects; None where not every defective part has some."""
+    test = job.data.test
+    if not any(part.defective for part in test) or any(part.defective is None for part in test):
+        return None
+    if not all(any(part.masks.values()) for part in test if part.defective):
+        return None
+    return load_ground_truth(job.data, (MASK_SIDE, MASK_SIDE))
 
 
 def golden_parts(

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from edgeflow.calibration.detection_rates import shortcomings
-from edgeflow.cli.bundle import print_rates
+from edgeflow.cli.bundle import print_accuracy, print_rates
 from edgeflow.cli.output import print_json
 from edgeflow.cli.tables import make_table, print_table
 from edgeflow.contracts.documents.document import parse_document
@@ -129,6 +129,8 @@ def export(
     def say(text: str) -> None:
         console.print(f"           {text}", markup=False, soft_wrap=True)
 
+    for note in model.recipe.export.outdated:
+        say(f"note: {note}")
     results = StageResults(default_cache_dir() / "export", reuse=not restart, say=say)
     if only is not None:
         written = build_graph(
@@ -206,6 +208,7 @@ def print_built(built: Built, seconds: float) -> None:
         )
     print_table(console, table)
     print_rates(console, manifest)
+    print_accuracy(console, manifest)
     for report in manifest.accuracy:
         if report.steps:
             console.print(

@@ -123,7 +123,7 @@ class OnnxSource:
         drafts = []
         for precision in ("fp32", *(p for p in precisions if p == "bf16")):
             if "openvino" in backends:
-                drafts.append(self._ir(precision, serialise_ir(convert_to_ir(self.path), self.path.parent)))
+                drafts.append(self._float(precision))
             if "onnxruntime" in backends and precision == "fp32":
                 drafts.append(self._onnx(precision, self.path))
         return drafts
@@ -176,6 +176,11 @@ class OnnxSource:
     def int8(self, backend: str, files: dict[str, bytes]) -> CandidateGraph:
         """An INT8 graph from its files, as :meth:`quantized` gave them."""
         return CandidateGraph(backend=backend, precision="int8", files=files, tensors=self.tensors)
+
+    def _float(self, precision: str) -> CandidateGraph:
+        """The float IR; in bf16 the same files as in fp32, so that it costs the bundle nothing."""
+        draft = self._ir("fp32", serialise_ir(convert_to_ir(self.path), self.path.parent))
+        return replace(draft, precision=precision)
 
     def _ir(self, precision: str, ir: Ir) -> CandidateGraph:
         stem = f"{self.prefix}openvino/{precision}"

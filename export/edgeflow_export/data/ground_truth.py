@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +15,7 @@ from edgeflow.contracts.images import image_size
 from edgeflow.errors import DataError
 from edgeflow_export.data.dataset import Dataset, Masks, ahead, load_masks
 
-__all__ = ["Flags", "GroundTruth", "load_ground_truth"]
+__all__ = ["Flags", "GroundTruth", "load_ground_truth", "region_weights"]
 
 Flags = npt.NDArray[np.bool_]
 
@@ -101,3 +102,14 @@ def _problems(part: RecordedPart, dataset: Dataset) -> list[str]:
                 f"its image {part.images[view]} is {width}x{height}"
             )
     return problems
+
+
+def region_weights(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Weights (m,) of the m defective pixels of a mask (H, W), in row order: every region weighs 1.
+
+    A region is a set of pixels that touch by edge or corner.
+    """
+    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    inside = labels[mask]
+    sizes = np.bincount(inside) if inside.size else np.ones(1)
+    return np.asarray(1 / sizes[inside], np.float64)

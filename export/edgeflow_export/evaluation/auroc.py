@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-__all__ = ["PixelRanks", "auroc", "rank_pixels", "region_weights"]
+__all__ = ["PixelRanks", "auroc", "rank_pixels"]
 
 BLOCK = 1 << 24
 """Normal pixels that are sorted at a time: 64 MB."""
@@ -86,17 +85,6 @@ def rank_pixels(normal: Iterable[Floats], defective: Floats, *, block: int = BLO
         over += len(ordered) - np.searchsorted(ordered, values, side="right")
         reached += len(ordered) - np.searchsorted(ordered, values, side="left")
     return PixelRanks(places=places, over=over, reached=reached, normal=total)
-
-
-def region_weights(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Weights (m,) of the m defective pixels of a mask (H, W), in row order: every region weighs 1.
-
-    A region is a set of pixels that touch by edge or corner.
-    """
-    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    inside = labels[mask]
-    sizes = np.bincount(inside) if inside.size else np.ones(1)
-    return np.asarray(1 / sizes[inside], np.float64)
 
 
 def _sorted_blocks(pieces: Iterable[Floats], size: int) -> Iterator[Floats]:

@@ -22,8 +22,8 @@ from edgeflow.contracts.scoring import (
     standardise,
     view_scores,
 )
-from edgeflow_export.data.ground_truth import Flags, GroundTruth
-from edgeflow_export.evaluation.auroc import auroc, rank_pixels, region_weights
+from edgeflow_export.data.ground_truth import Flags, GroundTruth, region_weights
+from edgeflow_export.evaluation.auroc import auroc, rank_pixels
 from edgeflow_export.evaluation.report import ClassReport, EvaluationReport, JudgedPart, ModelIdentity
 
 __all__ = ["AUPRO_LIMIT", "ScoredParts", "measure", "pixel_figures", "score_maps"]

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeflow.contracts.manifest import AccuracyReport, Scale
 from edgeflow.contracts.parity import relative_error
-from edgeflow.contracts.scoring import FloatArray
-from edgeflow.errors import AccuracyError
+from edgeflow.errors import AccuracyError, DataError
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource
 from edgeflow_export.conversion.int8 import Group, has_bf16
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.stage_results import StageResults, statistics_identity
 from edgeflow_export.data.dataset import iterate_images
-from edgeflow_export.quantization.accuracy_guard import Scored, compare
+from edgeflow_export.data.ground_truth import GroundTruth
+from edgeflow_export.quantization.accuracy_guard import Scored
+from edgeflow_export.quantization.budget import Judged, hold_budget
 from edgeflow_export.quantization.graph_thresholds import graph_thresholds
 from edgeflow_export.quantization.kept_layers import bisect_kept_layers, describe_kept, most_in_float
-from edgeflow_export.quantization.speed import speedup
+from edgeflow_export.quantization.ranking_loss import Loss, PixelCurves, aupro_loss
 from edgeflow_export.quantization.trial import GraphTrial
 
 __all__ = ["Fp32Reference", "Reduced", "SearchBudget", "reduce_precision"]
 
 SENSITIVITY_PARTS = 4
-SPEED_PARTS = 8
-SLOW_ADVICE = (
-    ", less than export.min_speedup {wanted:g}; measure with 'edgeflow bench' on the box, and where it is "
-    "slow there too set runtime.precision: fp32"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +53,14 @@ class Fp32Reference:
     """The fp32 graph that a reduced one stands in for.
 
     Attributes:
-        expected: the trained model's maps (n, V, h, w) of the first parts.
-        scale: of the part threshold.
+        scale: of its own part threshold.
+        truth: masks of the test parts' defects, which come after the held-out parts; None without any.
     """
 
     draft: CandidateGraph
     scored: Scored
-    expected: FloatArray
     scale: Scale
+    truth: GroundTruth | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,35 +83,39 @@ def reduce_precision(
     trial: GraphTrial,
     fp32: Fp32Reference,
     effort: SearchBudget | None = None,
-) -> tuple[Reduced | None, str | None]:
-    """INT8 with as much quantized as the budgets allow; else bf16, where the processor has it; else nothing.
+) -> tuple[tuple[Reduced, ...], str | None]:
+    """The reduced graphs of one back end that hold the recipe's budgets: every one that the recipe names.
 
     All convolutions are quantized. Over budget, groups of them go back to float, the most sensitive first, up
-    to half of all convolutions. How fast the graph is on this machine is told and decides nothing: the same
-    export gives the same bytes, and a box is another machine anyway.
+    to half of all convolutions. bf16 is tried where the recipe names it, and where no INT8 graph was found.
+    No speed is measured: the same export gives the same bytes, and a box is another machine anyway.
 
     Returns:
-        The graph, and what a reader of the bundle must know where it is not INT8.
+        The graphs, and what a reader of the bundle must know where one that was asked for is not among them.
 
     Raises:
-        AccuracyError: none holds the budgets, and the recipe requires one.
+        AccuracyError: no INT8 graph holds the budgets, and the recipe requires one.
     """
     search = _Search(job, source, backend, trial, fp32, effort or SearchBudget())
-    found = search.int8()
-    if found is not None:
-        search.say_speed(found.draft)
-        return found, None
-    if job.spec.int8_required:
+    asked = set(job.spec.precisions)
+    int8 = search.int8() if "int8" in asked else None
+    if "int8" in asked and int8 is None and job.spec.int8_required:
         raise AccuracyError(
             f"{backend}-int8 does not hold the recipe's budgets, and export.int8_required is true; nothing "
             "was written. Widen the budgets, calibrate with more parts (export.calibration_parts), or export "
             "without int8 (export.precisions: [fp32])",
             problems=search.steps,
         )
-    if backend == "openvino" and "bf16" not in job.spec.precisions:
-        found = search.bf16()
-    instead = "bf16" if found is not None else "fp32 only"
-    return found, f"{backend}: {instead} instead of int8; {'; '.join(search.steps)}"
+    missing = ["int8"] if "int8" in asked and int8 is None else []
+    bf16 = None
+    if backend == "openvino" and ("bf16" in asked or missing):
+        bf16 = search.bf16()
+        missing += ["bf16"] if "bf16" in asked and bf16 is None else []
+    found = tuple(graph for graph in (int8, bf16) if graph is not None)
+    if not missing:
+        return found, None
+    instead = " and ".join(graph.draft.precision for graph in found) or "fp32 only"
+    return found, f"{backend}: {instead} instead of {' and '.join(missing)}; {'; '.join(search.steps)}"
 
 
 class _Search:
@@ -223,30 +224,39 @@ class _Search:
         """
         with self.job.stage(f"scoring {len(self.trial.parts)} parts with {draft.id}"):
             scored = self.trial.score(draft)
-        allowed = self.job.spec.tolerance_int8
-        pairs = zip(scored.maps, self.fp32.expected, strict=False)
-        error = max(relative_error(maps, expected) for maps, expected in pairs)
-        if not error <= allowed:
-            raise AccuracyError(
-                f"{draft.id}: maps differ from the trained model by {error:.2g}, allowed {allowed:g} "
-                "(export.tolerance_int8)"
-            )
-        own = graph_thresholds(self.job, scored).part
-        report = compare(
-            draft.id, scored, own, self.fp32.scored, self.fp32.scale, self.job.spec, what, tuple(self.steps)
+        try:
+            own = graph_thresholds(self.job, scored).part
+        except DataError as cause:
+            raise AccuracyError(f"{draft.id} gives no thresholds: {cause.message}") from cause
+        judged = Judged(scored=scored, scale=own, counted=self.trial.counted(scored))
+        report = hold_budget(
+            draft.id,
+            judged,
+            self._reference,
+            self.job.spec,
+            aupro=self._aupro(judged),
+            quantized=what,
+            steps=tuple(self.steps),
         )
         return Reduced(draft=draft, scored=scored, report=report)
 
-    def say_speed(self, draft: CandidateGraph) -> None:
-        """Tell how fast the graph is here; never in the bundle, where the figure would change every time."""
-        wanted = self.job.spec.min_speedup
-        if not wanted:
-            return
-        parts = self.job.data.training[:SPEED_PARTS]
-        found = speedup(draft, self.fp32.draft, list(iterate_images(parts, self.job.data)))
-        advice = "" if found >= wanted else SLOW_ADVICE.format(wanted=wanted)
-        with self.job.stage(f"{draft.id}: {found:.2f} times as fast as fp32 here{advice}"):
-            pass
+    @cached_property
+    def _reference(self) -> Judged:
+        scored = self.fp32.scored
+        return Judged(scored=scored, scale=self.fp32.scale, counted=self.trial.counted(scored))
+
+    @cached_property
+    def _reference_curves(self) -> PixelCurves | None:
+        truth = self.fp32.truth
+        return None if truth is None else PixelCurves.of(self._reference.counted[-len(truth.masks) :], truth)
+
+    def _aupro(self, judged: Judged) -> Loss | None:
+        """Loss of AUPRO on the test parts, the last of the trial; None without masks of defects."""
+        truth, before = self.fp32.truth, self._reference_curves
+        if truth is None or before is None:
+            return None
+        now = PixelCurves.of(judged.counted[-len(truth.masks) :], truth)
+        return aupro_loss(now, before, truth.defective_parts)
 
     def _give_up(self, what: str, cause: AccuracyError) -> None:
         reason = "; ".join(cause.problems) or cause.message

@@ -109,6 +109,10 @@ class GraphTrial:
             found[FOREGROUND] = np.stack([np.asarray(output[1] > 0, np.uint8) for output in outputs])
         return found
 
+    def counted(self, scored: Scored) -> FloatArray:
+        """Maps (n, V, h, w) as they are pooled: standardised, background 0."""
+        return masked(standardise(scored.maps, self.statistics), scored.masks)
+
     def _views(self, maps: FloatArray, masks: Masks | None) -> FloatArray:
         return view_scores(masked(standardise(maps, self.statistics), masks), self.scoring)
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from edgeflow.calibration.detection_rates import MIN_RECALL, false_rejects, needed_parts, recall, shortcomings
 from edgeflow.contracts.manifest import Graph, Manifest, Thresholds
+from edgeflow.contracts.parity import FOR_SCALE
 from edgeflow.contracts.scoring import FloatArray, scaled
 from edgeflow_export.quantization.accuracy_guard import (
     Scored,
@@ -90,6 +91,7 @@ def report_page(content: ReportContent) -> bytes:
         manifest=content.manifest,
         notes=[_by_step(note) for note in content.manifest.notes],
         figures=_figures(content),
+        for_scale=FOR_SCALE,
         shortcomings=shortcomings(content.manifest.reference_thresholds, content.manifest.min_recall),
         parity=_parity(content.manifest),
         sizes={graph.id: _size(content.manifest, graph) for graph in content.manifest.graphs},
@@ -167,8 +169,8 @@ def _proof(content: ReportContent) -> list[tuple[str, str, str]]:
     found = [(f"{worst[2]:.1e}", "largest map error in fp32", f"allowed {worst[3]:.1g}, relative to torch")]
     for report in manifest.accuracy:
         flips = f"{report.verdict_flips} of {report.parts}"
-        correlation = f"rank correlation of part scores with fp32 {report.rank_correlation:.4f}"
-        found.append((flips, f"verdicts changed by {report.graph}", correlation))
+        within = f"each graph by its own threshold; {report.flips_allowed} are within chance"
+        found.append((flips, f"verdicts changed by {report.graph}", within))
     auroc = part_auroc(content.reference)
     if auroc is not None:
         reduced = [f"{r.graph} {r.part_auroc:.3f}" for r in manifest.accuracy if r.part_auroc is not None]
@@ -180,7 +182,7 @@ def _parity(manifest: Manifest) -> list[tuple[str, str, float, float]]:
     """Stage, what it is compared with, largest relative error, and what is allowed."""
     rows = [(stage.stage, "torch", stage.measured_error, stage.tolerance) for stage in manifest.parity]
     for graph in manifest.graphs:
-        against = "torch" if graph.precision == "fp32" else "torch, on normal parts"
+        against = "torch" if graph.precision == "fp32" else "fp32, median, on the foreground"
         rows.append((graph.id, against, graph.measured_error, manifest.allowed_error(graph)))
     masking = manifest.foreground.graphs if manifest.foreground else ()
     # A network in fewer bits is judged by its masks; the foreground's note says how far they agree.

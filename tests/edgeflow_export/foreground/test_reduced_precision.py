@@ -144,17 +144,6 @@ def test_over_budget_the_network_stays_in_float_and_the_bundle_says_so(line: Lin
     assert "; int8 convolutions: IoU 0." in note
 
 
-def test_speed_does_not_decide_which_network_is_kept(line: Line) -> None:
-    evidence = line.evidence(min_iou=0.5)
-    kept = [
-        reduce_network(line.asked("int8", min_speedup=wanted), line.source, SIZE, evidence)
-        for wanted in (0, 1e6)
-    ]
-    found = [network.draft.files for network, _ in kept if network is not None]
-    assert len(found) == 2
-    assert found[0] == found[1]
-
-
 @pytest.mark.skipif(has_bf16(), reason="this processor computes in bf16")
 def test_bf16_is_refused_where_the_processor_only_imitates_it(tiny: TinyProduct, tmp_path: Path) -> None:
     with product.tests_on_path():

@@ -17,12 +17,14 @@ from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import AccuracyError
 from edgeflow_export.checkpoints.checkpoint import load_checkpoint
 from edgeflow_export.conversion.candidate_graphs import OnnxSource, draft_onnx
-from edgeflow_export.conversion.int8 import groups_of_ir, groups_of_onnx
+from edgeflow_export.conversion.int8 import groups_of_ir, groups_of_onnx, has_bf16
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS, convert_to_ir
 from edgeflow_export.conversion.rewrite import rewrite
 from edgeflow_export.data.dataset import iterate_images, load_dataset
+from edgeflow_export.data.ground_truth import load_ground_truth
 from edgeflow_export.models.mask_head import MaskHead
+from edgeflow_export.quantization.ranking_loss import MASK_SIDE
 from edgeflow_export.quantization.search import Fp32Reference, Reduced, SearchBudget, reduce_precision
 from edgeflow_export.quantization.trial import GraphTrial
 from tests.support import tiny as tiny_product
@@ -48,13 +50,20 @@ class Line:
     def reduced(
         self, backend: str = "openvino", effort: SearchBudget | None = None, **budget: object
     ) -> tuple[Reduced | None, str | None]:
+        found, note = self.all_reduced(backend, effort, **budget)
+        return next((graph for graph in found if graph.draft.precision == "int8"), None), note
+
+    def all_reduced(
+        self, backend: str = "openvino", effort: SearchBudget | None = None, **budget: object
+    ) -> tuple[tuple[Reduced, ...], str | None]:
         recipe = self.job.model.recipe
         recipe = recipe.model_copy(update={"export": recipe.export.model_copy(update=budget)})
         job = replace(self.job, model=replace(self.job.model, recipe=recipe))
         return reduce_precision(job, self.source, backend, self.trial, self.fp32, effort)
 
     def error(self, found: Reduced) -> float:
-        return max(relative_error(a, b) for a, b in zip(found.scored.maps, self.fp32.expected, strict=False))
+        assert found.report.map_error is not None
+        return found.report.map_error
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +79,13 @@ def line(tiny: TinyProduct, tmp_path_factory: pytest.TempPathFactory) -> Line:
         data=data,
         scoring=model.scoring("statistics"),
         statistics=job.statistics,
+        held_out=len(data.validation),
     )
     (draft,) = source.drafts(("openvino",), ("fp32",))
     scored = trial.score(draft)
     normal = len(data.validation)
     scale = calibrate(scored.parts[:normal], scored.views[:normal], VIEWS, 0.05).part
-    return Line(
-        job, source, trial, Fp32Reference(draft=draft, scored=scored, expected=scored.maps[:2], scale=scale)
-    )
+    return Line(job, source, trial, Fp32Reference(draft=draft, scored=scored, scale=scale))
 
 
 def test_everything_is_quantized_where_the_budgets_hold(line: Line) -> None:
@@ -136,25 +144,26 @@ def test_convolutions_of_an_ir_that_are_kept_are_as_they_were(line: Line) -> Non
     assert relative_error(maps[len(groups)], line.fp32.scored.maps) < 1e-5  # nothing of INT8 is left
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
-def test_speed_is_told_and_does_not_decide_what_the_bundle_holds(line: Line, backend: str) -> None:
-    told: list[str] = []
-
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        told.append(name)
-        yield
-
-    timed = replace(line, job=replace(line.job, stage=stage))
-    found, note = timed.reduced(backend, min_speedup=1e6)
-    unmeasured, _ = line.reduced(backend, min_speedup=0)
-    assert found is not None
-    assert unmeasured is not None
+def test_bf16_stands_beside_int8_where_the_recipe_names_it_and_costs_no_bytes(line: Line) -> None:
+    if not has_bf16():
+        pytest.skip("this processor does not compute in bf16")
+    found, note = line.all_reduced("openvino", precisions=("fp32", "int8", "bf16"))
+    assert [graph.draft.id for graph in found] == ["openvino-int8", "openvino-bf16"]
     assert note is None
-    assert found.draft.files == unmeasured.draft.files
-    assert found.report == unmeasured.report
-    assert "times as fast as fp32 here, less than export.min_speedup 1e+06" in told[-1]
-    assert "runtime.precision: fp32" in told[-1]
+    assert found[1].draft.files == line.fp32.draft.files
+    assert found[1].report.quantized == ""
+
+
+def test_graph_is_judged_by_the_pixels_of_defects_where_they_are_known(line: Line) -> None:
+    truth = load_ground_truth(line.job.data, (MASK_SIDE, MASK_SIDE))
+    judged = replace(line, fp32=replace(line.fp32, truth=truth))
+    found, _ = judged.reduced()
+    assert found is not None
+    report = found.report
+    assert report.aupro is not None
+    assert report.aupro_drop is not None
+    assert report.aupro_drop.low <= report.aupro_reference - report.aupro <= report.aupro_drop.high
+    assert report.unmeasured == ()
 
 
 def test_at_most_half_of_the_convolutions_go_back_to_float(line: Line) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.manifest import REPORT_NAME, Manifest
+from edgeflow.contracts.parity import FOR_SCALE
 from edgeflow_export.bundling.release import Built
 from edgeflow_export.cli.export import print_built
 from edgeflow_export.report.page import _by_step
@@ -64,8 +65,10 @@ def test_figures_are_those_of_the_manifest(report: tuple[Page, Manifest]) -> Non
     for accuracy in manifest.accuracy:
         row = f"{accuracy.graph} {accuracy.parts} {accuracy.verdict_flips} {accuracy.rank_correlation:.4f}"
         assert row in text
+        assert all(" ".join(sentence.split()) in text for sentence in accuracy.sentences)
+    assert FOR_SCALE in text
     for graph in manifest.graphs:
-        assert re.search(rf"{graph.id} torch.*? {graph.measured_error:.2g} ", text)
+        assert re.search(rf"{graph.id} (torch|fp32, median).*? {graph.measured_error:.2g} ", text)
         assert manifest.files[graph.model].sha256[:16] in text
     assert [stage.stage for stage in manifest.parity] == ["rewritten flow"]
     assert 0 <= manifest.parity[0].measured_error <= manifest.parity[0].tolerance
