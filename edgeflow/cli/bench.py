@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.bench_choice import choose
 from edgeflow.cli.bench_report import bench as measure
 from edgeflow.cli.options import FILE, json_option
 from edgeflow.cli.workstation import workstation_module
@@ -28,17 +29,33 @@ __all__ = ["bench"]
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="0: one per core.")
 @click.option("--streams", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--starts/--no-starts", default=True, help="Measure starts and memory in fresh processes.")
+@click.option(
+    "--choose",
+    "box",
+    type=FILE,
+    metavar="BOX",
+    help="Make the fastest graph that verifies here the one that BOX (a box file) runs, and measure no more.",
+)
 @click.option("--against", type=FILE, metavar="CHECKPOINT", help="Besides, the naive export of this model.")
 @click.option("--backbone", type=FILE, help="For an official CHECKPOINT: EfficientNet-B5's file.")
 @click.option("--recipe", type=FILE, help="For a CHECKPOINT that needs one.")
 @json_option
 def bench(
-    bundle: Path, against: Path | None, backbone: Path | None, recipe: Path | None, **options: Any
+    bundle: Path,
+    box: Path | None,
+    against: Path | None,
+    backbone: Path | None,
+    recipe: Path | None,
+    **options: Any,
 ) -> None:
     """Measure what BUNDLE's graphs cost here: milliseconds by stage, starts, memory, share of the peak.
 
     Graphs take turns, so that ratios hold on a busy machine.
     """
+    if box is not None:
+        kept = ("turns", "at_most_s", "json_output")
+        choose(bundle, box, **{key: options[key] for key in kept})
+        return
     path = options.pop("parts")
     if against is None:
         measure(bundle, parts=path, **options)

@@ -106,7 +106,8 @@ def _contenders(
             f"{bundle.path}: no graph '{', '.join(unknown)}'; the bundle holds: {', '.join(known)}"
         )
     made, failed = [], []
-    for graph in (known[name] for name in ids or known):
+    calibrated = [name for name, graph in known.items() if bundle.manifest.is_calibrated(graph)]
+    for graph in (known[name] for name in ids or calibrated):
         try:
             made.append(contender_of(bundle, graph, requested))
         except DeviceError as error:

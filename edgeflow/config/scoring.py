@@ -43,7 +43,8 @@ class RuntimeConfig(Document):
     backend: Literal["openvino", "onnxruntime"] = Field(description="library that runs the graph")
     precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
         default="auto",
-        description="precision of the graph; auto: int8 where the bundle has it, else bf16, else fp32",
+        description="precision of the graph; auto: the graph chosen with 'edgeflow bench --choose', else "
+        "int8 where the bundle has it, else bf16, else fp32; the first that verifies on this device",
     )
     device: DeviceName = Field(
         default="CPU",

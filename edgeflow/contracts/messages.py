@@ -124,13 +124,21 @@ class Deadline(Message):
     met: bool
 
 
+GraphChosenBy = Literal["order", "box_file", "bench", "fallback"]
+
+
 class BundleInfo(Message):
-    """The model that decided."""
+    """The model that decided; scores and thresholds are those of its graph, ``backend`` and ``precision``."""
 
     name: str
     sha256: str
     backend: str
     precision: str
+    graph_chosen_by: GraphChosenBy | None = Field(
+        default=None,
+        description="why this graph runs: the bundle's order, the box file's precision, a choice by "
+        "'edgeflow bench --choose', or because those before it did not verify on this device",
+    )
 
 
 class Result(Message):

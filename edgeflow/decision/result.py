@@ -8,7 +8,15 @@ from edgeflow.bundles.bundle import Bundle
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import utc_text
 from edgeflow.contracts.manifest import Graph
-from edgeflow.contracts.messages import BundleInfo, Deadline, Decision, Result, SyncInfo, ViewResult
+from edgeflow.contracts.messages import (
+    BundleInfo,
+    Deadline,
+    Decision,
+    GraphChosenBy,
+    Result,
+    SyncInfo,
+    ViewResult,
+)
 from edgeflow.decision.decision import Policy, Verdict
 from edgeflow.decision.session import Session
 from edgeflow.scoring.heatmap import find_regions
@@ -40,13 +48,14 @@ class Origin:
     box: str
 
 
-def bundle_info(bundle: Bundle, graph: Graph) -> BundleInfo:
+def bundle_info(bundle: Bundle, graph: Graph, chosen_by: GraphChosenBy | None = None) -> BundleInfo:
     """Return the description of a bundle for messages."""
     return BundleInfo(
         name=bundle.manifest.name,
         sha256=bundle.sha256,
         backend=graph.backend,
         precision=graph.precision,
+        graph_chosen_by=chosen_by,
     )
 
 
@@ -55,6 +64,7 @@ class ResultMaker:
 
     Args:
         session: gives every part its number; the next bundle goes on with it.
+        chosen_by: why this graph runs, for every result.
         origin: goes into every result; a decision stays small, its topic names the station.
     """
 
@@ -66,12 +76,13 @@ class ResultMaker:
         graph: Graph,
         policy: Policy,
         origin: Origin,
+        chosen_by: GraphChosenBy | None = None,
     ) -> None:
         self._session = session
         self._origin = origin
         self._manifest = bundle.manifest
         self._policy = policy
-        self.bundle = bundle_info(bundle, graph)
+        self.bundle = bundle_info(bundle, graph, chosen_by)
 
     def decision(self, view_set: ViewSet, verdict: Verdict) -> Decision:
         """Return the decision for the gate; it takes the next part number."""

@@ -30,6 +30,7 @@ from edgeflow.diagnostics.check_broker import broker_findings
 from edgeflow.diagnostics.check_cameras import camera_findings, load_findings, source_findings
 from edgeflow.diagnostics.check_sync import sync_findings
 from edgeflow.diagnostics.findings import Finding, Report, failed, failures, ok, warning
+from edgeflow.diagnostics.graph_speed import speed_findings
 from edgeflow.errors import ConfigError, EdgeflowError
 from edgeflow.scoring.loading import choose_graph
 
@@ -63,6 +64,7 @@ def _checks(path: Path, config: BoxConfig) -> list[_Check]:
         ("box file", partial(_box_file, path, config)),
         ("bundle", partial(_bundle, config)),
         ("back end", partial(_back_end, config.runtime)),
+        ("graph", partial(speed_findings, config)),
     ]
     for view, camera in config.cameras.items():
         checks.append((f"camera {view}", partial(camera_findings, view, camera)))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeflow.alarms import Alarms
 from edgeflow.backends.model_cache import trim_cache, usable_cache
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
@@ -15,17 +17,22 @@ from edgeflow.clock import utc_now
 from edgeflow.config.box import BoxConfig
 from edgeflow.config.camera_views import check_views
 from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.contracts.messages import GraphChosenBy
 from edgeflow.decision.decision import Policy, check_degraded
 from edgeflow.decision.result import Origin, ResultMaker
 from edgeflow.decision.session import Session
+from edgeflow.errors import DeviceError, EdgeflowError, ParityError
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
+from edgeflow.scoring.graph_order import GraphOrder, graph_order
 from edgeflow.scoring.isolated_verification import verify_in_subprocess
-from edgeflow.scoring.loading import choose_graph, make_scorer
+from edgeflow.scoring.loading import make_scorer
 from edgeflow.scoring.scorer import Scorer
 from edgeflow.scoring.verification import verify_scorer
 
-__all__ = ["ActiveBundle", "LoadedBundle", "load_verified", "open_for_box"]
+__all__ = ["ActiveBundle", "LoadedBundle", "load_verified", "open_for_box", "warn_of_graph"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +41,8 @@ class LoadedBundle:
 
     Attributes:
         baseline: what its golden parts look like, for whatever watches the cameras.
+        chosen_by: why this graph runs.
+        notes: graphs that did not verify on this device, and choices that are not followed.
     """
 
     bundle: Bundle
@@ -42,6 +51,8 @@ class LoadedBundle:
     policy: Policy
     make: ResultMaker
     baseline: Baseline
+    chosen_by: GraphChosenBy = "order"
+    notes: tuple[str, ...] = ()
 
     @property
     def manifest(self) -> Manifest:
@@ -54,8 +65,8 @@ class LoadedBundle:
         self.bundle.close()
 
 
-def open_for_box(config: BoxConfig, path: Path) -> tuple[Bundle, Graph]:
-    """Open a bundle that this box may run with its cameras, and choose the graph; the caller closes it.
+def open_for_box(config: BoxConfig, path: Path) -> tuple[Bundle, GraphOrder]:
+    """Open a bundle that this box may run with its cameras, and order its graphs; the caller closes it.
 
     Raises:
         UsageError, ConfigError: no such bundle; its views or graphs do not fit the box file.
@@ -64,33 +75,69 @@ def open_for_box(config: BoxConfig, path: Path) -> tuple[Bundle, Graph]:
     bundle = open_admitted(path, config.trust, utc_now())
     try:
         check_views(config, bundle.manifest.view_ids)
-        runtime = config.runtime
-        graph = choose_graph(bundle, backend=runtime.backend, precision=runtime.precision)
-        check_degraded(config.sync, bundle.manifest.thresholds_of(graph))
+        order = graph_order(bundle, config)
+        check_degraded(config.sync, bundle.manifest.thresholds_of(order.first))
     except BaseException:
         bundle.close()
         raise
-    return bundle, graph
+    return bundle, order
 
 
-def load_verified(config: BoxConfig, bundle: Bundle, graph: Graph, *, session: Session) -> LoadedBundle:
+def load_verified(config: BoxConfig, bundle: Bundle, order: GraphOrder, *, session: Session) -> LoadedBundle:
     """Load a graph and let it replay the golden parts on this device; one that is new here, apart first.
+
+    A graph that does not reproduce them here, or cannot run here, gives way to the next in the order.
 
     Args:
         session: numbers the parts, over all its bundles.
 
     Raises:
-        ParityError, DeviceError, IntegrityError: it is not to be run here.
+        ParityError, DeviceError: no graph in the order is to be run here; the first one's error.
+        IntegrityError: the bundle is not to be run here.
     """
-    scorer = _verified_scorer(config, bundle, graph)
+    graph, scorer, refused = _first_verified(config, bundle, order)
+    chosen_by: GraphChosenBy = "fallback" if refused else order.chosen_by
     policy = Policy(thresholds=scorer.thresholds, sync=config.sync, decision=config.decision)
     place = config.station
     origin = Origin(site=place.site, line=place.line, station=place.station, box=config.device_name)
-    make = ResultMaker(session=session, bundle=bundle, graph=graph, policy=policy, origin=origin)
+    make = ResultMaker(
+        session=session, bundle=bundle, graph=graph, policy=policy, origin=origin, chosen_by=chosen_by
+    )
     baseline = bundle_baseline(bundle)  # here, since it takes longer than the line may wait
     return LoadedBundle(
-        bundle=bundle, graph=graph, scorer=scorer, policy=policy, make=make, baseline=baseline
+        bundle=bundle,
+        graph=graph,
+        scorer=scorer,
+        policy=policy,
+        make=make,
+        baseline=baseline,
+        chosen_by=chosen_by,
+        notes=(*order.notes, *refused),
     )
+
+
+def warn_of_graph(loaded: LoadedBundle, alarms: Alarms) -> None:
+    """Raise an alarm where another graph runs than the first in order, or a choice is not followed."""
+    if not loaded.notes:
+        alarms.clear("graph_refused")
+        return
+    alarms.raise_("graph_refused", "warning", f"{loaded.graph.id} runs: {'; '.join(loaded.notes)}")
+
+
+def _first_verified(
+    config: BoxConfig, bundle: Bundle, order: GraphOrder
+) -> tuple[Graph, Scorer, tuple[str, ...]]:
+    """The first graph that verifies here, and why those before it do not run."""
+    errors: list[EdgeflowError] = []
+    for graph in order.graphs:
+        try:
+            scorer = _verified_scorer(config, bundle, graph)
+        except (ParityError, DeviceError) as error:
+            logger.warning("%s is not run here: %s", graph.id, error)
+            errors.append(error)
+        else:
+            return graph, scorer, tuple(error.message for error in errors)
+    raise errors[0]
 
 
 def _verified_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:

@@ -16,7 +16,7 @@ from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
 from edgeflow.clock import utc_now, utc_text
 from edgeflow.config.box import BoxConfig, config_sha256
 from edgeflow.contracts.manifest import Graph, Manifest
-from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo
+from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, GraphChosenBy
 from edgeflow.decision.result import bundle_info
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.mqtt.home_assistant import discovery
@@ -68,10 +68,10 @@ class BirthPublisher:
         """Take the latency of the open cameras, for the next birth message."""
         self._latencies_ms = latencies_ms
 
-    def publish(self, bundle: Bundle, graph: Graph) -> None:
+    def publish(self, bundle: Bundle, graph: Graph, chosen_by: GraphChosenBy) -> None:
         """Publish the birth and what other systems want; an alarm where the bundle's time is soon over."""
         self.recipe = bundle.manifest.name
-        info = bundle_info(bundle, graph)
+        info = bundle_info(bundle, graph, chosen_by)
         self._link.publish_birth(make_birth(self._config, self._session, info, self._latencies_ms))
         for topic, document in discovery(self._config).items():
             self._link.publish_document(topic, document)

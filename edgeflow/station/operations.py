@@ -14,10 +14,11 @@ from edgeflow.bundles.version_record import permit_older
 from edgeflow.commands.dispatcher import Operation
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.contracts.messages import GraphChosenBy
 from edgeflow.decision.session import Session
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.evidence.writer import Evidence
-from edgeflow.station.active_bundle import ActiveBundle, load_verified, open_for_box
+from edgeflow.station.active_bundle import ActiveBundle, load_verified, open_for_box, warn_of_graph
 from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
 from edgeflow.station.state import StationState
 
@@ -39,7 +40,7 @@ class Operations:
     state: StationState
     alarms: Alarms
     evidence: Evidence | None
-    publish_birth: Callable[[Bundle, Graph], None]
+    publish_birth: Callable[[Bundle, Graph, GraphChosenBy], None]
     manager: ServiceManager
     reset_triggers: Callable[[], None] = lambda: None
 
@@ -112,11 +113,11 @@ class Operations:
 
         The order holds at every crash: what the box would start with is whole, and allowed.
         """
-        bundle, graph = open_for_box(config, path)
+        bundle, order = open_for_box(config, path)
         try:
             self._check_fits(bundle.manifest)
             with self.manager.patience(PROOF_S, f"verifying {path.name}"):
-                loaded = load_verified(config, bundle, graph, session=self.session)
+                loaded = load_verified(config, bundle, order, session=self.session)
         except EdgeflowError as cause:
             bundle.close()
             self.alarms.raise_("golden_parts", "error", f"{path.name} not taken: {cause.message}")
@@ -133,7 +134,8 @@ class Operations:
             raise
         self.bundles.offer(loaded)
         self.alarms.clear("golden_parts")
-        self.publish_birth(bundle, graph)
+        warn_of_graph(loaded, self.alarms)
+        self.publish_birth(bundle, loaded.graph, loaded.chosen_by)
         self.state.publish()
         manifest = bundle.manifest
         return (

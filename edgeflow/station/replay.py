@@ -72,18 +72,19 @@ def replay_box(
     config = config.model_copy(update={"decision": decision})
     comparison = Comparison(expect, exact=exact)
 
-    bundle, graph = open_for_box(config, config.bundle)
-
-    def show(result: Result) -> None:
-        view.show(result)
-        comparison.add(result, graph.tolerance)
+    bundle, order = open_for_box(config, config.bundle)
 
     with bundle:
         parts = find_bundle_parts(bundle, folder, incomplete=True)
         comparison.require_counterparts(parts)
         reading = reading_of(bundle.manifest.preprocessing)
         scoring = ScoringThread()
-        loaded = load_verified(config, bundle, graph, session=new_session())
+        loaded = load_verified(config, bundle, order, session=new_session())
+
+        def show(result: Result) -> None:
+            view.show(result)
+            comparison.add(result, loaded.graph.tolerance)
+
         slot = ActiveBundle(loaded, release=scoring.release)
         try:
             line = InspectionLine(
@@ -95,7 +96,7 @@ def replay_box(
                 scoring=scoring,
             )
             device = config.runtime.device
-            view.ready(f"{len(parts)} recorded parts, {graph.id} on {device}; nothing is published")
+            view.ready(f"{len(parts)} recorded parts, {loaded.graph.id} on {device}; nothing is published")
             counts = line.run(_view_sets(parts, bundle.manifest.view_ids, _timing(folder), reading))
         finally:
             slot.close()

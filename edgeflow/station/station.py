@@ -30,7 +30,13 @@ from edgeflow.monitoring.camera_health import CameraHealthReporter
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.supervision import DeadThreads, Supervisor
 from edgeflow.monitoring.view_monitor import ViewMonitor, check_identity
-from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle, load_verified, open_for_box
+from edgeflow.station.active_bundle import (
+    ActiveBundle,
+    LoadedBundle,
+    load_verified,
+    open_for_box,
+    warn_of_graph,
+)
 from edgeflow.station.birth import BirthPublisher, StatusReport, summary
 from edgeflow.station.line import InspectionLine, RunView
 from edgeflow.station.loop_watchdog import LoopWatchdog
@@ -90,11 +96,11 @@ def run_box(
     with ExitStack() as stack:
         stack.callback(manager.close)
         manager.extend(_OPENING_S, "opening the bundle, the outbox and the evidence")
-        bundle, graph = open_for_box(config, config.bundle)
+        bundle, order = open_for_box(config, config.bundle)
         stack.callback(bundle.close)
         out = open_services(config, session.id, stack)
         birth = BirthPublisher(config, session.id, out.link, out.alarms)
-        birth.publish(bundle, graph)
+        birth.publish(bundle, order.first, order.chosen_by)
         state = StationState(out.link, session.id, lambda: birth.recipe)
         stack.enter_context(running_services(out, state))
         deaths = DeadThreads()
@@ -103,10 +109,11 @@ def run_box(
         scoring = ScoringThread()
         stack.callback(scoring.close, _SCORING_END_S)
         with at_work(PROOF_S):
-            loaded = load(config, bundle, graph, session=session)
+            loaded = load(config, bundle, order, session=session)
         bundles = ActiveBundle(loaded, release=scoring.release)
         stack.callback(bundles.close)
         note_as_run(bundle, config.trust, out.alarms)
+        warn_of_graph(loaded, out.alarms)
         box = _Box(
             config=config,
             session=session,
@@ -118,9 +125,10 @@ def run_box(
             deaths=deaths,
         )
         capture, watch = _opened(box, bundle, stack)
-        if latencies_ms := capture.latencies_ms():
+        latencies_ms = capture.latencies_ms()
+        if latencies_ms or loaded.graph != order.first:
             birth.measured(latencies_ms)
-            birth.publish(bundle, graph)
+            birth.publish(bundle, loaded.graph, loaded.chosen_by)
         status = _status(box, capture)
         live = stack.enter_context(LiveStream(status))
         stack.enter_context(_commanded(box, rules, birth, status, live))

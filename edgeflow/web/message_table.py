@@ -76,6 +76,10 @@ ADVICE: Mapping[str, Advice] = {
         _("Results are not recorded in the history"),
         _("Make room on the disk, or do what the text says. Parts are inspected and delivered meanwhile."),
     ),
+    "graph_refused": Advice(
+        _("Another graph of the bundle runs than planned"),
+        _("Do what the text says. Parts are inspected meanwhile."),
+    ),
     "late_decisions": Advice(_("Decisions come too late"), _("Trigger more slowly, or use a faster graph.")),
     "message_withheld": Advice(
         _("A message is too large for the broker"), _("Raise the limit of the broker.")

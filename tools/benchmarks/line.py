@@ -89,8 +89,8 @@ def main(box: Path, parts: Path, count: int, busy: bool) -> None:
     config = load_config(box)
     decision = config.decision.model_copy(update={"deadline_ms": _NO_DEADLINE_MS})
     config = config.model_copy(update={"decision": decision})
-    bundle, graph = open_for_box(config, config.bundle)
-    loaded = load_verified(config, bundle, graph, session=Session(id="bench"))
+    bundle, graphs = open_for_box(config, config.bundle)
+    loaded = load_verified(config, bundle, graphs, session=Session(id="bench"))
     stop = threading.Event()
     if busy:
         threading.Thread(target=_busy, args=(stop,), daemon=True).start()

@@ -40,9 +40,9 @@ class Swap:
 def swap(box: Path, verb: str, step: int) -> None:
     """Run a box's parts without its line, change the bundle, and end by SIGKILL before the given step."""
     config = load_config(box)
-    bundle, graph = open_for_box(config, config.bundle)
+    bundle, order = open_for_box(config, config.bundle)
     session = Session(id="s")
-    bundles = ActiveBundle(load_verified(config, bundle, graph, session=session))
+    bundles = ActiveBundle(load_verified(config, bundle, order, session=session))
     note_as_run(bundle, config.trust)
     link = MqttLink(config, "s")
     alarms = Alarms("s", link)
@@ -53,7 +53,7 @@ def swap(box: Path, verb: str, step: int) -> None:
         state=StationState(link, "s", lambda: "bracket"),
         alarms=alarms,
         evidence=None,
-        publish_birth=lambda _bundle, _graph: None,
+        publish_birth=lambda _bundle, _graph, _chosen_by: None,
         manager=ServiceManager(""),
     )
     _kill_before(step, config.bundle.parent, config.outbox.path.parent)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
+from edgeflow.backends.openvino.bf16 import computes_in_bf16
 from edgeflow.backends.openvino.core import openvino_core, require_device
 from edgeflow.backends.openvino.inference import AllViews, Compile, Inference, ViewByView
 from edgeflow.backends.openvino.split_graph import cut
@@ -39,6 +40,10 @@ class OpenVinoRunner:
     def __init__(self, graph: Graph, model: bytes, weights: bytes | None, placement: Placement) -> None:
         core = openvino_core()
         require_device(placement.device, core.available_devices)
+        if graph.precision == "bf16" and placement.device == "CPU" and not computes_in_bf16():
+            raise DeviceError(
+                f"{graph.id}: this processor does not compute in bf16; use a graph in int8 or fp32"
+            )
         settings = _settings(graph, placement)
 
         def read() -> ov.Model:

@@ -28,6 +28,7 @@ AlarmCode = Literal[
     "bundle_expires",
     "clock_jumped",
     "golden_parts",
+    "graph_refused",
     "history",
     "connection_flapping",
     "broker_refuses",

@@ -47,8 +47,8 @@ class Box:
         self.manager = Manager()
         self.told: list[str] = []
         session = Session(id="s")
-        bundle, graph = open_for_box(self.config, self.config.bundle)
-        self.slot = ActiveBundle(load_verified(self.config, bundle, graph, session=session))
+        bundle, order = open_for_box(self.config, self.config.bundle)
+        self.slot = ActiveBundle(load_verified(self.config, bundle, order, session=session))
         state = StationState(self, "s", lambda: "bracket")
         for event in ("opened", "prepared", "start"):
             state.move(event, "")  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ class Box:
             manager=self.manager,
         )
 
-    def publish_birth(self, bundle: Bundle, _graph: Graph) -> None:
+    def publish_birth(self, bundle: Bundle, _graph: Graph, _chosen_by: str) -> None:
         self.told.append(f"{bundle.manifest.name} {bundle.manifest.version}")
 
     def publish_state(self, state: State) -> None:
