@@ -11,8 +11,8 @@ from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from edgeflow.contracts.documents.document import Document, Text, parse_document
 from edgeflow.contracts.documents.file_names import EntryName
-from edgeflow.contracts.scoring import Scoring
 from edgeflow.contracts.parity import AccuracyReport, StageParity
+from edgeflow.contracts.scoring import Scoring
 from edgeflow.contracts.thresholds import (
     Count,
     Interval,
