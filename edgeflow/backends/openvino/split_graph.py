@@ -28,14 +28,14 @@ def cut(model: ov.Model) -> IrParts | None:
     """Both parts of a graph for several views; None of one for a single view, or of another make.
 
     The flow begins by laying the channels of all views side by side; a foreground head reads the features
-    before they are standardised. The parts are the model's own nodes: it is of no use afterwards.
+    before they are standardised, and lays its own maps side by side too. The features are the first value
+    through which everything goes. The parts are the model's own nodes: it is of no use afterwards.
     """
     views = model.input(0).shape[0]
-    found = next((node for node in model.get_ordered_ops() if _is_side_by_side(node, views)), None)
-    if views < 2 or found is None:
-        return None
-    features = next((value for value in _unscaled(found.input_value(0)) if _separates(model, value)), None)
-    if features is None:
+    joined = [value for node in model.get_ordered_ops() for value in _side_by_side(node, views)]
+    candidates = (value for found in joined for value in _unscaled(found))
+    features = next((value for value in candidates if _separates(model, value)), None)
+    if views < 2 or features is None:
         return None
     names = [sorted(port.get_names()) for port in model.outputs]
     results = model.get_results()
@@ -50,9 +50,9 @@ def cut(model: ov.Model) -> IrParts | None:
 
 
 def _unscaled(value: ov.Output) -> Iterator[ov.Output]:
-    """A value, and what it was before every constant that was multiplied with it or added to it."""
+    """A value, and what it was before it was rounded, and before every product and sum with a constant."""
     yield value
-    while value.get_node().get_type_name() in {"Add", "Multiply"}:
+    while value.get_node().get_type_name() in {"Add", "Multiply", "FakeQuantize"}:
         varying = [
             source for source in value.get_node().input_values() if not _is_constant(source.get_node())
         ]
@@ -83,9 +83,21 @@ def _separates(model: ov.Model, value: ov.Output) -> bool:
     return True
 
 
-def _is_side_by_side(node: ov.Node, views: int) -> bool:
-    """True if a node makes (1, V*C, h, w) of (V, C, h, w)."""
-    if node.get_type_name() != "Reshape" or node.input_value(0).partial_shape.is_dynamic:
-        return False
-    before, after = list(node.input_value(0).shape), list(node.output(0).shape)
-    return len(before) == 4 and before[0] == views and after == [1, views * before[1], *before[2:]]
+def _side_by_side(node: ov.Node, views: int) -> Iterator[ov.Output]:
+    """The value (V, C, h, w) of which a node makes (1, V*C, h, w), if it does.
+
+    Slices of all views are joined along the channels; in bundles of before they are given another shape.
+    """
+    sources = node.input_values()[:1]
+    if node.get_type_name() == "Concat":
+        slices = [value.get_node() for value in node.input_values()]
+        if any(found.get_type_name() not in {"Slice", "StridedSlice"} for found in slices):
+            return
+        sources = [found.input_value(0) for found in slices]
+    elif node.get_type_name() != "Reshape":
+        return
+    if any(source != sources[0] for source in sources) or sources[0].partial_shape.is_dynamic:
+        return
+    before, after = list(sources[0].shape), list(node.output(0).shape)
+    if len(before) == 4 and before[0] == views and after == [1, views * before[1], *before[2:]]:
+        yield sources[0]

@@ -46,6 +46,8 @@ from edgeflow_export.report.page import ReportContent, report_page
 
 __all__ = ["build_bundle"]
 
+GRAPH_FORMS = "graph_forms"
+"""In the manifest's provenance: the form that a rule over shapes chose for each part of the graphs."""
 # The folders of the workstation stay out of the bundle.
 PRIVATE = {
     "data": {"root"},
@@ -190,7 +192,7 @@ def _manifest(job: ExportJob, stages: _Stages, files: Mapping[str, bytes], relea
         accuracy=stages.reduced.accuracy,
         notes=stages.reduced.notes,
         recipe=json.loads(model.recipe.model_dump_json(exclude=PRIVATE)),
-        provenance=model.provenance,
+        provenance={**model.provenance, GRAPH_FORMS: stages.floats.forms.described()},
         files=file_records(files),
     )
 

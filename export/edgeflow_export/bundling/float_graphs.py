@@ -15,7 +15,7 @@ from edgeflow.errors import ParityError
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS
-from edgeflow_export.conversion.rewrite import InferenceModel, rewrite
+from edgeflow_export.conversion.rewriting import GraphForms, InferenceModel, rewrite
 from edgeflow_export.data.dataset import Images, iterate_images
 from edgeflow_export.foreground.candidates import distilled_head
 from edgeflow_export.masks.teachers import MaskTeacher
@@ -62,6 +62,7 @@ class FloatGraphs:
         expected: the trained model's maps (n, V, h, w) of the first parts.
         graphs: the first is the reference.
         parity: errors of the steps before the graphs.
+        forms: of the rewritten graph.
     """
 
     source: OnnxSource
@@ -69,6 +70,7 @@ class FloatGraphs:
     trial: GraphTrial
     graphs: tuple[MeasuredGraph, ...]
     parity: tuple[StageParity, ...]
+    forms: GraphForms
 
     @property
     def reference(self) -> MeasuredGraph:
@@ -117,13 +119,15 @@ def float_graphs(job: ExportJob, teacher: MaskTeacher | None) -> FloatGraphs:
             for draft in source.drafts(job.spec.backends, ("fp32",))
         ),
         parity=(rewritten.parity,),
+        forms=rewritten.inference.forms,
     )
 
 
 def _rewritten(job: ExportJob) -> _Rewritten:
     """The rewritten model, and the trained model's maps of the first parts."""
     with job.stage("rewriting the flow for inference"):
-        inference = rewrite(job.model.module)
+        size = job.data.preprocessing
+        inference = rewrite(job.model.module, (size.height, size.width))
         first = iterate_images(job.parts[:PARITY_PARTS], job.data)
         expected, rewritten = _both_forms(job.model.module, inference, first)
         require_finite(expected, job.parts, job.data, "the trained model")

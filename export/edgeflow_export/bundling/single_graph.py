@@ -26,7 +26,7 @@ from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, draft_onnx
 from edgeflow_export.conversion.job import ExportJob, Stage
 from edgeflow_export.conversion.onnx_and_ir import FEATURES, FOREGROUND, MAPS
-from edgeflow_export.conversion.rewrite import InferenceModel, rewrite
+from edgeflow_export.conversion.rewriting import InferenceModel, rewrite
 from edgeflow_export.conversion.stage_results import StageResults
 from edgeflow_export.data.dataset import Dataset, load_images, require_training_parts
 from edgeflow_export.foreground.candidates import distilled_head
@@ -111,7 +111,8 @@ def _alone(job: ExportJob, teacher: MaskTeacher | None, only: Part) -> _Alone:
     images, features = [images_of(part) for part in parts], [features_of(part) for part in parts]
     with torch.inference_mode():
         maps = [trained(torch.from_numpy(part)).numpy() for part in images]
-    inference = rewrite(trained)
+    size = job.data.preprocessing
+    inference = rewrite(trained, (size.height, size.width))
     if only == "features":
         module = _Features(inference).eval()
         return _Alone(module=module, output=FEATURES, input_of=images_of, inputs=images, expected=features)

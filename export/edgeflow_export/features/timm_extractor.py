@@ -49,10 +49,15 @@ class TimmLayer(nn.Module):
             for name, values in zip(NORMALISATION, (scale, shift), strict=True):
                 self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
 
+    def own_normalisation(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift (1, 3, 1, 1) from ImageNet's mean and deviation to the network's own."""
+        return self.get_buffer(NORMALISATION[0]), self.get_buffer(NORMALISATION[1])
+
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, 3, H, W) to features (N, C, h, w)."""
         if self.normalises:
-            x = x * self.get_buffer(NORMALISATION[0]) + self.get_buffer(NORMALISATION[1])
+            scale, shift = self.own_normalisation()
+            x = x * scale + shift
         maps = [_enlarged(each, by) for each, by in zip(self.model(x), self.factors, strict=True)]
         height, width = (min(each.shape[axis] for each in maps) for axis in (2, 3))
         return torch.cat([each[..., :height, :width] for each in maps], dim=1) if len(maps) > 1 else maps[0]

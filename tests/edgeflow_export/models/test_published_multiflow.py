@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeflow.errors import CheckpointError, ConfigError
-from edgeflow_export.conversion.rewrite import rewrite
+from edgeflow_export.conversion.rewriting import rewrite
 from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow, nll_map
 from edgeflow_export.models.published_multiflow import published_shape

@@ -20,7 +20,7 @@ from edgeflow_export.conversion.candidate_graphs import OnnxSource, draft_onnx
 from edgeflow_export.conversion.int8 import groups_of_ir, groups_of_onnx, has_bf16
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS, convert_to_ir
-from edgeflow_export.conversion.rewrite import rewrite
+from edgeflow_export.conversion.rewriting import rewrite
 from edgeflow_export.data.dataset import iterate_images, load_dataset
 from edgeflow_export.data.ground_truth import load_ground_truth
 from edgeflow_export.models.mask_head import MaskHead
