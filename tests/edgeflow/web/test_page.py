@@ -37,7 +37,7 @@ def test_the_line_shows_state_parts_and_pictures(page: Page) -> None:
 
 
 def test_cameras_have_figures_beside_those_of_the_golden_images(page: Page) -> None:
-    wait_until(lambda: "golden" in page.client.get("/cameras").text)
+    wait_until(lambda: "golden images" in page.client.get("/cameras").text)
 
 
 def test_parts_are_sent_as_they_come(page: Page) -> None:
