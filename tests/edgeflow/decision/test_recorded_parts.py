@@ -25,7 +25,7 @@ from edgeflow.decision.recorded_parts import (
 from edgeflow.errors import DataError, StorageError
 from edgeflow.scoring.loading import choose_graph, make_scorer
 from edgeflow.scoring.scorer import Scorer
-from simulators.small_bundle import SIDE, VIEWS, small_bundle
+from simulators.small_bundle import SIDE, VIEWS, small_bundle, two_graphs
 from tests.support.tiny import TinyProduct
 
 
@@ -241,3 +241,26 @@ def test_files_of_different_depth_are_doubtful(small: Bundle, tmp_path: Path) ->
     with pytest.raises(DataError, match="the parts"):
         require_depth(small, mixed, allow_dark=True)
     assert doubtful_depth(small, mixed) is not None
+
+
+def test_each_graph_is_judged_by_its_own_thresholds(tmp_path: Path) -> None:
+    part = recorded(tmp_path, "p0", 40)
+    own = {}
+    for graph, limit in (("onnxruntime-fp32", 1000.0), ("onnxruntime-int8", 30.0)):
+        scale = {"centre": 0.0, "threshold": limit}
+        own[graph] = {
+            "part": scale,
+            "views": dict.fromkeys(VIEWS, scale),
+            "false_reject_rate": 0.01,
+            "normal_parts": 99,
+        }
+    fields = {"thresholds": own["onnxruntime-fp32"], "graph_thresholds": own, **two_graphs()}
+    with Bundle.open(small_bundle(tmp_path / "two.bundle", **fields)) as bundle:
+        found = {}
+        for graph in bundle.manifest.graphs:
+            scorer = make_scorer(bundle, graph)
+            ((judged, _),) = list(score_parts(bundle, scorer, (part,)))
+            found[graph.id] = (judged.verdict, judged.score)
+            scorer.close()
+    assert found["onnxruntime-fp32"] == ("OK", pytest.approx(0.04))
+    assert found["onnxruntime-int8"] == ("NG", pytest.approx(40 / 30))

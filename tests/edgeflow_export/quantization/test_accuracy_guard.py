@@ -56,3 +56,16 @@ def test_part_that_one_graph_judges_otherwise_is_no_golden_part() -> None:
 
 def test_bundle_without_a_clear_part_carries_the_clearest() -> None:
     assert golden([0.98, 0.99, 1.2], [0.98, 0.97, 0.4], count=2) == [0]
+
+
+def test_golden_parts_are_judged_by_each_graph_on_its_own_scale() -> None:
+    """The second graph gives three times the scores, and its threshold is three times as high."""
+    tolerances = np.full(3, 0.001, np.float32)
+    parts = np.array([0.2, 0.9, 2.0], np.float32)
+    graphs = [
+        GraphScores(parts=parts * factor, tolerances=tolerances, scale=Scale(centre=0, threshold=factor))
+        for factor in (1.0, 3.0)
+    ]
+    assert choose_golden(graphs, 3) == [0, 2, 1]
+    graphs[1] = GraphScores(parts=parts * 3, tolerances=tolerances, scale=SCALE)
+    assert choose_golden(graphs, 3) == [0, 2]  # by the first one's threshold it would reject 0.9 * 3, too
