@@ -89,13 +89,21 @@ class Browser:
 
     def photograph(self, name: str) -> Image.Image:
         """Take a picture; EDGEFLOW_SCREENSHOTS names a folder that keeps it, for the documentation."""
-        wait_until(self.is_loaded)
-        image = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
+        data = b""
+        while not data:  # the page goes on meanwhile
+            wait_until(self.is_loaded)
+            before = self.sources()
+            taken = self.driver.get_screenshot_as_png()
+            data = taken if before == self.sources() else b""
+        image = Image.open(io.BytesIO(data)).convert("RGB")
         if folder := os.environ.get("EDGEFLOW_SCREENSHOTS"):
             image.quantize(256, method=Image.Quantize.FASTOCTREE).save(
                 Path(folder) / f"{name}.png", optimize=True
             )
         return image
+
+    def sources(self) -> list[str]:
+        return list(self.driver.execute_script("return [...document.images].map(image => image.src)"))
 
     def is_loaded(self) -> bool:
         """True if every picture of the page is there."""
