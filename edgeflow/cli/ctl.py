@@ -59,7 +59,8 @@ def _pair(text: str) -> tuple[str, str]:
 def _show_status(status: dict[str, Any]) -> None:
     bundle = status["bundle"]
     click.echo(f"{status['state']}, session {status['session']}")
-    click.echo(f"bundle {bundle['name']} version {bundle['version']} ({bundle['sha256'][:16]})")
+    graph = f", {bundle['graph']}" if "graph" in bundle else ""  # an older box does not say it
+    click.echo(f"bundle {bundle['name']} version {bundle['version']} ({bundle['sha256'][:16]}){graph}")
     click.echo(f"broker: {status['broker']}; {status['results_waiting']} results wait in the outbox")
     for refusal in status["broker_refuses"]:
         click.echo(f"broker: {refusal}")

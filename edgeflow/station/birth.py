@@ -119,6 +119,8 @@ class StatusReport:
                 "name": manifest.name,
                 "version": manifest.version,
                 "sha256": self.bundles.newest.bundle.sha256,
+                "graph": self.bundles.newest.graph.id,
+                "graph_chosen_by": self.bundles.newest.chosen_by,
             },
             "broker": self._broker(),
             "broker_address": self.link.address,
