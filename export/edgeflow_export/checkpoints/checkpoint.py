@@ -17,7 +17,7 @@ from torch import Tensor
 
 from edgeflow.contracts.documents.document import parse_document
 from edgeflow.contracts.scoring import PixelStatistics, Scoring, ViewScale
-from edgeflow.errors import CheckpointError, StorageError
+from edgeflow.errors import CheckpointError, ConfigError, StorageError
 from edgeflow_export.features.extractors import build_extractor, output_shape
 from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.mask_head import MaskHead
@@ -57,7 +57,15 @@ class TrainedModel:
 
         Args:
             statistics_file: name of the file of ``statistics``, where they count.
+
+        Raises:
+            ConfigError: the recipe brings views to one scale, and the checkpoint was made without.
         """
+        if self.recipe.scoring.standardise_views and self.view_scales is None:
+            raise ConfigError(
+                "scoring.standardise_views: this model has no scales of its views; 'edgeflow train RECIPE' "
+                "adds them to a checkpoint of its own without training again, official ones have none"
+            )
         return self.recipe.scoring.scoring(statistics_file, self.view_scales)
 
 

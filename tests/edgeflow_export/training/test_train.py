@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgeflow.errors import CheckpointError, DataError
+from edgeflow.errors import CheckpointError, ConfigError, DataError
 from edgeflow_export.checkpoints.checkpoint import load_checkpoint
 from edgeflow_export.data.dataset import iterate_images, load_dataset
 from edgeflow_export.features.self_supervised import STATE_FILE as EXTRACTOR_STATE
@@ -95,6 +96,8 @@ def test_views_get_a_scale_from_the_training_parts_without_training_again(
     assert model.scoring("statistics").blur == "mean_2x2"
     back = load_checkpoint(run(recipe))
     assert back.view_scales is None
+    with pytest.raises(ConfigError, match="no scales of its views"):
+        replace(back, recipe=model.recipe).scoring()
 
 
 def test_budget_of_the_masks_and_precision_of_their_network_need_no_training(
