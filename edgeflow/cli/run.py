@@ -15,7 +15,7 @@ from edgeflow.cli.output_thread import BackgroundView
 from edgeflow.contracts.messages import Result, VerdictName
 from edgeflow.errors import UsageError
 from edgeflow.station.line import RunView
-from edgeflow.station.setup import run_setup
+from edgeflow.station.setup.run_setup import run_setup
 from edgeflow.station.station import run_box
 
 __all__ = ["make_view", "run"]

@@ -15,7 +15,7 @@ from edgeflow.commands.control_socket import ask
 from edgeflow.commands.watch import watch
 from edgeflow.config.box import load_config
 from edgeflow.errors import StorageError
-from edgeflow.station.setup import run_setup
+from edgeflow.station.setup.run_setup import run_setup
 from simulators.small_box import write_box
 from simulators.small_bundle import VIEWS
 
