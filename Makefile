@@ -15,7 +15,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 PYTEST := $(BIN)/python -m pytest
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
+# In the order of tests/conftest.py, which begins with what takes longest.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo test test-all test-long coverage check bench faults mutants docs reference demo-bundle format clean
 
@@ -26,7 +27,10 @@ test: $(VENV)/.dev
 	sh tools/system_packages.sh broker cameras render
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not long"
 
-test-all: test test-long
+# One session for all that may run side by side: nothing is made twice, and short tests fill the gaps of long ones.
+test-all: $(VENV)/.dev
+	sh tools/system_packages.sh broker cameras render
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"; first=$$?; $(PYTEST) -m alone && exit $$first
 
 coverage: $(VENV)/.dev
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not long" --cov=edgeflow --cov=edgeflow_export --cov-branch --cov-report=term:skip-covered

@@ -22,11 +22,28 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+LONGEST_FIRST = (
+    "system/workstation/test_official",
+    "system/box/test_fault",
+    "system",
+    "tools",
+    "edgeflow_export",
+)
+"""Folders and files in the order in which they begin; a worker must not be left alone with a long one."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file on one worker: they share what is costly to make."""
+    """Begin with what takes longest; keep a file's tests on one worker: they share what is costly to make."""
+    items.sort(key=lambda item: _turn(item.path))
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+def _turn(path: Path) -> int:
+    """Place of a file in the order of ``LONGEST_FIRST``."""
+    place = path.relative_to(Path(__file__).parent).as_posix()
+    return next((n for n, start in enumerate(LONGEST_FIRST) if place.startswith(start)), len(LONGEST_FIRST))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from collections.abc import Iterator
@@ -74,18 +75,34 @@ def tests_on_path() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyProduct:
-    """The tiny product: trained for real, exported for real, about half a minute once per session."""
+    """The tiny product: trained and exported for real, once per session, by whichever worker comes first."""
+    folder = tmp_path_factory.getbasetemp()
+    root = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "tiny"
+    root.mkdir(exist_ok=True)
+    product = TinyProduct(
+        parts=root / "parts",
+        recipe=root / "recipe.yaml",
+        checkpoint=root / "run" / "checkpoint.safetensors",
+        bundle=root / "disc.bundle",
+    )
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "whole").exists():
+            _make(root, product)
+            (root / "whole").touch()
+    return product
+
+
+def _make(root: Path, product: TinyProduct) -> None:
     from edgeflow_export.bundling.build import build_bundle
     from edgeflow_export.checkpoints.checkpoint import load_checkpoint
     from edgeflow_export.data.dataset import load_dataset
     from edgeflow_export.recipe import load_recipe
     from edgeflow_export.training.train import train
 
-    root = tmp_path_factory.mktemp("tiny")
-    write_parts(root / "parts", train=30, normal=6, defective=6)
-    write_recipe(root / "recipe.yaml", root / "parts", missing_views=1)
-    recipe = load_recipe(root / "recipe.yaml")
-    bundle = root / "disc.bundle"
+    write_parts(product.parts, train=30, normal=6, defective=6)
+    write_recipe(product.recipe, product.parts, missing_views=1)
+    recipe = load_recipe(product.recipe)
 
     @contextmanager
     def silent(_name: str) -> Iterator[None]:
@@ -93,7 +110,5 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyProduct:
 
     with tests_on_path():
         checkpoint = train(recipe, root / "run", cache_dir=root / "cache", progress=False)
-        build_bundle(load_checkpoint(checkpoint), load_dataset(recipe), bundle, silent)
-    return TinyProduct(
-        parts=root / "parts", recipe=root / "recipe.yaml", checkpoint=checkpoint, bundle=bundle
-    )
+        assert checkpoint == product.checkpoint
+        build_bundle(load_checkpoint(checkpoint), load_dataset(recipe), product.bundle, silent)
