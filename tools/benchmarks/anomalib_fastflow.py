@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -97,7 +97,7 @@ def _view_by_view(graph: Path, threads: int) -> Callable[[Any], None]:
 
 def _in_turns(
     ours: Callable[[Any], object], theirs: Callable[[Any], object], parts: Any, turns: int
-) -> Mapping[str, float]:
+) -> dict[str, float]:
     """Medians, and the medians of the ratios of all turns but the first two."""
     spent = []
     for turn in range(turns + 2):
