@@ -22,12 +22,14 @@ from edgeflow_export.quantization.accuracy_guard import (
 from edgeflow_export.quantization.ranking_loss import LEAST_LABELLED, Loss, auroc_loss
 from edgeflow_export.recipe import ExportSpec
 
-__all__ = ["LEAST_NEAR", "NEAR", "Judged", "allowed_flips", "hold_budget"]
+__all__ = ["ENOUGH", "LEAST_NEAR", "NEAR", "Judged", "allowed_flips", "hold_budget"]
 
 NEAR = (0.8, 1.25)
 """A part is near the threshold where its scaled score lies between these."""
 LEAST_NEAR = 10
 """Of fewer near parts, the nearest so many are looked at instead."""
+ENOUGH = 30
+"""The mean of fewer parts may be off by as much as chance explains."""
 _CHANCE = 0.95
 
 
@@ -52,7 +54,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class _Movement:
-    """How far scaled scores move near the threshold.
+    """Movement of scaled scores near the threshold.
 
     Attributes:
         near: the parts lie near the threshold; otherwise too few do, and these are the nearest.
@@ -164,7 +166,7 @@ def _movement(scores: FloatArray, reference: FloatArray) -> _Movement:
         near=enough,
         bias=float(moved.mean()),
         deviation=deviation,
-        chance=0.0 if enough else 2 * deviation / len(moved) ** 0.5,
+        chance=0.0 if len(moved) >= ENOUGH else 2 * deviation / len(moved) ** 0.5,
     )
 
 
@@ -197,7 +199,7 @@ def _scores_over(moved: _Movement, budget: ExportSpec) -> list[str]:
     parts = f"{moved.parts} parts {'near' if moved.near else 'nearest to'} the threshold"
     problems = []
     if not abs(moved.bias) <= budget.max_score_bias + moved.chance:
-        few = "" if moved.near else f" and {moved.chance:.3f} for so few parts"
+        few = "" if moved.parts >= ENOUGH else f" and {moved.chance:.3f} for so few parts"
         problems.append(
             f"scaled scores of {parts} move by {moved.bias:+.3f}; allowed: export.max_score_bias "
             f"{budget.max_score_bias:g}{few}"

@@ -124,7 +124,7 @@ def _enough(defective: Flags) -> bool:
 
 
 def _draws(defective: Flags) -> tuple[Floats, Floats]:
-    """How often each normal (b, n) and each defective part (b, m) is drawn; the same in every export."""
+    """Counts of draws of each normal (b, n) and each defective part (b, m); the same in every export."""
     rng = np.random.default_rng(_SEED)
     counts = []
     for count in (int((~defective).sum()), int(defective.sum())):
@@ -134,7 +134,7 @@ def _draws(defective: Flags) -> tuple[Floats, Floats]:
 
 
 def _pairs(bad: FloatArray, good: FloatArray) -> Floats:
-    """Which defective part scores above which normal one (m, n); a tie counts half."""
+    """1 where a defective part scores above a normal one (m, n), a half for a tie, else 0."""
     return np.asarray((bad[:, None] > good) + 0.5 * (bad[:, None] == good), np.float64)
 
 

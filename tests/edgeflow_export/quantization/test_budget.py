@@ -123,6 +123,19 @@ def test_of_too_few_parts_near_the_threshold_the_nearest_count_and_the_report_sa
     assert "export.max_score_bias 0.02 and 0.000 for so few parts" in problem
 
 
+def test_mean_of_a_dozen_near_parts_may_be_off_by_chance() -> None:
+    reference = np.linspace(0.85, 1.2, 12).astype(np.float32)
+    wobble = np.tile([-0.05, 0.05], 6)
+    loose = SPEC.model_copy(update={"max_flip_rate": 1.0})
+    report = hold_budget(
+        "g", judged(np.asarray(reference + wobble + 0.03, np.float32)), judged(reference), loose
+    )
+    assert report.near_threshold is True
+    assert report.score_bias == pytest.approx(0.03, abs=1e-4)
+    (problem,) = problems(judged(np.asarray(reference + wobble + 0.06, np.float32)), judged(reference), loose)
+    assert "export.max_score_bias 0.02 and 0.030 for so few parts" in problem
+
+
 def test_lost_auroc_counts_where_chance_does_not_explain_it() -> None:
     """Twenty defective parts; five fall among the normal ones, then one by one place."""
     labels = [False] * 40 + [True] * 20

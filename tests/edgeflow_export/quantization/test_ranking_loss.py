@@ -9,7 +9,7 @@ import pytest
 from edgeflow_export.data.ground_truth import GroundTruth
 from edgeflow_export.evaluation.auroc import auroc
 from edgeflow_export.evaluation.metrics import AUPRO_LIMIT as PUBLISHED_LIMIT
-from edgeflow_export.evaluation.metrics import _pixel_figures
+from edgeflow_export.evaluation.metrics import pixel_figures
 from edgeflow_export.quantization.ranking_loss import (
     AUPRO_LIMIT,
     MASK_SIDE,
@@ -42,7 +42,7 @@ def scene(seed: int, strength: float) -> tuple[npt.NDArray[np.float32], GroundTr
 
 def test_aupro_is_the_published_figure() -> None:
     maps, truth = scene(3, 2.0)
-    _, exact = _pixel_figures(maps, truth)
+    _, exact = pixel_figures(maps, truth)
     found = PixelCurves.of(maps, truth).area(np.ones(PARTS))
     assert exact is not None
     assert 0.3 < exact < 0.99
