@@ -48,6 +48,8 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.runtime
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.graphs.int8_speed
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.graphs.graph_forms
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.training
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.convolutions
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.full_size

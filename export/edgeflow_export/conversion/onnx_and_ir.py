@@ -18,6 +18,7 @@ from torch import nn
 
 from edgeflow.contracts.manifest import Tensor
 from edgeflow.errors import ConfigError, DeviceError, ParityError, StorageError
+from edgeflow_export.conversion.eight_bit_frame import frame_in_eight_bits
 
 __all__ = [
     "FEATURES",
@@ -158,6 +159,7 @@ def convert_to_ir(onnx_path: Path) -> ov.Model:
 def serialise_ir(model: ov.Model, folder: Path) -> Ir:
     """The two files of an IR, weights as they are (no silent compression to fp16)."""
     path = folder / "graph.xml"
+    frame_in_eight_bits(model)
     _number_anew(model)
     try:
         ov.save_model(model, path, compress_to_fp16=False)

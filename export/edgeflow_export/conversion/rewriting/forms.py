@@ -1,6 +1,6 @@
 """The form in which each part of a flow is written down, by a rule over shapes alone.
 
-All forms compute the same numbers. Times are measured once, by ``tools/benchmarks/graph_forms.py``, never at
+All forms compute the same numbers. Times are measured by ``tools/benchmarks/graphs/graph_forms.py``, never at
 export: two exports of one model are the same graph.
 """
 

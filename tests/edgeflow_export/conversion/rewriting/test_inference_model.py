@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgeflow.backends.openvino.core import openvino_core
+from edgeflow.backends.openvino.split_graph import cut
 from edgeflow.contracts.parity import relative_error
+from edgeflow_export.conversion.onnx_and_ir import convert_to_ir, export_onnx
 from edgeflow_export.conversion.rewriting import rewrite
 from edgeflow_export.conversion.rewriting.forms import PermutationForm, SecondForm
 from edgeflow_export.conversion.rewriting.inference_model import fold_normalisation
 from edgeflow_export.conversion.rewriting.nets import InferenceNet, fold_clamp, merge_messages, without_noise
 from edgeflow_export.conversion.rewriting.permutations import FirstPermutation, Permutation
 from edgeflow_export.models.inspection_model import InspectionModel
+from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.models.multiflow import CLAMP_FACTOR, CouplingBlock, CrossViewNet, FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import GRAPHS, view_graph
 from tests.support.tiny_extractor import tiny as tiny_extractor
@@ -71,6 +77,25 @@ def test_all_forms_compute_the_same(second: SecondForm, permutation: Permutation
     got = made(halves[0])
     torch.testing.assert_close(got[0] * CLAMP, beside(s[0]), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(got[1], beside(t[0]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_openvino_computes_a_headed_model_whole_and_in_two_parts(views: int, tmp_path: Path) -> None:
+    trained = model("cs_neigh", views)
+    trained.mask_head = MaskHead(8, (views, 4, 4)).eval()
+    images = torch.randint(0, 256, (views, 32, 32, 3), dtype=torch.uint8)
+    expected = [output.numpy() for output in trained.outputs(images)]
+    path = tmp_path / "model.onnx"
+    export_onnx(rewrite(trained, (32, 32)), images, ("maps", "foreground"), path)
+    parts = cut(convert_to_ir(path))
+    assert parts is not None
+    whole, extractor, flow = (
+        openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        for graph in (convert_to_ir(path), parts.extractor, parts.flow)
+    )
+    for found in (whole(images.numpy()), flow(np.array(extractor(images.numpy())[0]))):
+        for place, output in enumerate(expected):
+            assert relative_error(np.array(found[place]), output) < 1e-5
 
 
 def beside(maps: Tensor) -> Tensor:
