@@ -29,7 +29,7 @@ _TINY = float(np.finfo(np.float64).tiny)
 _GRID_SHAPES = np.linspace(-0.9, 0.6, 42)  # 0 is not among them
 _GRID_SCALES = np.geomspace(0.3, 3.5, 81)
 _GRID_SHARES = np.linspace(-3.2, 3.2, 13)
-_WIDER = 1.4
+_WIDER = 1.7
 """Factor on the likelihood's cut: the tail is fitted where it is not yet quite Pareto's (decision 0191)."""
 
 
