@@ -1,7 +1,9 @@
-"""``edgeflow evidence``: lists the parts whose images a box has kept, and shows one."""
+"""``edgeflow evidence``: the parts whose images a box has kept: listed, shown, labelled and exported."""
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,9 +12,10 @@ import click
 
 from edgeflow.cli.options import FILE, json_option
 from edgeflow.cli.output import print_json
+from edgeflow.commands.audit_log import Audit
 from edgeflow.config.box import load_config
 from edgeflow.contracts.messages import Result
-from edgeflow.errors import ConfigError, DataError
+from edgeflow.errors import ConfigError, DataError, UsageError
 from edgeflow.evidence.overview import (
     JOIN_THE_GROUP,
     StoredPart,
@@ -20,13 +23,19 @@ from edgeflow.evidence.overview import (
     stored_parts,
     write_overview,
 )
+from edgeflow.evidence.record import read_record
+from edgeflow.history.labelled_export import export_labelled
+from edgeflow.history.labelling import label_part
+from edgeflow.history.labels import find_part, import_result
+from edgeflow.history.reader import HistoryReader
+from edgeflow.history.records import HistoryEntry
 
 __all__ = ["evidence"]
 
 
 @click.group()
 def evidence() -> None:
-    """Look at the parts whose images a box has kept; also while it runs."""
+    """Look at the parts whose images a box has kept, and label them; also while it runs."""
 
 
 @evidence.command("list")
@@ -76,6 +85,88 @@ def show(part: str, box: Path, output: Path | None, json_output: bool) -> None:
         score = "not scored" if view.score is None else f"score {view.score:.3f}"
         click.echo(f"  {view.id}: {score}, {len(view.regions)} regions over the threshold")
     click.echo(f"{found.folder}: {', '.join(file.name for file in files)}")
+
+
+@evidence.command()
+@click.argument("box", type=FILE)
+@click.argument("part")
+@click.option("--ok", "name", flag_value="OK", help="The part is good.")
+@click.option("--ng", "name", flag_value="NG", help="The part is defective.")
+@click.option("--kind", help="Kind of defect, such as scratch; with --ng.")
+@click.option("--by", help="Who says so; default: this user.")
+@json_option
+def label(
+    box: Path, part: str, *, name: str | None, kind: str | None, by: str | None, json_output: bool
+) -> None:
+    """Record that PART (its part id or result id) of BOX is good or defective; the last label counts.
+
+    All labels are kept, in the history and in the record of commands; also of parts without images.
+    """
+    if name is None:
+        raise UsageError("evidence label: give --ok or --ng")
+    config = load_config(box)
+    _take_into_history(box, part)
+    given = label_part(config.history_path, part, name, kind=kind, by=by or getpass.getuser(), source="cli")
+    audit = Audit(config.audit_path, round(config.commands.audit_max_mb * 1e6))
+    arguments = {"part": part, "label": name, **({"kind": kind} if kind else {}), "by": given.label.by}
+    source = f"local uid {os.getuid()} pid {os.getpid()}"
+    outcome = {"verb": "label", "arguments": arguments, "outcome": "done", "text": given.sentence}
+    audit.write({"at": given.label.at, "source": source, **outcome})
+    if json_output:
+        print_json(given.label.model_dump(mode="json", by_alias=True))
+    else:
+        click.echo(given.sentence)
+
+
+@evidence.command()
+@click.argument("box", type=FILE)
+@click.option("--labelled", is_flag=True, help="Parts with a label, and OK parts that were kept as a sample.")
+@click.option(
+    "-o", "--output", type=FILE, required=True, metavar="DIR", help="A folder that is not there yet."
+)
+@json_option
+def export(box: Path, *, labelled: bool, output: Path, json_output: bool) -> None:
+    """Copy parts of BOX with their labels into a data set, with what 'edgeflow calibrate' needs to weigh it.
+
+    Parts labelled OK go to good/, defective ones to a folder named after their kind, unlabelled OK parts to
+    unlabelled/. Unlabelled NG and UNDECIDED parts are never copied.
+    """
+    if not labelled:
+        raise UsageError("evidence export: give --labelled; there is nothing else that may be exported")
+    config = load_config(box)
+    with HistoryReader(config.history_path) as reader:
+        done = export_labelled(reader, output)
+    if json_output:
+        print_json({"path": str(output), "parts": dict(done.parts), "without_images": done.without_images})
+        return
+    for folder, count in done.parts.items():
+        click.echo(f"{output / folder}: {count} parts")
+    if done.without_images:
+        click.echo(f"{done.without_images} labelled parts have no images any more, and count by their scores")
+
+
+def _take_into_history(box: Path, part: str) -> None:
+    """Record a kept part that was inspected before there was a history, so that it can be labelled."""
+    config = load_config(box)
+    path = config.history_path
+    if config.evidence is None or (path.exists() and find_part(path, part) is not None):
+        return
+    found = next(
+        (one for one in _stored_parts(box) if part in (one.result.part_id, one.result.result_id)), None
+    )
+    if found is None:
+        return
+    record = read_record(found.folder)
+    result = found.result.model_copy(update={"evidence": str(found.folder)})
+    import_result(
+        path,
+        HistoryEntry(
+            result=result,
+            bundle_version=0,
+            has_foreground=True,
+            kept=record.kept if record is not None else None,
+        ),
+    )
 
 
 def _stored_parts(box: Path) -> Iterator[StoredPart]:

@@ -62,7 +62,9 @@ COMMANDS: Mapping[str, CommandSource] = {
         "AUROC of parts, views, pixels.",
     ),
     "evidence": CommandSource(
-        "evidence", "evidence", "Look at the parts whose images a box has kept; also while it runs."
+        "evidence",
+        "evidence",
+        "Look at the parts whose images a box has kept, and label them; also while it runs.",
     ),
     "export": CommandSource(
         "workstation",

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from edgeflow.clock import utc_now, utc_text
 from edgeflow.commands.audit_log import Audit
@@ -19,12 +19,24 @@ from edgeflow.errors import EdgeflowError, StorageError, UsageError
 from edgeflow.mqtt.subscriptions import Incoming
 from edgeflow.thread_activity import waiting, working
 
-__all__ = ["Answer", "CommandDispatcher", "LocalCommand", "Operation"]
+__all__ = ["Answer", "AttributedOperation", "CommandDispatcher", "LocalCommand", "Operation"]
 
 logger = logging.getLogger(__name__)
 
 Operation = Callable[[Mapping[str, str]], str]
 """Carries out one verb with its arguments; returns a text for the reply, raises EdgeflowError on failure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributedOperation:
+    """An operation that records who asked for it.
+
+    Attributes:
+        carry_out: with the arguments, who commands, and ``mqtt`` or ``local``.
+    """
+
+    carry_out: Callable[[Mapping[str, str], str, Literal["mqtt", "local"]], str]
+
 
 _WAITING = 16  # commands; more at once are an attack or a mistake, and are dropped and counted
 _REMEMBERED = 10_000
@@ -71,7 +83,7 @@ class CommandDispatcher:
     def __init__(
         self,
         rules: Rules,
-        operations: Mapping[str, Operation],
+        operations: Mapping[str, Operation | AttributedOperation],
         replies: _Replies,
         *,
         audit: Audit,
@@ -189,7 +201,7 @@ class CommandDispatcher:
             operation = self._operations.get(verb)
             if operation is None:
                 raise UsageError(f"no such command: {verb}; there are: {', '.join(self._operations)}")
-            text = operation(arguments)
+            text = _carried_out(operation, arguments, command, str(record["source"]))
         except EdgeflowError as cause:
             outcome = "refused" if isinstance(cause, UsageError) else "failed"
             text, code = "; ".join([cause.message, *cause.problems]), cause.exit_code
@@ -219,3 +231,16 @@ class CommandDispatcher:
 
     def _is_known(self, command: Command) -> bool:
         return (command.issuer, command.command_id) in self._known
+
+
+def _carried_out(
+    operation: Operation | AttributedOperation,
+    arguments: Mapping[str, str],
+    command: Command | None,
+    source: str,
+) -> str:
+    if not isinstance(operation, AttributedOperation):
+        return operation(arguments)
+    if command is None:
+        return operation.carry_out(arguments, source, "local")
+    return operation.carry_out(arguments, command.issuer, "mqtt")

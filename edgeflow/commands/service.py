@@ -11,7 +11,7 @@ from typing import Any
 
 from edgeflow.commands.audit_log import Audit, read_audit
 from edgeflow.commands.control_socket import ControlSocket, Watch
-from edgeflow.commands.dispatcher import CommandDispatcher, Operation
+from edgeflow.commands.dispatcher import AttributedOperation, CommandDispatcher, Operation
 from edgeflow.commands.rules import MAX_COMMAND_BYTES, Rules
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.topics import Topics
@@ -68,7 +68,7 @@ def receive_commands(link: MqttLink, config: BoxConfig) -> CommandInbox:
 def commanded(
     config: BoxConfig,
     rules: Rules,
-    operations: Mapping[str, Operation],
+    operations: Mapping[str, Operation | AttributedOperation],
     link: MqttLink,
     early: CommandInbox,
     status: Callable[[], dict[str, Any]],

@@ -6,5 +6,5 @@ trends and table files, for any process beside the running box and also without 
 Threads: ``history`` writes. It is bounded, and neither the line nor the outbox ever waits for it.
 
 Read ``writer.py`` first (the thread), then ``reader.py`` with ``filters.py`` (what others may ask).
-``schema.py`` is the file and its versions, ``store.py`` its tables, ``shifts.py`` the site's day.
+``labelling.py`` takes labels, ``shifts.py`` is the site's day, ``database/`` the file.
 """

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from edgeflow.alarms import Alarms
 from edgeflow.config.box import BoxConfig
+from edgeflow.history.database.store import Retention
 from edgeflow.history.records import HistoryEntry
 from edgeflow.history.shifts import DAYS_ALONE, ShiftPlan
-from edgeflow.history.store import Retention
 from edgeflow.history.writer import History
 
 __all__ = ["BoxHistory", "open_history", "shift_plan"]

@@ -57,7 +57,7 @@ class ResultFilter:
         since, until: aware; ``until`` is excluded.
         shifts: intervals of which the result lies in one; None: any time.
         part: part id or result id; ``*`` stands for any letters.
-        view: the view that the verdict is about, see :func:`~edgeflow.history.store.worst_view`.
+        view: the view that the verdict is about, see :func:`~edgeflow.history.database.store.worst_view`.
         product: name of the bundle.
         bundle_sha256: of the bundle.
         graph: id of the graph, such as ``openvino-int8``.

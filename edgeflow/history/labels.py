@@ -11,9 +11,9 @@ from pathlib import Path
 from edgeflow.contracts.datasets.part_label import PartLabel
 from edgeflow.contracts.messages import from_json, to_json
 from edgeflow.errors import DataError
+from edgeflow.history.database.schema import mapped, open_for_reading, open_for_writing
+from edgeflow.history.database.store import HistoryStore
 from edgeflow.history.records import HistoryEntry
-from edgeflow.history.schema import mapped, open_for_reading, open_for_writing
-from edgeflow.history.store import HistoryStore
 from edgeflow.run_time import read_boot
 
 __all__ = ["FoundPart", "add_label", "find_part", "import_result", "labels_of", "read_label_documents"]

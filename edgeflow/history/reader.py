@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from edgeflow.history.database.schema import mapped, open_for_reading
 from edgeflow.history.filters import ResultFilter
 from edgeflow.history.labels import labels_of
 from edgeflow.history.records import Gap, PartRecord, PartRow, ViewRow, utc_of
-from edgeflow.history.schema import mapped, open_for_reading
 
 __all__ = ["EVERYTHING", "HistoryReader", "TrendPoint"]
 

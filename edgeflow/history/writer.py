@@ -17,10 +17,10 @@ from pathlib import Path
 from edgeflow.alarms import Alarms
 from edgeflow.change_log import ChangeLog
 from edgeflow.clock import utc_now
+from edgeflow.history.database.schema import NewerFormatError, is_damage, set_aside
+from edgeflow.history.database.store import HistoryStore, Retention
 from edgeflow.history.labels import read_label_documents
 from edgeflow.history.records import Gap, HistoryEntry
-from edgeflow.history.schema import NewerFormatError, is_damage, set_aside
-from edgeflow.history.store import HistoryStore, Retention
 from edgeflow.run_time import Boot, read_boot
 from edgeflow.thread_activity import working
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from edgeflow.alarms import Alarms
 from edgeflow.bundles import current_link
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.trust import note_as_run
 from edgeflow.bundles.version_record import permit_older
-from edgeflow.commands.dispatcher import Operation
+from edgeflow.commands.dispatcher import AttributedOperation, Operation
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.messages import GraphChosenBy
 from edgeflow.decision.session import Session
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.evidence.writer import Evidence
+from edgeflow.history.labelling import label_by_command
 from edgeflow.station.active_bundle import ActiveBundle, load_verified, open_for_box, warn_of_graph
 from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
 from edgeflow.station.state import StationState
@@ -44,7 +46,7 @@ class Operations:
     manager: ServiceManager
     reset_triggers: Callable[[], None] = lambda: None
 
-    def verbs(self) -> dict[str, Operation]:
+    def verbs(self) -> dict[str, Operation | AttributedOperation]:
         """Return verb → operation."""
         return {
             "start": self.start,
@@ -54,6 +56,7 @@ class Operations:
             "reload": self.reload,
             "rollback": self.rollback,
             "recalibrate": self.recalibrate,
+            "label": AttributedOperation(carry_out=self.label),
         }
 
     def start(self, arguments: Mapping[str, str]) -> str:
@@ -82,6 +85,12 @@ class Operations:
             raise UsageError("this box keeps no evidence; give its file a section 'evidence'")
         self.evidence.snapshot()
         return f"the next part is kept below {self.config.evidence.dir}, whatever its verdict"
+
+    def label(self, arguments: Mapping[str, str], who: str, source: Literal["mqtt", "local"]) -> str:
+        """Record a person's label of a part, in the history and beside its images."""
+        if not self.config.history.enabled:
+            raise UsageError("this box keeps no history (history.enabled), and labels belong to it")
+        return label_by_command(self.config.history_path, arguments, who=who, source=source)
 
     def recalibrate(self, arguments: Mapping[str, str]) -> str:
         """Refuse: thresholds are part of the bundle, which is signed elsewhere."""

@@ -57,7 +57,7 @@ def swap(box: Path, verb: str, step: int) -> None:
         manager=ServiceManager(""),
     )
     _kill_before(step, config.bundle.parent, config.outbox.path.parent)
-    operations.verbs()[verb]({"bundle": "two.bundle"} if verb == "reload" else {})
+    getattr(operations, verb)({"bundle": "two.bundle"} if verb == "reload" else {})
 
 
 def _kill_before(step: int, *folders: Path) -> None:

@@ -61,6 +61,9 @@ def part_views(folder: Path, part_id: str, problems: list[str]) -> dict[str, Pat
 
 def recorded_verdict(folder: Path) -> str | None:
     """The verdict of the box whose evidence the folder is; None where it is no evidence."""
+    records = [folder / name for name in (_RESULT, _RECORD)]
+    if any(file.is_file() and not _document(file) for file in records):  # damaged: it may be any verdict
+        return _UNKNOWN
     result = _document(folder / _RESULT)
     if str(result.get("schema")).startswith("edgeflow/result/"):
         verdict = result.get("verdict")
@@ -96,8 +99,8 @@ def require_good_evidence(parts: Iterable[RecordedPart]) -> None:
     if wrong:
         raise DataError(
             f"{len(wrong)} part(s) are evidence that the box did not judge {NORMAL}, and nobody has "
-            "said that they are good; sort the parts into folders by label (good/PART, DEFECT/PART), or take "
-            "these out",
+            "said that they are good; label them ('edgeflow evidence label'), sort them into folders by "
+            "label (good/PART, DEFECT/PART), or take these out",
             problems=wrong,
         )
 

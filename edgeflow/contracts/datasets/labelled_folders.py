@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from edgeflow.contracts.datasets.evidence_folders import is_day, part_images, part_views, recorded_verdict
+from edgeflow.contracts.datasets.part_label import UNLABELLED, read_label
+from edgeflow.contracts.datasets.population import POPULATION_FILE
 from edgeflow.contracts.datasets.recorded_part import NORMAL, RecordedPart, natural
 from edgeflow.contracts.documents.file_names import as_text, is_foreign
 
@@ -22,6 +24,7 @@ def labelled_parts(root: Path, problems: list[str]) -> list[RecordedPart] | None
 
     ``train/PART/VIEW.png`` (or ``train/good/PART/VIEW.png``) with ``test/LABEL/PART/VIEW.png``, or
     ``LABEL/PART/VIEW.png`` alone; ``good`` and ``OK`` are normal parts, each other label a kind of defect.
+    An export of labelled evidence has its OK parts without a label in ``unlabelled``.
     Masks lie in ``ground_truth/LABEL/PART/VIEW.png``, where there are any.
 
     Args:
@@ -30,7 +33,9 @@ def labelled_parts(root: Path, problems: list[str]) -> list[RecordedPart] | None
     if _has_labels(root / "test"):
         train = list(_below(root, root / "train", "train", problems))
         return [*train, *_below(root, root / "test", "test", problems)]
-    if _has_labels(root) and any(folder.name.lower() in _NORMAL_NAMES for folder in _folders(root)):
+    names = {folder.name.lower() for folder in _folders(root)}
+    exported = (root / POPULATION_FILE).is_file()
+    if _has_labels(root) and (exported or names & _NORMAL_NAMES):
         return list(_below(root, root, None, problems))
     return None
 
@@ -47,7 +52,8 @@ def _below(root: Path, folder: Path, split: Split | None, problems: list[str]) -
         if first.name == "ground_truth":
             continue
         if part_images(first):  # parts for training, without a label between
-            yield replace(_part(root, first, NORMAL, split, problems), verdict=recorded_verdict(first))
+            found = replace(_part(root, first, NORMAL, split, problems), verdict=recorded_verdict(first))
+            yield _labelled(found, first, problems)
             continue
         if is_day(first):
             problems.append(
@@ -57,8 +63,30 @@ def _below(root: Path, folder: Path, split: Split | None, problems: list[str]) -
             continue
         label = NORMAL if first.name.lower() in _NORMAL_NAMES else as_text(first.name)
         for part in _folders(first):
-            if part_images(part):
-                yield _part(root, part, label, split, problems)
+            if not part_images(part):
+                continue
+            found = _part(root, part, label, split, problems)
+            if first.name == UNLABELLED:
+                found = replace(found, label=None, masks={}, verdict=recorded_verdict(part))
+            yield _labelled(found, part, problems)
+
+
+def _labelled(part: RecordedPart, folder: Path, problems: list[str]) -> RecordedPart:
+    """The part with the label that a person gave, where it lies beside the images.
+
+    A defective part of evidence never trains: it is a test part.
+    """
+    given = read_label(folder)
+    if given is None:
+        return part
+    sorted_by_hand = part.label is not None and part.verdict is None
+    if sorted_by_hand and part.defective != (given.label == "NG"):
+        problems.append(
+            f"part {part.part_id}: {given.by} labelled it {given.label}, and it lies in "
+            f"{folder.parent.name}/; label it again, or move it"
+        )
+    split = "test" if given.label == "NG" and part.split is None else part.split
+    return replace(part, label=given.data_set_label, split=split, verdict=None)
 
 
 def _part(root: Path, folder: Path, label: str, split: Split | None, problems: list[str]) -> RecordedPart:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edgeflow.contracts.datasets.evidence_folders import part_views, recorded_verdict
+from edgeflow.contracts.datasets.part_label import read_label
 from edgeflow.contracts.datasets.recorded_part import RecordedPart, natural
 from edgeflow.contracts.documents.file_names import as_text, is_foreign
 from edgeflow.contracts.manifest import VIEW_NAME
@@ -33,18 +34,20 @@ def folder_per_part(root: Path, views: tuple[str, ...] | None, problems: list[st
     folders = {as_text(folder.name): folder for folder in _folders(root)}
     images = {name: part_views(folder, name, problems) for name, folder in folders.items()}
     _refuse_cameras(root, {name: list(files) for name, files in images.items()}, views)
-    return [
-        RecordedPart(
-            part_id=name,
-            images=files,
-            masks={},
-            label=None,
-            split=None,
-            verdict=recorded_verdict(folders[name]),
-        )
-        for name, files in images.items()
-        if files
-    ]
+    return [_part(name, folders[name], files) for name, files in images.items() if files]
+
+
+def _part(name: str, folder: Path, images: Mapping[str, Path]) -> RecordedPart:
+    """One part; a person's label counts instead of the box's verdict, and a defective part is a test part."""
+    given = read_label(folder)
+    return RecordedPart(
+        part_id=name,
+        images=images,
+        masks={},
+        label=given.data_set_label if given else None,
+        split="test" if given and given.label == "NG" else None,
+        verdict=None if given else recorded_verdict(folder),
+    )
 
 
 def _folders(root: Path) -> list[Path]:

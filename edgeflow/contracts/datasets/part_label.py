@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field, model_validator
 from edgeflow.contracts.documents.document import Document, Text, parse_document
 from edgeflow.contracts.message_parts.base import Message, Timestamp
 from edgeflow.contracts.messages import to_json
-from edgeflow.errors import DataError
+from edgeflow.errors import DataError, StorageError
+from edgeflow.files import replace_atomically
 
 __all__ = [
     "LABEL_FILE",
@@ -21,8 +22,8 @@ __all__ = [
     "LabelRegion",
     "LabelSource",
     "PartLabel",
-    "label_text",
     "read_label",
+    "write_label",
 ]
 
 LABEL_FILE = "label.json"
@@ -114,6 +115,17 @@ def read_label(folder: Path) -> PartLabel | None:
     return parse_document(PartLabel, data, what=str(path), error=DataError, unknown="ignore")
 
 
-def label_text(label: PartLabel) -> bytes:
-    """The label as its file holds it."""
-    return to_json(label) + b"\n"
+def write_label(folder: Path, label: PartLabel) -> None:
+    """Write the label beside the images of its part, instead of an earlier one.
+
+    Raises:
+        StorageError: the folder cannot be written, or is gone.
+    """
+    path = folder / LABEL_FILE
+    try:
+        with replace_atomically(path) as file:
+            file.write(to_json(label) + b"\n")
+    except OSError as cause:
+        raise StorageError(
+            f"{path}: cannot be written: {cause.strerror}; check its rights, and label the part again"
+        ) from cause

@@ -13,13 +13,13 @@ import pytest
 
 from edgeflow.contracts.datasets.part_label import PartLabel
 from edgeflow.errors import DataError, StorageError
+from edgeflow.history.database.store import HistoryStore, Retention
 from edgeflow.history.filters import ResultFilter
 from edgeflow.history.labels import add_label, find_part
 from edgeflow.history.reader import HistoryReader
 from edgeflow.history.records import Gap, HistoryEntry
 from edgeflow.history.shifts import ShiftPlan
 from edgeflow.history.statistics import statistics_of
-from edgeflow.history.store import HistoryStore, Retention
 from edgeflow.run_time import Boot
 from simulators.results import simulated_result
 

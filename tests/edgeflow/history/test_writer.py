@@ -12,10 +12,10 @@ from typing import Any
 
 from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
+from edgeflow.history.database.store import Retention
 from edgeflow.history.labels import add_label
 from edgeflow.history.reader import HistoryReader
 from edgeflow.history.records import HistoryEntry
-from edgeflow.history.store import Retention
 from edgeflow.history.writer import QUEUE_SIZE, History
 from simulators.results import simulated_result
 from tests.edgeflow.history.test_reader import label

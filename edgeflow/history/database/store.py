@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow.contracts.messages import Result, ViewResult
+from edgeflow.history.database.schema import check, open_for_writing
 from edgeflow.history.records import Gap, HistoryEntry, epoch_ms
-from edgeflow.history.schema import check, open_for_writing
 from edgeflow.run_time import Boot, RunTime, parse_run_time, run_time_text
 
 __all__ = ["HistoryStore", "Retention", "worst_view"]

@@ -1,0 +1,95 @@
+"""All results of a box by one bundle, beside its labelled evidence: what a few kept parts stand for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeflow.contracts.datasets.part_label import KeptWhy, LabelName
+from edgeflow.contracts.messages import VerdictName
+from edgeflow.errors import DataError
+
+__all__ = ["POPULATION_FILE", "Population", "PopulationPart", "read_population", "write_population"]
+
+POPULATION_FILE = "population.jsonl"
+_SCHEMA = "edgeflow/population/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopulationPart:
+    """One result; the scores are raw.
+
+    Attributes:
+        score: of the part; None where it was not scored.
+        views: view → score, of the views that were there.
+        exact: False where scores are only the highest possible ones.
+        complete: True if no view was missing.
+        kept: why its images are kept; None where they are not.
+        data_set: its part id in the data set beside this file; None where it is not in there.
+        evidence: folder of its images on the box.
+    """
+
+    result_id: str
+    part_id: str
+    verdict: VerdictName
+    label: LabelName | None
+    score: float | None
+    views: Mapping[str, float]
+    exact: bool
+    complete: bool
+    kept: KeptWhy | None
+    data_set: str | None
+    evidence: str | None
+
+    @property
+    def is_normal(self) -> bool:
+        """True if it may set a threshold: labelled OK, or judged OK and not labelled otherwise."""
+        return self.label == "OK" or (self.label is None and self.verdict == "OK")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Population:
+    """The results of one bundle and graph."""
+
+    bundle_sha256: str
+    graph: str
+    parts: tuple[PopulationPart, ...]
+
+
+def write_population(path: Path, bundle_sha256: str, graph: str, parts: Iterable[PopulationPart]) -> int:
+    """Write a population; return how many parts it has."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        head = {"schema": _SCHEMA, "bundle_sha256": bundle_sha256, "graph": graph}
+        file.write(json.dumps(head) + "\n")
+        for part in parts:
+            file.write(json.dumps(vars(part), ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def read_population(root: Path) -> Population | None:
+    """Read the population beside a data set; None where there is none.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    path = root / POPULATION_FILE
+    if not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8") as file:
+            head = json.loads(file.readline())
+            if head["schema"] != _SCHEMA:
+                raise DataError(f"{path}: of a newer edgeflow; update this one, or export the evidence here")
+            parts = tuple(_part(json.loads(line)) for line in file)
+        return Population(bundle_sha256=head["bundle_sha256"], graph=head["graph"], parts=parts)
+    except (OSError, ValueError, KeyError, TypeError) as cause:
+        raise DataError(f"{path}: cannot be read: {cause}; export the evidence again") from cause
+
+
+def _part(data: dict[str, Any]) -> PopulationPart:
+    return PopulationPart(**data)

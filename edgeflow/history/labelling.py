@@ -1,0 +1,119 @@
+"""A part is labelled: into the history, and beside its images where they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeflow.clock import utc_text
+from edgeflow.contracts.datasets.part_label import LABEL_FILE, LabelSource, PartLabel, write_label
+from edgeflow.contracts.messages import parse_message
+from edgeflow.errors import DataError, UsageError
+from edgeflow.history.labels import add_label, find_part
+
+__all__ = ["GivenLabel", "label_by_command", "label_part"]
+
+_ARGUMENTS = ("part", "label", "kind", "by")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenLabel:
+    """A label that was recorded.
+
+    Attributes:
+        beside: the file beside the images; None where no images are kept.
+        results: how many results have this part id; the latest one is labelled.
+    """
+
+    label: PartLabel
+    beside: Path | None
+    results: int
+
+    @property
+    def sentence(self) -> str:
+        """What was done, for people."""
+        label = self.label
+        kind = f" ({label.kind})" if label.kind else ""
+        more = f"; the latest of {self.results} results of this part" if self.results > 1 else ""
+        images = "" if self.beside else "; its images are not kept"
+        return (
+            f"{label.part_id} ({label.result_id}) is labelled {label.label}{kind} by {label.by}{more}{images}"
+        )
+
+
+def label_part(
+    path: Path,
+    part: str,
+    name: str,
+    *,
+    kind: str | None = None,
+    regions: Sequence[Mapping[str, object]] = (),
+    by: str,
+    source: LabelSource,
+) -> GivenLabel:
+    """Label the latest result of a part; every earlier label stays on record.
+
+    Args:
+        path: the history.
+        part: its result id, else its part id.
+        name: ``OK`` or ``NG``, in any case of letters.
+        kind: of defect, with NG.
+        regions: see :class:`~edgeflow.contracts.datasets.part_label.LabelRegion`.
+
+    Raises:
+        DataError: the history knows no such part, or that is no label.
+        StorageError: the history or the folder of images cannot be written.
+    """
+    found = find_part(path, part)
+    if found is None:
+        raise DataError(
+            f"part {part[:128]}: the history {path} knows no such part or result; 'edgeflow results list "
+            "BOX' shows those that it knows"
+        )
+    label = parse_message(
+        PartLabel,
+        {
+            "schema": "edgeflow/label/1",
+            "result_id": found.result_id,
+            "part_id": found.part_id,
+            "label": name.upper(),
+            "kind": kind or None,
+            "regions": [dict(region) for region in regions],
+            "by": by,
+            "source": source,
+            "at": utc_text(),
+        },
+    )
+    add_label(path, label)
+    folder = found.evidence
+    if folder is None or not folder.is_dir():
+        return GivenLabel(label=label, beside=None, results=found.results)
+    write_label(folder, label)
+    return GivenLabel(label=label, beside=folder / LABEL_FILE, results=found.results)
+
+
+def label_by_command(path: Path, arguments: Mapping[str, str], *, who: str, source: LabelSource) -> str:
+    """Carry out the command ``label``: ``part``, ``label`` and, if wanted, ``kind`` and ``by``.
+
+    Args:
+        who: issuer of the command; named beside ``by``, for whom it speaks.
+
+    Raises:
+        UsageError: an argument is missing or unknown; see :func:`label_part` for the rest.
+    """
+    unknown = ", ".join(sorted(set(arguments) - set(_ARGUMENTS)))
+    missing = ", ".join(name for name in ("part", "label") if not arguments.get(name))
+    if unknown or missing:
+        what = f"unknown arguments: {unknown}" if unknown else f"missing: {missing}"
+        raise UsageError(f"{what}; label takes part=ID label=OK|NG, and kind=NAME by=WHO if wanted")
+    by = arguments.get("by")
+    given = label_part(
+        path,
+        arguments["part"],
+        arguments["label"],
+        kind=arguments.get("kind"),
+        by=f"{by} (through {who})" if by and by != who else who,
+        source=source,
+    )
+    return given.sentence
