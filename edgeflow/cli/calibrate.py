@@ -19,8 +19,10 @@ from edgeflow.cli.options import FILE, NEW_BUNDLE, device_option, json_option
 from edgeflow.cli.output import print_json
 from edgeflow.cli.tables import make_table, print_table
 from edgeflow.contracts.datasets.find_parts import RecordedPart
+from edgeflow.contracts.datasets.population import POPULATION_FILE
 from edgeflow.contracts.manifest import Scale
 from edgeflow.decision.recorded_parts import find_bundle_parts, require_depth
+from edgeflow.errors import DataError
 from edgeflow.files import require_new
 from edgeflow.security.keys import read_passphrase, read_private_key
 
@@ -69,6 +71,7 @@ def calibrate(
     The graphs and golden parts stay as they are, and are replayed before the new bundle takes its name.
     """
     require_new(output)
+    _refuse_biased_sample(parts)
     signer = read_private_key(sign, read_passphrase(passphrase_file)) if sign is not None else None
     console = Console(stderr=True)
 
@@ -94,6 +97,20 @@ def calibrate(
         print_json(_document(done, signed=signer is not None))
     else:
         _print(done, signed=signer is not None)
+
+
+def _refuse_biased_sample(parts: Path) -> None:
+    """Refuse an export of labelled evidence: every reject is in it, and few of the good parts.
+
+    Raises:
+        DataError: thresholds from such parts would lie too high.
+    """
+    if (parts / POPULATION_FILE).is_file():
+        raise DataError(
+            f"{parts}: is labelled evidence: it has every reject and few of the good parts, so that thresholds "
+            "from it would lie too high; record good parts as they come with 'edgeflow record', and add the "
+            "relabelled ones in their true proportion"
+        )
 
 
 def _document(done: Recalibrated, *, signed: bool) -> dict[str, object]:

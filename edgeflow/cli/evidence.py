@@ -126,7 +126,7 @@ def label(
 )
 @json_option
 def export(box: Path, *, labelled: bool, output: Path, json_output: bool) -> None:
-    """Copy parts of BOX with their labels into a data set, with what 'edgeflow calibrate' needs to weigh it.
+    """Copy parts of BOX with their labels into a data set, with the scores of all parts they were kept from.
 
     Parts labelled OK go to good/, defective ones to a folder named after their kind, unlabelled OK parts to
     unlabelled/. Unlabelled NG and UNDECIDED parts are never copied.

@@ -15,9 +15,9 @@ from edgeflow.cli.result_filters import Chosen, choose, filter_options, history_
 from edgeflow.cli.tables import make_table, print_table
 from edgeflow.clock import utc_now
 from edgeflow.contracts.documents.file_names import as_text
+from edgeflow.history.export import export_results, plain_row, table_format
 from edgeflow.history.records import PartRow
 from edgeflow.history.statistics import ParetoLine, Statistics, statistics_of
-from edgeflow.history.export import export_results, plain_row, table_format
 
 __all__ = ["results"]
 

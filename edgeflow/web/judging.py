@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from pydantic import ValidationError
 
 from edgeflow.clock import utc_text
 from edgeflow.config.box import BoxConfig
-from edgeflow.contracts.datasets.part_label import LABEL_FILE, LabelName, PartLabel, label_text
-from edgeflow.errors import DataError, StorageError
-from edgeflow.files import replace_atomically
+from edgeflow.contracts.datasets.part_label import LabelName, PartLabel, write_label
+from edgeflow.errors import DataError
 from edgeflow.history.labels import add_label
 from edgeflow.history.reader import HistoryReader
 from edgeflow.web.pages.pictures import evidence_folder
@@ -46,11 +43,5 @@ def judge_part(config: BoxConfig, result_id: str, label: LabelName, kind: str, u
     add_label(config.history_path, made)
     folder = evidence_folder(config, record)
     if folder is not None:
-        try:
-            with suppress(FileNotFoundError), replace_atomically(folder / LABEL_FILE) as file:
-                file.write(label_text(made))
-        except OSError as cause:
-            raise StorageError(
-                f"{folder / LABEL_FILE}: cannot be written: {cause.strerror}; the history has the judgement"
-            ) from cause
+        write_label(folder, made)
     return f"{record.row.part_id}: {label} {kind}".rstrip()

@@ -19,12 +19,12 @@ from rich.console import Console
 from edgeflow.cli.tables import make_table, print_table
 from edgeflow.contracts.datasets.part_label import PartLabel
 from edgeflow.history.database.store import HistoryStore, Retention
+from edgeflow.history.export import export_results
 from edgeflow.history.filters import ResultFilter
 from edgeflow.history.labels import add_label
 from edgeflow.history.reader import HistoryReader
 from edgeflow.history.shifts import ShiftPlan
 from edgeflow.history.statistics import statistics_of
-from edgeflow.history.export import export_results
 from edgeflow.run_time import read_boot
 from simulators.results import simulated_entries
 

@@ -12,10 +12,10 @@ import pytest
 
 from edgeflow.errors import StorageError, UsageError
 from edgeflow.history.database.store import HistoryStore
+from edgeflow.history.export import TableFormat, export_results, spreadsheet_safe, table_format
 from edgeflow.history.filters import ResultFilter
 from edgeflow.history.reader import HistoryReader
 from edgeflow.history.records import HistoryEntry
-from edgeflow.history.export import TableFormat, export_results, spreadsheet_safe, table_format
 from edgeflow.run_time import read_boot
 from simulators.results import simulated_result
 

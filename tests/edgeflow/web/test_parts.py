@@ -19,9 +19,9 @@ from starlette.testclient import TestClient
 
 from edgeflow.config.box import BoxConfig, load_config
 from edgeflow.contracts.datasets.part_label import read_label
+from edgeflow.history.database.store import HistoryStore
 from edgeflow.history.reader import HistoryReader
 from edgeflow.history.records import HistoryEntry
-from edgeflow.history.store import HistoryStore
 from edgeflow.run_time import read_boot
 from edgeflow.web.app import make_app
 from edgeflow.web.box_link import BoxLink
