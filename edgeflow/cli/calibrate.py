@@ -107,9 +107,8 @@ def _refuse_biased_sample(parts: Path) -> None:
     """
     if (parts / POPULATION_FILE).is_file():
         raise DataError(
-            f"{parts}: is labelled evidence: it has every reject and few of the good parts, so that thresholds "
-            "from it would lie too high; record good parts as they come with 'edgeflow record', and add the "
-            "relabelled ones in their true proportion"
+            f"{parts}: is labelled evidence: it has every reject and few of the good parts, so that "
+            "thresholds from it would lie too high; record good parts as they come with 'edgeflow record'"
         )
 
 
