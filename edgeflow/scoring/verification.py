@@ -123,10 +123,21 @@ def verify_scorer(
     if problems:
         raise ParityError(
             f"{bundle.path}: {graph.id} on {scorer.placement.device} does not compute what the trained model "
-            "computes; use another device or precision, or export again",
+            f"computes; {_remedy(bundle.manifest, graph)}",
             problems=problems,
         )
     return checks
+
+
+def _remedy(manifest: Manifest, graph: Graph) -> str:
+    """Advice on a graph that this device computes wrongly."""
+    export = manifest.recipe.get("export")
+    if graph.precision == "int8" and isinstance(export, dict) and export.get("weights") == "full":
+        return (
+            "its int8 weights use the full 8-bit range, with which processors without VNNI overflow: set "
+            "runtime.precision: fp32, or export with export.weights: half"
+        )
+    return "use another device or precision, or export again"
 
 
 def _score_tolerance(

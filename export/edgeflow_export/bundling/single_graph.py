@@ -23,7 +23,9 @@ from edgeflow.errors import ConfigError, ParityError
 from edgeflow.temporary_folder import temporary_folder
 from edgeflow_export.bundling.memory_check import check_memory
 from edgeflow_export.checkpoints.checkpoint import TrainedModel
+from edgeflow_export.conversion.calibration_parts import spread
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, draft_onnx
+from edgeflow_export.conversion.int8 import Int8Options
 from edgeflow_export.conversion.job import ExportJob, Stage
 from edgeflow_export.conversion.onnx_and_ir import FEATURES, FOREGROUND, MAPS
 from edgeflow_export.conversion.rewriting import InferenceModel, rewrite
@@ -84,10 +86,12 @@ def export_alone(job: ExportJob, teacher: MaskTeacher | None, only: Part, folder
             )
         described.append(_described(draft, error, files))
     if "int8" in job.spec.precisions:
-        samples = [alone.input_of(part) for part in job.data.training[: job.spec.calibration_parts]]
+        parts = spread(job.data.training, job.spec.calibration_parts)
+        samples = [alone.input_of(part) for part in parts]
+        options = Int8Options.of(job.spec)
         for backend in job.spec.backends:
             with job.stage(f"quantizing the {only} for {backend}"):
-                draft = source.quantized(backend, samples)
+                draft = source.quantizer(backend, samples, options, job.results)(())
             described.append(_described(draft, _error(job, draft, alone), files))
     document = {"created_by": f"edgeflow {__version__}", "graph": only, "forms": described}
     files[f"{only}.json"] = json.dumps(document, indent=1).encode()

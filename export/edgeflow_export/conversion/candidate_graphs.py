@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import onnx
 import torch
 from pydantic import TypeAdapter
 from torch import nn
@@ -16,14 +17,15 @@ from edgeflow.backends.registry import make_runner
 from edgeflow.backends.runner import GraphRunner
 from edgeflow.contracts.manifest import Graph, Tensor
 from edgeflow_export.conversion.int8 import (
+    Calibration,
     Group,
-    groups_of_ir,
+    Int8Options,
     groups_of_onnx,
-    quantize_network,
-    quantize_onnx,
+    write_quantized,
 )
-from edgeflow_export.conversion.int8_openvino import float_again, quantize_ir
+from edgeflow_export.conversion.int8.kept_calibration import kept_calibration, samples_identity
 from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.conversion.network_int8 import quantize_network
 from edgeflow_export.conversion.onnx_and_ir import (
     FOREGROUND,
     Ir,
@@ -33,7 +35,7 @@ from edgeflow_export.conversion.onnx_and_ir import (
     export_onnx,
     serialise_ir,
 )
-from edgeflow_export.conversion.stage_results import module_identity
+from edgeflow_export.conversion.stage_results import StageResults, module_identity
 from edgeflow_export.data.dataset import Images
 from edgeflow_export.features.extractors import function_source
 
@@ -106,6 +108,7 @@ class OnnxSource:
     path: Path
     tensors: Tensors
     prefix: str
+    _calibrated: dict[str, Calibration] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def identity(self) -> str:
@@ -116,7 +119,9 @@ class OnnxSource:
         """The same graph without its later outputs, such as a distilled foreground that was not chosen."""
         target = self.path.with_name("cut.onnx")
         cut_to_first_output(self.path, target)
-        return replace(self, path=target, tensors=replace(self.tensors, outputs=self.tensors.outputs[:1]))
+        return OnnxSource(
+            path=target, prefix=self.prefix, tensors=replace(self.tensors, outputs=self.tensors.outputs[:1])
+        )
 
     def drafts(self, backends: Sequence[str], precisions: Sequence[str]) -> list[CandidateGraph]:
         """The float graphs of every back end: fp32 first, bf16 as the same graph run in bf16."""
@@ -128,11 +133,9 @@ class OnnxSource:
                 drafts.append(self._onnx(precision, self.path))
         return drafts
 
-    def groups(self, backend: str) -> tuple[Group, ...]:
-        """The convolutions of one back end's graph in groups."""
-        if backend == "openvino":
-            return groups_of_ir(convert_to_ir(self.path), self.path)
-        return groups_of_onnx(self.path)
+    def groups(self, options: Int8Options | None = None) -> tuple[Group, ...]:
+        """The convolutions that go to INT8, in groups; the same for every back end."""
+        return groups_of_onnx(self.path, options or Int8Options())
 
     def quantized(self, backend: str, parts: Iterable[Images], kept: Sequence[Group] = ()) -> CandidateGraph:
         """The INT8 graph of one back end, calibrated on normal parts.
@@ -142,31 +145,40 @@ class OnnxSource:
         """
         return self.quantizer(backend, parts)(kept)
 
-    def quantizer(self, backend: str, parts: Iterable[Images]) -> Callable[[Sequence[Group]], CandidateGraph]:
+    def quantizer(
+        self,
+        backend: str,
+        parts: Iterable[Images],
+        options: Int8Options | None = None,
+        results: StageResults | None = None,
+    ) -> Callable[[Sequence[Group]], CandidateGraph]:
         """As :meth:`quantized` for any number of choices of what stays in float.
 
-        On OpenVINO all of them share one calibration.
+        All of them, on every back end, share one calibration.
+
+        Args:
+            results: where the calibration is kept for the case of an interruption.
         """
-        samples = list(parts)
-        if backend == "onnxruntime":
-            return lambda kept: self._quantized_onnx(samples, _members(kept))
-        whole = quantize_ir(convert_to_ir(self.path), samples)
-
-        def draft(kept: Sequence[Group]) -> CandidateGraph:
-            model = whole.clone()
-            float_again(model, convert_to_ir(self.path), _members(kept))
-            return self._ir("int8", serialise_ir(model, self.path.parent))
-
-        return draft
+        samples, options = list(parts), options or Int8Options()
+        identity = samples_identity(samples, options)
+        if identity not in self._calibrated:
+            self._calibrated[identity] = kept_calibration(
+                self.path, samples, options, results or StageResults(), (self.identity, identity)
+            )
+        calibration = self._calibrated[identity]
+        return lambda kept: self._quantized(backend, calibration, _members(kept))
 
     def macs(self) -> int:
         """Return the number of multiplications of one run."""
         return macs_of_model(convert_to_ir(self.path))
 
-    def _quantized_onnx(self, samples: Sequence[Images], kept: Collection[int]) -> CandidateGraph:
+    def _quantized(self, backend: str, calibration: Calibration, kept: Collection[int]) -> CandidateGraph:
         target = self.path.with_name("int8.onnx")
-        quantize_onnx(self.path, target, samples, kept)
-        return self._onnx("int8", target)
+        runtime = backend == "onnxruntime"
+        onnx.save(write_quantized(calibration, kept, integer_bias=runtime), target)
+        if runtime:
+            return self._onnx("int8", target)
+        return self._ir("int8", serialise_ir(convert_to_ir(target), self.path.parent))
 
     def quantized_network(self, samples: Sequence[Images], *, products: bool) -> CandidateGraph:
         """The INT8 graph of a foreground network on OpenVINO; see ``quantize_network``."""

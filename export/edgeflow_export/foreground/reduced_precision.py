@@ -15,8 +15,8 @@ from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import ConfigError
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource
-from edgeflow_export.conversion.int8 import has_bf16
 from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.conversion.processor import has_bf16
 from edgeflow_export.data.dataset import Images, ahead
 from edgeflow_export.foreground.choice import ForegroundData, compare_masks
 

@@ -12,9 +12,11 @@ import numpy.typing as npt
 from edgeflow.contracts.manifest import AccuracyReport, Scale
 from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import AccuracyError, DataError
+from edgeflow_export.conversion.calibration_parts import spread
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource
-from edgeflow_export.conversion.int8 import Group, has_bf16
+from edgeflow_export.conversion.int8 import Group, Int8Options
 from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.conversion.processor import has_bf16
 from edgeflow_export.conversion.stage_results import StageResults, statistics_identity
 from edgeflow_export.data.dataset import iterate_images
 from edgeflow_export.data.ground_truth import GroundTruth
@@ -136,9 +138,9 @@ class _Search:
         self._within: Reduced | None = None
         self._calibrated: Quantizer | None = None
         self._macs = source.macs()
-        self._parts = job.data.training[
-            : self._affordable(job.spec.calibration_parts, self.effort.calibration, 2)
-        ]
+        self._options = Int8Options.of(job.spec)
+        count = self._affordable(job.spec.calibration_parts, self.effort.calibration, 2)
+        self._parts = spread(job.data.training, count)
 
     def int8(self) -> Reduced | None:
         """With the fewest groups in float that hold the budgets, found by halving.
@@ -146,7 +148,7 @@ class _Search:
         What is returned was tried.
         """
         self._say_calibration()
-        groups = self.source.groups(self.backend)
+        groups = self.source.groups(self._options)
         if not self._attempt(()) and self._is_searched():
             order = self._by_sensitivity(groups)
             bisect_kept_layers(most_in_float(order), lambda count: self._attempt(order[:count]))
@@ -177,13 +179,13 @@ class _Search:
         """Calibrated once, and only where something has to be quantized."""
         if self._calibrated is None:
             images = iterate_images(self._parts, self.job.data)
-            self._calibrated = self.source.quantizer(self.backend, images)
+            self._calibrated = self.source.quantizer(self.backend, images, self._options, self.job.results)
         return self._calibrated
 
     def _decided_by(self, kept: Sequence[Group]) -> tuple[str, ...]:
         members = sorted(member for group in kept for member in group.members)
         images = self.job.results.parts_identity(self._parts, self.job.data)
-        return self.source.identity, str(members), images
+        return self.source.identity, str(members), images, self._options.identity
 
     def _say_calibration(self) -> None:
         asked, used = self.job.spec.calibration_parts, len(self._parts)

@@ -167,6 +167,27 @@ class ExportSpec(Document):
     calibration_parts: Positive = Field(
         default=32, description="number of normal parts from which int8 ranges are calibrated"
     )
+    weights: Literal["half", "full"] = Field(
+        default="half",
+        description="range of the integers that int8 weights become; full: for boxes with VNNI alone, others "
+        "overflow and refuse the graph at the start",
+    )
+    rounding: Literal["second_order", "nearest"] = Field(
+        default="second_order",
+        description="of the extractor's int8 weights: so that its features move least on normal parts, or "
+        "each weight by itself; with nearest, the convolution of the image stays in float",
+    )
+    headroom: float = Field(
+        default=3.0,
+        ge=1,
+        description="factor on the int8 ranges of what the flow's convolutions read, since defects go beyond "
+        "what normal parts show",
+    )
+    equalise: bool = Field(
+        default=False,
+        description="balance the channels between the extractor's convolutions before they are quantized; "
+        "the float graphs stay as they are",
+    )
     tolerance_fp32: float = Field(
         default=1e-4, gt=0, description="largest relative map error of fp32 graphs against torch"
     )

@@ -50,6 +50,27 @@ def test_graph_out_of_tolerance_is_refused(tiny: TinyProduct, tmp_path: Path) ->
     assert len(caught.value.problems) == len(bundle.manifest.golden)
 
 
+def test_a_refused_graph_with_full_range_weights_is_told_of_vnni(tiny: TinyProduct, tmp_path: Path) -> None:
+    document = manifest_of(tiny.bundle)
+    graphs, recipe = document["graphs"], document["recipe"]
+    assert isinstance(graphs, list)
+    assert isinstance(recipe, dict)
+    for graph in graphs:
+        graph["tolerance"] = 1e-12
+    # Computes something else than at export, as an overflow would.
+    other, int8 = (
+        next(g for g in graphs if (g["backend"], g["precision"]) == ("openvino", precision))
+        for precision in ("fp32", "int8")
+    )
+    int8 |= {"model": other["model"], "weights": other["weights"]}
+    recipe["export"]["weights"] = "full"
+    altered = rewritten(tiny.bundle, tmp_path / "b", {"manifest.json": json.dumps(document).encode()}, {})
+    with Bundle.open(altered) as bundle:
+        graph = choose_graph(bundle, backend="openvino", precision="int8")
+        with pytest.raises(ParityError, match="processors without VNNI overflow"):
+            verify_graph(bundle, graph)
+
+
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_device_that_is_not_there_is_named_with_those_that_are(tiny: TinyProduct, backend: str) -> None:
     with Bundle.open(tiny.bundle) as bundle, pytest.raises(DeviceError, match="CPU") as caught:

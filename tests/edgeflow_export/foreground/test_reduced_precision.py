@@ -20,9 +20,9 @@ from edgeflow_export.bundling.build import build_bundle
 from edgeflow_export.checkpoints.checkpoint import load_checkpoint
 from edgeflow_export.cli.export import ExportChoices
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
-from edgeflow_export.conversion.int8 import has_bf16
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND
+from edgeflow_export.conversion.processor import has_bf16
 from edgeflow_export.data.dataset import load_dataset, load_images
 from edgeflow_export.foreground.choice import ForegroundData
 from edgeflow_export.foreground.reduced_precision import reduce_network, require_bf16

@@ -17,9 +17,11 @@ from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import AccuracyError
 from edgeflow_export.checkpoints.checkpoint import load_checkpoint
 from edgeflow_export.conversion.candidate_graphs import OnnxSource, draft_onnx
-from edgeflow_export.conversion.int8 import groups_of_ir, groups_of_onnx, has_bf16
+from edgeflow_export.conversion.int8.layers import find_layers
+from edgeflow_export.conversion.int8.onnx_graph import OnnxGraph
 from edgeflow_export.conversion.job import ExportJob
-from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS, convert_to_ir
+from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS
+from edgeflow_export.conversion.processor import has_bf16
 from edgeflow_export.conversion.rewriting import rewrite
 from edgeflow_export.data.dataset import iterate_images, load_dataset
 from edgeflow_export.data.ground_truth import load_ground_truth
@@ -108,7 +110,7 @@ def test_over_budget_the_most_sensitive_convolutions_go_back_to_float(line: Line
     assert found.report.quantized.startswith("all convolutions but ")
     assert found.report.steps[0].startswith("all convolutions: ")
     assert "export.tolerance_int8" in found.report.steps[0]
-    assert len(found.report.steps) <= 1 + math.ceil(math.log2(len(line.source.groups("onnxruntime"))))
+    assert len(found.report.steps) <= 1 + math.ceil(math.log2(len(line.source.groups())))
 
 
 def test_without_any_int8_within_budget_the_reader_is_told_why(line: Line) -> None:
@@ -136,7 +138,7 @@ def test_a_large_graph_is_calibrated_on_fewer_parts_and_the_report_says_so(
 
 
 def test_convolutions_of_an_ir_that_are_kept_are_as_they_were(line: Line) -> None:
-    groups = line.source.groups("openvino")
+    groups = line.source.groups()
     images = iterate_images(line.job.data.training[:2], line.job.data)
     quantizer = line.source.quantizer("openvino", images)
     maps = {kept: line.trial.score(quantizer(groups[:kept])).maps for kept in (0, len(groups))}
@@ -167,7 +169,7 @@ def test_graph_is_judged_by_the_pixels_of_defects_where_they_are_known(line: Lin
 
 
 def test_at_most_half_of_the_convolutions_go_back_to_float(line: Line) -> None:
-    groups = {group.name: len(group.members) for group in line.source.groups("openvino")}
+    groups = {group.name: len(group.members) for group in line.source.groups()}
     told: list[str] = []
 
     @contextmanager
@@ -183,28 +185,20 @@ def test_at_most_half_of_the_convolutions_go_back_to_float(line: Line) -> None:
         assert 2 * in_float <= sum(groups.values())
 
 
-def test_every_convolution_is_in_one_group_and_the_foreground_head_in_its_own(
-    line: Line, tmp_path: Path
-) -> None:
+def test_every_layer_is_in_one_group_and_the_foreground_head_in_its_own(line: Line, tmp_path: Path) -> None:
     module = line.job.model.module
     headed = rewrite(module)
     headed.mask_head = MaskHead(8, (len(VIEWS), 8, 8)).eval()
     source = draft_onnx(headed, EXAMPLE, (MAPS, FOREGROUND), replace(line.job, folder=tmp_path))
-    convolutions = sum(node.op_type == "Conv" for node in onnx.load(source.path).graph.node)
-    by_name = {}
-    for kind, groups in (
-        ("onnx", groups_of_onnx(source.path)),
-        ("ir", groups_of_ir(convert_to_ir(source.path), source.path)),
-    ):
-        assert sorted(index for group in groups for index in group.members) == list(range(convolutions))
-        by_name[kind] = {group.name: len(group.members) for group in groups}
-    assert by_name["onnx"] == by_name["ir"]
-    assert {"flow block 1", "flow block 2", "foreground head", "extractor part 3 of 3"} < set(by_name["ir"])
-    assert by_name["onnx"]["flow block 1"] == 2 * (1 + len(VIEWS))
+    places = [layer.place for layer in find_layers(OnnxGraph(onnx.load(source.path)))]
+    groups = source.groups()
+    assert sorted(member for group in groups for member in group.members) == places
+    members = {group.name: len(group.members) for group in groups}
+    assert {"flow block 1", "flow block 2", "foreground head", "extractor part 3 of 3"} < set(members)
 
 
 def test_convolutions_that_are_kept_stay_as_they_were(line: Line) -> None:
-    groups = line.source.groups("onnxruntime")
+    groups = line.source.groups()
     parts = line.job.data.training[:2]
     draft = line.source.quantized("onnxruntime", iterate_images(parts, line.job.data), groups[1:])
     graph = onnx.load_from_string(next(iter(draft.files.values()))).graph
@@ -217,7 +211,7 @@ def test_convolutions_that_are_kept_stay_as_they_were(line: Line) -> None:
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_less_in_int8_is_closer_to_fp32(line: Line, backend: str) -> None:
-    groups = line.source.groups(backend)
+    groups = line.source.groups()
     errors = []
     for kept in (groups[1:], ()):
         images = iterate_images(line.job.data.training[:2], line.job.data)

@@ -1,0 +1,122 @@
+"""The convolutions of a graph that INT8 can take, what they belong to, and where their input is rounded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from edgeflow_export.conversion.int8.onnx_graph import OnnxGraph
+
+__all__ = ["EXTRACTOR", "HEAD", "Edge", "Layer", "find_layers"]
+
+EXTRACTOR, HEAD = "", "foreground head"
+_FLOW_BLOCK = re.compile(r"flow\.blocks\.(\d+)\.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """One input of a node, which will be given in 8 bits."""
+
+    node: str
+    port: int
+    tensor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A convolution with constant weights.
+
+    Attributes:
+        place: among all convolutions of the graph.
+        owner: '' of the extractor's, else the flow's block or the foreground head.
+        edge: where its input becomes 8 bits: its own, or that of the padding before it.
+        reads_image: no convolution lies between the image and it.
+    """
+
+    name: str
+    place: int
+    owner: str
+    edge: Edge
+    reads_image: bool
+
+    @property
+    def in_flow(self) -> bool:
+        """True if it belongs to a block of the flow."""
+        return self.owner not in (EXTRACTOR, HEAD)
+
+
+def find_layers(graph: OnnxGraph) -> tuple[Layer, ...]:
+    """All convolutions that INT8 can take, in order of execution.
+
+    They have constant weights and computed inputs. The sum of the likelihood, where it is written as a
+    convolution, is none: it adds up squares, whose range 8 bits do not hold. Nor is a permutation of the
+    flow's channels: what it moves goes into the likelihood itself, where 8 bits would clip a defect.
+    """
+    found = []
+    for place, node in enumerate(graph.convolutions()):
+        owner = _owner(node.input[1])
+        weights = graph.constant(node.input[1])
+        if owner is None or weights is None or graph.constant(node.input[0]) is not None:
+            continue
+        if owner not in (EXTRACTOR, HEAD) and _only_moves(weights):
+            continue
+        found.append(
+            Layer(
+                name=node.name,
+                place=place,
+                owner=owner,
+                edge=_edge(graph, node),
+                reads_image=_reads_image(graph, node),
+            )
+        )
+    return tuple(found)
+
+
+def _only_moves(weights: npt.NDArray[np.generic]) -> bool:
+    """True if every output is one input."""
+    rows = weights.reshape(len(weights), -1)
+    return bool(((rows == 0) | (rows == 1)).all() and ((rows != 0).sum(axis=1) <= 1).all())
+
+
+def _owner(weights: str) -> str | None:
+    """The part of the model that weights of this name belong to; None for what stays in float."""
+    block = _FLOW_BLOCK.match(weights)
+    if block:
+        return f"flow block {int(block[1]) + 1}"
+    if weights.startswith("flow."):
+        return None
+    return HEAD if weights.startswith("mask_head.") else EXTRACTOR
+
+
+def _edge(graph: OnnxGraph, convolution: onnx.NodeProto) -> Edge:
+    """Before the padding, where only convolutions read what it pads: it then moves a quarter of the bytes."""
+    node, port = convolution, 0
+    before = graph.producers.get(node.input[0])
+    while before is not None and before.op_type == "Pad" and _feeds_convolutions(graph, before.output[0]):
+        node = before
+        before = graph.producers.get(node.input[0])
+    return Edge(node=node.name, port=port, tensor=node.input[port])
+
+
+def _feeds_convolutions(graph: OnnxGraph, tensor: str) -> bool:
+    readers = graph.consumers[tensor]
+    return not graph.is_output(tensor) and all(
+        reader.op_type == "Conv" and list(reader.input).index(tensor) == 0 for reader in readers
+    )
+
+
+def _reads_image(graph: OnnxGraph, convolution: onnx.NodeProto) -> bool:
+    begun, seen = [convolution.input[0]], set()
+    while begun:
+        node = graph.producers.get(begun.pop())
+        if node is None or node.name in seen:
+            continue
+        if node.op_type == "Conv":
+            return False
+        seen.add(node.name)
+        begun += node.input
+    return True
