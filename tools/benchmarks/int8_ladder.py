@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -28,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 
+from edgeflow.backends.openvino.bf16 import computes_in_bf16
 from edgeflow.backends.registry import make_runner
 from edgeflow.backends.runner import Placement
 from edgeflow.calibration.thresholds import calibrate
@@ -40,7 +42,6 @@ from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSour
 from edgeflow_export.conversion.int8 import Int8Options
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS, convert_to_ir, serialise_ir
-from edgeflow_export.conversion.processor import has_bf16
 from edgeflow_export.conversion.rewriting import rewrite
 from edgeflow_export.data.dataset import Images, iterate_images, load_dataset
 from edgeflow_export.data.ground_truth import GroundTruth, load_ground_truth
@@ -51,6 +52,7 @@ from edgeflow_export.quantization.accuracy_guard import Scored
 from edgeflow_export.quantization.trial import GraphTrial
 
 NEAR = (0.8, 1.25)
+OPTIONS = Int8Options()
 Step = tuple[str, Callable[[], CandidateGraph]]
 
 
@@ -71,9 +73,9 @@ class Line:
     images: list[Images]
     truth: GroundTruth
 
-    def ours(self, backend: str = "openvino", **options: object) -> CandidateGraph:
+    def ours(self, options: Int8Options = OPTIONS, *, backend: str = "openvino") -> CandidateGraph:
         """The INT8 graph with these options."""
-        return self.source.quantizer(backend, self.samples, Int8Options(**options))(())
+        return self.source.quantizer(backend, self.samples, options)(())
 
     def scored(self, draft: CandidateGraph) -> Scored:
         """Scores of all parts by one graph, with the foreground that it gives."""
@@ -81,7 +83,11 @@ class Line:
         outputs = [runner.run(part) for part in self.images]
         runner.close()
         maps = np.stack([output[0] for output in outputs])
-        own = np.stack([output[1] > 0 for output in outputs]) if self.trial.distilled else None
+        own = (
+            np.stack([np.asarray(output[1] > 0, np.uint8) for output in outputs])
+            if self.trial.distilled
+            else None
+        )
         return self.trial.scored(maps, own, own)
 
     def by_nncf(self, *, corrected: bool) -> CandidateGraph:
@@ -113,16 +119,13 @@ class Line:
         """The steps of the ladder, from what NNCF gives to what export does, and beside it."""
         yield "NNCF", lambda: self.by_nncf(corrected=True)
         yield "NNCF, no bias correction", lambda: self.by_nncf(corrected=False)
-        yield "nearest, image in float", lambda: self.ours(rounding="nearest", headroom=1.0)
+        yield "nearest, image in float", lambda: self.ours(Int8Options(rounding="nearest", headroom=1.0))
         for headroom in (1.0, 2.0, 3.0, 4.0):
-            yield (
-                f"second order, headroom {headroom:g}",
-                lambda headroom=headroom: self.ours(headroom=headroom),
-            )
-        yield "the same, full range", lambda: self.ours(weights="full")
-        yield "the same, equalised", lambda: self.ours(equalise=True)
-        yield "ONNX Runtime", lambda: self.ours("onnxruntime")
-        if has_bf16():
+            yield f"second order, headroom {headroom:g}", partial(self.ours, Int8Options(headroom=headroom))
+        yield "the same, full range", lambda: self.ours(Int8Options(weights="full"))
+        yield "the same, equalised", lambda: self.ours(Int8Options(equalise=True))
+        yield "ONNX Runtime", lambda: self.ours(backend="onnxruntime")
+        if computes_in_bf16():
             yield "bf16", lambda: self.float_graph("bf16")
 
 
@@ -208,7 +211,7 @@ def _line(checkpoint: Path, parts: Path | None, counts: tuple[int, int], folder:
     trial = GraphTrial(
         parts=job.parts,
         data=data,
-        scoring=model.recipe.scoring.scoring("statistics" if job.statistics else None),
+        scoring=model.scoring("statistics" if job.statistics else None),
         statistics=job.statistics,
         held_out=len(data.validation),
         distilled=headed,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeflow.backends.openvino.bf16 import computes_in_bf16
 from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.manifest import Preprocessing
@@ -16,7 +17,6 @@ from edgeflow.contracts.scoring import Masks
 from edgeflow.errors import ConfigError
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource
 from edgeflow_export.conversion.job import ExportJob
-from edgeflow_export.conversion.processor import has_bf16
 from edgeflow_export.data.dataset import Images, ahead
 from edgeflow_export.foreground.choice import ForegroundData, compare_masks
 
@@ -42,7 +42,7 @@ def require_bf16(what: str) -> None:
     Raises:
         ConfigError: this processor does not compute in bf16.
     """
-    if not has_bf16():
+    if not computes_in_bf16():
         raise ConfigError(
             f"{what}: this processor does not compute in bf16 (AVX512-BF16, AMX or Arm's BF16), so its "
             "effect cannot be measured here; export on one that does, or choose int8 or fp32"
@@ -97,7 +97,7 @@ class _Search:
                 lambda: self._quantized(samples, products=True),
             )
             yield "int8 convolutions", lambda: self._quantized(samples, products=False)
-        if precision == "bf16" or has_bf16():
+        if precision == "bf16" or computes_in_bf16():
             yield "bf16", lambda: self.source.drafts(("openvino",), ("bf16",))[-1]
 
     def tried(self, name: str, draft: CandidateGraph) -> tuple[ReducedNetwork | None, str]:

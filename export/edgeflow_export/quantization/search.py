@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from edgeflow.backends.openvino.bf16 import computes_in_bf16
 from edgeflow.contracts.manifest import AccuracyReport, Scale
 from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import AccuracyError, DataError
@@ -16,7 +17,6 @@ from edgeflow_export.conversion.calibration_parts import spread
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource
 from edgeflow_export.conversion.int8 import Group, Int8Options
 from edgeflow_export.conversion.job import ExportJob
-from edgeflow_export.conversion.processor import has_bf16
 from edgeflow_export.conversion.stage_results import StageResults, statistics_identity
 from edgeflow_export.data.dataset import iterate_images
 from edgeflow_export.data.ground_truth import GroundTruth
@@ -208,7 +208,7 @@ class _Search:
         return max(least, min(parts, int(macs // max(1, self._macs))))
 
     def bf16(self) -> Reduced | None:
-        if not has_bf16():
+        if not computes_in_bf16():
             self.steps.append("bf16: this processor does not compute in it")
             return None
         draft = self.source.drafts(("openvino",), ("bf16",))[-1]

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgeflow.backends.openvino.bf16 import computes_in_bf16
 from edgeflow.contracts.manifest import Scoring
 from edgeflow.contracts.mask_postprocessing import foreground_masks
 from edgeflow.errors import ConfigError
@@ -22,7 +23,6 @@ from edgeflow_export.cli.export import ExportChoices
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND
-from edgeflow_export.conversion.processor import has_bf16
 from edgeflow_export.data.dataset import load_dataset, load_images
 from edgeflow_export.foreground.choice import ForegroundData
 from edgeflow_export.foreground.reduced_precision import reduce_network, require_bf16
@@ -136,7 +136,7 @@ def test_int8_network_within_budget_is_kept_with_the_masks_that_it_gives(line: L
 
 def test_over_budget_the_network_stays_in_float_and_the_bundle_says_so(line: Line) -> None:
     found, note = reduce_network(line.asked("int8"), line.source, SIZE, line.evidence(min_iou=0.99999))
-    if has_bf16() and found is not None:
+    if computes_in_bf16() and found is not None:
         assert found.draft.precision == "bf16"
         return
     assert found is None
@@ -144,7 +144,7 @@ def test_over_budget_the_network_stays_in_float_and_the_bundle_says_so(line: Lin
     assert "; int8 convolutions: IoU 0." in note
 
 
-@pytest.mark.skipif(has_bf16(), reason="this processor computes in bf16")
+@pytest.mark.skipif(computes_in_bf16(), reason="this processor computes in bf16")
 def test_bf16_is_refused_where_the_processor_only_imitates_it(tiny: TinyProduct, tmp_path: Path) -> None:
     with product.tests_on_path():
         model = load_checkpoint(tiny.checkpoint)
@@ -154,7 +154,7 @@ def test_bf16_is_refused_where_the_processor_only_imitates_it(tiny: TinyProduct,
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(not has_bf16(), reason="this processor does not compute in bf16")
+@pytest.mark.skipif(not computes_in_bf16(), reason="this processor does not compute in bf16")
 def test_bf16_network_is_kept_where_the_processor_computes_in_it(line: Line) -> None:
     require_bf16("foreground.precision")
     found, note = reduce_network(line.asked("bf16"), line.source, SIZE, line.evidence(min_iou=0.9))

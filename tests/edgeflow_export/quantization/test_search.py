@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 
+from edgeflow.backends.openvino.bf16 import computes_in_bf16
 from edgeflow.calibration.thresholds import calibrate
 from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import AccuracyError
@@ -21,7 +22,6 @@ from edgeflow_export.conversion.int8.layers import find_layers
 from edgeflow_export.conversion.int8.onnx_graph import OnnxGraph
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS
-from edgeflow_export.conversion.processor import has_bf16
 from edgeflow_export.conversion.rewriting import rewrite
 from edgeflow_export.data.dataset import iterate_images, load_dataset
 from edgeflow_export.data.ground_truth import load_ground_truth
@@ -147,7 +147,7 @@ def test_convolutions_of_an_ir_that_are_kept_are_as_they_were(line: Line) -> Non
 
 
 def test_bf16_stands_beside_int8_where_the_recipe_names_it_and_costs_no_bytes(line: Line) -> None:
-    if not has_bf16():
+    if not computes_in_bf16():
         pytest.skip("this processor does not compute in bf16")
     found, note = line.all_reduced("openvino", precisions=("fp32", "int8", "bf16"))
     assert [graph.draft.id for graph in found] == ["openvino-int8", "openvino-bf16"]
