@@ -51,7 +51,7 @@ def main(turns: int, cells: int, quick: bool) -> None:
     for views, half in itertools.product((5,) if quick else (2, 5, 12), HALVES):
         shape = _shape("cs_neigh", views, half, 16, 1)
         fp32, int8 = _ratios([_Permuted(shape, form) for form in PERMUTATIONS], shape, cells, turns)
-        chosen_form = permutation_form(2 * half, views)
+        chosen_form = permutation_form(views)
         table.add_row(str(views), str(half), f"{fp32:.2f}", f"{int8:.2f}", chosen_form)
     console.print(table)
 

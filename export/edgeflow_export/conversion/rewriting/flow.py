@@ -33,7 +33,7 @@ class InferenceFlow(nn.Module):
         self.views, self.channels = shape.graph.views, shape.channels
         self.scale = shape.clamp * CLAMP_FACTOR
         self.second = tuple(second_form(shape, kernel) for kernel in shape.kernels)
-        self.permutation = permutation_form(shape.channels, self.views)
+        self.permutation = permutation_form(self.views)
         self.blocks = nn.ModuleList(
             _Block(block, shape, form, self.permutation, first=not place)
             for place, (block, form) in enumerate(zip(_blocks(flow), self.second, strict=True))

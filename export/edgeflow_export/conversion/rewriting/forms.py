@@ -20,11 +20,8 @@ SecondForm = Literal["dense", "per receiver"]
 PermutationForm = Literal["dense", "per view"]
 """Permutations as convolutions with one 1 per channel: one over all views, or in groups."""
 
-PRODUCTS_PER_MOVE = 64
+PRODUCTS_PER_MOVE = 40
 """So many multiplications in a large convolution take as long as one value that is moved in memory."""
-
-DENSE_PERMUTATION_CHANNELS = 512
-"""Up to so many channels of all views together, a permutation is one convolution over all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +58,9 @@ def second_form(shape: FlowShape, kernel: int) -> SecondForm:
     return "dense" if products <= PRODUCTS_PER_MOVE * moved else "per receiver"
 
 
-def permutation_form(channels: int, views: int) -> PermutationForm:
-    """Dense up to a width."""
-    return "dense" if views * channels <= DENSE_PERMUTATION_CHANNELS else "per view"
+def permutation_form(views: int) -> PermutationForm:
+    """Per view wherever there are several: a dense one multiplies with zeros and needs its input joined."""
+    return "per view" if views > 1 else "dense"
 
 
 def _edges(graph: ViewGraph) -> int:

@@ -44,11 +44,9 @@ def test_zeros_are_multiplied_where_that_costs_less_than_moving(
     assert second_form(given, kernel) == expected
 
 
-@pytest.mark.parametrize(("channels", "views", "expected"), [(32, 5, "dense"), (304, 5, "per view")])
-def test_permutations_of_many_channels_go_view_by_view(
-    channels: int, views: int, expected: PermutationForm
-) -> None:
-    assert permutation_form(channels, views) == expected
+@pytest.mark.parametrize(("views", "expected"), [(1, "dense"), (2, "per view"), (12, "per view")])
+def test_permutations_of_several_views_go_view_by_view(views: int, expected: PermutationForm) -> None:
+    assert permutation_form(views) == expected
 
 
 def test_the_record_names_blocks_only_where_they_differ() -> None:
