@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from edgeflow.contracts.documents.document import Document, Text, parse_document
-from edgeflow.contracts.documents.file_names import EntryName
+from edgeflow.contracts.documents.entry_name import EntryName
 from edgeflow.contracts.parity import AccuracyReport, StageParity
 from edgeflow.contracts.scoring import Scoring
 from edgeflow.contracts.thresholds import (

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from edgeflow.contracts.documents.document import Document
-from edgeflow.contracts.documents.file_names import EntryName
+from edgeflow.contracts.documents.entry_name import EntryName
 from edgeflow.contracts.thresholds import Positive, Scale, Thresholds, subset_key
 
 __all__ = [

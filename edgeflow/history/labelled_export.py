@@ -25,7 +25,7 @@ _RECORDS = ("result.json", "evidence.json")
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledExport:
-    """What was exported.
+    """Result of an export of labelled parts.
 
     Attributes:
         parts: folder → parts with images.

@@ -32,7 +32,7 @@ class GivenLabel:
 
     @property
     def sentence(self) -> str:
-        """What was done, for people."""
+        """The label and where it went, in one sentence for people."""
         label = self.label
         kind = f" ({label.kind})" if label.kind else ""
         more = f"; the latest of {self.results} results of this part" if self.results > 1 else ""

@@ -8,11 +8,8 @@ import re
 import unicodedata
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
 
-from edgeflow.contracts.documents.document import Text
-
-__all__ = ["EntryName", "as_text", "file_name", "is_foreign", "spelt_as"]
+__all__ = ["as_text", "file_name", "is_foreign", "spelt_as"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LONGEST = 200  # bytes; file systems allow 255, and a suffix may follow
@@ -20,15 +17,6 @@ _LONGEST = 200  # bytes; file systems allow 255, and a suffix may follow
 _FOREIGN = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 )
-
-# Relative, forward slashes, no dot-segments: the only names a bundle may hold.
-EntryName = Annotated[
-    str,
-    Text(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$",
-        words="a relative file name of letters, digits, . _ - and /",
-    ),
-]
 
 
 def as_text(name: str) -> str:
