@@ -44,6 +44,9 @@ def workstation_module(name: str, *, needed_by: str = "this command") -> Any:
     metavar="NAME",
     help="One model per neighbour graph; all for every one.",
 )
+@click.option(
+    "--compare", is_flag=True, help="Train both models, multi_flow and patch_memory, and measure them."
+)
 @click.option("--tensorboard", type=FILE, metavar="DIR", help="Write curves for TensorBoard there.")
 @json_option
 def train(json_output: bool, **options: Any) -> None:

@@ -107,7 +107,7 @@ def _write_checkpoint(path: Path, parts: Path) -> None:
         module.feature_mean.copy_(features.mean((0, 2, 3)).view(1, -1, 1, 1))
         module.feature_std.copy_(features.std((0, 2, 3)).view(1, -1, 1, 1) + 1e-6)
     with torch.no_grad():
-        for name, parameter in module.flow.named_parameters():
+        for name, parameter in module.head.named_parameters():
             if name.endswith("gamma"):
                 parameter.uniform_(0.5, 1.0)
     model = TrainedModel(recipe=recipe, module=module, views=data.view_ids, statistics=None, provenance={})

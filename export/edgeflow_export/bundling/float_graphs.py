@@ -20,7 +20,6 @@ from edgeflow_export.data.dataset import Images, iterate_images
 from edgeflow_export.foreground.candidates import distilled_head
 from edgeflow_export.masks.teachers import MaskTeacher
 from edgeflow_export.models.inspection_model import InspectionModel
-from edgeflow_export.models.multiflow import nll_map
 from edgeflow_export.quantization.accuracy_guard import Scored
 from edgeflow_export.quantization.trial import GraphTrial, require_finite
 from edgeflow_export.recipe import HEADED, ExportSpec
@@ -196,6 +195,6 @@ def _both_forms(
     with torch.inference_mode():
         for images in parts:
             features = trained.features(torch.from_numpy(images))
-            by_trained.append(nll_map(trained.flow(features.unsqueeze(0)))[0].numpy())
+            by_trained.append(trained.maps(features).numpy())
             by_rewritten.append(inference.flow(features).numpy())
     return np.stack(by_trained), np.stack(by_rewritten)

@@ -22,6 +22,7 @@ from edgeflow_export.features.extractors import build_extractor, output_shape
 from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
+from edgeflow_export.models.patch_memory import MemoryShape, PatchMemory
 from edgeflow_export.models.view_graph import view_graph
 from edgeflow_export.recipe import HEADED, Recipe
 from edgeflow_export.weight_files import load_strictly
@@ -82,11 +83,15 @@ def flow_shape(recipe: Recipe, channels: int, views: int) -> FlowShape:
 
 
 def build_model(
-    recipe: Recipe, channels: int, views: int, search_path: Sequence[Path] = ()
+    recipe: Recipe, channels: int, views: int, search_path: Sequence[Path] = (), *, patches: int = 0
 ) -> InspectionModel:
-    """The module of a recipe with untrained weights, in evaluation mode."""
+    """The module of a recipe with untrained weights, in evaluation mode.
+
+    Args:
+        patches: of a patch memory, which holds fewer than the recipe allows where there were fewer.
+    """
     extractor = build_extractor(recipe.extractor, pretrained=False, search_path=search_path)
-    flow = MultiFlow(flow_shape(recipe, channels, views))
+    head = _untrained_head(recipe, channels, views, patches)
     mask_head: MaskHead | None = None
     shape: tuple[int, ...] = (channels,)
     headed, by_position = recipe.foreground.kind in HEADED, recipe.training.standardise == "position"
@@ -94,7 +99,14 @@ def build_model(
         _, height, width = output_shape(extractor, recipe.image.height, recipe.image.width)
         mask_head = MaskHead(channels, (views, height, width)) if headed else None
         shape = (views, channels, height, width) if by_position else shape
-    return InspectionModel(extractor, torch.zeros(shape), torch.ones(shape), flow, mask_head).eval()
+    return InspectionModel(extractor, torch.zeros(shape), torch.ones(shape), head, mask_head).eval()
+
+
+def _untrained_head(recipe: Recipe, channels: int, views: int, patches: int) -> MultiFlow | PatchMemory:
+    if recipe.model == "multi_flow":
+        return MultiFlow(flow_shape(recipe, channels, views))
+    averaging = recipe.patch_memory.averaging
+    return PatchMemory(MemoryShape(channels=channels, views=views, patches=patches, averaging=averaging))
 
 
 def save_checkpoint(path: Path, model: TrainedModel) -> None:
@@ -113,11 +125,13 @@ def save_checkpoint(path: Path, model: TrainedModel) -> None:
         "format": FORMAT,
         "recipe": model.recipe.model_dump(mode="json"),
         "views": list(model.views),
-        "channels": int(model.module.flow.shape.channels),
+        "channels": int(model.module.head.shape.channels),
         "provenance": model.provenance,
     }
     if model.view_scales is not None:
         header["view_scales"] = [scale.model_dump() for scale in model.view_scales]
+    if model.module.memory is not None:
+        header["patches"] = model.module.memory.shape.patches
     partial = path.with_suffix(path.suffix + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +157,9 @@ def load_checkpoint(path: Path, *, search_path: Sequence[Path] = ()) -> TrainedM
     header, tensors = _read(path)
     recipe = parse_document(Recipe, header["recipe"], what=f"{path}: recipe", error=CheckpointError)
     views = tuple(str(view) for view in header["views"])
-    module = build_model(recipe, int(header["channels"]), len(views), search_path)
+    module = build_model(
+        recipe, int(header["channels"]), len(views), search_path, patches=int(header.get("patches", 0))
+    )
     statistics = None
     if "statistics.mean" in tensors and "statistics.std" in tensors:
         mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")

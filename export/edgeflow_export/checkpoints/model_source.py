@@ -16,6 +16,9 @@ from edgeflow_export.recipe import Recipe
 
 __all__ = ["ModelSource", "load_model", "with_views"]
 
+_HEAD_SECTIONS = {"multi_flow": "flow", "patch_memory": "patch_memory"}
+"""Section of the recipe that describes each head."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSource:
@@ -80,7 +83,8 @@ def with_views(model: TrainedModel, dataset: Dataset) -> TrainedModel:
             f"{dataset.root}: its images are to be turned (EXIF), or hold {dataset.depth.bits} bits, which "
             "the version of edgeflow that trained this model did not see; train it again"
         )
-    known: int | tuple[str, ...] = model.module.flow.shape.graph.views if official else model.views
+    flow = model.module.flow
+    known: int | tuple[str, ...] = flow.shape.graph.views if official and flow is not None else model.views
     if known not in (dataset.view_ids, len(dataset.views)):
         trained = f"{known} views" if isinstance(known, int) else ", ".join(known)
         raise DataError(
@@ -116,7 +120,7 @@ def _own_model(path: Path, source: ModelSource, search_path: Sequence[Path]) -> 
         return model
     changed = [
         key
-        for key in ("image", "extractor", "flow")
+        for key in ("image", "extractor", "model", _HEAD_SECTIONS[model.recipe.model])
         if getattr(source.recipe, key) != getattr(model.recipe, key)
     ]
     if changed:

@@ -231,7 +231,9 @@ def draft_onnx(
         described = _TENSORS.dump_json((tensors.input, *tensors.outputs))
         return {"model": path.read_bytes(), "tensors": described}
 
-    recipe = job.model.recipe.model_dump_json(include={"extractor", "flow", "foreground"})
+    recipe = job.model.recipe.model_dump_json(
+        include={"extractor", "model", "flow", "patch_memory", "foreground"}
+    )
     decided_by = (
         module_identity(module),
         function_source(job.model.recipe.extractor),

@@ -19,6 +19,7 @@ from edgeflow.contracts.preprocess import prepare
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.multiflow import MultiFlow, nll_map
+from edgeflow_export.models.patch_memory import PatchMemory
 from edgeflow_export.models.plain_flow import PlainFlow
 
 __all__ = ["Naive", "compile_for_bench"]
@@ -42,7 +43,7 @@ class Naive:
         self._views, self._size = views, size
         self._mean, self._std = (np.asarray(t[0].numpy()) for t in (model.image_mean, model.image_std))
         example = torch.zeros(1, 3, size.height, size.width)
-        flow = _PublishedFlow(model).eval()
+        flow = _PublishedFlow(model, len(views)).eval()
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the tracer's own notes
             features = model.extractor(example)
@@ -92,12 +93,12 @@ class _PublishedFlow(nn.Module):
     feature_mean: Tensor
     feature_std: Tensor
 
-    def __init__(self, model: InspectionModel) -> None:
+    def __init__(self, model: InspectionModel, views: int) -> None:
         super().__init__()
-        self.conditioned = model.flow.shape.conditioned
-        plain = model.flow.shape.graph.message == "convolution"
-        self.flow: nn.Module = PlainFlow(model.flow) if plain else model.flow
-        views = model.flow.shape.graph.views
+        flow = model.flow
+        self.conditioned = flow is not None and flow.shape.conditioned
+        plain = flow is not None and flow.shape.graph.message == "convolution"
+        self.head: nn.Module = PlainFlow(flow) if flow is not None and plain else model.head
         for name in ("feature_mean", "feature_std"):
             values: Tensor = getattr(model, name)
             self.register_buffer(name, values.expand(views, *values.shape[1:]))
@@ -107,11 +108,13 @@ class _PublishedFlow(nn.Module):
             (maps - self.feature_mean[v : v + 1]) / self.feature_std[v : v + 1]
             for v, maps in enumerate(features)
         ]
-        if isinstance(self.flow, MultiFlow):
-            return tuple(nll_map(self.flow(torch.stack(standardised, dim=1)))[0].unsqueeze(1))
+        if isinstance(self.head, MultiFlow):
+            return tuple(nll_map(self.head(torch.stack(standardised, dim=1)))[0].unsqueeze(1))
+        if isinstance(self.head, PatchMemory):
+            return tuple(self.head(torch.cat(standardised)).unsqueeze(1))
         noise = torch.zeros_like(features[0][:, :1]) if self.conditioned else None
-        assert isinstance(self.flow, PlainFlow)  # noqa: S101 - one of two
-        return tuple(self.flow.nll_maps(standardised, noise))
+        assert isinstance(self.head, PlainFlow)  # noqa: S101 - one of three
+        return tuple(self.head.nll_maps(standardised, noise))
 
 
 def compile_for_bench(model: ov.Model, threads: int) -> ov.InferRequest:

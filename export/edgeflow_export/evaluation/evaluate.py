@@ -215,7 +215,7 @@ def _identity(model: TrainedModel, checkpoint: Path, views: tuple[str, ...]) -> 
         sha256=digest.hexdigest(),
         name=model.recipe.name,
         class_name=model.recipe.data.class_name,
-        graph=model.recipe.flow.graph,
+        graph=model.recipe.flow.graph if model.recipe.model == "multi_flow" else model.recipe.model,
         views=views,
         provenance=model.provenance,
     )

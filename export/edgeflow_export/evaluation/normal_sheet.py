@@ -12,10 +12,10 @@ from torch import Tensor
 from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.scoring.heatmap import heat_overlay
-from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.data.dataset import Images, load_images
 from edgeflow_export.evaluation.evaluate import Evaluation
 from edgeflow_export.evaluation.sheet_layout import Cell, Legend, Panel, Tile, draw_sheet, tile_width
+from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.multiflow import MultiFlow
 
 __all__ = ["NormalAppearance", "appearance_sheet", "normal_appearance"]
@@ -37,13 +37,13 @@ def appearance_sheet(evaluation: Evaluation) -> Image.Image | None:
 
     The change is the distance between a part's features and the nearest that the flow holds to be normal
     (``normal_appearance``), on a scale on which normal parts' own pixels end at the middle. None for a
-    bundle, which holds no flow to ask.
+    bundle or a patch memory, which hold no flow to ask.
 
     Raises:
         DataError: an image has become unreadable.
     """
     model = evaluation.model
-    if model is None:
+    if model is None or model.module.flow is None:
         return None
     order = np.argsort(-evaluation.scored.parts, kind="stable")
     bad = evaluation.truth.defective_parts
@@ -51,7 +51,11 @@ def appearance_sheet(evaluation: Evaluation) -> Image.Image | None:
         "defective": [int(index) for index in order if bad[index]][:SHOWN],
         "normal": [int(index) for index in order if not bad[index]][:SHOWN],
     }
-    seen = {index: _changes(index, evaluation, model) for group in groups.values() for index in group}
+    seen = {
+        index: _changes(index, evaluation, model.module, model.module.flow)
+        for group in groups.values()
+        for index in group
+    }
     normal = np.stack([seen[index][1] for index in groups["normal"]])
     centre = float(np.median(normal))
     scale = Scale(centre=centre, threshold=max(float(np.quantile(normal, _HIGH)), centre + 1e-6))
@@ -69,14 +73,15 @@ def appearance_sheet(evaluation: Evaluation) -> Image.Image | None:
     return draw_sheet(f"{name}: distance to what the flow holds to be normal", panels, tile, LEGEND)
 
 
-def _changes(index: int, evaluation: Evaluation, model: TrainedModel) -> tuple[Images, FloatArray]:
+def _changes(
+    index: int, evaluation: Evaluation, module: InspectionModel, flow: MultiFlow
+) -> tuple[Images, FloatArray]:
     """A part's model images, and per view and pixel what would have to change (V, h, w)."""
     images = load_images(evaluation.dataset.test[index], evaluation.dataset)
-    module = model.module
     device = module.image_mean.device
     with torch.inference_mode():
         features = module.features(torch.from_numpy(images).to(device)).unsqueeze(0)
-    difference = normal_appearance(module.flow, features, limit=LIMIT).difference[0]
+    difference = normal_appearance(flow, features, limit=LIMIT).difference[0]
     return images, np.asarray(difference.cpu().numpy(), np.float32)
 
 

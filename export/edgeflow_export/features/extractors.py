@@ -18,7 +18,14 @@ from edgeflow_export.models.inspection_model import IMAGE_MEAN, IMAGE_STD
 from edgeflow_export.recipe import EfficientNetB5Extractor, ExtractorSpec, FunctionExtractor, TimmExtractor
 from edgeflow_export.weight_files import read_published
 
-__all__ = ["build_extractor", "extractor_identity", "function_source", "normalised", "output_shape"]
+__all__ = [
+    "build_extractor",
+    "extractor_identity",
+    "extractor_provenance",
+    "function_source",
+    "normalised",
+    "output_shape",
+]
 
 
 def build_extractor(spec: ExtractorSpec, *, pretrained: bool, search_path: Sequence[Path] = ()) -> nn.Module:
@@ -89,6 +96,15 @@ def extractor_identity(extractor: nn.Module, spec: ExtractorSpec) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def extractor_provenance(spec: ExtractorSpec, extractor: nn.Module) -> dict[str, str]:
+    """Statements of where an extractor's weights come from, for the provenance of its model."""
+    if not isinstance(spec, TimmExtractor):
+        return {}
+    from edgeflow_export.features.timm_extractor import TimmLayer, timm_provenance  # noqa: PLC0415 - as above
+
+    return timm_provenance(spec, extractor) if isinstance(extractor, TimmLayer) else {}
 
 
 def function_source(spec: ExtractorSpec) -> str:

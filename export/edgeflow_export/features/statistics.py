@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,6 @@ from torch import Tensor
 from edgeflow.contracts.scoring import PixelStatistics
 from edgeflow.errors import DataError
 from edgeflow_export.features.feature_cache import FeatureStore
-from edgeflow_export.models.multiflow import MultiFlow, nll_map
 
 __all__ = ["Standardisation", "feature_statistics", "pixel_statistics"]
 
@@ -57,15 +57,16 @@ def _deviation(mean: Tensor, square: Tensor) -> Tensor:
     return (square - mean.square()).clamp(min=0).sqrt()
 
 
-def pixel_statistics(flow: MultiFlow, store: FeatureStore, standardise: Standardisation) -> PixelStatistics:
-    """Mean and deviation (V, h, w) of the negative log-likelihood of every pixel over all parts."""
+def pixel_statistics(maps: Iterable[Tensor]) -> PixelStatistics:
+    """Mean and deviation (V, h, w) of every pixel over the maps (V, h, w) of normal parts."""
     total = squares = torch.zeros(())
+    count = 0
     with torch.inference_mode():
-        for features in store:
-            nll = nll_map(flow(standardise(features).unsqueeze(0)))[0].double()
-            total, squares = total + nll, squares + nll.square()
-    mean = total / len(store)
-    std = (squares / len(store) - mean.square()).clamp(min=0).sqrt().numpy()
+        for each in maps:
+            values = each.double()
+            total, squares, count = total + values, squares + values.square(), count + 1
+    mean = total / count
+    std = (squares / count - mean.square()).clamp(min=0).sqrt().numpy()
     std = np.maximum(std, max(_FLOOR * float(np.median(std)), float(np.finfo(np.float32).tiny)))
     return PixelStatistics(mean=mean.float().numpy(), std=np.asarray(std, np.float32))
 

@@ -14,16 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeflow.errors import CheckpointError, ConfigError
+from edgeflow_export.features.package_weights import package_weights
 from edgeflow_export.features.timm_download import cached_weights, require_reachable
 from edgeflow_export.models.efficientnet import timm_name
 from edgeflow_export.models.inspection_model import IMAGE_MEAN, IMAGE_STD
 from edgeflow_export.recipe import TimmExtractor
 from edgeflow_export.weight_files import identify, read_published, without_prefix
 
-__all__ = ["NORMALISATION", "TimmLayer", "build_timm"]
+__all__ = ["NORMALISATION", "TimmLayer", "build_timm", "timm_provenance"]
 
 NORMALISATION = ("input_scale", "input_shift")
 """Buffers of an extractor whose network was trained with another mean and deviation than ImageNet's."""
+UNKNOWN_LICENCE = "unknown: the package's metadata names none"
 _COUNTER = "num_batches_tracked"  # older files lack it, and no inference reads it
 
 
@@ -40,7 +42,7 @@ class TimmLayer(nn.Module):
         self, model: nn.Module, strides: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...]
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.mean, self.std = model, mean, std
         self.factors = tuple(stride / min(strides) for stride in strides)
         self.normalises = (mean, std) != (IMAGE_MEAN, IMAGE_STD)
         if self.normalises:
@@ -109,10 +111,25 @@ def _indices(spec: TimmExtractor, count: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+def timm_provenance(spec: TimmExtractor, layer: TimmLayer) -> dict[str, str]:
+    """Mean and deviation that a network's images have, and the origin of its weights where a package has it.
+
+    Raises:
+        ConfigError: the package is not there.
+    """
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (layer.mean, layer.std))
+    told = {"extractor_normalisation": f"mean {mean}; deviation {std}"}
+    if isinstance(spec.weights, str):
+        source = package_weights(spec.weights)
+        told["extractor_weights"] = source.origin
+        told["extractor_licence"] = source.licence or UNKNOWN_LICENCE
+    return told
+
+
 def _weights(timm: Any, spec: TimmExtractor, *, layers: set[str]) -> dict[str, object]:
     """Source of timm's weights: the recipe's file, an earlier download, or a download now."""
     config = timm.get_pretrained_cfg(spec.model)
-    file = spec.weights
+    file = _named_file(spec)
     if file is None:
         file = cached_weights(config)
         if file is None:
@@ -122,6 +139,10 @@ def _weights(timm: Any, spec: TimmExtractor, *, layers: set[str]) -> dict[str, o
         "pretrained": True,
         "pretrained_cfg_overlay": {"state_dict": _fitting(timm, file, spec.model, layers)},
     }
+
+
+def _named_file(spec: TimmExtractor) -> Path | None:
+    return package_weights(spec.weights).file if isinstance(spec.weights, str) else spec.weights
 
 
 def _create(

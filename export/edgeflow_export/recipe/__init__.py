@@ -7,17 +7,27 @@ It starts no threads. Read ``recipe.py`` first; the sections of the file are in 
 
 from edgeflow_export.recipe.export import HEADED, ExportSpec, ForegroundSpec, ScoringSpec, ThresholdSpec
 from edgeflow_export.recipe.extractors import (
+    PACKAGE,
     EfficientNetB5Extractor,
     ExtractorSpec,
     FunctionExtractor,
     SelfSupervisedExtractor,
     TimmExtractor,
 )
-from edgeflow_export.recipe.recipe import Recipe, load_recipe, with_graph
-from edgeflow_export.recipe.training import DataSpec, FlowSpec, ImageSpec, NoiseSpec, TrainingSpec
+from edgeflow_export.recipe.recipe import Recipe, load_recipe, with_graph, with_model
+from edgeflow_export.recipe.training import (
+    DataSpec,
+    FlowSpec,
+    ImageSpec,
+    ModelKind,
+    NoiseSpec,
+    PatchMemorySpec,
+    TrainingSpec,
+)
 
 __all__ = [
     "HEADED",
+    "PACKAGE",
     "DataSpec",
     "EfficientNetB5Extractor",
     "ExportSpec",
@@ -26,7 +36,9 @@ __all__ = [
     "ForegroundSpec",
     "FunctionExtractor",
     "ImageSpec",
+    "ModelKind",
     "NoiseSpec",
+    "PatchMemorySpec",
     "Recipe",
     "ScoringSpec",
     "SelfSupervisedExtractor",
@@ -35,4 +47,5 @@ __all__ = [
     "TrainingSpec",
     "load_recipe",
     "with_graph",
+    "with_model",
 ]

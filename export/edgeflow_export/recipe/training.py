@@ -13,7 +13,10 @@ from edgeflow.errors import ConfigError
 from edgeflow_export.models.view_graph import GRAPHS, view_graph
 from edgeflow_export.recipe.units import Fraction, Positive
 
-__all__ = ["DataSpec", "FlowSpec", "ImageSpec", "NoiseSpec", "TrainingSpec"]
+__all__ = ["DataSpec", "FlowSpec", "ImageSpec", "ModelKind", "NoiseSpec", "PatchMemorySpec", "TrainingSpec"]
+
+ModelKind = Literal["multi_flow", "patch_memory"]
+"""Heads that make anomaly maps of features."""
 
 
 class DataSpec(Document):
@@ -81,6 +84,24 @@ class FlowSpec(Document):
         description="kernel size in pixels of each coupling block; their number is the number of blocks",
     )
     clamp: float = Field(default=1.9, gt=0, description="bound of the coupling blocks' scale (soft clamping)")
+
+
+class PatchMemorySpec(Document):
+    """A bank of normal patches per view, with ``model: patch_memory`` (PatchCore, arXiv 2106.08265)."""
+
+    patches: Positive | None = Field(
+        default=4000,
+        description="patches per view, chosen to lie far apart; null: all of the training parts, which takes "
+        "most memory and time on the box",
+    )
+    averaging: bool = Field(
+        default=True, description="a patch is the mean over 3x3 pixels of the feature map, not one pixel"
+    )
+    projection: Positive = Field(
+        default=32,
+        description="dimensions of the random projection in which patches are chosen; what is remembered is "
+        "not projected",
+    )
 
 
 class NoiseSpec(Document):

@@ -249,7 +249,7 @@ def _telling(content: ReportContent, reduced: list[str]) -> dict[int, str]:
 
 
 def _weights(manifest: Manifest) -> list[tuple[str, str, str]]:
-    """Origin of the weights: role, source, and the licence that the recipe states."""
+    """Origin of the weights: role, source, and the licence that the recipe or their package states."""
     recipe = manifest.recipe
     stated = recipe.get("licences")
     licences = stated if isinstance(stated, dict) else {}
@@ -257,10 +257,14 @@ def _weights(manifest: Manifest) -> list[tuple[str, str, str]]:
     rows = []
     if isinstance(extractor, dict):
         name = extractor.get("model") or extractor.get("target") or extractor.get("kind")
-        origin = manifest.provenance.get("backbone_checkpoint", str(name))
-        rows.append(("extractor", origin, str(licences.get("extractor", ""))))
+        told = manifest.provenance
+        named = [str(name), told.get("extractor_weights", "")]
+        origin = told.get("backbone_checkpoint", ", ".join(filter(None, named)))
+        licence = licences.get("extractor", told.get("extractor_licence", ""))
+        rows.append(("extractor", origin, str(licence)))
     flow = manifest.provenance.get("multiflow_checkpoint", "trained on the parts of this recipe")
-    rows.append(("flow", flow, str(licences.get("flow", ""))))
+    head = "patch memory" if recipe.get("model") == "patch_memory" else "flow"
+    rows.append((head, flow, str(licences.get("flow", ""))))
     if manifest.foreground is not None and isinstance(foreground, dict):
         origin = manifest.provenance.get("mvanet_checkpoint", manifest.foreground.kind)
         rows.append(("foreground", origin, str(licences.get("foreground", ""))))

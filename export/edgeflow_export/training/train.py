@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +24,11 @@ from edgeflow_export.checkpoints.checkpoint import (
 from edgeflow_export.data.array_cache import default_cache_dir
 from edgeflow_export.data.dataset import Dataset, load_dataset, require_depth, require_training_parts
 from edgeflow_export.distributed import ALONE, Processes
-from edgeflow_export.features.extractors import build_extractor, extractor_identity, output_shape
+from edgeflow_export.features.extractors import (
+    build_extractor,
+    extractor_identity,
+    extractor_provenance,
+)
 from edgeflow_export.features.feature_cache import FeatureStore, cache_features
 from edgeflow_export.features.self_supervised import STATE_FILE as EXTRACTOR_STATE
 from edgeflow_export.features.self_supervised import train_extractor
@@ -35,13 +37,16 @@ from edgeflow_export.masks.distillation import distil
 from edgeflow_export.masks.mask_cache import cache_masks
 from edgeflow_export.masks.teachers import MaskTeacher, load_teacher
 from edgeflow_export.models.inspection_model import InspectionModel
-from edgeflow_export.models.multiflow import FlowShape
+from edgeflow_export.models.multiflow import FlowShape, MultiFlow
+from edgeflow_export.models.patch_memory import PatchMemory
 from edgeflow_export.models.published_multiflow import initial_state
 from edgeflow_export.progress import announce
 from edgeflow_export.recipe import HEADED, Recipe, SelfSupervisedExtractor
+from edgeflow_export.training.fingerprints import fingerprint, fingerprints_of
 from edgeflow_export.training.flow import STATE_FILE as FLOW_STATE
 from edgeflow_export.training.flow import require_even_split, train_flow
 from edgeflow_export.training.history import TensorBoard
+from edgeflow_export.training.memory_bank import cross_fitted_maps, fill_memory
 from edgeflow_export.training.view_scales import training_view_scores, view_scales
 from edgeflow_export.weight_files import read_published
 
@@ -50,10 +55,6 @@ __all__ = ["CHECKPOINT_NAME", "train"]
 CHECKPOINT_NAME = "checkpoint.safetensors"
 _FINGERPRINT = "training_fingerprint"
 _EPOCHS = "training_epochs"
-_DECIDING = ("extractor", "flow", "noise", "training", "foreground")
-"""The recipe's sections that decide trained weights."""
-EXPORT_ONLY = {"foreground": {"precision", "max_flip_rate"}}
-"""Keys of sections that decide trained weights, though only the export reads them."""
 
 
 def train(
@@ -94,11 +95,11 @@ def train(
     """
     progress = progress and processes.first
     dataset = load_dataset(recipe)
-    require_training_parts(dataset, recipe.training.batch)
+    require_training_parts(dataset, recipe.training.batch if recipe.model == "multi_flow" else 1)
     require_depth(dataset, allow_dark=recipe.image.allow_dark)
     require_even_split(recipe.training.batch, processes)
     board = TensorBoard(tensorboard) if tensorboard is not None and processes.first else None
-    fingerprints = _fingerprints(recipe, dataset)
+    fingerprints = fingerprints_of(recipe, dataset)
     target = out / CHECKPOINT_NAME
     finished = _finished(target, fingerprints) if resume else None
     if finished is not None and finished.recipe == recipe:
@@ -147,43 +148,32 @@ class _Run:
 
     def train(self, fingerprints: Sequence[str]) -> TrainedModel:
         """A trained model from nothing, or from where it was interrupted."""
-        recipe, image = self.recipe, self.recipe.image
+        recipe = self.recipe
         # First, since masks or weights that are not there are better missed now than after the extractor.
         teacher = load_teacher(recipe.foreground, device=self.processes.device)
         extractor = self._extractor()
-        channels, _, _ = output_shape(extractor, image.height, image.width)
         store = self._features(extractor, self.dataset.training)
         # Early stopping chooses by these parts, so they set no threshold; else they are only watched.
         held_out = self._features(extractor, self.dataset.stopping or self.dataset.validation)
         standardise = feature_statistics(store, recipe.training.standardise)
         masks = self._masks(store, teacher)
-        shape = flow_shape(recipe, channels, len(self.dataset.views))
-        flow, losses = train_flow(
-            shape,
-            store,
-            standardise,
-            spec=recipe.training,
-            noise=recipe.noise,
-            state_path=self.out / FLOW_STATE,
-            fingerprints=fingerprints,
-            held_out=held_out,
-            tensorboard=self.tensorboard,
-            masks=masks,
-            initial=self._initial(shape),
-            progress=self.progress,
-            processes=self.processes,
-        )
-        head = None
+        head, losses = self._head(store, held_out, standardise, masks, fingerprints)
+        mask_head = None
         if masks is not None and recipe.foreground.kind in HEADED:
-            head = distil(store, masks, seed=recipe.training.seed, progress=self.progress)
-        module = InspectionModel(extractor, standardise.mean, standardise.std, flow, head).eval()
+            mask_head = distil(store, masks, seed=recipe.training.seed, progress=self.progress)
+        module = InspectionModel(extractor, standardise.mean, standardise.std, head, mask_head).eval()
         provenance = {
             _FINGERPRINT: fingerprints[0],
-            _EPOCHS: str(recipe.training.epochs),
+            **({_EPOCHS: str(recipe.training.epochs)} if recipe.model == "multi_flow" else {}),
             "trained_by": f"edgeflow {__version__}, torch {torch.__version__}",
             "training_parts": str(len(self.dataset.training)),
             IMAGES_READ: f"bits {self.dataset.depth.bits}, orientation followed",
-            "winograd": ", ".join(map(str, flow.winograd)) or "none",
+            **extractor_provenance(recipe.extractor, extractor),
+            **(
+                {"winograd": ", ".join(map(str, head.winograd)) or "none"}
+                if isinstance(head, MultiFlow)
+                else {}
+            ),
             "training_loss": f"{losses[-1]:.6g}" if losses else str(math.nan),
         }
         if self.dataset.stopping:
@@ -214,11 +204,14 @@ class _Run:
         """
         scoring, statistics, scales = self.recipe.scoring, None, None
         if scoring.pixel_statistics and store is not None:
-            standardise = Standardisation(mean=module.feature_mean, std=module.feature_std)
-            statistics = pixel_statistics(module.flow, store, standardise)
+            statistics = pixel_statistics(self._normal_maps(module, store))
         if scoring.standardise_views and store is not None:
             rules = scoring.scoring("statistics" if statistics else None, None)
-            scales = view_scales(training_view_scores(module, store, rules, statistics, masks))
+            scales = view_scales(
+                training_view_scores(
+                    module, store, self._normal_maps(module, store), rules, statistics, masks
+                )
+            )
         return TrainedModel(
             recipe=self.recipe,
             module=module,
@@ -227,6 +220,44 @@ class _Run:
             provenance=provenance,
             view_scales=scales,
         )
+
+    def _head(
+        self,
+        store: FeatureStore,
+        held_out: FeatureStore,
+        standardise: Standardisation,
+        masks: Masks | None,
+        fingerprints: Sequence[str],
+    ) -> tuple[MultiFlow | PatchMemory, list[float]]:
+        """The head that the recipe names, and the losses of its epochs: a patch memory has none."""
+        recipe, progress = self.recipe, self.progress
+        if recipe.model == "patch_memory":
+            spec, seed = recipe.patch_memory, recipe.training.seed
+            return fill_memory(store, standardise, spec, seed=seed, masks=masks, progress=progress), []
+        shape = flow_shape(recipe, store.shape[1], len(self.dataset.views))
+        return train_flow(
+            shape,
+            store,
+            standardise,
+            spec=recipe.training,
+            noise=recipe.noise,
+            state_path=self.out / FLOW_STATE,
+            fingerprints=fingerprints,
+            held_out=held_out,
+            tensorboard=self.tensorboard,
+            masks=masks,
+            initial=self._initial(shape),
+            progress=progress,
+            processes=self.processes,
+        )
+
+    def _normal_maps(self, module: InspectionModel, store: FeatureStore) -> Iterable[Tensor]:
+        """Maps (V, h, w) of the training parts, as a part that the model has not seen would have them."""
+        standardise = Standardisation(mean=module.feature_mean, std=module.feature_std)
+        if module.memory is not None:
+            spec, seed = self.recipe.patch_memory, self.recipe.training.seed
+            return cross_fitted_maps(store, standardise, spec, seed=seed)
+        return (module.maps(standardise(features)) for features in store)
 
     def _extractor(self) -> nn.Module:
         spec = self.recipe.extractor
@@ -240,7 +271,7 @@ class _Run:
                 spec,
                 self.dataset,
                 self.extractor_folder,
-                fingerprint=_fingerprint(self.recipe, self.dataset, "extractor"),
+                fingerprint=fingerprint(self.recipe, self.dataset, "extractor"),
                 seed=self.recipe.training.seed,
                 progress=self.progress,
                 device=self.processes.device,
@@ -321,33 +352,3 @@ def _goes_on(finished: TrainedModel, recipe: Recipe, target: Path) -> bool:
             "there; train anew with --restart"
         )
     return wanted > been
-
-
-def _fingerprints(recipe: Recipe, dataset: Dataset) -> tuple[str, str]:
-    """Of the training, whatever its epochs; and as versions wrote it that could not go on afterwards."""
-    one = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1})})
-    return (
-        hashlib.sha256(f"any epochs {_fingerprint(one, dataset, *_DECIDING)}".encode()).hexdigest(),
-        _fingerprint(recipe, dataset, *_DECIDING),
-    )
-
-
-def _fingerprint(recipe: Recipe, dataset: Dataset, *sections: str) -> str:
-    """A hash of the training parts and of the recipe's sections that decide the trained weights."""
-    initial = recipe.training.initial
-    if initial is not None and not initial.is_file():
-        raise CheckpointError(f"training.initial: {initial}: no such file")
-    content = {
-        "recipe": recipe.model_dump(mode="json", include=set(sections), exclude=EXPORT_ONLY),
-        "initial": hashlib.sha256(initial.read_bytes()).hexdigest() if initial is not None else None,
-        "seed": recipe.training.seed,
-        "views": [view.model_dump() for view in dataset.views],
-        "preprocessing": dataset.preprocessing.model_dump(
-            exclude={"bits", "orientation"} if dataset.reads_as_before else None
-        ),
-        "parts": [
-            [part.part_id, *(part.images[view].stat().st_size for view in dataset.view_ids)]
-            for part in dataset.training
-        ],
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from edgeflow.contracts.scoring import (
     FloatArray,
@@ -17,7 +20,6 @@ from edgeflow.contracts.scoring import (
 )
 from edgeflow_export.features.feature_cache import FeatureStore
 from edgeflow_export.models.inspection_model import InspectionModel
-from edgeflow_export.models.multiflow import nll_map
 
 __all__ = ["training_view_scores", "view_scales"]
 
@@ -28,6 +30,7 @@ _FLOOR = 0.5
 def training_view_scores(
     module: InspectionModel,
     store: FeatureStore,
+    maps: Iterable[Tensor],
     scoring: Scoring,
     statistics: PixelStatistics | None,
     masks: Masks | None,
@@ -36,16 +39,16 @@ def training_view_scores(
 
     Args:
         store: raw features of n parts.
+        maps: of these parts (V, h, w), as of parts that the model has not seen.
         masks: foreground (n, V, h, w); a model with a distilled head takes its own instead.
     """
     found = []
     with torch.inference_mode():
-        for index, features in enumerate(store):
-            maps = nll_map(module.flow(module.standardised(features).unsqueeze(0)))[0].numpy()
+        for index, (features, own) in enumerate(zip(store, maps, strict=True)):
             mask = None if masks is None else masks[index]
             if module.mask_head is not None:
                 mask = np.asarray(module.mask_head(features).numpy() > 0, np.uint8)
-            found.append(view_scores(masked(standardise(maps, statistics), mask), scoring))
+            found.append(view_scores(masked(standardise(own.numpy(), statistics), mask), scoring))
     return np.stack(found)
 
 

@@ -15,6 +15,7 @@ __all__ = ["EXTRACTOR", "HEAD", "Edge", "Layer", "find_layers"]
 
 EXTRACTOR, HEAD = "", "foreground head"
 _FLOW_BLOCK = re.compile(r"flow\.blocks\.(\d+)\.")
+_MEMORY_VIEW = re.compile(r"flow\.views\.(\d+)\.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Layer:
 
     Attributes:
         place: among all convolutions of the graph.
-        owner: '' of the extractor's, else the flow's block or the foreground head.
+        owner: '' of the extractor's, else the flow's block, the view's patch memory or the foreground head.
         edge: where its input becomes 8 bits: its own, or that of the padding before it.
         reads_image: no convolution lies between the image and it.
     """
@@ -45,7 +46,7 @@ class Layer:
 
     @property
     def in_flow(self) -> bool:
-        """True if it belongs to a block of the flow."""
+        """True if it belongs to a block of the flow, or to a patch memory in its place."""
         return self.owner not in (EXTRACTOR, HEAD)
 
 
@@ -87,6 +88,9 @@ def _owner(weights: str) -> str | None:
     block = _FLOW_BLOCK.match(weights)
     if block:
         return f"flow block {int(block[1]) + 1}"
+    view = _MEMORY_VIEW.match(weights)
+    if view:
+        return f"patch memory of view {int(view[1]) + 1}"
     if weights.startswith("flow."):
         return None
     return HEAD if weights.startswith("mask_head.") else EXTRACTOR

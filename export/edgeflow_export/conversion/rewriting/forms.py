@@ -29,20 +29,23 @@ class GraphForms:
     """The forms of one graph, for the record.
 
     Attributes:
-        second: of every coupling block.
+        second: of every coupling block; none of a patch memory.
+        permutation: None of a patch memory, which has none.
         stem: empty where 8-bit images enter the first convolution as they are; else the reason why not.
     """
 
     second: tuple[SecondForm, ...]
-    permutation: PermutationForm
+    permutation: PermutationForm | None
     stem: str
 
     def described(self) -> str:
         """One line for the bundle's manifest."""
+        stem = self.stem or "takes 8-bit images"
+        if not self.second:
+            return f"distances: 1x1 convolutions; stem: {stem}"
         seconds = ", ".join(dict.fromkeys(self.second))
         if len(set(self.second)) > 1:
             seconds = ", ".join(f"{form} in block {n + 1}" for n, form in enumerate(self.second))
-        stem = self.stem or "takes 8-bit images"
         return f"second convolutions: {seconds}; permutations: {self.permutation}; stem: {stem}"
 
 

@@ -7,8 +7,11 @@ from torch import Tensor, nn
 
 from edgeflow_export.conversion.rewriting.flow import InferenceFlow
 from edgeflow_export.conversion.rewriting.forms import GraphForms
+from edgeflow_export.conversion.rewriting.nearest_patch import NearestPatch
 from edgeflow_export.conversion.rewriting.stem import with_eight_bit_stem
 from edgeflow_export.models.inspection_model import InspectionModel
+from edgeflow_export.models.multiflow import MultiFlow
+from edgeflow_export.models.patch_memory import PatchMemory
 
 __all__ = ["InferenceModel", "fold_normalisation", "rewrite"]
 
@@ -22,6 +25,7 @@ class InferenceModel(nn.Module):
         size: height and width of the images; None where no stem for 8-bit images is looked for.
 
     Attributes:
+        flow: standardised features (V, C, h, w) to maps (V, h, w), by a flow or a patch memory.
         forms: what of the rewriting took which form.
     """
 
@@ -38,9 +42,9 @@ class InferenceModel(nn.Module):
         )
         self.extractor = stemmed or model.extractor
         self.normalises = stemmed is None
-        self.flow = InferenceFlow(model.flow)
+        self.flow: InferenceFlow | NearestPatch = _inference_head(model.head)
         self.mask_head = model.mask_head
-        self.forms = GraphForms(second=self.flow.second, permutation=self.flow.permutation, stem=reason)
+        self.forms = _forms(self.flow, reason)
         features = fold_normalisation(model.feature_mean, model.feature_std)
         for name, (scale, offset) in (("input", image), ("feature", features)):
             self.register_buffer(f"{name}_scale", scale)
@@ -78,6 +82,16 @@ def rewrite(model: InspectionModel, size: tuple[int, int] | None = None) -> Infe
     """
     with torch.no_grad():
         return InferenceModel(model, size).eval()
+
+
+def _inference_head(head: MultiFlow | PatchMemory) -> InferenceFlow | NearestPatch:
+    return NearestPatch(head) if isinstance(head, PatchMemory) else InferenceFlow(head)
+
+
+def _forms(head: InferenceFlow | NearestPatch, stem: str) -> GraphForms:
+    if isinstance(head, NearestPatch):
+        return GraphForms(second=(), permutation=None, stem=stem)
+    return GraphForms(second=head.second, permutation=head.permutation, stem=stem)
 
 
 def fold_normalisation(mean: Tensor, std: Tensor, unit: float = 1.0) -> tuple[Tensor, Tensor]:
