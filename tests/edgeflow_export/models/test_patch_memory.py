@@ -10,9 +10,9 @@ import onnxruntime
 import openvino as ov
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from edgeflow_export.conversion.int8 import groups_of_ir, groups_of_onnx
+from edgeflow_export.conversion.int8 import Int8Options, groups_of_onnx
 from edgeflow_export.conversion.onnx_and_ir import FEATURES, MAPS, convert_to_ir, export_onnx
 from edgeflow_export.conversion.rewriting.nearest_patch import PIECE, NearestPatch
 from edgeflow_export.models.patch_memory import MemoryShape, PatchMemory, chunk_size
@@ -76,16 +76,26 @@ def test_a_bank_in_pieces_gives_the_same_distances() -> None:
         assert torch.allclose(NearestPatch(made)(features), expected, rtol=1e-3, atol=1e-3)
 
 
+class AsInModel(nn.Module):
+    """The memory under the name that it has in a whole model, by which INT8 knows its convolutions."""
+
+    def __init__(self, made: PatchMemory) -> None:
+        super().__init__()
+        self.flow = NearestPatch(made)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.flow(features)
+
+
 def test_onnx_and_openvino_give_the_same_maps(tmp_path: Path) -> None:
     made, features = memory()
     path = tmp_path / "memory.onnx"
-    tensors = export_onnx(NearestPatch(made).eval(), features, [MAPS], path)
+    tensors = export_onnx(AsInModel(made).eval(), features, [MAPS], path)
     assert tensors.outputs[0].shape == (VIEWS, HEIGHT, WIDTH)
     expected = brute_force(made, features)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(session.run(None, {FEATURES: features.numpy()})[0], expected, rtol=1e-5)
     groups = [f"patch memory of view {view}" for view in range(1, VIEWS + 1)]
-    assert [group.name for group in groups_of_onnx(path)] == groups
-    assert [group.name for group in groups_of_ir(convert_to_ir(path), path)] == groups
+    assert [group.name for group in groups_of_onnx(path, Int8Options())] == groups
     compiled = ov.Core().compile_model(convert_to_ir(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     np.testing.assert_allclose(compiled(features.numpy())[0], expected, rtol=1e-5)
