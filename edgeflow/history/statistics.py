@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from edgeflow.history.shifts import Shift
 __all__ = ["ParetoLine", "ShiftCounts", "Statistics", "statistics_of"]
 
 _VERDICTS = ("OK", "NG", "UNDECIDED")
+_Kind = tuple[str, str | None, str | None, str | None]
+"""Verdict, reason code, worst view and label."""
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,21 +92,34 @@ def statistics_of(reader: HistoryReader, chosen: ResultFilter, shifts: Sequence[
         StorageError: the history cannot be read.
     """
     columns = "r.verdict, r.reason_code, r.worst_view, r.label, r.decided_ms, r.total_ms, r.deadline_met"
-    found = reader.select(columns, chosen)
-    counted = {**dict.fromkeys(_VERDICTS, 0), **Counter(row[0] for row in found)}
-    times = np.array([row[5] for row in found], np.float64)
-    p50_ms, p99_ms = map(float, np.quantile(times, [0.5, 0.99])) if len(times) else (None, None)
+    verdicts, codes, views, labels, decided_ms, total_ms, met = _columns(reader.select(columns, chosen), 7)
+    kinds = Counter(zip(verdicts, codes, views, labels, strict=True))
+    p50_ms, p99_ms = map(float, np.percentile(total_ms, [50, 99])) if total_ms else (None, None)
     return Statistics(
-        counts=counted,
-        labels=Counter((row[0], row[3]) for row in found if row[3] is not None),
-        shifts=tuple(_by_shift([(row[4], row[0]) for row in found], shifts)),
-        reasons=pareto(Counter(row[1] or "unknown" for row in found if row[0] != "OK")),
-        views=pareto(Counter(row[2] or "none" for row in found if row[0] == "NG")),
+        counts={**dict.fromkeys(_VERDICTS, 0), **_summed(kinds, lambda kind: kind[0])},
+        labels=_summed(kinds, lambda kind: (kind[0], kind[3]) if kind[3] is not None else None),
+        shifts=tuple(_by_shift(decided_ms, verdicts, shifts)),
+        reasons=pareto(_summed(kinds, lambda kind: kind[1] or "unknown" if kind[0] != "OK" else None)),
+        views=pareto(_summed(kinds, lambda kind: kind[2] or "none" if kind[0] == "NG" else None)),
         p50_ms=p50_ms,
         p99_ms=p99_ms,
-        late=sum(not row[6] for row in found),
+        late=len(met) - sum(met),
         gaps=tuple(reader.gaps(chosen.since)),
     )
+
+
+def _columns(rows: list[tuple[Any, ...]], count: int) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * count
+
+
+def _summed(kinds: Mapping[_Kind, int], key: Callable[[_Kind], K | None]) -> dict[K, int]:
+    """Add up the counts of all kinds with the same key; kinds without a key are left out."""
+    found: dict[K, int] = {}
+    for kind, count in kinds.items():
+        name = key(kind)
+        if name is not None:
+            found[name] = found.get(name, 0) + count
+    return found
 
 
 def pareto(counts: Mapping[str, int]) -> tuple[ParetoLine, ...]:
@@ -115,15 +132,18 @@ def pareto(counts: Mapping[str, int]) -> tuple[ParetoLine, ...]:
     )
 
 
-def _by_shift(decided: Sequence[tuple[int, str]], shifts: Sequence[Shift]) -> list[ShiftCounts]:
+def _by_shift(
+    decided_ms: Sequence[int], verdicts: Sequence[str], shifts: Sequence[Shift]
+) -> list[ShiftCounts]:
     """Count verdicts by shift; shifts without results are left out.
 
     Args:
-        decided: time in ms since 1970, and verdict.
+        decided_ms: times since 1970.
+        verdicts: as many.
     """
     starts = np.array([shift.start.timestamp() * 1000 for shift in shifts])
-    places = np.searchsorted(starts, np.array([ms for ms, _ in decided], np.float64), side="right") - 1
-    counts = Counter(zip(places.tolist(), (verdict for _, verdict in decided), strict=True))
+    places = np.searchsorted(starts, np.array(decided_ms, np.float64), side="right") - 1
+    counts = Counter(zip(places.tolist(), verdicts, strict=True))
     return [
         ShiftCounts(shift=shifts[place], counts={verdict: counts[place, verdict] for verdict in _VERDICTS})
         for place in sorted({place for place, _ in counts})

@@ -151,7 +151,6 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S, check_same_thread=False
         )
-        connection.text_factory = _readable
         try:
             connection.execute("PRAGMA query_only = ON")
             found = _format(connection)
