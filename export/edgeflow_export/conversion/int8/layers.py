@@ -14,7 +14,7 @@ from edgeflow_export.conversion.int8.onnx_graph import OnnxGraph
 __all__ = ["EXTRACTOR", "HEAD", "Edge", "Layer", "find_layers"]
 
 EXTRACTOR, HEAD = "", "foreground head"
-_FLOW_BLOCK = re.compile(r"flow\.blocks\.(\d+)\.")
+_FLOW_BLOCK = re.compile(r"(?:flow\.)?blocks\.(\d+)\.")
 _MEMORY_VIEW = re.compile(r"flow\.views\.(\d+)\.")
 
 
