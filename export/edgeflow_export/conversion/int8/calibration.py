@@ -111,14 +111,18 @@ class _Rounding:
         moments = self._moments(layers)
         for layer in layers:
             weights, shape = self._weights_of(layer)
-            matrix = moments[layer.name]
-            importance = np.diagonal(matrix, axis1=1, axis2=2)
+            inputs = moments[layer.name]
+            # The bias takes care of the mean, so that weights have to keep only what varies.
+            covariance = inputs.covariance
+            importance = np.diagonal(covariance, axis1=1, axis2=2)
             scales = grid_scales(weights, importance, self.options.limit)
-            integers = round_second_order(weights, matrix, scales, self.options.limit)
-            self.weights[layer.name] = GridWeights.of(integers.reshape(shape), scales)
+            integers = round_second_order(weights, covariance, scales, self.options.limit)
+            lost = weights - integers * scales[..., None]
+            shift = np.einsum("goi,gi->go", lost, inputs.mean) * self.ranges[layer.edge.tensor].scale
+            self.weights[layer.name] = GridWeights.of(integers.reshape(shape), scales, shift)
 
-    def _moments(self, layers: Sequence[Layer]) -> dict[str, Floats]:
-        """E[xxᵀ] of what layers read behind those that are rounded already."""
+    def _moments(self, layers: Sequence[Layer]) -> dict[str, InputMoments]:
+        """Mean and covariance of what layers read behind those that are rounded already."""
         nodes = {node.name: node for node in self.graph.convolutions()}
         inputs = {layer.name: nodes[layer.name].input[0] for layer in layers}
         later = [layer for layer in self.layers if layer.in_flow or layer.name not in self.weights]
@@ -132,7 +136,7 @@ class _Rounding:
                     bounds = self.ranges[layer.edge.tensor]
                     found[layer.name] = InputMoments(window, bounds, len(value) * len(self.samples))
                 found[layer.name].add(value)
-        return {name: moments.value for name, moments in found.items()}
+        return found
 
     def _quantized(self, in_float: Sequence[Layer]) -> onnx.ModelProto:
         """The graph with the layers that are rounded so far in INT8, but for some."""

@@ -1,4 +1,4 @@
-"""Second moments of what a convolution's kernel sees, in the integers that the INT8 graph computes with.
+"""Mean and covariance of what a convolution's kernel sees, in the integers that the INT8 graph computes with.
 
 Sums of products of integers are exact in any order, so that the same parts give the same weights whatever
 the number of threads.
@@ -53,7 +53,7 @@ class Window:
 
 
 class InputMoments:
-    """The sum of xxᵀ over positions of a kernel, one matrix per group.
+    """The mean and the covariance of x over positions of a kernel, one matrix per group.
 
     Args:
         bounds: range of the input in the INT8 graph.
@@ -64,21 +64,34 @@ class InputMoments:
         self._window, self._bounds, self._images = window, bounds, images
         self._seen = 0
         self._sum: Tensor | None = None
+        self._squares: Tensor | None = None
+        self._positions = 0
 
     @property
-    def value(self) -> Floats:
-        """(groups, inputs, inputs), inputs in the order of the kernel's weights."""
+    def mean(self) -> Floats:
+        """(groups, inputs), inputs in the order of the kernel's weights, in steps of the range."""
         assert self._sum is not None  # noqa: S101 - calibration has at least one part
-        return self._sum.numpy()
+        return np.asarray(self._sum.numpy() / self._positions)
+
+    @property
+    def covariance(self) -> Floats:
+        """(groups, inputs, inputs), times the number of positions."""
+        assert self._squares is not None  # noqa: S101 - calibration has at least one part
+        mean = self.mean
+        return np.asarray(self._squares.numpy() - self._positions * mean[:, :, None] * mean[:, None])
 
     def add(self, inputs: npt.NDArray[np.float32]) -> None:
         """Take in the layer's inputs (N, C, H, W)."""
         images = torch.from_numpy(inputs)
         patches = torch.cat([self._patches(self._integers(image[None])) for image in images], dim=2)
-        if self._sum is None:
-            self._sum = torch.zeros((len(patches), patches.shape[1], patches.shape[1]), dtype=torch.float64)
+        groups, inputs, positions = patches.shape
+        if self._sum is None or self._squares is None:
+            self._sum = torch.zeros((groups, inputs), dtype=torch.float64)
+            self._squares = torch.zeros((groups, inputs, inputs), dtype=torch.float64)
         for rows in torch.split(patches, _EXACT_ROWS, dim=2):
-            self._sum += rows @ rows.transpose(1, 2)
+            self._squares += rows @ rows.transpose(1, 2)
+            self._sum += rows.sum(dim=2)
+        self._positions += positions
 
     def _integers(self, image: Tensor) -> Tensor:
         """Distance from the zero point, -255 to 255."""

@@ -56,6 +56,7 @@ def _packed(calibration: Calibration) -> dict[str, npt.NDArray[Any]]:
     }
     for name, weights in calibration.weights.items():
         arrays[f"integers {name}"], arrays[f"scales {name}"] = weights.integers, weights.scales
+        arrays[f"shift {name}"] = weights.shift
     return arrays
 
 
@@ -67,7 +68,9 @@ def _unpacked(path: Path, options: Int8Options, arrays: Arrays) -> Calibration:
         ranges[layer.edge.tensor] = Range(low=low, high=high)
     weights = {
         layer.name: GridWeights(
-            integers=arrays[f"integers {layer.name}"], scales=arrays[f"scales {layer.name}"]
+            integers=arrays[f"integers {layer.name}"],
+            scales=arrays[f"scales {layer.name}"],
+            shift=arrays[f"shift {layer.name}"],
         )
         for layer in layers
     }

@@ -19,15 +19,28 @@ __all__ = ["Calibration", "GridWeights", "write_quantized"]
 
 @dataclass(frozen=True, kw_only=True)
 class GridWeights:
-    """Weights of a convolution as integers (O, I/groups, kh, kw) times one step per output channel (O,)."""
+    """Weights of a convolution as integers (O, I/groups, kh, kw) times one step per output channel (O,).
+
+    Attributes:
+        shift: added to the bias (O,): what rounding takes from the outputs' means.
+    """
 
     integers: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
+    shift: npt.NDArray[np.float32]
 
     @classmethod
-    def of(cls, integers: npt.NDArray[np.int8], scales: npt.NDArray[np.float64]) -> GridWeights:
-        """From steps (groups, outputs)."""
-        return cls(integers=integers, scales=scales.reshape(-1).astype(np.float32))
+    def of(
+        cls,
+        integers: npt.NDArray[np.int8],
+        scales: npt.NDArray[np.float64],
+        shift: npt.NDArray[np.float64] | None = None,
+    ) -> GridWeights:
+        """From steps and shifts (groups, outputs); default: no shift."""
+        shift = np.zeros(scales.shape) if shift is None else shift
+        flat = (each.reshape(-1).astype(np.float32) for each in (scales, shift))
+        steps, shifts = flat
+        return cls(integers=integers, scales=steps, shift=shifts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +80,7 @@ def write_quantized(
         convolution, weights = nodes[layer.name], calibration.weights[layer.name]
         added.redirect(nodes[layer.edge.node], layer, bounds)
         convolution.input[1] = added.weights(convolution.input[1], weights)
+        added.shift(convolution, weights.shift)
         if integer_bias and len(convolution.input) > 2:
             convolution.input[2] = added.bias(convolution, weights.scales * np.float32(bounds.scale))
     ordered = _in_order(graph, added.nodes)
@@ -108,6 +122,17 @@ class _Added:
             self._node("DequantizeLinear", [integers, scales, zeros], f"{name}.rounded", axis=0)
             self._rounded[name] = f"{name}.rounded"
         return self._rounded[name]
+
+    def shift(self, convolution: onnx.NodeProto, values: npt.NDArray[np.float32]) -> None:
+        """Add values (O,) to a convolution's bias."""
+        if not values.any():
+            return
+        before = self._graph.constant(convolution.input[2]) if len(convolution.input) > 2 else None
+        del convolution.input[2:]
+        name = f"{convolution.name}.shifted_bias"
+        convolution.input.append(
+            self._graph.set_constant(name, values if before is None else (before + values).astype(np.float32))
+        )
 
     def bias(self, convolution: onnx.NodeProto, scales: npt.NDArray[np.float32]) -> str:
         """The name of a convolution's bias in 32-bit integers, which are its sums of products."""

@@ -1,4 +1,4 @@
-"""Moments of a kernel's inputs: the mean square of any convolution over them, exact in integers."""
+"""Mean and covariance of a kernel's inputs: those of any convolution over them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNIT = Range(low=0.0, high=255.0)  # each integer stands for itself
         Window(kernel=(3, 2), stride=(1, 1), dilation=(2, 1), pads=(2, 0, 2, 1), groups=1),
     ],
 )
-def test_moments_give_the_squares_of_a_convolution_s_outputs(window: Window) -> None:
+def test_they_give_mean_and_variance_of_a_convolution_s_outputs(window: Window) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, 4, 12, 10)).astype(np.float32)
     found = InputMoments(window, UNIT, len(images))
@@ -38,8 +38,11 @@ def test_moments_give_the_squares_of_a_convolution_s_outputs(window: Window) -> 
         groups=window.groups,
     )
     rows = kernel.reshape(window.groups, 2, -1)
-    squares = np.einsum("goi,gij,goj->go", rows, found.value, rows)
-    np.testing.assert_array_equal(squares.reshape(-1), (outputs**2).sum((0, 2, 3)).numpy())
+    means = np.einsum("goi,gi->go", rows, found.mean).reshape(-1)
+    np.testing.assert_allclose(means, outputs.mean((0, 2, 3)).numpy(), rtol=1e-12)
+    varied = np.einsum("goi,gij,goj->go", rows, found.covariance, rows).reshape(-1)
+    expected = (outputs - outputs.mean((0, 2, 3), keepdim=True)).square().sum((0, 2, 3))
+    np.testing.assert_allclose(varied, expected.numpy(), rtol=1e-9)
 
 
 def test_values_count_as_the_distance_from_the_zero_point() -> None:
@@ -48,13 +51,14 @@ def test_values_count_as_the_distance_from_the_zero_point() -> None:
     found = InputMoments(window, bounds, 1)
     found.add(np.array([[[[-9.0, 0.0, 0.041, 99.0]]]], np.float32))
     assert (bounds.scale, bounds.zero_point) == (pytest.approx(0.02), 50)
-    assert found.value[0, 0, 0] == 50**2 + 2**2 + 205**2  # clipped below and above
+    assert found.mean[0, 0] == (-50 + 0 + 2 + 205) / 4  # clipped below and above
 
 
 def test_large_images_are_thinned_out_evenly() -> None:
     window = Window(kernel=(1, 1), stride=(1, 1), dilation=(1, 1), pads=(0, 0, 0, 0), groups=1)
     found = InputMoments(window, UNIT, 16)
     for _ in range(16):
-        found.add(np.ones((1, 1, 256, 256), np.float32))
-    positions = found.value[0, 0, 0]
+        found.add(np.indices((256, 256), np.float32)[:1, None])
+    assert found.mean[0, 0] == pytest.approx(127.5, abs=3)
+    positions = found.covariance[0, 0, 0] / np.var(np.arange(256))
     assert 16_000 < positions <= 40_000
