@@ -84,10 +84,10 @@ class InputMoments:
         """Take in the layer's inputs (N, C, H, W)."""
         images = torch.from_numpy(inputs)
         patches = torch.cat([self._patches(self._integers(image[None])) for image in images], dim=2)
-        groups, inputs, positions = patches.shape
+        groups, size, positions = patches.shape
         if self._sum is None or self._squares is None:
-            self._sum = torch.zeros((groups, inputs), dtype=torch.float64)
-            self._squares = torch.zeros((groups, inputs, inputs), dtype=torch.float64)
+            self._sum = torch.zeros((groups, size), dtype=torch.float64)
+            self._squares = torch.zeros((groups, size, size), dtype=torch.float64)
         for rows in torch.split(patches, _EXACT_ROWS, dim=2):
             self._squares += rows @ rows.transpose(1, 2)
             self._sum += rows.sum(dim=2)

@@ -131,7 +131,9 @@ class _Added:
         del convolution.input[2:]
         name = f"{convolution.name}.shifted_bias"
         convolution.input.append(
-            self._graph.set_constant(name, values if before is None else (before + values).astype(np.float32))
+            self._graph.set_constant(
+                name, values if before is None else np.asarray(before, np.float32) + values
+            )
         )
 
     def bias(self, convolution: onnx.NodeProto, scales: npt.NDArray[np.float32]) -> str:
