@@ -111,7 +111,8 @@ def main(recipe: Path, splits: int, seeds: int, threads: int, *, json_output: bo
 def _features(recipe: Recipe) -> tuple[FeatureStore, npt.NDArray[np.bool_]]:
     """Features of all parts by name, and whether each is defective."""
     dataset = load_dataset(recipe)
-    parts = sorted((*dataset.training, *dataset.validation, *dataset.test), key=lambda part: part.part_id)
+    every = (*dataset.training, *dataset.stopping, *dataset.validation, *dataset.test)
+    parts = sorted(every, key=lambda part: part.part_id)
     extractor = build_extractor(recipe.extractor, pretrained=True)
     identity = extractor_identity(extractor, recipe.extractor)
     store = cache_features(parts, dataset, extractor, identity=identity, folder=default_cache_dir())
