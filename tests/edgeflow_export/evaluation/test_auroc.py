@@ -12,7 +12,8 @@ from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
 from edgeflow.contracts.scoring import FloatArray
-from edgeflow_export.evaluation.auroc import auroc, rank_pixels, region_weights
+from edgeflow_export.data.ground_truth import region_weights
+from edgeflow_export.evaluation.auroc import auroc, rank_pixels
 
 LIMIT = 0.3
 
