@@ -24,7 +24,7 @@ def as_text(name: str) -> str:
 
     So do control characters, which could end a line or speak to a terminal.
     """
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
