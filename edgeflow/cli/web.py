@@ -51,7 +51,7 @@ def web(
         if json_output:
             print_json({"address": address})
         else:
-            click.echo(f"the page of {config.topic_root} is at {address}; Ctrl+C ends it")
+            click.echo(f"{config.topic_root}: the page is at {address} (Ctrl+C ends it)")
 
     serve_page(page_settings(config, listen), ready)
 

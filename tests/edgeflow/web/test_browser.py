@@ -84,7 +84,7 @@ class Browser:
         self.all(selector)[0].click()
 
     def complaints(self) -> list[str]:
-        """What the console has against the page, such as the policy."""
+        """Return the errors in the browser's console, such as what the policy blocked."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def photograph(self, name: str) -> Image.Image:

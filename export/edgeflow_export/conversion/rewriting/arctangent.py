@@ -32,7 +32,7 @@ def _coefficients() -> tuple[float, ...]:
 COEFFICIENTS = _coefficients()
 
 ERROR_BOUND = 2 * _BASE ** (2 * TERMS + 1) / (2 * TERMS + 1) / (1 - _BASE**2)
-"""What the terms left out can add up to: 6.8e-9. Rounding in float32 adds up to 1.6e-7 near pi/2."""
+"""Largest sum of the omitted terms: 6.8e-9. Rounding in float32 adds up to 1.6e-7 near pi/2."""
 
 
 def arctangent(x: Tensor) -> Tensor:
