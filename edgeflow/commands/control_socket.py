@@ -96,7 +96,9 @@ def ask(path: Path, verb: str, arguments: Mapping[str, str], user: str = "") -> 
     except PermissionError as cause:
         raise UsageError(f"{path}: this user may not command the box; use its user or group") from cause
     except (FileNotFoundError, ConnectionRefusedError) as cause:
-        raise HardwareError(f"{path.resolve()}: no box runs there; start it with 'edgeflow run BOX'") from cause
+        raise HardwareError(
+            f"{path.resolve()}: no box runs there; start it with 'edgeflow run BOX'"
+        ) from cause
     except OSError as cause:
         raise HardwareError(f"{path}: the box does not answer: {cause}; see its log") from cause
     try:

@@ -41,6 +41,8 @@ def watch(path: Path) -> Iterator[dict[str, Any]]:
     except PermissionError as cause:
         raise UsageError(f"{path}: this user may not watch the box; use its user or group") from cause
     except (FileNotFoundError, ConnectionRefusedError) as cause:
-        raise HardwareError(f"{path.resolve()}: no box runs there; start it with 'edgeflow run BOX'") from cause
+        raise HardwareError(
+            f"{path.resolve()}: no box runs there; start it with 'edgeflow run BOX'"
+        ) from cause
     except (OSError, ValueError) as cause:
         raise HardwareError(f"{path}: the box does not answer: {cause}; see its log") from cause
