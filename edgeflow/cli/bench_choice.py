@@ -9,7 +9,7 @@ from rich.console import Console
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.graph_choice import keep_choice
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 from edgeflow.config.box import BoxConfig, load_config
 from edgeflow.diagnostics.graph_speed import GraphTimes, fastest, graph_times
 from edgeflow.errors import ConfigError, DeviceError

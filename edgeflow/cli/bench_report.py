@@ -14,8 +14,8 @@ from rich.table import Table
 
 from edgeflow.backends.runner import ActualPlacement, Placement
 from edgeflow.bundles.bundle import Bundle
-from edgeflow.cli.output import print_json
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.output import print_json
+from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.diagnostics.benchmark import (
     Candidate,
     Cost,

@@ -13,8 +13,8 @@ from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.detection_rates import false_rejects, recall, shortcomings
 from edgeflow.cli.options import FILE, device_option, json_option
-from edgeflow.cli.output import print_json
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.output import print_json
+from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.contracts.manifest import REPORT_NAME, Foreground, Graph, Manifest
 from edgeflow.contracts.parity import FOR_SCALE
 from edgeflow.errors import (

@@ -16,8 +16,8 @@ from edgeflow.calibration.effect import Effect
 from edgeflow.calibration.recalibrate import Recalibrated, recalibrate
 from edgeflow.calibration.thresholds import Method
 from edgeflow.cli.options import FILE, NEW_BUNDLE, device_option, json_option
-from edgeflow.cli.output import print_json
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.output import print_json
+from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.datasets.population import POPULATION_FILE
 from edgeflow.contracts.manifest import Scale

@@ -16,7 +16,7 @@ from edgeflow.capture.recorder import record as record_sets
 from edgeflow.capture.recorder import recording_config
 from edgeflow.capture.recorder import snapshot as take_snapshot
 from edgeflow.cli.options import FILE, box_overrides, json_option
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 
 __all__ = ["cameras", "record"]
 

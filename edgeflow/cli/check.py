@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeflow.cli.options import FILE, box_overrides, json_option
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 from edgeflow.diagnostics.check_box import check_box
 from edgeflow.errors import ConfigError
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from edgeflow.cli.options import FILE, json_option
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 from edgeflow.commands.audit_log import read_audit
 from edgeflow.commands.control_socket import ask
 from edgeflow.commands.service import refused_path

@@ -14,7 +14,7 @@ from typing import TextIO
 
 import click
 
-from edgeflow.cli.output import tolerate_any_output
+from edgeflow.cli.terminal.output import tolerate_any_output
 from edgeflow.contracts.documents.file_names import as_text
 from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.station.process.shutdown import end_process

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from edgeflow.cli.options import FILE, json_option
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 from edgeflow.commands.audit_log import Audit
 from edgeflow.config.box import load_config
 from edgeflow.contracts.messages import Result

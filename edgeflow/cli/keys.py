@@ -10,7 +10,7 @@ from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.signing import sign_bundle
 from edgeflow.bundles.trust import check_expiry
 from edgeflow.cli.options import FILE, json_option, passphrase_option
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 from edgeflow.clock import utc_now
 from edgeflow.contracts.signature import key_id
 from edgeflow.errors import UsageError

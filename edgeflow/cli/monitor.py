@@ -23,7 +23,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from edgeflow.cli.monitor_board import (
+from edgeflow.cli.options import FILE, json_option
+from edgeflow.cli.terminal.monitor_board import (
     DEFAULT_ROOT,
     Board,
     Part,
@@ -33,7 +34,6 @@ from edgeflow.cli.monitor_board import (
     plain_line,
     read_message,
 )
-from edgeflow.cli.options import FILE, json_option
 from edgeflow.errors import ConfigError, HardwareError
 from edgeflow.mqtt.broker.answers import closed_early, no_mqtt, refusal
 from edgeflow.mqtt.broker.login import LOGIN_SETTINGS, PASSWORD_VARIABLE, BrokerUrl, Login, parse_url

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from edgeflow.cli.options import FILE, json_option
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 from edgeflow.config.box import load_config
 from edgeflow.delivery.offline import (
     deliver,

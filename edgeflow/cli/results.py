@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from edgeflow.cli.options import FILE, json_option
-from edgeflow.cli.output import print_json
 from edgeflow.cli.result_filters import Chosen, choose, filter_options, history_of
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.output import print_json
+from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.clock import utc_now
 from edgeflow.contracts.documents.file_names import as_text
 from edgeflow.history.export import export_results, plain_row, table_format

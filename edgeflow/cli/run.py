@@ -10,8 +10,8 @@ import click
 from rich.console import Console
 
 from edgeflow.cli.options import FILE, box_overrides, json_option
-from edgeflow.cli.output import print_json
-from edgeflow.cli.output_thread import BackgroundView
+from edgeflow.cli.terminal.output import print_json
+from edgeflow.cli.terminal.output_thread import BackgroundView
 from edgeflow.contracts.messages import Result, VerdictName
 from edgeflow.errors import UsageError
 from edgeflow.station.line import RunView

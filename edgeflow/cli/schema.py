@@ -8,7 +8,7 @@ import click
 from pydantic import BaseModel
 
 from edgeflow.cli.options import json_option
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 from edgeflow.cli.workstation import workstation_module
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.documents.document import file_schema

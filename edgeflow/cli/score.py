@@ -13,8 +13,8 @@ from rich.text import Text
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cli.options import FILE, device_option, json_option
-from edgeflow.cli.output import print_json
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.output import print_json
+from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.decision.recorded_parts import (
     ScoredPart,
     doubtful_depth,

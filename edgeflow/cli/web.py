@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from edgeflow.cli.options import FILE, box_overrides, json_option
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 from edgeflow.config.box import load_config
 from edgeflow.errors import UsageError
 

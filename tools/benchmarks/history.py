@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import click
 from rich.console import Console
 
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.contracts.datasets.part_label import PartLabel
 from edgeflow.history.database.store import HistoryStore, Retention
 from edgeflow.history.export import export_results

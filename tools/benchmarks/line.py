@@ -19,7 +19,7 @@ import numpy as np
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.view_set import ViewSet
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import load_config
 from edgeflow.contracts.images import read_image

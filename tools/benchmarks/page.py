@@ -27,7 +27,7 @@ import numpy as np
 import yaml
 from rich.console import Console
 
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.tables import make_table, print_table
 
 DEMO = Path(__file__).resolve().parent.parent / "demo"
 READING, STALLED = 5, 5

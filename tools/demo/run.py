@@ -29,7 +29,7 @@ from rich.live import Live
 
 from demo.summary import print_summary, write_contact_sheet
 from edgeflow.cli.monitor import render
-from edgeflow.cli.monitor_board import Board, Seen, read_message
+from edgeflow.cli.terminal.monitor_board import Board, Seen, read_message
 from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.contracts.messages import Ack, Result, to_json
 from edgeflow.contracts.topics import Topics

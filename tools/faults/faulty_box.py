@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.backends.runner import ActualPlacement
-from edgeflow.cli.output_thread import BackgroundView
 from edgeflow.cli.run import make_view
+from edgeflow.cli.terminal.output_thread import BackgroundView
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import Result
 from edgeflow.errors import DeviceError, EdgeflowError

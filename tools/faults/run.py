@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.cli.output import print_json
+from edgeflow.cli.terminal.output import print_json
 from faults.attacks import attacks
 from faults.bundle_swaps import swap_killed
 from faults.cameras import camera_stopped, packets_lost

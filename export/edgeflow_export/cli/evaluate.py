@@ -13,8 +13,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.cli.output import print_json
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.output import print_json
+from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.contracts.manifest import MANIFEST_NAME
 from edgeflow.errors import CheckpointError, EdgeflowError, UsageError
 from edgeflow_export.checkpoints.model_source import ModelSource

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from edgeflow.calibration.detection_rates import shortcomings
 from edgeflow.cli.bundle import print_accuracy, print_rates
-from edgeflow.cli.output import print_json
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.output import print_json
+from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.contracts.documents.document import parse_document
 from edgeflow.diagnostics.peak_memory import own_peak_bytes
 from edgeflow.errors import ConfigError

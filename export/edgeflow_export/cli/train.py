@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from edgeflow.cli.output import print_json
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.output import print_json
+from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.errors import UsageError
 from edgeflow_export.data.dataset import load_dataset, require_test_parts
 from edgeflow_export.distributed import joined

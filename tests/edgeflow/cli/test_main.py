@@ -11,7 +11,13 @@ import pytest
 
 from edgeflow.cli.main import COMMANDS, cli
 
-OWN = ("edgeflow.cli", "edgeflow.cli.errors", "edgeflow.cli.main", "edgeflow.cli.output")
+OWN = (
+    "edgeflow.cli",
+    "edgeflow.cli.errors",
+    "edgeflow.cli.main",
+    "edgeflow.cli.terminal",
+    "edgeflow.cli.terminal.output",
+)
 
 
 def modules_after(*arguments: str) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from edgeflow.cli.monitor import PASSWORD_VARIABLE, parse_url, render, run_monitor
-from edgeflow.cli.monitor_board import Board, Seen, json_line, plain_line, read_message
+from edgeflow.cli.terminal.monitor_board import Board, Seen, json_line, plain_line, read_message
 from edgeflow.contracts.messages import Alarm, Decision, Result, State, VerdictName, from_json, to_json
 from edgeflow.errors import ConfigError
 

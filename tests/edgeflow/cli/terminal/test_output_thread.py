@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.cli.output_thread import BackgroundView
+from edgeflow.cli.terminal.output_thread import BackgroundView
 from edgeflow.contracts.messages import Result, VerdictName, from_json
 
-SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "result.json"
+SAMPLE = Path(__file__).resolve().parents[3] / "samples" / "result.json"
 
 
 class Slow:

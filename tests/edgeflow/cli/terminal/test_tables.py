@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from edgeflow.cli.tables import make_table, print_table
+from edgeflow.cli.terminal.tables import make_table, print_table
 
 
 @pytest.mark.parametrize(("width", "terminal"), [(80, False), (80, True), (40, True), (200, True)])
