@@ -18,7 +18,7 @@ from edgeflow.calibration.detection_rates import shortcomings
 from edgeflow.calibration.effect import Effect, require_small
 from edgeflow.calibration.part_scores import PartScores
 from edgeflow.calibration.thresholds import Method
-from edgeflow.contracts.datasets.evidence_folders import require_good_evidence
+from edgeflow.contracts.datasets.evidence_folders import require_good_evidence, require_no_overruled
 from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.manifest import SCHEMA_VERSION, Graph, LabelledScores, Manifest, Thresholds
 from edgeflow.contracts.scoring import scaled
@@ -141,6 +141,7 @@ def recalibrate(
     manifest = bundle.manifest
     require_new(output)
     require_good_evidence(parts)
+    require_no_overruled(parts)
     good = sum(not part.defective for part in parts)
     if good < LEAST_PARTS:
         raise DataError(

@@ -12,7 +12,16 @@ from edgeflow.contracts.datasets.recorded_part import IMAGE_SUFFIXES, NORMAL, Re
 from edgeflow.contracts.documents.file_names import as_text, is_foreign
 from edgeflow.errors import DataError
 
-__all__ = ["day_folders", "is_day", "part_images", "part_views", "recorded_verdict", "require_good_evidence"]
+__all__ = [
+    "day_folders",
+    "is_day",
+    "is_overruled",
+    "part_images",
+    "part_views",
+    "recorded_verdict",
+    "require_good_evidence",
+    "require_no_overruled",
+]
 
 _RECORD, _RESULT = "evidence.json", "result.json"
 _MOST_BYTES = 4_000_000
@@ -72,6 +81,11 @@ def recorded_verdict(folder: Path) -> str | None:
     return _UNKNOWN if is_evidence else None
 
 
+def is_overruled(label: str | None, verdict: str | None) -> bool:
+    """True if a person's label says that a part is good, and the box's verdict did not."""
+    return label == NORMAL and verdict not in (None, NORMAL)
+
+
 def is_day(folder: Path) -> bool:
     """True if a folder is named by a date, as evidence of one day is, and holds such evidence."""
     return bool(_DAY.fullmatch(folder.name)) and any(
@@ -102,6 +116,22 @@ def require_good_evidence(parts: Iterable[RecordedPart]) -> None:
             "said that they are good; label them ('edgeflow evidence label'), sort them into folders by "
             "label (good/PART, DEFECT/PART), or take these out",
             problems=wrong,
+        )
+
+
+def require_no_overruled(parts: Iterable[RecordedPart]) -> None:
+    """Check that no part is one that the box rejected and a person found good.
+
+    Raises:
+        DataError: there are such parts, each named: thresholds from them would lie too high.
+    """
+    overruled = [f"part {part.part_id}" for part in parts if part.overruled]
+    if overruled:
+        raise DataError(
+            f"{len(overruled)} part(s) were not judged {NORMAL} by the box, and people found them good: the "
+            "box keeps all of these and few of its other good parts, so that thresholds from them would lie "
+            "too high; take them out, or record good parts as they come with 'edgeflow record'",
+            problems=overruled,
         )
 
 

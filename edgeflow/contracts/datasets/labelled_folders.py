@@ -7,7 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from edgeflow.contracts.datasets.evidence_folders import is_day, part_images, part_views, recorded_verdict
+from edgeflow.contracts.datasets.evidence_folders import (
+    is_day,
+    is_overruled,
+    part_images,
+    part_views,
+    recorded_verdict,
+)
 from edgeflow.contracts.datasets.part_label import UNLABELLED, read_label
 from edgeflow.contracts.datasets.population import POPULATION_FILE
 from edgeflow.contracts.datasets.recorded_part import NORMAL, RecordedPart, natural
@@ -76,9 +82,10 @@ def _labelled(part: RecordedPart, folder: Path, problems: list[str]) -> Recorded
 
     A defective part of evidence never trains: it is a test part.
     """
-    given = read_label(folder)
-    if given is None:
-        return part
+    given, verdict = read_label(folder), recorded_verdict(folder)
+    if given is None:  # sorted by hand, or nobody's judgement
+        overruled = part.verdict is None and is_overruled(part.label, verdict)
+        return replace(part, overruled=overruled)
     sorted_by_hand = part.label is not None and part.verdict is None
     if sorted_by_hand and part.defective != (given.label == "NG"):
         problems.append(
@@ -86,7 +93,8 @@ def _labelled(part: RecordedPart, folder: Path, problems: list[str]) -> Recorded
             f"{folder.parent.name}/; label it again, or move it"
         )
     split = "test" if given.label == "NG" and part.split is None else part.split
-    return replace(part, label=given.data_set_label, split=split, verdict=None)
+    overruled = is_overruled(given.label, verdict)
+    return replace(part, label=given.data_set_label, split=split, verdict=None, overruled=overruled)
 
 
 def _part(root: Path, folder: Path, label: str, split: Split | None, problems: list[str]) -> RecordedPart:

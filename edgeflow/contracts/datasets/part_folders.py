@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgeflow.contracts.datasets.evidence_folders import part_views, recorded_verdict
+from edgeflow.contracts.datasets.evidence_folders import is_overruled, part_views, recorded_verdict
 from edgeflow.contracts.datasets.part_label import read_label
 from edgeflow.contracts.datasets.recorded_part import RecordedPart, natural
 from edgeflow.contracts.documents.file_names import as_text, is_foreign
@@ -39,14 +39,15 @@ def folder_per_part(root: Path, views: tuple[str, ...] | None, problems: list[st
 
 def _part(name: str, folder: Path, images: Mapping[str, Path]) -> RecordedPart:
     """One part; a person's label counts instead of the box's verdict, and a defective part is a test part."""
-    given = read_label(folder)
+    given, verdict = read_label(folder), recorded_verdict(folder)
     return RecordedPart(
         part_id=name,
         images=images,
         masks={},
         label=given.data_set_label if given else None,
         split="test" if given and given.label == "NG" else None,
-        verdict=None if given else recorded_verdict(folder),
+        verdict=None if given else verdict,
+        overruled=given is not None and is_overruled(given.label, verdict),
     )
 
 

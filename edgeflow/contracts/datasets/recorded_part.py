@@ -25,6 +25,8 @@ class RecordedPart:
         split: ``train`` or ``test``; None where the layout has none.
         class_name: the product it is one of; None where the layout does not say.
         verdict: of the box whose evidence it is; None for other parts, and where it was sorted by label.
+        overruled: a person found it good, and the box had not. Of such parts a box keeps every one, and of
+            other good parts few: a threshold from them would lie too high.
     """
 
     part_id: str
@@ -34,6 +36,7 @@ class RecordedPart:
     split: Literal["train", "test"] | None
     class_name: str | None = None
     verdict: str | None = None
+    overruled: bool = False
 
     @property
     def defective(self) -> bool | None:

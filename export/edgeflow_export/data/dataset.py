@@ -124,8 +124,12 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
             problems=wrong,
         )
     require_good_evidence(candidates)
-    learning, validation = _split(candidates, recipe.data.validation_fraction, recipe.training.seed)
+    # Parts that the box had rejected teach what is normal too, and set no threshold: see ``overruled``.
+    overruled = tuple(part for part in candidates if part.overruled)
+    usual = [part for part in candidates if not part.overruled]
+    learning, validation = _split(usual, recipe.data.validation_fraction, recipe.training.seed)
     training, stopping = _for_stopping(learning, recipe)
+    training += overruled
     views = _views(parts, recipe.data)
     files = [part.images[view.id] for part in parts for view in views]
     depth = data_depth(files, declared=recipe.image.bits, what=str(folder))

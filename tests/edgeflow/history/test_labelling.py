@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeflow.contracts.datasets.evidence_folders import require_good_evidence
+from edgeflow.contracts.datasets.evidence_folders import require_good_evidence, require_no_overruled
 from edgeflow.contracts.datasets.find_parts import find_parts
 from edgeflow.contracts.datasets.part_label import read_label
 from edgeflow.contracts.datasets.population import read_population
@@ -162,6 +162,22 @@ def test_unlabelled_rejects_never_count_as_normal_wherever_they_lie(history: Pat
     with pytest.raises(DataError) as caught:
         require_good_evidence(find_parts(tmp_path / "evidence"))
     assert any("session-000001" in problem for problem in caught.value.problems)
+
+
+def test_parts_that_people_found_good_against_the_box_are_known_and_set_no_threshold(
+    history: Path, tmp_path: Path
+) -> None:
+    """The box keeps every reject and few good parts: thresholds from such parts would let defects pass."""
+    label_part(history, "P-1", "OK", by="ann", source="cli")
+    label_part(history, "P-2", "OK", by="ann", source="cli")
+    for root in (tmp_path / "evidence", tmp_path / "evidence" / DAY, export(history, tmp_path / "out")):
+        parts = {part.part_id.rpartition("/")[2]: part.overruled for part in find_parts(root)}
+        assert (parts["session-000001"], parts["session-000002"]) == (False, True)
+        with pytest.raises(DataError, match="thresholds from them would lie too high") as caught:
+            require_no_overruled(find_parts(root))
+        assert [problem.rpartition("/")[2].rpartition(" ")[2] for problem in caught.value.problems] == [
+            "session-000002"
+        ]
 
 
 def test_a_label_that_cannot_be_read_is_no_missing_label(history: Path, tmp_path: Path) -> None:

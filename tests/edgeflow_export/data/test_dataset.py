@@ -135,8 +135,11 @@ def test_evidence_of_a_rejected_part_is_no_training_part_before_somebody_calls_i
         load_dataset(recipe)
     assert caught.value.problems == ("part 2026-11-28/s-2: the box judged it NG",)
     (tmp_path / "evidence" / "2026-11-28").rename(tmp_path / "evidence" / "good")
-    dataset = load_dataset(recipe)
-    assert len(dataset.training) + len(dataset.validation) == 4
+    for seed in range(8):
+        training = recipe.training.model_copy(update={"seed": seed})
+        dataset = load_dataset(recipe.model_copy(update={"training": training}))
+        assert len(dataset.training) + len(dataset.validation) == 4
+        assert "good/s-2" not in ids_of(dataset.validation), "all rejects are kept: it would raise thresholds"
     assert dataset.view_ids == ("C1",)
 
 
