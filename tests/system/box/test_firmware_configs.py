@@ -50,7 +50,21 @@ NETWORK = ("network/10-edgeflow-gige.link", "network/20-edgeflow-gige.network")
 PTP = "ptp/edgeflow-ptp4l.conf"
 PLC = {"plc/README.md", "plc/node-red-flow.json"}  # read by tests/tools/test_plc_files.py
 CAMERAS = ("cameras/aravis-fake.yaml", "cameras/area-colour.yaml", "cameras/area-mono.yaml")
-LOADED = {*BOXES, *CAMERAS, UNIT, BROKER, BROKER_LAN, BROKER_ACL, RULES, CLOCK, BUFFERS, *NETWORK, PTP, *PLC}
+LOADED = {
+    *BOXES,
+    *CAMERAS,
+    UNIT,
+    PAGE_UNIT,
+    BROKER,
+    BROKER_LAN,
+    BROKER_ACL,
+    RULES,
+    CLOCK,
+    BUFFERS,
+    *NETWORK,
+    PTP,
+    *PLC,
+}
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 PATIENCE_S = 10.0
 
