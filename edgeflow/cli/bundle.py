@@ -169,7 +169,7 @@ def print_rates(console: Console, manifest: Manifest) -> None:
 def _print_scoring(console: Console, manifest: Manifest) -> None:
     scoring, thresholds = manifest.scoring, manifest.reference_thresholds
     console.print(
-        f"view score: {scoring.pooled} of the map"
+        f"view score: {scoring.pooled}{'' if scoring.blur else ' of the map'}"
         f"{' after pixel statistics' if scoring.pixel_statistics else ''}; "
         f"part score: {scoring.part} over views"
     )
