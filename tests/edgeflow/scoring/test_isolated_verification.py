@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.errors import DeviceError, IntegrityError, ParityError
 from edgeflow.scoring.isolated_verification import ResourceLimits, verify_in_subprocess
+from edgeflow.scoring.verification_process import NICENESS
 from simulators.small_bundle import colour_mean, small_bundle
 
 
@@ -45,6 +49,31 @@ def test_graph_that_is_not_ready_in_time_is_refused(tmp_path: Path) -> None:
         graph = bundle.manifest.graphs[0]
         with pytest.raises(IntegrityError, match="was not ready after 0 s"):
             verify_in_subprocess(bundle, graph, limits=ResourceLimits(seconds=0.05))
+
+
+def test_verification_has_a_lower_priority_than_this_process(tmp_path: Path) -> None:
+    """A line that inspects parts while a bundle is proven comes first."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    seen = {before}
+    with Bundle.open(small_bundle(tmp_path / "b")) as bundle, ThreadPoolExecutor(1) as pool:
+        proof = pool.submit(verify_in_subprocess, bundle, bundle.manifest.graphs[0])
+        while not proof.done():
+            seen |= _priorities_of_children()
+            time.sleep(0.005)
+    assert proof.result()
+    assert max(seen) == min(before + NICENESS, 19)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+def _priorities_of_children() -> set[int]:
+    priorities = set()
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            children = (task / "children").read_text().split()
+            priorities |= {os.getpriority(os.PRIO_PROCESS, int(child)) for child in children}
+        except (OSError, ProcessLookupError):
+            continue  # a thread or child that ended meanwhile
+    return priorities
 
 
 def test_errors_keep_their_kind(tmp_path: Path) -> None:
