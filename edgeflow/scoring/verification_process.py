@@ -1,4 +1,4 @@
-"""The child process of isolated verification: limits and priority first, then the golden parts, one line of JSON."""
+"""The child process of isolated verification: priority and limits, the golden parts, one line of JSON."""
 
 from __future__ import annotations
 
