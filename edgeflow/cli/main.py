@@ -52,6 +52,11 @@ COMMANDS: Mapping[str, CommandSource] = {
     "check": CommandSource(
         "check", "check", "Check everything that BOX (a YAML file) needs, without running the line."
     ),
+    "config": CommandSource(
+        "config",
+        "config",
+        "List, show and write files that configure devices: box files, units, broker, line controller.",
+    ),
     "ctl": CommandSource(
         "ctl", "ctl", "Command the running box that BOX (its YAML file) describes; needs no broker."
     ),
@@ -175,7 +180,7 @@ def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
     Workstation: train, evaluate, export.  Box: check, run, web, ctl, results, evidence, calibrate, outbox.
-    Anywhere: inspect, verify, bench, score, monitor, keys, schema.
+    Anywhere: inspect, verify, bench, score, monitor, keys, config, schema.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     logging.basicConfig(

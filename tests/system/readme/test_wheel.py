@@ -8,16 +8,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import edgeflow
-
-# By their records: importing setuptools after somebody imported distutils ends with an assertion.
-if int(version("setuptools").partition(".")[0]) < 77:
-    pytest.skip("building a wheel needs setuptools 77 or newer", allow_module_level=True)
+from edgeflow.device_files import device_files
 
 
 def python(*words: object, folder: Path, path: Path | None = None) -> str:
@@ -42,9 +38,10 @@ def python(*words: object, folder: Path, path: Path | None = None) -> str:
 def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of a copy of the checkout, so that nothing of an earlier build gets into it."""
     folder = tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    (folder / "tools").mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "tools/line_controller.py"):
         shutil.copy(repository / name, folder / name)
-    for name in ("edgeflow", "export/edgeflow_export"):
+    for name in ("edgeflow", "export/edgeflow_export", "firmware_configs", "tools/line_control"):
         shutil.copytree(repository / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     python("-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index", ".", folder=folder)
     (made,) = folder.glob("edgeflow-*.whl")
@@ -59,7 +56,8 @@ def test_wheel_holds_every_file_of_both_packages(wheel: Path, repository: Path) 
         for file in (root / package).rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    assert wanted - names == set()
+    devices = {f"edgeflow/firmware_configs/{name}" for name in device_files()}
+    assert (wanted | devices) - names == set()
     assert {"edgeflow/py.typed", "edgeflow_export/report/templates/report.html.j2"} <= names
     assert not {name for name in names if name.startswith(("tests/", "tools/"))}
 
@@ -77,6 +75,8 @@ def test_package_installed_from_a_folder_runs_without_the_checkout(
     )
     version = python("-m", "edgeflow.cli", "--version", folder=tmp_path, path=target)
     assert version.strip() == f"edgeflow, version {edgeflow.__version__}"
+    listed = python("-m", "edgeflow.cli", "config", "list", "--json", folder=tmp_path, path=target)
+    assert listed == python("-m", "edgeflow.cli", "config", "list", "--json", folder=repository)
     bundle = repository / "tools" / "demo" / "housing.bundle"
     shown = python("-m", "edgeflow.cli", "inspect", bundle, "--json", folder=tmp_path, path=target)
     assert json.loads(shown)["views"]
