@@ -7,6 +7,7 @@
 # make bench  - speed and memory, as ratios in one run
 # make mutants - the share of small errors that the nearest tests notice, package by package
 # make docs   - the documentation as HTML, warnings as errors (docs/_build); make reference writes docs/reference/
+# make packages - for a box: a folder of wheels, a .deb, the bill of materials (dist/); make container builds an image
 # make demo-bundle - rebuild the demo's parts and bundle from nothing: render, train, evaluate, export, verify
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 # In the order of tests/conftest.py, which begins with what takes longest.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test test-all test-long coverage check bench faults mutants docs reference demo-bundle format clean
+.PHONY: demo packages wheels deb sbom container test test-all test-long coverage check bench faults mutants docs reference demo-bundle format clean
 
 demo: $(VENV)/.demo
 	PYTHONPATH=tools $(BIN)/python -m demo.run
@@ -77,6 +78,20 @@ docs: $(VENV)/.dev
 reference: $(VENV)/.dev
 	$(BIN)/python tools/write_reference.py
 
+packages: deb
+
+wheels: $(VENV)/.packages
+	PYTHONPATH=tools $(BIN)/python -m packages.wheels -o dist/wheels
+
+deb: wheels
+	PYTHONPATH=tools $(BIN)/python -m packages.deb dist/wheels -o dist
+
+sbom: wheels
+	PYTHONPATH=tools $(BIN)/python -m packages.bill dist/wheels -o dist/edgeflow.cdx.json
+
+container: wheels
+	podman build --format docker $(if $(BASE),--build-arg BASE=$(BASE)) -f tools/packages/Containerfile -t edgeflow dist
+
 demo-bundle: $(VENV)/.dev
 	sh tools/system_packages.sh render
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/demo/build.sh
@@ -93,9 +108,13 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[demo]'
 	touch $@
 
+$(VENV)/.packages: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[packages]'
+	touch $@
+
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) runs demo_output
+	rm -rf $(VENV) runs demo_output dist

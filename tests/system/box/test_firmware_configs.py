@@ -44,6 +44,7 @@ BROKER, BROKER_LAN, BROKER_ACL = (
     "mosquitto/edgeflow-lan.acl",
 )
 RULES = "udev/99-edgeflow-cameras.rules"
+VISION_RULES = "udev/60-edgeflow-usb3-vision.rules"
 CLOCK = "chrony/edgeflow.conf"
 BUFFERS = "network/90-edgeflow-gige.conf"
 NETWORK = ("network/10-edgeflow-gige.link", "network/20-edgeflow-gige.network")
@@ -59,6 +60,7 @@ LOADED = {
     BROKER_LAN,
     BROKER_ACL,
     RULES,
+    VISION_RULES,
     CLOCK,
     BUFFERS,
     *NETWORK,
@@ -482,7 +484,7 @@ def test_the_boxs_user_may_use_every_topic_of_the_box_that_it_is_made_for() -> N
 
 
 RULE = re.compile(
-    r'(?:(?:ACTION|SUBSYSTEM|ATTR\{[a-z/_]+\}|ENV\{[A-Z_]+\})==|(?:SYMLINK\+=|ATTR\{[a-z/_]+\}=)(?!=))"[^"]+"'
+    r'(?:(?:ACTION|SUBSYSTEM|ATTR\{[a-z/_]+\}|ENV\{[A-Z_]+\})==|(?:SYMLINK\+=|GROUP=|MODE=|ATTR\{[a-z/_]+\}=)(?!=))"[^"]+"'
 )
 
 
