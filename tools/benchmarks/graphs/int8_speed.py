@@ -23,6 +23,12 @@ from edgeflow.diagnostics.peak_memory import own_peak_bytes
 
 BASELINE = Path(__file__).parent / "baseline" / "fast-fp32"
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "housing.bundle"
+INSTRUCTIONS = {
+    "native": {},
+    "VNNI": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"},
+    "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+}
+"""What OpenVINO is held to; "VNNI" is without AMX, on a processor that has it."""
 VIEWS, SIDES = (1, 2, 5, 8, 12), (256, 384, 512, 768, 1024)
 TOP = 10
 
@@ -37,7 +43,7 @@ TOP = 10
 def main(
     bundle: Path, against: Path | None, turns: int, scaling: bool, by_operation: bool, child: str | None
 ) -> None:
-    """Ratios on one and two threads, natively and held to AVX2."""
+    """Ratios on one and two threads: natively, without AMX, and held to AVX2."""
     console = Console(highlight=False)
     if scaling:
         _scaling(console, turns, child)
@@ -52,7 +58,7 @@ def _speed(console: Console, bundle: Path, against: Path | None, turns: int, chi
         found = timed_in_turns(_graphs(bundle, against), threads=int(child), turns=turns)
         print(json.dumps({name: vars(timing) for name, timing in found.items()}))
         return
-    table = Table("graph", "instructions", "threads", "wall ms", "CPU ms", "ratio, wall", "ratio, CPU")
+    table = Table("graph", "held to", "threads", "wall ms", "CPU ms", "wall ratio", "CPU ratio")
     options = [
         "--bundle",
         str(bundle),
@@ -60,11 +66,13 @@ def _speed(console: Console, bundle: Path, against: Path | None, turns: int, chi
         str(turns),
         *(["--against", str(against)] if against else []),
     ]
-    for isa in ("native", "AVX2"):
+    for isa in INSTRUCTIONS:
         for threads in (1, 2):
             for name, timing in _in_child([*options, "--child", str(threads)], isa).items():
                 cells = (timing[key] for key in ("wall_ms", "cpu_ms", "ratio_wall", "ratio"))
-                table.add_row(name, isa, str(threads), *(f"{value:.3g}" for value in cells))
+                table.add_row(
+                    name.removeprefix("openvino-"), isa, str(threads), *(f"{value:.3g}" for value in cells)
+                )
     console.print(table)
 
 
@@ -79,7 +87,7 @@ def _operations(console: Console, bundle: Path, against: Path | None) -> None:
 
 
 def _scaling(console: Console, turns: int, child: str | None) -> None:
-    """Growth with views at 256 and with the side at five views; 'of linear' is against the smallest."""
+    """Growth with views at 256 and with the side at five views; 'of linear' is per pixel, to the smallest."""
     if child is not None:
         views, side, threads = map(int, child.split(","))
         found = timed_in_turns(rewritten_graphs(views, side), threads=threads, turns=turns)
@@ -87,7 +95,7 @@ def _scaling(console: Console, turns: int, child: str | None) -> None:
         print(json.dumps({"timings": timings, "peak_mb": own_peak_bytes() / 1e6}))
         return
     cases = [*((views, SIDES[0]) for views in VIEWS), *((5, side) for side in SIDES[1:])]
-    table = Table("graph", "views", "side", "threads", "wall ms", "of linear in pixels", "peak MB")
+    table = Table("graph", "views", "side", "threads", "ms", "of linear", "peak MB")
     for threads in (1, 2):
         first: dict[str, float] = {}
         for views, side in cases:
@@ -101,7 +109,7 @@ def _scaling(console: Console, turns: int, child: str | None) -> None:
 
 
 def _in_child(options: list[str], isa: str = "native") -> dict[str, Any]:
-    environment = os.environ | ({} if isa == "native" else {"ONEDNN_MAX_CPU_ISA": isa})
+    environment = os.environ | INSTRUCTIONS[isa]
     command = [sys.executable, "-m", "benchmarks.graphs.int8_speed", *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -110,12 +118,12 @@ def _in_child(options: list[str], isa: str = "native") -> dict[str, Any]:
 
 def _graphs(bundle: Path, against: Path | None) -> dict[str, ov.Model]:
     """The graph that is 1, then those of the bundle."""
-    graphs = {"baseline fp32": _read(*(_unpacked(kind) for kind in ("xml", "bin")))}
+    graphs = {"before": _read(*(_unpacked(kind) for kind in ("xml", "bin")))}
     if against is not None:
         with Bundle.open(against) as opened:
             entry = next(graph for graph in opened.manifest.graphs if graph.id == "openvino-fp32")
             model, weights = opened.read(entry.model), opened.read(entry.weights or "")
-            graphs = {"baseline fp32": _read(model, weights)}
+            graphs = {"before": _read(model, weights)}
     with Bundle.open(bundle) as opened:
         for graph in opened.manifest.graphs:
             if graph.backend == "openvino":
