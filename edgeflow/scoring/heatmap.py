@@ -43,9 +43,9 @@ def heat_overlay(image: RgbImage, anomaly_map: FloatArray, scale: Scale) -> RgbI
     resized = cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR)
     heat = cv2.applyColorMap(np.rint(resized * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
     # Fully laid on from the threshold up; below it ever thinner, so that normal surface stays visible.
-    share = _HEAT_SHARE * np.minimum(resized * _SCALED_AT_THE_END, 1.0)[:, :, np.newaxis]
-    mixed = image * (1.0 - share) + cv2.cvtColor(heat, cv2.COLOR_BGR2RGB) * share
-    return np.asarray(np.rint(mixed), np.uint8)
+    share = np.minimum(resized * np.float32(_HEAT_SHARE * _SCALED_AT_THE_END), np.float32(_HEAT_SHARE))
+    mixed = cv2.blendLinear(image, cv2.cvtColor(heat, cv2.COLOR_BGR2RGB), 1 - share, share)
+    return np.asarray(mixed, np.uint8)
 
 
 def find_regions(
