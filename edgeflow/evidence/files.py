@@ -26,8 +26,8 @@ from edgeflow.scoring.heatmap import heat_overlay
 
 __all__ = ["EvidenceJob", "evidence_path", "write_evidence"]
 
-# Noise of a sensor hardly repeats: runs alone give files as small, in less time. To choose a filter row by row
-# takes 1.6 times as long.
+# Noise of a sensor hardly repeats: runs alone give files as small, in less time. To choose a filter row by
+# row takes 1.6 times as long.
 _FAST_PNG = [
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
