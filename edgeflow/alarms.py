@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from typing import Protocol
 
 from edgeflow.clock import utc_text
@@ -66,6 +67,7 @@ class Alarms:
         self._sink = sink
         self._lock = threading.Lock()  # for the table alone, never held while publishing
         self._standing: dict[str, Alarm] = {}
+        self._raised: Counter[AlarmCode] = Counter()
 
     def raise_(self, code: AlarmCode, severity: Severity, text: str, *, subject: str = "") -> None:
         """Let an alarm stand; a new text or severity of a standing one keeps its ``since``.
@@ -81,16 +83,18 @@ class Alarms:
             if before and (before.severity, before.text) == (severity, text):
                 return
             self._standing[new.name] = new.model_copy(update={"since": before.since}) if before else new
-        logger.warning("alarm %s: %s", new.name, text)
+            self._raised[code] += before is None
+        logger.warning("alarm %s: %s", new.name, text, extra=_fields("alarm_raised", new))
         self._publish(new.name)
 
     def clear(self, code: AlarmCode, *, subject: str = "") -> None:
         """End an alarm; nothing happens where it does not stand."""
         name = f"{code}.{subject}" if subject else code
         with self._lock:
-            if self._standing.pop(name, None) is None:
-                return
-        logger.warning("alarm %s: over", name)
+            over = self._standing.pop(name, None)
+        if over is None:
+            return
+        logger.warning("alarm %s: over", name, extra=_fields("alarm_over", over))
         self._publish(name)
 
     def clear_all(self) -> int:
@@ -105,6 +109,11 @@ class Alarms:
         with self._lock:
             return tuple(self._standing.values())
 
+    def raised(self) -> dict[AlarmCode, int]:
+        """Return how often alarms have been raised, by code; changes of a standing one do not count."""
+        with self._lock:
+            return dict(self._raised)
+
     def _publish(self, name: str) -> None:
         """Publish the present state, again if another thread changes it meanwhile: the last one stays."""
         while True:
@@ -112,3 +121,15 @@ class Alarms:
             self._sink.publish_alarm(name, latest)
             if self._standing.get(name) is latest:
                 return
+
+
+def _fields(event: str, alarm: Alarm) -> dict[str, str]:
+    """Fields of the log; the subject of an alarm about a camera is its view."""
+    camera = alarm.subject if alarm.code.startswith("camera_") else ""
+    return {
+        "event": event,
+        "code": alarm.code,
+        "subject": alarm.subject,
+        "severity": alarm.severity,
+        "camera": camera,
+    }

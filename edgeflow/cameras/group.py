@@ -84,7 +84,7 @@ class CameraGroup:
         deadline_ns = monotonic_ns() + round(_CLOSE_S * 1e9)
         for view, worker in self._workers.items():
             if not worker.join(max(0.0, (deadline_ns - monotonic_ns()) / 1e9)):
-                logger.warning("camera '%s': hangs, and is left behind", view)
+                logger.warning("camera '%s': hangs, and is left behind", view, extra={"camera": view})
 
     def _start(self, view: str, epoch_ns: int, *, free_running: bool) -> None:
         self._workers[view] = CameraWorker(

@@ -177,7 +177,9 @@ class CameraWorker:
             except CameraError as cause:
                 self._failed(cause)
             except Exception as cause:
-                logger.exception("camera '%s': its driver failed", self.view)
+                logger.exception(
+                    "camera '%s': its driver failed", self.view, extra=self._fields("driver_failed")
+                )
                 self._failed(CameraError(f"camera '{self.view}': its driver failed: {cause!r}"))
             finally:
                 self._camera.close()
@@ -192,7 +194,7 @@ class CameraWorker:
                 frame = self._camera.read(_READ_S)
             except FrameLost as cause:
                 if str(cause) != self._detail:  # not again and again while nothing changes
-                    logger.warning("%s", cause)
+                    logger.warning("%s", cause, extra=self._fields("frame_lost"))
                 self._frame_lost(str(cause), of_trigger=cause.trigger_id is not None)
                 self._on_lost(self.view, cause.trigger_id)
                 continue
@@ -216,6 +218,10 @@ class CameraWorker:
             if of_trigger:
                 self._waiting_since_ns = None
 
+    def _fields(self, event: str) -> dict[str, str]:
+        """Fields of the log."""
+        return {"event": event, "camera": self.view}
+
     def _went_online(self) -> None:
         with self._lock:
             self._online = True
@@ -226,7 +232,7 @@ class CameraWorker:
 
     def _failed(self, cause: CameraError) -> None:
         if str(cause) != self._detail:  # not again and again while it stays away
-            logger.warning("%s", cause)
+            logger.warning("%s", cause, extra=self._fields("camera_failed"))
         if not self._opened:
             self._first_error = cause
         self._went_offline(str(cause))

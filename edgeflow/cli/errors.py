@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import sqlite3
 import sys
@@ -17,9 +18,12 @@ import click
 from edgeflow.cli.terminal.output import tolerate_any_output
 from edgeflow.contracts.documents.file_names import as_text
 from edgeflow.errors import EdgeflowError, UsageError
+from edgeflow.log_output import is_for_people
 from edgeflow.station.process.shutdown import end_process
 
 __all__ = ["ended_in_words"]
+
+logger = logging.getLogger(__name__)
 
 _USAGE, _MACHINE = 2, 6
 _READER_GONE = 141
@@ -123,7 +127,10 @@ def _told(error: OSError) -> str:
 
 def _end(text: str, code: int) -> None:
     with contextlib.suppress(OSError):
-        click.echo(f"error: {text}", err=True)
+        if is_for_people():
+            click.echo(f"error: {text}", err=True)
+        else:
+            logger.error("%s", text, extra={"event": "ended"})
     try:
         sys.stdout.flush()
     except OSError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from edgeflow import __version__
 from edgeflow.cli.errors import ended_in_words
+from edgeflow.log_output import begin_log
 
 __all__ = ["COMMANDS", "CommandSource", "cli", "main"]
 
@@ -183,9 +183,7 @@ def cli(verbose: int) -> None:
     Anywhere: inspect, verify, bench, score, monitor, keys, config, schema.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    begin_log(level)
 
 
 if __name__ == "__main__":

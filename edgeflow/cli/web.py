@@ -12,6 +12,7 @@ from edgeflow.cli.options import FILE, box_overrides, json_option
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.config.box import load_config
 from edgeflow.errors import UsageError
+from edgeflow.log_output import use_format
 
 __all__ = ["web"]
 
@@ -46,6 +47,8 @@ def web(
     if add_user or remove_user:
         _change_users(config.web_users_path, add_user, role, remove_user)
         return
+
+    use_format(config.log.format)
 
     def ready(address: str) -> None:
         if json_output:

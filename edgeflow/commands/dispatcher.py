@@ -205,7 +205,8 @@ class CommandDispatcher:
         except EdgeflowError as cause:
             outcome = "refused" if isinstance(cause, UsageError) else "failed"
             text, code = "; ".join([cause.message, *cause.problems]), cause.exit_code
-        logger.warning("command %s: %s: %s", verb, outcome, text)
+        fields = {"event": "command", "verb": verb, "outcome": outcome}
+        logger.warning("command %s: %s: %s", verb, outcome, text, extra=fields)
         try:
             self._write(self._audit, record, outcome, text)
         except StorageError as cause:

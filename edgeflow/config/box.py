@@ -27,6 +27,7 @@ from edgeflow.config.delivery import (
     TlsConfig,
 )
 from edgeflow.config.history import HistoryConfig, ShiftsConfig
+from edgeflow.config.monitoring import LogConfig, MetricsConfig
 from edgeflow.config.scoring import DecisionConfig, RuntimeConfig, TrustConfig
 from edgeflow.config.views import ViewsConfig
 from edgeflow.config.web import WebConfig
@@ -48,6 +49,8 @@ __all__ = [
     "GenicamConfig",
     "HistoryConfig",
     "IssuerConfig",
+    "LogConfig",
+    "MetricsConfig",
     "MqttConfig",
     "OutboxConfig",
     "ReplayConfig",
@@ -91,6 +94,8 @@ class BoxConfig(Document):
     views: ViewsConfig = ViewsConfig()
     alarms: AlarmsConfig = AlarmsConfig()
     web: WebConfig = WebConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    log: LogConfig = LogConfig()
 
     @property
     def history_path(self) -> Path:

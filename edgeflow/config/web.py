@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from edgeflow.contracts.documents.document import Document, Text
+from edgeflow.config.units import Address
+from edgeflow.contracts.documents.document import Document
 
 __all__ = ["WebConfig"]
-
-Address = Annotated[
-    str,
-    Text(pattern=r"^[^\s/@]+:[0-9]{1,5}$", words="an address and a port, such as 127.0.0.1:8088"),
-]
 
 
 class WebConfig(Document):

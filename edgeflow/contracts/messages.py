@@ -13,6 +13,8 @@ from edgeflow.contracts.documents.document import Growing, parse_document
 from edgeflow.contracts.message_parts.alarm_codes import AlarmCode
 from edgeflow.contracts.message_parts.base import Message, Timestamp
 from edgeflow.contracts.message_parts.context import Context
+from edgeflow.contracts.message_parts.metrics import Metrics
+from edgeflow.contracts.message_parts.names import Availability, Severity, StateName, VerdictName
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.message_parts.trigger_message import TriggerMessage
 from edgeflow.errors import DataError
@@ -31,6 +33,7 @@ __all__ = [
     "Decision",
     "Dropped",
     "Message",
+    "Metrics",
     "Region",
     "Result",
     "Severity",
@@ -48,11 +51,6 @@ __all__ = [
     "to_json",
 ]
 
-VerdictName = Literal["OK", "NG", "UNDECIDED"]
-Availability = Literal["online", "offline", "stopped"]
-# Names of the OPC 40100-1 vision state machine.
-StateName = Literal["PreOperational", "Initialized", "Ready", "ContinuousExecution", "Halted", "Error"]
-Severity = Literal["warning", "error"]
 _CODE = r"[a-z][a-z0-9_]{0,63}"
 
 
@@ -288,6 +286,7 @@ MESSAGES: dict[str, type[Message]] = {
     "state": State,
     "camera-status": CameraStatus,
     "alarm": Alarm,
+    "metrics": Metrics,
     "command": Command,
     "reply": Reply,
 }

@@ -67,6 +67,11 @@ class Topics:
         return f"{self.root}/alarm/{code}"
 
     @property
+    def metrics(self) -> str:
+        """Figures of the running box, about every minute."""
+        return f"{self.root}/metrics"
+
+    @property
     def commands(self) -> str:
         """Filter of all commands."""
         return f"{self.root}/cmd/+"

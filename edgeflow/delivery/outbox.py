@@ -23,6 +23,7 @@ from edgeflow.delivery.store.opening import open_store
 from edgeflow.delivery.store.records import Aside, Drop, Limits, Row, entry_of, fault_of
 from edgeflow.delivery.store.repair import Repaired, complete, copy_removed, repair
 from edgeflow.delivery.store.reserve_file import ReserveFile
+from edgeflow.delivery.store.tally import Tally
 from edgeflow.delivery.store.write_retry import WriteRetry
 from edgeflow.delivery.store.writing import ITEM_FAULTS, unstorable, write_singly, write_together
 from edgeflow.errors import StorageError
@@ -70,6 +71,7 @@ class Outbox:
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._counting = threading.Lock()  # for one number; never held over anything else
         self._unstored: int = 0
+        self._dropped: int = 0
         self._listeners: list[Callable[[Sequence[str]], None]] = []
         self._retry = WriteRetry()
         self._repaired: Repaired | None = None
@@ -191,6 +193,25 @@ class Outbox:
         """Return the number of results that wait, stored or queued to be stored."""
         return self._unstored + self._store.count
 
+    @property
+    def dropped(self) -> int:
+        """Number of results that were given up before they were delivered, since this object was made."""
+        return self._dropped
+
+    @property
+    def tally(self) -> Tally:
+        """Counts of the stored rows and their bytes."""
+        return self._store.tally
+
+    def oldest_age_s(self) -> float | None:
+        """Return the running time since the oldest waiting result was stored; None where none waits.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        with mapped(self._path, "read"):
+            return self._store.oldest_age_s()
+
     def drops(self) -> tuple[Drop, ...]:
         """Return the records of results that were dropped for lack of space, oldest first."""
         with mapped(self._path, "read"):
@@ -255,6 +276,7 @@ class Outbox:
         log = self._backlog
         if log.is_pressing or self._delete_now() or self._store.clock_is_due:
             dropped = self._store_backlog()
+            self._dropped += dropped
             stored = [entry.result_id for entry in log.entries]
             with self._counting:
                 self._unstored -= len(stored)
@@ -303,6 +325,7 @@ class Outbox:
             self._squeeze()
         self._retry.failed(cause, time.monotonic(), failed_before=self._alarms.in_trouble)
         lost = self._backlog.shrink("the outbox could not be written, and memory is bounded")
+        self._dropped += lost
         with self._counting:
             self._unstored -= lost
         self._alarms.failed(cause)

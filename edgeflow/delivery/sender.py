@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from edgeflow.alarms import Alarms
@@ -86,8 +86,13 @@ class ResultSender:
         self._drain_until_s: float | None = None
         self._alarms = alarms
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+        self._on_confirmed: Callable[[Sequence[str]], None] = lambda _: None
         link.listen(self._inbox.put)
         outbox.on_stored(lambda _: self.wake())
+
+    def on_confirmed(self, listener: Callable[[Sequence[str]], None]) -> None:
+        """Call ``listener`` with result ids once they are confirmed, on the sender's thread; call once."""
+        self._on_confirmed = listener
 
     def start(self) -> None:
         """Start the thread; return at once."""
@@ -151,6 +156,7 @@ class ResultSender:
         if not done:
             return
         self._outbox.delete(done)
+        self._on_confirmed(done)
         if self._suspicion:
             for result_id in done:
                 self._suspicion.passed(result_id)
@@ -178,7 +184,12 @@ class ResultSender:
         row_id = self._window[result_id].row_id
         self._window.remove(result_id)
         self._suspicion.forget(result_id)
-        logger.warning("delivery: result %s is set aside: %s", result_id, why)
+        logger.warning(
+            "delivery: result %s is set aside: %s",
+            result_id,
+            why,
+            extra={"event": "set_aside", "result_id": result_id},
+        )
         self._outbox.set_aside([row_id], why)
 
     def _confirmed(self, event: Confirmed) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import os
 import shutil
@@ -24,6 +25,7 @@ from edgeflow.config.box import (
     load_config,
 )
 from edgeflow.config.camera_views import check_views
+from edgeflow.config.units import host_and_port
 from edgeflow.contracts.manifest import Thresholds
 from edgeflow.decision.decision import check_degraded
 from edgeflow.diagnostics.check_broker import broker_findings
@@ -31,10 +33,15 @@ from edgeflow.diagnostics.check_cameras import camera_findings, load_findings, s
 from edgeflow.diagnostics.check_sync import sync_findings
 from edgeflow.diagnostics.findings import Finding, Report, failed, failures, ok, warning
 from edgeflow.diagnostics.graph_speed import speed_findings
-from edgeflow.errors import ConfigError, EdgeflowError
+from edgeflow.errors import ConfigError, EdgeflowError, UsageError
+from edgeflow.log_output import journal_handler
+from edgeflow.metrics.server import bound_socket
 from edgeflow.scoring.loading import choose_graph
 
 __all__ = ["Finding", "Report", "check_box"]
+
+_ANSWER_S = 3.0
+_LONGEST_PAGE = 1_000_000
 
 
 def check_box(config_path: Path, overrides: tuple[str, ...] = (), *, publish: bool = False) -> Report:
@@ -78,6 +85,10 @@ def _checks(path: Path, config: BoxConfig) -> list[_Check]:
         checks.append(("cache", partial(_cache, config.runtime.cache_dir)))
     if config.commands.allow or config.commands.issuers:
         checks.append(("commands", partial(_commands, config)))
+    if config.metrics.listen is not None:
+        checks.append(("metrics", partial(_metrics, config, config.metrics.listen)))
+    if config.log.format == "journal":
+        checks.append(("log", _journal))
     return checks
 
 
@@ -207,3 +218,33 @@ def _commands(config: BoxConfig) -> list[Finding]:
         return [warning("commands", text)]
     who = "whom the broker lets" if rules.issuers is None else ", ".join(rules.issuers)
     return [ok("commands", f"over MQTT: {', '.join(rules.allow) or 'none'}; by {who}")]
+
+
+def _metrics(config: BoxConfig, address: str) -> list[Finding]:
+    """The address is free, or the running box itself has it."""
+    try:
+        bound_socket(address).close()
+    except UsageError as error:
+        if _is_this_box(address, config.device_name):
+            return [ok("metrics", f"http://{address}/metrics: the running box answers")]
+        return failures("metrics", error)
+    return [ok("metrics", f"http://{address}/metrics: free for the box")]
+
+
+def _is_this_box(address: str, name: str) -> bool:
+    connection = http.client.HTTPConnection(*host_and_port(address), timeout=_ANSWER_S)
+    try:
+        connection.request("GET", "/metrics")
+        page = connection.getresponse().read(_LONGEST_PAGE).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return any(
+        line.startswith("edgeflow_box_info{") and f'box="{name}"' in line for line in page.splitlines()
+    )
+
+
+def _journal() -> list[Finding]:
+    journal_handler().close()
+    return [ok("log", "journald takes it")]

@@ -152,6 +152,7 @@ def _said(config: BoxConfig, topics: Topics) -> tuple[str, ...]:
         topics.state,
         topics.camera_status(next(iter(config.cameras))),
         topics.alarm("check"),
+        topics.metrics,
         topics.reply("check"),
     )
 

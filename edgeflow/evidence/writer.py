@@ -97,6 +97,16 @@ class Evidence:
         """Number of parts whose evidence was wanted but could not be kept."""
         return self._refused + self._failed
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the evidence on the disk, as far as its folders have been read."""
+        return self._store.size
+
+    @property
+    def kept_parts(self) -> int:
+        """Number of parts with evidence on the disk, as far as its folders have been read."""
+        return len(self._store)
+
     def start(self) -> None:
         """Start the threads; return at once, or after 2 s where the disk does not answer.
 

@@ -62,6 +62,9 @@ class History:
         min_free_bytes: less free disk than this is left to the outbox.
         patience_s: so long a result waits for the outbox.
         boot: the present moment, for the age of results.
+
+    Attributes:
+        missed: results that were left out since the box started.
     """
 
     def __init__(
@@ -80,7 +83,8 @@ class History:
         self._delivered: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
         self._stored: OrderedDict[str, None] = OrderedDict()
-        self._missed_lock = threading.Lock()  # for the gap alone
+        self.missed = 0
+        self._missed_lock = threading.Lock()  # for the gap and the count alone
         self._missed: Gap | None = None
         self._store: HistoryStore | None = None
         self._problems = ChangeLog(logger, "history: ")
@@ -236,6 +240,7 @@ class History:
 
     def _miss(self, result_ids: Sequence[str], why: str) -> None:
         with self._missed_lock:
+            self.missed += len(result_ids)
             before = self._missed
             self._missed = Gap(
                 first=before.first if before else result_ids[0],

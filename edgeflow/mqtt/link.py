@@ -22,6 +22,7 @@ from edgeflow.contracts.messages import (
     Birth,
     CameraStatus,
     Decision,
+    Metrics,
     State,
     to_json,
 )
@@ -250,6 +251,17 @@ class MqttLink:
         """Publish retained, now and at every later connection; None clears the alarm."""
         payload = to_json(alarm) if alarm else b""
         self._retain(self._topics.alarm(name), payload, str(Alarm.model_fields["schema_"].default))
+
+    def publish_metrics(self, metrics: Metrics) -> bool:
+        """Send at QoS 0, now or never; return False without a connection, or for a broker that takes less."""
+        live, payload = self._connection.live, to_json(metrics)
+        if live is None:
+            return False
+        topic, properties = self._topics.metrics, self._properties.of(metrics.schema_)
+        limit = self._connection.limits.packet_bytes
+        if limit is not None and publish_bytes(topic, payload, properties) > limit:
+            return False
+        return live.wire.publish_once(topic, payload, properties=properties)
 
     def publish_reply(self, topic: str, reply: Reply, correlation: bytes) -> None:
         """Answer a command; without a connection, the reply is discarded."""

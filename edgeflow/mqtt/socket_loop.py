@@ -47,6 +47,7 @@ class SocketLoop:
         self.client = client
         self.unanswered = Unanswered()
         self._answers: deque[tuple[int, int]] = deque()
+        self._unanswerable: set[int] = set()  # sent at QoS 0; paho says when they have left
         client.user_data_set(self)
         self._writing = threading.Lock()
         self._later = threading.local()  # threads that write when they are through
@@ -87,6 +88,14 @@ class SocketLoop:
             self.wake()
         return info
 
+    def publish_once(self, topic: str, payload: bytes, *, properties: Properties | None) -> bool:
+        """Send a message at QoS 0, which nobody answers; return False where it was not sent."""
+        with self._writing:  # so that nobody sends it before it is noted
+            info = self.client.publish(topic, payload, 0, retain=False, properties=properties)
+            if info.rc == paho.MQTT_ERR_SUCCESS:
+                self._unanswerable.add(info.mid)
+        return info.rc == paho.MQTT_ERR_SUCCESS and self._write() == paho.MQTT_ERR_SUCCESS
+
     def subscribe(self, topic_filter: str) -> None:
         """Subscribe to a topic at QoS 1; its answer is among the others, with the filter as key."""
         sent_s = time.monotonic()
@@ -99,6 +108,9 @@ class SocketLoop:
 
     def answered(self, message_id: int, reason_code: int) -> None:
         """Queue the broker's answer; called by paho, which holds a lock."""
+        if message_id in self._unanswerable:
+            self._unanswerable.discard(message_id)
+            return
         self._answers.append((message_id, reason_code))
 
     def answers(self) -> list[Answer]:

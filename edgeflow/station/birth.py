@@ -13,7 +13,7 @@ from edgeflow.bundles.bundle import Bundle
 from edgeflow.cameras.addresses import public_source
 from edgeflow.cameras.worker import CameraHealth
 from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
-from edgeflow.clock import utc_now, utc_text
+from edgeflow.clock import monotonic_ns, utc_now, utc_text
 from edgeflow.config.box import BoxConfig, config_sha256
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, GraphChosenBy
@@ -22,6 +22,7 @@ from edgeflow.delivery.outbox import Outbox
 from edgeflow.mqtt.home_assistant import discovery
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
+from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.state import StationState
 
 __all__ = ["BirthPublisher", "StatusReport", "make_birth", "summary", "warn_of_expiry"]
@@ -106,6 +107,7 @@ class StatusReport:
     alarms: Alarms
     link: MqttLink
     outbox: Outbox
+    manager: ServiceManager
     triggers: MqttTriggers | None = None
     cameras: Callable[[], Mapping[str, CameraHealth]] = dict
 
@@ -132,6 +134,7 @@ class StatusReport:
             "triggers": self.triggers.status() if self.triggers is not None else {},
             "decisions_refused": self.link.gate.refused,
             "cameras": {view: asdict(health) for view, health in self.cameras().items()},
+            "watchdog": asdict(self.manager.watchdog(monotonic_ns())),
             "alarms": [alarm.model_dump(mode="json", by_alias=True) for alarm in self.alarms.standing()],
         }
 

@@ -33,6 +33,7 @@ __all__ = [
     "HistorySink",
     "InspectionLine",
     "LiveSink",
+    "MetricsSink",
     "ResultSink",
     "RunView",
     "ViewSink",
@@ -71,6 +72,13 @@ class HistorySink(Protocol):
     """Takes results for the record on the box; never waits."""
 
     def offer(self, entry: HistoryEntry) -> None:
+        """Take one result."""
+
+
+class MetricsSink(Protocol):
+    """Takes results to count them; never waits."""
+
+    def offer(self, result: Result) -> None:
         """Take one result."""
 
 
@@ -119,6 +127,7 @@ class InspectionLine:
         evidence: takes images of parts; None where the box keeps none.
         history: takes every result after the outbox; None where the box keeps no history.
         views: takes the model images of scored parts; None where the box does not watch its cameras.
+        metrics: counts every result, before the outbox has it; None where nobody counts.
         live: takes every finished part, for people who watch; None where nobody can.
         gate_told: returns True or False for a result id whose decision reached the gate or did not; None
             while that is not known.
@@ -139,6 +148,7 @@ class InspectionLine:
     evidence: EvidenceSink | None = None
     history: HistorySink | None = None
     views: ViewSink | None = None
+    metrics: MetricsSink | None = None
     live: LiveSink | None = None
     gate_told: Callable[[str], bool | None] = lambda _: None
     view_check: ViewCheck = field(default_factory=ViewCheck)
@@ -190,7 +200,13 @@ class InspectionLine:
             return _Attempt(skipped=f"late: {late}; not scored", waited=not hangs)
         except Exception as error:  # of whatever library: it costs one part
             trace = None if isinstance(error, EdgeflowError) else error
-            logger.error("part %s was not scored: %s", view_set.part_id, error, exc_info=trace)
+            logger.error(
+                "part %s was not scored: %s",
+                view_set.part_id,
+                error,
+                exc_info=trace,
+                extra=_fields("not_scored", view_set),
+            )
             return _Attempt(failure=f"scoring failed: {failure_text(error)}")
         return _Attempt(scores=scores, waited=True)
 
@@ -199,7 +215,11 @@ class InspectionLine:
         try:
             return self.view_check.checked(view_set, attempt.scores, loaded.baseline)
         except Exception as error:
-            logger.exception("part %s: its views could not be checked", view_set.part_id)
+            logger.exception(
+                "part %s: its views could not be checked",
+                view_set.part_id,
+                extra=_fields("not_checked", view_set),
+            )
             return replace(view_set, fault=f"views not checked: {failure_text(error)}", fault_code="fault")
 
     def _learn(self, attempt: _Attempt, verdict: Verdict, timing: Timing, policy: Policy) -> None:
@@ -228,6 +248,8 @@ class InspectionLine:
             result = loaded.make.result(decision, view_set, scores, verdict, timing)
             result = result.model_copy(update={"gate_told": self.gate_told(result.result_id)})
             result, kept = self._with_evidence(loaded, result, view_set, scores)
+            if self.metrics is not None:
+                self.metrics.offer(result)
             self.outbox.put(result)
             self._offer_history(loaded, result, kept)
             self._offer_views(loaded, scores)
@@ -235,7 +257,11 @@ class InspectionLine:
             if self.live is not None:
                 self.live.offer(_live_part(loaded, result, view_set, scores, self.live.watched))
         except Exception as error:
-            logger.exception("part %s was decided, but not recorded", view_set.part_id)
+            logger.exception(
+                "part %s was decided, but not recorded",
+                view_set.part_id,
+                extra=_fields("not_recorded", view_set),
+            )
             if self.line_monitor is not None:
                 self.line_monitor.not_recorded(failure_text(error))
 
@@ -253,7 +279,9 @@ class InspectionLine:
             job = replace(_evidence_job(loaded, kept, view_set, scores), kept=reserved.why)
             return (kept, reserved.why) if self.evidence.offer(job) else (result, None)
         except Exception as error:
-            logger.exception("part %s has no evidence", view_set.part_id)
+            logger.exception(
+                "part %s has no evidence", view_set.part_id, extra=_fields("no_evidence", view_set)
+            )
             if self.line_monitor is not None:
                 self.line_monitor.not_recorded(failure_text(error), what="evidence")
             return result, None
@@ -281,8 +309,15 @@ def _decide(policy: Policy, view_set: ViewSet, attempt: _Attempt, now_ns: int) -
     try:
         return decide(view_set, attempt.scores, attempt.failure, policy, now_ns, skipped=attempt.skipped)
     except Exception as error:  # as when memory runs out: the part gets its decision nevertheless
-        logger.exception("part %s could not be judged", view_set.part_id)
+        logger.exception(
+            "part %s could not be judged", view_set.part_id, extra=_fields("not_judged", view_set)
+        )
         return decide(view_set, None, f"scoring failed: {failure_text(error)}", policy, now_ns)
+
+
+def _fields(event: str, view_set: ViewSet) -> dict[str, str]:
+    """Fields of the log."""
+    return {"event": event, "part_id": view_set.part_id}
 
 
 def _evidence_job(

@@ -26,6 +26,8 @@ from edgeflow.decision.deadline import DeadlineMonitor
 from edgeflow.decision.session import Session, new_session
 from edgeflow.errors import DeviceError, ThreadError
 from edgeflow.live import LiveStream
+from edgeflow.log_output import use_format
+from edgeflow.metrics import PartMetrics
 from edgeflow.monitoring.camera_health import CameraHealthReporter
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.supervision import DeadThreads, Supervisor
@@ -45,6 +47,7 @@ from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
 from edgeflow.station.process.shutdown import TimedShutdown
 from edgeflow.station.process.signals import stopped_by_signals
 from edgeflow.station.process.switch_interval import shorten_switch_interval
+from edgeflow.station.reporting.box_reporting import MetricsSources, open_listener, reported
 from edgeflow.station.scoring_thread import ScoringThread
 from edgeflow.station.services import (
     BoxServices,
@@ -90,6 +93,7 @@ def run_box(
     """
     manager = ServiceManager.from_environment(os.environ)
     config = load_config(path, overrides)
+    use_format(config.log.format)
     session = new_session()
     shorten_switch_interval()
     rules = read_rules(config, session.id)
@@ -98,6 +102,7 @@ def run_box(
         manager.extend(_OPENING_S, "opening the bundle, the outbox and the evidence")
         bundle, order = open_for_box(config, config.bundle)
         stack.callback(bundle.close)
+        listener = open_listener(config, stack)
         out = open_services(config, session.id, stack)
         birth = BirthPublisher(config, session.id, out.link, out.alarms)
         birth.publish(bundle, order.first, order.chosen_by)
@@ -131,8 +136,9 @@ def run_box(
             birth.publish(bundle, loaded.graph, loaded.chosen_by)
         status = _status(box, capture)
         live = stack.enter_context(LiveStream(status))
+        metrics = stack.enter_context(reported(_metrics_sources(box, capture), listener))
         stack.enter_context(_commanded(box, rules, birth, status, live))
-        counts = _inspect(box, capture, watch, live, once=once, view=view)
+        counts = _inspect(box, capture, watch, (live, metrics), once=once, view=view)
         manager.stopping()
         out.delivery.close(DRAIN_S)
         waiting = out.outbox.count()
@@ -201,7 +207,20 @@ def _status(box: _Box, capture: Capture) -> StatusReport:
         alarms=out.alarms,
         link=out.link,
         outbox=out.outbox,
+        manager=box.manager,
         triggers=out.triggers,
+        cameras=capture.statuses,
+    )
+
+
+def _metrics_sources(box: _Box, capture: Capture) -> MetricsSources:
+    return MetricsSources(
+        config=box.config,
+        session=box.session,
+        out=box.out,
+        state=box.state,
+        bundles=box.bundles,
+        manager=box.manager,
         cameras=capture.statuses,
     )
 
@@ -226,10 +245,17 @@ def _commanded(
 
 
 def _inspect(
-    box: _Box, capture: Capture, watch: ViewMonitor | None, live: LiveStream, *, once: bool, view: RunView
+    box: _Box,
+    capture: Capture,
+    watch: ViewMonitor | None,
+    watchers: tuple[LiveStream, PartMetrics],
+    *,
+    once: bool,
+    view: RunView,
 ) -> Counter[VerdictName]:
     """The line, from ready to its last part; how many got which verdict."""
     out, state = box.out, box.state
+    live, metrics = watchers
     view.ready(summary(box.config, box.bundles.now))
     wait_for_broker(out.link)
     line_monitor = LineMonitor(
@@ -255,6 +281,7 @@ def _inspect(
         history=out.history,
         views=watch,
         live=live,
+        metrics=metrics,
         gate_told=out.link.gate.told,
         show=view.show,
         clock=monotonic_ns,

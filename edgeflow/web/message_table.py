@@ -76,6 +76,10 @@ ADVICE: Mapping[str, Advice] = {
         _("Results are not recorded in the history"),
         _("Make room on the disk, or do what the text says. Parts are inspected and delivered meanwhile."),
     ),
+    "metrics_stopped": Advice(
+        _("Metrics cannot be read"),
+        _("Tell whoever looks after the monitoring. Parts are inspected meanwhile."),
+    ),
     "graph_refused": Advice(
         _("Another graph of the bundle runs than planned"),
         _("Do what the text says. Parts are inspected meanwhile."),

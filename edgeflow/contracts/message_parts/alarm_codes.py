@@ -35,6 +35,7 @@ AlarmCode = Literal[
     "broker_unreachable",
     "decisions_unheard",
     "message_withheld",
+    "metrics_stopped",
     "ng_series",
     "no_part",
     "overrun",

@@ -163,6 +163,11 @@ class OutboxDatabase:
             for i, r, v, p, t in self._read(query, after_id, limit)
         ]
 
+    def oldest_age_s(self) -> float | None:
+        """Return the age of the oldest result that waits, in running time; None where none waits."""
+        found = self._read("SELECT run_s FROM results WHERE aside IS NULL ORDER BY id LIMIT 1")
+        return max(0.0, self.run_s - float(found[0][0] or 0.0)) if found else None
+
     def aside(self) -> list[Aside]:
         """Return the rows that are set aside, oldest first."""
         with self._reading:

@@ -8,6 +8,8 @@ import os
 import socket
 from collections.abc import Iterator, MutableMapping
 
+from edgeflow.metrics import WatchdogFigures
+
 __all__ = ["PROOF_S", "ServiceManager"]
 
 PROOF_S = 600.0
@@ -31,6 +33,7 @@ class ServiceManager:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._watchdog_us = watchdog_us
         self._next_ns = 0
+        self._fed_ns: int | None = None
         self._socket: socket.socket | None = None
         if address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -78,7 +81,19 @@ class ServiceManager:
         """
         if self._watchdog_us is not None and now_ns >= self._next_ns:
             self._next_ns = now_ns + self._watchdog_us * 1000 // _FEEDS
-            self._send("WATCHDOG=1")
+            if self._send("WATCHDOG=1"):
+                self._fed_ns = now_ns
+
+    def watchdog(self, now_ns: int) -> WatchdogFigures:
+        """Return how the watchdog stands.
+
+        Args:
+            now_ns: monotonic.
+        """
+        supervised = self._watchdog_us is not None and self._socket is not None
+        limit_s = self._watchdog_us / 1e6 if supervised and self._watchdog_us is not None else None
+        fed_age_s = None if self._fed_ns is None else max(0.0, (now_ns - self._fed_ns) / 1e9)
+        return WatchdogFigures(supervised=supervised, limit_s=limit_s, fed_age_s=fed_age_s)
 
     def close(self) -> None:
         """Close the connection to the service manager."""
@@ -86,10 +101,12 @@ class ServiceManager:
             self._socket.close()
             self._socket = None
 
-    def _send(self, *lines: str) -> None:
+    def _send(self, *lines: str) -> bool:
         if self._socket is None:
-            return
+            return False
         try:
             self._socket.sendto("\n".join(lines).encode(), self._address)
         except OSError as cause:
             logger.warning("the service manager was not told %s: %s", lines[0], cause)
+            return False
+        return True

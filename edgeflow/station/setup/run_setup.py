@@ -29,6 +29,7 @@ from edgeflow.decision.session import new_session
 from edgeflow.delivery.store.database_file import claim
 from edgeflow.errors import DataError, EdgeflowError
 from edgeflow.live import LivePart, LiveStream
+from edgeflow.log_output import use_format
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
 from edgeflow.station.process.signals import stopped_by_signals
@@ -70,6 +71,7 @@ def run_setup(
         StorageError: the box runs, or another setup does: a camera never has two owners.
     """
     config = recording_config(path, overrides, every_ms)
+    use_format(config.log.format)
     session = new_session().id
     golden = _golden(config)
     if golden is not None:
