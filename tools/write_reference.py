@@ -198,10 +198,14 @@ HEAD = "| key | value | default | meaning |\n|---|---|---|---|\n"
 
 
 def _messages() -> str:
-    sections = (
-        f"\n## {name}\n\n{_first_paragraph(model)}\n\n{_table(model)}" for name, model in MESSAGES.items()
-    )
-    return MESSAGES_PAGE + "".join(sections)
+    return MESSAGES_PAGE + "".join(text for name, model in MESSAGES.items() for text in _message(name, model))
+
+
+def _message(name: str, model: type[BaseModel]) -> Iterator[str]:
+    """One message's table, and one for each kind of section in it."""
+    yield f"\n## {name}\n\n{_first_paragraph(model)}\n\n{_table(model)}"
+    for path, inner in _inner(name, model):
+        yield f"\n### `{path}`\n\n{_first_paragraph(inner)}\n\n{_table(inner)}"
 
 
 def _table(model: type[BaseModel]) -> str:

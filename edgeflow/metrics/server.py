@@ -28,7 +28,7 @@ PATH = "/metrics"
 _AT_ONCE = 4  # readers; more are turned away
 _SLOWEST_S = 10.0  # a reader that neither asks nor reads for so long is cut
 _AGAIN_S = 5.0
-_LOOK_S = 0.5
+_LOOK_S = 0.2
 _PATIENCE_S = 0.2  # for a part to be decided
 
 

@@ -42,6 +42,16 @@ def test_only_changes_are_told_and_since_stays() -> None:
     assert alarms.standing() == ()
 
 
+def test_alarms_are_counted_when_they_are_raised_not_when_they_change() -> None:
+    alarms = Alarms("s", Told())
+    for text in ("disk full", "disk broken"):
+        alarms.raise_("outbox", "error", text)
+    alarms.raise_("outbox", "warning", "refused", subject="delivery")
+    alarms.clear_all()
+    alarms.raise_("outbox", "error", "disk full")
+    assert alarms.raised() == {"outbox": 3}
+
+
 def test_one_alarm_per_camera() -> None:
     told = Told()
     alarms = Alarms("s", told)

@@ -25,6 +25,7 @@ from edgeflow.contracts.messages import (
     Decision,
     Dropped,
     Message,
+    Metrics,
     Result,
     State,
     StateName,
@@ -39,6 +40,7 @@ from edgeflow.errors import DataError
 
 AT = "2026-03-04T10:11:12.123Z"
 SAMPLE = Path(__file__).parents[2] / "samples" / "result.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "2026-11-29"
 RESULT = from_json(Result, SAMPLE.read_bytes())
 UNSCORED = RESULT.model_copy(
     update={
@@ -91,6 +93,9 @@ EXAMPLES: dict[str, tuple[Message, ...]] = {
         Alarm(session="s", code=code, subject=subject, severity="error", text="look", since=AT)
         for code in typing.get_args(AlarmCode)
         for subject in ("", "top")
+    ),
+    "metrics": tuple(
+        from_json(Metrics, file.read_bytes()) for file in sorted((GOLDEN / "messages").glob("metrics-*"))
     ),
     "command": (
         Command(command_id="1", verb="start", box="edgeflow/v1/a/b/c", issuer="mes", issued_at=AT),

@@ -492,3 +492,25 @@ def test_a_result_payload_says_what_it_said(tmp_path: Path) -> None:
     put(outbox, result(1))
     assert json.loads(outbox.pending(0, 1)[0].payload)["result_id"] == "r-1"
     outbox.close()
+
+
+def test_age_of_the_oldest_result_and_the_number_of_dropped_ones_are_known(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", Limits(rows=2))
+    assert outbox.oldest_age_s() is None
+    put(outbox, result(1))
+    time.sleep(0.05)
+    put(outbox, result(2))
+    began_s = time.monotonic()
+    before_s = outbox.oldest_age_s()
+    assert before_s is not None
+    assert before_s >= 0.05
+    delete(outbox, "r-1")
+    after_s = outbox.oldest_age_s()
+    assert after_s is not None
+    assert after_s + 0.05 <= before_s + (time.monotonic() - began_s), "that of the second result"
+    put(outbox, result(3), result(4))
+    assert (outbox.dropped, outbox.count()) == (1, 2)
+    outbox.set_aside([row.id for row in outbox.pending(0, 1)], "too large")
+    assert outbox.flush()
+    assert (outbox.tally.aside, outbox.count()) == (1, 1)
+    outbox.close()

@@ -338,3 +338,21 @@ def test_two_views_with_one_serial_are_refused(box: Path) -> None:
     camera = "{kind: genicam, serial: '40012345'}"
     failed = texts(check_box(box, (f"cameras.top={camera}", f"cameras.left={camera}")), "failed")
     assert "camera top: serial 40012345: also of view left" in failed
+
+
+def test_an_address_of_metrics_that_is_taken_is_found(box: Path, listener: int) -> None:
+    """A broker has the port; a box of this name that runs would be told from it."""
+    text = only(check_box(box, (f"metrics.listen=127.0.0.1:{listener}",)), "failed")
+    assert (
+        f"metrics: metrics.listen 127.0.0.1:{listener}: cannot be listened at: Address already in use" in text
+    )
+
+
+def test_a_free_address_of_metrics_is_well(box: Path, silent_port: int) -> None:
+    report = check_box(box, (f"metrics.listen=127.0.0.1:{silent_port}",))
+    assert f"metrics: http://127.0.0.1:{silent_port}/metrics: free for the box" in texts(report, "ok")
+
+
+def test_a_port_that_does_not_exist_is_refused_with_the_box_file(box: Path) -> None:
+    report = check_box(box, ("metrics.listen=127.0.0.1:70000",))
+    assert "give an address and a port up to 65535" in only(report, "failed")

@@ -26,6 +26,7 @@ from edgeflow.contracts.messages import (
     CameraInfo,
     CameraStatus,
     Decision,
+    Metrics,
     State,
     from_json,
     to_json,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from tests.system.conftest import Broker, Client
 
 ROOT = "edgeflow/v1/plant1/l3/s2"
+GOLDEN = Path(__file__).parents[2] / "golden" / "2026-11-29" / "messages"
+METRICS = from_json(Metrics, (GOLDEN / "metrics-01.json").read_bytes())
 Clients = Callable[[str], "Client"]
 Boxes = Callable[..., BoxConfig]
 Until = Callable[[Callable[[], bool]], None]
@@ -328,6 +331,31 @@ def test_messages_carry_their_properties(client: Clients, link_with: Links, unti
         ("seq", "3"),
         ("replayed", "true"),
     ]
+
+
+def test_metrics_come_once_and_leave_nothing_waiting_for_an_answer(
+    client: Clients, link_with: Links, until: Until
+) -> None:
+    watcher = client(f"{ROOT}/metrics")
+    link = link_with()
+    until(lambda: link.connected)
+    for period_s in range(1, 31):
+        assert link.publish_metrics(METRICS.model_copy(update={"period_s": float(period_s)}))
+    watcher.wait(lambda: len(watcher.messages) == 30)
+    assert [message.qos for message in watcher.messages] == [0] * 30
+    assert not any(message.retain for message in watcher.messages)
+    assert user_properties(watcher.messages[0]) == [
+        ("schema", "edgeflow/metrics/1"),
+        ("session", "session-a"),
+    ]
+    assert [from_json(Metrics, m.payload).period_s for m in watcher.messages] == list(range(1, 31))
+    until(lambda: link.idle)
+    late = client(f"{ROOT}/#")
+    assert late.payloads("/metrics") == []
+
+
+def test_without_a_broker_metrics_are_lost_and_nobody_waits(box_config: Boxes) -> None:
+    assert not MqttLink(box_config(), "session-a").publish_metrics(METRICS)
 
 
 def test_the_socket_sends_at_once_and_notices_a_dead_network(link_with: Links, until: Until) -> None:

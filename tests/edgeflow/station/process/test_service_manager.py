@@ -87,6 +87,25 @@ def test_the_watchdog_waits_longer_during_a_long_step_also_one_that_fails(
     assert manager.told() == ["WATCHDOG=1\nWATCHDOG_USEC=400000", "STATUS=running"]
 
 
+def test_the_watchdogs_state_is_known_to_the_box(manager: Manager, service: ServiceManager) -> None:
+    before = service.watchdog(900 * MS)
+    assert (before.supervised, before.limit_s, before.fed_age_s) == (True, 0.4, None)
+    service.feed(1000 * MS)
+    service.feed(1050 * MS)  # too early to be sent
+    assert service.watchdog(1075 * MS).fed_age_s == pytest.approx(0.075)
+    manager.close()
+    service.feed(1200 * MS)  # nobody takes it
+    assert service.watchdog(1300 * MS).fed_age_s == pytest.approx(0.3)
+
+
+def test_a_manager_that_does_not_watch_supervises_nothing(manager: Manager, address: str) -> None:
+    service = ServiceManager(address)
+    service.feed(MS)
+    state = service.watchdog(MS)
+    assert (state.supervised, state.limit_s, state.fed_age_s) == (False, None, None)
+    service.close()
+
+
 def test_an_abstract_address_is_understood() -> None:
     name = f"edgeflow-test-{os.getpid()}"
     manager = Manager(f"\0{name}")
