@@ -26,6 +26,9 @@ for purpose in "$@"; do
         command -v chromium >/dev/null || need chromium
         command -v chromedriver >/dev/null || need chromium-driver
         ;;
+    metrics) # Prometheus with promtool, for the tests of metrics, rules and dashboard
+        command -v prometheus >/dev/null && command -v promtool >/dev/null || need prometheus
+        ;;
     *) echo "unknown purpose: $purpose" >&2; exit 2 ;;
     esac
 done
@@ -33,7 +36,7 @@ done
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing$packages"
     apt-get update -qq
-    # A freshly installed Mosquitto would start as a service; the tests start their own.
+    # A freshly installed Mosquitto or Prometheus would start as a service; the tests start their own.
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
 else
     echo "missing packages; run:  sudo apt-get install -y$packages" >&2

@@ -21,13 +21,14 @@ from tests.support.brokers import Broker, mosquitto
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "samples" / "result.json"
 TIMEOUT_S = 15.0
-SHORT = ("box/test_mqtt.py", "box/test_outbox_cli.py", "readme/test_documents.py")
+SHORT = ("box/test_alert_rules.py", "box/test_mqtt.py", "box/test_outbox_cli.py", "readme/test_documents.py")
 """Tests of this folder that `make test` runs; the others are long."""
 BESIDE_OTHERS = (
     "box/test_broker_refuses.py",
     "box/test_fault_suite.py",
     "box/test_firmware_configs.py",
     "box/test_keys_cli.py",
+    "box/test_metrics.py",
     "box/test_replay_command.py",
     "box/test_surroundings.py",
     "readme",

@@ -23,7 +23,7 @@ __all__ = ["MetricsSources", "open_listener", "reported"]
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsSources:
-    """What a station's metrics are made of, once its cameras are open."""
+    """Parts of a station that its metrics are made of, once its cameras are open."""
 
     config: BoxConfig
     session: Session

@@ -50,6 +50,8 @@ BUFFERS = "network/90-edgeflow-gige.conf"
 NETWORK = ("network/10-edgeflow-gige.link", "network/20-edgeflow-gige.network")
 PTP = "ptp/edgeflow-ptp4l.conf"
 PLC = {"plc/README.md", "plc/node-red-flow.json"}  # read by tests/tools/test_plc_files.py
+PROMETHEUS = {"prometheus/prometheus.yml", "prometheus/edgeflow-alerts.yml"}  # by test_metrics.py
+DASHBOARD = {"grafana/edgeflow-dashboard.json"}  # by test_metrics.py
 CAMERAS = ("cameras/aravis-fake.yaml", "cameras/area-colour.yaml", "cameras/area-mono.yaml")
 LOADED = {
     *BOXES,
@@ -66,6 +68,8 @@ LOADED = {
     *NETWORK,
     PTP,
     *PLC,
+    *PROMETHEUS,
+    *DASHBOARD,
 }
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 PATIENCE_S = 10.0
@@ -89,7 +93,7 @@ def test_every_device_file_is_loaded_here() -> None:
     assert present == LOADED
 
 
-@pytest.mark.parametrize("name", sorted(LOADED - set(BOXES) - PLC))
+@pytest.mark.parametrize("name", sorted(LOADED - set(BOXES) - PLC - DASHBOARD))
 def test_every_device_file_says_where_it_belongs_and_why(name: str) -> None:
     comments = [line for line in text(name).splitlines() if line.startswith("#")]
     assert len(comments) >= 3
