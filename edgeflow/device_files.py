@@ -12,7 +12,10 @@ __all__ = ["choose_files", "device_files", "summary"]
 _PACKAGE = Path(__file__).parent
 _INSTALLED = _PACKAGE / "firmware_configs"
 _CONTROLLER = "line_controller"
-_NO_COMMENT = {"plc/node-red-flow.json": "The rules of plc/README.md as a flow for Node-RED."}
+_NO_COMMENT = {
+    "grafana/edgeflow-dashboard.json": "A dashboard of all boxes for Grafana: Dashboards, New, Import.",
+    "plc/node-red-flow.json": "The rules of plc/README.md as a flow for Node-RED.",
+}
 _OPENING = re.compile(r'^(?:"""|#)\s*')
 
 
