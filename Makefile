@@ -58,6 +58,8 @@ bench: $(VENV)/.dev
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.synchronization
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.pairing
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.page
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.history
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.score_drift
 	sh tools/system_packages.sh cameras
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.capture
 

@@ -28,6 +28,15 @@ class AlarmsConfig(Document):
         description="alarm when so many parts of the window were not scored because too many waited",
     )
     ng_in_a_row: PartCount = Field(default=20, description="alarm when so many parts in a row are NG")
+    score_drift: Annotated[float, Field(gt=0, le=3)] | None = Field(
+        default=0.3,
+        description="alarm when the scores of a view's good parts have drifted by so many standard "
+        "deviations; null: never",
+    )
+    score_drift_parts: Annotated[int, Field(ge=100, le=20_000)] = Field(
+        default=2000,
+        description="good parts that later scores are compared with: the first ones under a bundle",
+    )
     no_part_s: Seconds | None = Field(
         default=None,
         description="alarm after so many seconds without a part; default: 20 periods of trigger.period_ms, "

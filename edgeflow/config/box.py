@@ -103,6 +103,11 @@ class BoxConfig(Document):
         return self.history.path or self.outbox.path.with_name("history.db")
 
     @property
+    def drift_path(self) -> Path:
+        """The state of the watch over drifting scores."""
+        return self.outbox.path.with_name("drift.json")
+
+    @property
     def audit_path(self) -> Path:
         """The record of commands."""
         return self.commands.audit or self.outbox.path.with_name("audit.jsonl")

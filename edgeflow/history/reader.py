@@ -82,7 +82,9 @@ class HistoryReader:
         page, values = ("", ()) if before is None else (" AND r.id < ?", (before,))
         limit = "" if count is None else f" LIMIT {int(count)}"
         clause = chosen.clause()
-        query = clause.query(_ROW, more_tables=_BUNDLES, end=f"{page} ORDER BY r.id DESC{limit}")
+        # Numbers first: an index has them, while each whole row is a step into the table.
+        numbers = clause.query("r.id", end=f"{page} ORDER BY r.id DESC{limit}")
+        query = f"SELECT {_ROW} FROM results r {_BUNDLES} WHERE r.id IN ({numbers}) ORDER BY r.id DESC"  # noqa: S608
         with self._errors():
             for row in self._connection.execute(query, (*clause.values, *values)):
                 yield _part_row(row)
@@ -174,11 +176,15 @@ class HistoryReader:
                 found.setdefault(number, {})[view] = score
         return found
 
-    def select(self, columns: str, chosen: ResultFilter) -> list[tuple[Any, ...]]:
-        """Return columns of the chosen results; for this package."""
+    def select(self, columns: str, chosen: ResultFilter, *, end: str = "") -> list[tuple[Any, ...]]:
+        """Return columns of the chosen results; for this package.
+
+        Args:
+            end: see :meth:`Clause.query`.
+        """
         clause = chosen.clause()
         with self._errors():
-            return self._connection.execute(clause.query(columns), clause.values).fetchall()
+            return self._connection.execute(clause.query(columns, end=end), clause.values).fetchall()
 
     def _record(self, row: tuple[Any, ...]) -> PartRecord:
         count = len(_ROW.split(","))

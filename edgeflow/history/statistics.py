@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from edgeflow.history.filters import ResultFilter
 from edgeflow.history.reader import HistoryReader
@@ -20,7 +20,35 @@ __all__ = ["ParetoLine", "ShiftCounts", "Statistics", "statistics_of"]
 _VERDICTS = ("OK", "NG", "UNDECIDED")
 _Kind = tuple[str, str | None, str | None, str | None]
 """Verdict, reason code, worst view and label."""
+_Numbers = npt.NDArray[np.int64]
+_KINDS = "r.verdict, r.reason_code, r.worst_view, r.label, COUNT(*)"
+_WANTED = (
+    " AND (+r.verdict <> 'OK' OR +r.label IS NOT NULL) "
+    "GROUP BY +r.verdict, +r.reason_code, +r.worst_view, +r.label"
+)
+"""With + before them, columns are taken from the one index that has all of them."""
+_PACKED = (
+    "GROUP_CONCAT(r.decided_ms * 8 + CASE r.verdict WHEN 'OK' THEN 0 WHEN 'NG' THEN 2 ELSE 4 END "
+    "+ (NOT r.deadline_met), ' '), GROUP_CONCAT(CAST(r.total_ms * 1000 + 0.5 AS INTEGER), ' ')"
+)
+"""Milliseconds since 1970 times 8, plus twice the verdict's place, plus 1 where late; microseconds."""
 K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Moments:
+    """All chosen results, one number each.
+
+    Attributes:
+        verdicts: places in ``_VERDICTS``.
+        late: 1 for results after the deadline.
+        total_us: from trigger to decision.
+    """
+
+    decided_ms: _Numbers
+    verdicts: _Numbers
+    late: _Numbers
+    total_us: _Numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,25 +119,37 @@ def statistics_of(reader: HistoryReader, chosen: ResultFilter, shifts: Sequence[
     Raises:
         StorageError: the history cannot be read.
     """
-    columns = "r.verdict, r.reason_code, r.worst_view, r.label, r.decided_ms, r.total_ms, r.deadline_met"
-    verdicts, codes, views, labels, decided_ms, total_ms, met = _columns(reader.select(columns, chosen), 7)
-    kinds = Counter(zip(verdicts, codes, views, labels, strict=True))
-    p50_ms, p99_ms = map(float, np.percentile(total_ms, [50, 99])) if total_ms else (None, None)
+    moments = _moments(reader, chosen)
+    kinds: dict[_Kind, int] = {row[:4]: row[4] for row in reader.select(_KINDS, chosen, end=_WANTED)}
+    p50_ms, p99_ms = _percentiles(moments.total_us)
     return Statistics(
-        counts={**dict.fromkeys(_VERDICTS, 0), **_summed(kinds, lambda kind: kind[0])},
+        counts={verdict: int((moments.verdicts == v).sum()) for v, verdict in enumerate(_VERDICTS)},
         labels=_summed(kinds, lambda kind: (kind[0], kind[3]) if kind[3] is not None else None),
-        shifts=tuple(_by_shift(decided_ms, verdicts, shifts)),
+        shifts=tuple(_by_shift(moments, shifts)),
         reasons=pareto(_summed(kinds, lambda kind: kind[1] or "unknown" if kind[0] != "OK" else None)),
         views=pareto(_summed(kinds, lambda kind: kind[2] or "none" if kind[0] == "NG" else None)),
         p50_ms=p50_ms,
         p99_ms=p99_ms,
-        late=len(met) - sum(met),
+        late=int(moments.late.sum()),
         gaps=tuple(reader.gaps(chosen.since)),
     )
 
 
-def _columns(rows: list[tuple[Any, ...]], count: int) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True)) if rows else [()] * count
+def _moments(reader: HistoryReader, chosen: ResultFilter) -> _Moments:
+    """Read the time, verdict and duration of all chosen results.
+
+    A hundred thousand rows as Python objects take half a second, one text a tenth of that.
+    """
+    texts = reader.select(_PACKED, chosen)[0]
+    moments, total_us = (np.fromstring(text or "", np.int64, sep=" ") for text in texts)
+    return _Moments(decided_ms=moments >> 3, verdicts=moments >> 1 & 3, late=moments & 1, total_us=total_us)
+
+
+def _percentiles(total_us: _Numbers) -> tuple[float | None, float | None]:
+    if not len(total_us):
+        return None, None
+    p50_us, p99_us = np.percentile(total_us, [50, 99])
+    return round(float(p50_us) / 1e3, 3), round(float(p99_us) / 1e3, 3)
 
 
 def _summed(kinds: Mapping[_Kind, int], key: Callable[[_Kind], K | None]) -> dict[K, int]:
@@ -132,20 +172,15 @@ def pareto(counts: Mapping[str, int]) -> tuple[ParetoLine, ...]:
     )
 
 
-def _by_shift(
-    decided_ms: Sequence[int], verdicts: Sequence[str], shifts: Sequence[Shift]
-) -> list[ShiftCounts]:
-    """Count verdicts by shift; shifts without results are left out.
-
-    Args:
-        decided_ms: times since 1970.
-        verdicts: as many.
-    """
+def _by_shift(moments: _Moments, shifts: Sequence[Shift]) -> list[ShiftCounts]:
+    """Count verdicts by shift; shifts without results are left out."""
     starts = np.array([shift.start.timestamp() * 1000 for shift in shifts])
-    places = np.searchsorted(starts, np.array(decided_ms, np.float64), side="right") - 1
-    counts = Counter(zip(places.tolist(), verdicts, strict=True))
+    places = np.searchsorted(starts, moments.decided_ms, side="right") - 1
+    inside = places >= 0
+    kinds = places[inside] * len(_VERDICTS) + moments.verdicts[inside]
+    counts = np.bincount(kinds, minlength=len(shifts) * len(_VERDICTS)).reshape(-1, len(_VERDICTS))
     return [
-        ShiftCounts(shift=shifts[place], counts={verdict: counts[place, verdict] for verdict in _VERDICTS})
-        for place in sorted({place for place, _ in counts})
-        if place >= 0
+        ShiftCounts(shift=shift, counts=dict(zip(_VERDICTS, map(int, line), strict=True)))
+        for shift, line in zip(shifts, counts, strict=True)
+        if line.any()
     ]

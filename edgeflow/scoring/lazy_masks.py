@@ -23,6 +23,7 @@ class LazyScores:
     Attributes:
         maps: anomaly maps (V, h, w), masked in the views that were asked for.
         views: view scores (V,).
+        unmasked: the highest view scores (V,) that any masks could give; ``views`` where masks cost nothing.
         asked: indices of the views whose masks were asked for, in this order.
         empty: those of them without any foreground; nothing is known of such a view's surface.
         lowest, highest: bounds of the part score, a view without foreground counted by its own bounds.
@@ -30,6 +31,7 @@ class LazyScores:
 
     maps: FloatArray
     views: FloatArray
+    unmasked: FloatArray
     part: float
     asked: tuple[int, ...]
     empty: tuple[int, ...]
@@ -54,6 +56,7 @@ def score_with_all_masks(maps: FloatArray, scoring: Scoring, masks: Masks) -> La
     return LazyScores(
         maps=known,
         views=views,
+        unmasked=views,
         part=part,
         asked=tuple(range(len(maps))),
         empty=tuple(empty),
@@ -79,11 +82,20 @@ def score_with_lazy_masks(
     if mask_of is None:
         views = view_scores(maps, scoring)
         part = float(part_score(views, scoring))
-        return LazyScores(maps=maps, views=views, part=part, asked=(), empty=(), lowest=part, highest=part)
+        return LazyScores(
+            maps=maps,
+            views=views,
+            unmasked=views,
+            part=part,
+            asked=(),
+            empty=(),
+            lowest=part,
+            highest=part,
+        )
     low, high = view_bounds(maps, scoring)
     known = maps.copy()
     # What a view counts where its mask is known: its score, also where it has no foreground.
-    scores = high.copy()
+    scores, unmasked = high.copy(), high.copy()
     asked: list[int] = []
     empty: list[int] = []
     for view in np.argsort(-high, kind="stable").tolist():
@@ -100,6 +112,7 @@ def score_with_lazy_masks(
     return LazyScores(
         maps=known,
         views=scores,
+        unmasked=unmasked,
         part=float(part_score(scores, scoring)),
         asked=tuple(asked),
         empty=tuple(empty),

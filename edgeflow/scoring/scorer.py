@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Literal
 
@@ -67,6 +67,8 @@ class Scores:
         views: view → raw score, without absent views; of a view that is not masked though the bundle has a
             foreground, the highest that its mask could give.
         part: raw score.
+        unmasked: view → the highest raw score that any mask could give, also where its mask is known; empty
+            where masks cost nothing, so that ``views`` has them all.
         masked: views whose foreground mask was asked for.
         empty: those of them in which no foreground was found.
         highest: the highest part score, views without foreground counted as if all of it were.
@@ -79,6 +81,7 @@ class Scores:
     masks: Masks | None
     views: Mapping[str, float]
     part: float
+    unmasked: Mapping[str, float] = field(default_factory=dict)
     masked: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     highest: float
@@ -146,6 +149,9 @@ class Scorer:
             masks=masks if has_foreground else None,
             views={view: float(score) for view, score in zip(ids, settled.views, strict=True)},
             part=settled.part,
+            unmasked={view: float(score) for view, score in zip(ids, settled.unmasked, strict=True)}
+            if has_foreground
+            else {},
             masked=tuple(ids[view] for view in settled.asked) if has_foreground else (),
             empty=tuple(ids[view] for view in settled.empty) if has_foreground else (),
             highest=settled.highest,

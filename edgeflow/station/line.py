@@ -19,6 +19,7 @@ from edgeflow.errors import EdgeflowError, failure_text
 from edgeflow.evidence.writer import EvidenceJob, Reserved
 from edgeflow.history.records import HistoryEntry
 from edgeflow.live import LivePart
+from edgeflow.monitoring.drift.accepted_part import AcceptedPart, accepted_part
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.right_of_way import RightOfWay
@@ -28,6 +29,7 @@ from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.station.view_check import ViewCheck
 
 __all__ = [
+    "DriftSink",
     "EvidenceSink",
     "Gate",
     "HistorySink",
@@ -82,6 +84,13 @@ class MetricsSink(Protocol):
         """Take one result."""
 
 
+class DriftSink(Protocol):
+    """Takes scores of accepted parts for the watch over their drift; never waits."""
+
+    def offer(self, part: AcceptedPart) -> None:
+        """Take one part."""
+
+
 class ViewSink(Protocol):
     """Takes model images for watching the cameras; never waits."""
 
@@ -126,6 +135,7 @@ class InspectionLine:
         show: called with every finished result.
         evidence: takes images of parts; None where the box keeps none.
         history: takes every result after the outbox; None where the box keeps no history.
+        drift: takes the scores of accepted parts; None where their drift is not watched.
         views: takes the model images of scored parts; None where the box does not watch its cameras.
         metrics: counts every result, before the outbox has it; None where nobody counts.
         live: takes every finished part, for people who watch; None where nobody can.
@@ -147,6 +157,7 @@ class InspectionLine:
     clock: Callable[[], int]
     evidence: EvidenceSink | None = None
     history: HistorySink | None = None
+    drift: DriftSink | None = None
     views: ViewSink | None = None
     metrics: MetricsSink | None = None
     live: LiveSink | None = None
@@ -252,6 +263,7 @@ class InspectionLine:
                 self.metrics.offer(result)
             self.outbox.put(result)
             self._offer_history(loaded, result, kept)
+            self._offer_drift(loaded, result, scores)
             self._offer_views(loaded, scores)
             self.show(result)
             if self.live is not None:
@@ -297,6 +309,12 @@ class InspectionLine:
                     kept=kept,
                 )
             )
+
+    def _offer_drift(self, loaded: LoadedBundle, result: Result, scores: Scores | None) -> None:
+        if self.drift is not None:
+            accepted = accepted_part(loaded, loaded.policy.thresholds, result, scores)
+            if accepted is not None:
+                self.drift.offer(accepted)
 
     def _offer_views(self, loaded: LoadedBundle, scores: Scores | None) -> None:
         if self.views is not None and scores is not None:

@@ -22,6 +22,7 @@ from edgeflow.errors import EdgeflowError, ParityError, failure_text
 from edgeflow.evidence.writer import Evidence
 from edgeflow.history.box import BoxHistory, open_history
 from edgeflow.monitoring.clock_monitor import ClockMonitor
+from edgeflow.monitoring.drift.monitor import DriftMonitor
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.right_of_way import RightOfWay
 from edgeflow.station.state import Event, StationState
@@ -50,6 +51,7 @@ class BoxServices:
     evidence: Evidence | None
     right_of_way: RightOfWay
     history: BoxHistory | None
+    drift: DriftMonitor | None
 
 
 def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServices:
@@ -83,7 +85,20 @@ def open_services(config: BoxConfig, session: str, stack: ExitStack) -> BoxServi
         evidence=evidence,
         right_of_way=right_of_way,
         history=history,
+        drift=_drift_monitor(config, alarms, stack),
     )
+
+
+def _drift_monitor(config: BoxConfig, alarms: Alarms, stack: ExitStack) -> DriftMonitor | None:
+    bounds = config.alarms
+    if bounds.score_drift is None:
+        return None
+    monitor = DriftMonitor(
+        config.drift_path, alarms, bound=bounds.score_drift, parts=bounds.score_drift_parts
+    )
+    monitor.start()
+    stack.callback(monitor.close)
+    return monitor
 
 
 def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTriggers | None:

@@ -279,6 +279,7 @@ def _inspect(
         outbox=out.outbox,
         evidence=out.evidence,
         history=out.history,
+        drift=out.drift,
         views=watch,
         live=live,
         metrics=metrics,

@@ -112,6 +112,10 @@ ADVICE: Mapping[str, Advice] = {
     "results_set_aside": Advice(
         _("Results are set aside"), _("Run 'edgeflow outbox aside BOX', remove the cause, then restore them.")
     ),
+    "score_drift": Advice(
+        _("Camera {subject}: the scores of good parts have drifted"),
+        _("Clean the glass, check light, exposure and focus. If the change is wanted, calibrate."),
+    ),
     "scoring_failed": Advice(
         _("A part could not be scored"), _("See the text. The alarm ends after 20 parts that were scored.")
     ),

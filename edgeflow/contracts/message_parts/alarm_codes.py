@@ -41,6 +41,7 @@ AlarmCode = Literal[
     "overrun",
     "product_unpinned",
     "record_failed",
+    "score_drift",
     "scoring_failed",
     "scoring_hangs",
     "thread_died",

@@ -66,6 +66,7 @@ def test_verdict_is_that_of_all_masks(
     np.testing.assert_array_equal(whole.views, views)
     assert whole.part == float(part_score(views, scoring))
     assert lazy.lowest <= whole.part <= lazy.highest
+    assert np.array_equal(lazy.unmasked, view_bounds(maps, scoring)[1])  # asked for or not
     if not whole.empty:
         assert (lazy.part > threshold) == (whole.part > threshold)
     # A view without foreground is counted by its bounds: it can neither acquit nor convict.

@@ -29,6 +29,7 @@ from edgeflow.decision.result import Origin, ResultMaker
 from edgeflow.decision.session import Session
 from edgeflow.errors import DeviceError
 from edgeflow.evidence.writer import EvidenceJob, Reserved
+from edgeflow.monitoring.drift.accepted_part import AcceptedPart
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
@@ -512,3 +513,39 @@ def test_scores_that_cannot_be_judged_are_none(
     assert line(odd).run(parts(1)) == {"UNDECIDED": 1}
     assert told.decisions[0].reason_code == "scoring_failed"
     assert told.decisions[0].reason.startswith("scoring failed: KeyError")
+
+
+class Watched:
+    def __init__(self) -> None:
+        self.parts: list[AcceptedPart] = []
+
+    def offer(self, part: AcceptedPart) -> None:
+        self.parts.append(part)
+
+
+def test_only_parts_that_are_ok_with_all_views_are_watched_for_drift(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle]
+) -> None:
+    watched, bundle = Watched(), given(loaded(Runner()), part=0.0)
+    assert line(bundle, drift=watched).run([part(0), part(1, fault="broken")])["OK"] == 1
+    line(given(bundle, part=1e6), drift=watched).run([part(2)])
+    (only,) = watched.parts
+    assert only.loaded is bundle
+    assert set(only.views) == set(VIEWS)
+    assert all(view.exact for view in only.views.values())  # the bundle has no foreground
+
+
+def test_a_view_whose_mask_was_not_asked_for_gives_its_bound(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle]
+) -> None:
+    watched = Watched()
+    masks = np.ones((len(VIEWS), SIDE, SIDE), np.uint8)
+    found = given(
+        loaded(Runner()), part=0.0, masks=masks, masked=("top",), unmasked={"top": 3.0, "left": 2.0}
+    )
+    line(found, drift=watched).run([part(0)])
+    (only,) = watched.parts
+    assert only.views["top"].exact
+    assert only.views["top"].unmasked > only.views["top"].score
+    assert not only.views["left"].exact
+    assert only.views["left"].unmasked == only.views["left"].score
