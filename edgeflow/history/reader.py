@@ -11,10 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from edgeflow.history.database.alarm_log import alarm_spans
 from edgeflow.history.database.schema import mapped, open_for_reading
 from edgeflow.history.filters import ResultFilter
 from edgeflow.history.labels import labels_of
-from edgeflow.history.records import Gap, PartRecord, PartRow, ViewRow, utc_of
+from edgeflow.history.records import AlarmSpan, Gap, PartRecord, PartRow, ViewRow, utc_of
 
 __all__ = ["EVERYTHING", "HistoryReader", "TrendPoint"]
 
@@ -166,6 +167,11 @@ class HistoryReader:
                 Gap(first=first, last=last, count=count, why=why, at=utc_of(at_ms))
                 for first, last, count, why, at_ms in self._connection.execute(query, (from_ms,))
             ]
+
+    def alarms(self, since: datetime, until: datetime) -> list[AlarmSpan]:
+        """Return the alarms that stood within a time, the earliest first."""
+        with self._errors():
+            return alarm_spans(self._connection, since, until)
 
     def scores(self, first: int, last: int) -> dict[int, dict[str, float]]:
         """Return the scores of all views of the results with these numbers: number → view → score."""

@@ -10,7 +10,7 @@ from typing import Any
 from edgeflow.contracts.datasets.part_label import KeptWhy, LabelName, PartLabel
 from edgeflow.contracts.messages import Result, VerdictName
 
-__all__ = ["Gap", "HistoryEntry", "PartRecord", "PartRow", "ViewRow", "epoch_ms", "utc_of"]
+__all__ = ["AlarmSpan", "Gap", "HistoryEntry", "PartRecord", "PartRow", "ViewRow", "epoch_ms", "utc_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +133,22 @@ class Gap:
     count: int
     why: str
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmSpan:
+    """One alarm that stood for a time.
+
+    Attributes:
+        raised_at, ended_at: aware, UTC; the end is None while it stands.
+    """
+
+    code: str
+    subject: str
+    severity: str
+    text: str
+    raised_at: datetime
+    ended_at: datetime | None
 
 
 def epoch_ms(text: str) -> int:

@@ -156,6 +156,8 @@ class History:
         if store is None:
             return
         self._write(store, now_s, everything=last)
+        if self._alarms is not None:
+            store.note_alarms(self._alarms.standing(), utc_now())
         if now_s >= self._tidy_at_s and not last:
             self._tidy_at_s = now_s + (0.0 if store.retain(self._limits, self._boot()) else _TIDY_S)
         self._recovered()

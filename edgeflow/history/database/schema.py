@@ -24,7 +24,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 _BUSY_S = 5.0
 _LOG_BYTES = 16_000_000
 _TABLES = """
@@ -107,7 +107,19 @@ CREATE INDEX results_by_label ON results (label) WHERE label IS NOT NULL;
 CREATE INDEX results_by_age ON results (run_s) WHERE label IS NULL;
 CREATE INDEX labels_by_result ON labels (result_id);
 """
-_MIGRATIONS: tuple[str, ...] = (_TABLES,)
+_ALARMS = """
+CREATE TABLE alarms (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    code TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    text TEXT NOT NULL,
+    raised_ms INTEGER NOT NULL,
+    ended_ms INTEGER -- NULL: it stands
+);
+CREATE INDEX alarms_by_time ON alarms (raised_ms);
+"""
+_MIGRATIONS: tuple[str, ...] = (_TABLES, _ALARMS)
 """Statements from each format to the next; the first makes format 1."""
 
 

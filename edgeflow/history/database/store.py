@@ -7,9 +7,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from edgeflow.contracts.messages import Result, ViewResult
+from edgeflow.contracts.messages import Alarm, Result, ViewResult
+from edgeflow.history.database.alarm_log import AlarmLog
 from edgeflow.history.database.schema import check, open_for_writing
 from edgeflow.history.records import Gap, HistoryEntry, epoch_ms
 from edgeflow.run_time import Boot, RunTime, parse_run_time, run_time_text
@@ -54,6 +56,7 @@ class HistoryStore:
     def __init__(self, path: Path, boot: Boot) -> None:
         self._connection = open_for_writing(path)
         self._bundles: dict[tuple[str, str], int] = {}
+        self._alarm_log = AlarmLog(self._connection)
         try:
             check(self._connection)
             kept = self._connection.execute("SELECT value FROM meta WHERE key = 'run_time'").fetchone()
@@ -83,6 +86,16 @@ class HistoryStore:
                 [(g.first, g.last, g.count, g.why, round(g.at.timestamp() * 1000)) for g in gaps],
             )
             self._keep_run_time(now)
+
+    def note_alarms(self, standing: Sequence[Alarm], now: datetime) -> None:
+        """Record the alarms that were raised or are over since the last call; cheap where none were.
+
+        Raises:
+            sqlite3.Error: nothing of it was recorded.
+        """
+        if self._alarm_log.changes(standing):
+            with self._transaction():
+                self._alarm_log.note(standing, now)
 
     def take_labels(self, documents: Sequence[tuple[str, str]]) -> None:
         """Take over labels that could be read from a damaged file, as result id and JSON."""

@@ -15,7 +15,7 @@ from edgeflow.contracts.messages import Alarm
 from edgeflow.history.database.store import Retention
 from edgeflow.history.labels import add_label
 from edgeflow.history.reader import HistoryReader
-from edgeflow.history.records import HistoryEntry
+from edgeflow.history.records import AlarmSpan, HistoryEntry
 from edgeflow.history.writer import QUEUE_SIZE, History
 from simulators.results import simulated_result
 from tests.edgeflow.history.test_reader import label
@@ -177,3 +177,47 @@ def test_results_wait_for_the_outbox_only_so_long(tmp_path: Path) -> None:
     history.offer(entry(1))
     until(lambda: recorded(path) == ["P-1"])
     history.close()
+
+
+def test_alarms_are_recorded_from_when_to_when_they_stood(tmp_path: Path) -> None:
+    path, alarms = tmp_path / "history.db", Alarms("s", Told())
+    history = History(path, LIMITS, alarms)
+    history.start()
+    alarms.raise_("camera_stale", "error", "camera 'C1' is offline", subject="C1")
+    alarms.raise_("outbox", "warning", "nearly full")
+    until(lambda: len(spans(path)) == 2)
+    alarms.raise_("camera_stale", "error", "camera 'C1' is offline: unplugged", subject="C1")
+    alarms.clear("outbox")
+    until(lambda: spans(path)[1].ended_at is not None)
+    history.close()
+    stale, outbox = spans(path)
+    assert (stale.code, stale.subject, stale.severity) == ("camera_stale", "C1", "error")
+    assert stale.text.endswith("unplugged")
+    assert stale.ended_at is None
+    assert outbox.ended_at is not None
+    assert outbox.raised_at <= outbox.ended_at
+    again = started(path, Told())  # the box before ended without a word
+    until(lambda: spans(path)[0].ended_at is not None)
+    again.close()
+
+
+def test_a_history_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    history = started(path, Told())
+    feed(history, 1)
+    until(lambda: recorded(path) == ["P-1"])
+    history.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE alarms")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    assert recorded(path) == []  # a reader changes nothing
+    started(path, Told()).close()
+    assert recorded(path) == ["P-1"]
+    assert spans(path) == []
+
+
+def spans(path: Path) -> list[AlarmSpan]:
+    with contextlib.suppress(Exception), HistoryReader(path) as reader:
+        return reader.alarms(AT, datetime(2100, 1, 1, tzinfo=UTC))
+    return []
