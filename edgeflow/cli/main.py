@@ -98,6 +98,12 @@ COMMANDS: Mapping[str, CommandSource] = {
         "replay",
         "Inspect recorded PARTS as BOX would, without publishing: no broker, no outbox, no evidence.",
     ),
+    "report": CommandSource(
+        "report",
+        "report",
+        "Write one shift of BOX as one HTML page: counts, trends, alarms, times, rejected parts, "
+        "for printing.",
+    ),
     "results": CommandSource(
         "results",
         "results",
@@ -179,8 +185,8 @@ class _LazyGroup(click.Group):
 def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
-    Workstation: train, evaluate, export.  Box: check, run, web, ctl, results, evidence, calibrate, outbox.
-    Anywhere: inspect, verify, bench, score, monitor, keys, config, schema.
+    Workstation: train, evaluate, export.  Box: check, run, web, ctl, results, report, evidence, calibrate,
+    outbox.  Anywhere: inspect, verify, bench, score, monitor, keys, config, schema.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     begin_log(level)

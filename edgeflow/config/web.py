@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -19,6 +20,9 @@ class WebConfig(Document):
         default="127.0.0.1:8088",
         description="address and port of the page; any other address than this computer's own needs users, "
         "certificate and key",
+    )
+    language: Literal["en", "de"] = Field(
+        default="en", description="of shift reports; the page follows its reader's browser"
     )
     users: Path | None = Field(
         default=None,
