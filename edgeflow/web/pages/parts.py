@@ -17,6 +17,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from edgeflow.errors import StorageError
 from edgeflow.history.records import PartRecord
 from edgeflow.history.statistics import statistics_of
+from edgeflow.monitoring.drift.state import read_state
+from edgeflow.monitoring.drift.trend import drift_trend
 from edgeflow.web.history_access import History
 from edgeflow.web.pages.pictures import evidence_folder, map_picture, picture_file
 from edgeflow.web.pages.tables import write_table
@@ -128,11 +130,22 @@ class PartsPage:
     def _trend(self, query: Mapping[str, str]) -> dict[str, Any]:
         with self.history.reader() as reader:
             choice = self.history.choose(reader, query, self.clock())
-            found = reader.trend(query.get("of", ""), choice.results, count=_TREND)
-            return {
-                "times": [round(point.decided_at.timestamp(), 3) for point in found],
-                "scores": [round(point.score, 4) for point in found],
-            }
+            view = query.get("of", "")
+            found = reader.trend(view, choice.results, count=_TREND)
+            latest = reader.rows(choice.results, count=1)
+        scores = [point.score for point in found]
+        state = read_state(self.history.config.drift_path)
+        drift = drift_trend(state, view, latest[0].bundle_sha256, scores) if latest else None
+        return {
+            "times": [round(point.decided_at.timestamp(), 3) for point in found],
+            "scores": [round(score, 4) for score in scores],
+            "drift": drift
+            and {
+                "low": round(drift.low, 4),
+                "high": round(drift.high, 4),
+                "level": [round(level, 4) for level in drift.level],
+            },
+        }
 
     def _table(self, query: Mapping[str, str], form: str) -> Path:
         with tempfile.NamedTemporaryFile(prefix="edgeflow-", suffix=f".{form}", delete=False) as file:

@@ -22,12 +22,16 @@ from edgeflow.contracts.datasets.part_label import read_label
 from edgeflow.history.database.store import HistoryStore
 from edgeflow.history.reader import HistoryReader
 from edgeflow.history.records import HistoryEntry
+from edgeflow.monitoring.drift.part import DriftState
+from edgeflow.monitoring.drift.reference import Reference
+from edgeflow.monitoring.drift.state import write_state
+from edgeflow.monitoring.drift.view import ViewDrift
 from edgeflow.run_time import read_boot
 from edgeflow.web.app import make_app
 from edgeflow.web.box_link import BoxLink
 from edgeflow.web.pages.review import most_doubtful
 from edgeflow.web.settings import page_settings
-from simulators.results import simulated_result
+from simulators.results import SHA256, simulated_result
 from simulators.small_box import write_box
 
 NAMES = ["=cmd|' /C calc'!A0", "Größe 7", "../../etc/passwd", "<script>alert(1)</script>", "x" * 4096, "P 5"]
@@ -118,6 +122,22 @@ def test_one_part_has_its_pictures_scores_and_times(client: TestClient) -> None:
         assert Image.open(io.BytesIO(answer.content)).size in ((32, 24), (8, 6))
     assert "1.60" in text
     assert client.get("/parts/trend?of=C1").json()["scores"] == SCORES
+
+
+def test_the_trend_has_the_bounds_of_the_drift_watch_where_it_knows_the_bundle(
+    client: TestClient, config: BoxConfig
+) -> None:
+    assert client.get("/parts/trend?of=C1").json()["drift"] is None
+    reference = Reference(scores=tuple(np.linspace(0.2, 0.6, 201).tolist()), correlation=1.0)
+    views = {"C1": ViewDrift(reference=reference)}
+    write_state(config.drift_path, DriftState(bundle=SHA256, graph="openvino-fp32", bound=0.3, views=views))
+    drift = client.get("/parts/trend?of=C1").json()["drift"]
+    assert 0.3 < drift["low"] < 0.4 < drift["high"] < 0.5
+    assert len(drift["level"]) == len(SCORES)
+    assert client.get("/parts/trend?of=C2").json()["drift"] is None
+    assert client.get("/parts/trend?of=nothing").json()["drift"] is None
+    write_state(config.drift_path, DriftState(bundle="cd", graph="openvino-fp32", bound=0.3, views=views))
+    assert client.get("/parts/trend?of=C1").json()["drift"] is None
 
 
 @pytest.mark.parametrize(
