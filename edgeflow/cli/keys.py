@@ -1,4 +1,4 @@
-"""``edgeflow keys``: makes keys, signs bundles with them, and verifies who signed one."""
+"""``edgeflow keys``: makes keys and certificates, signs bundles, and verifies who signed one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edgeflow.cli.terminal.output import print_json
 from edgeflow.clock import utc_now
 from edgeflow.contracts.signature import key_id
 from edgeflow.errors import UsageError
+from edgeflow.security.certificates import open_authority
 from edgeflow.security.keys import new_key, read_passphrase, read_private_key, read_public_key, trusted_keys
 
 __all__ = ["keys"]
@@ -21,7 +22,7 @@ __all__ = ["keys"]
 
 @click.group()
 def keys() -> None:
-    """Make keys, sign bundles with them, and verify who signed a bundle."""
+    """Make keys and certificates, sign bundles, and verify who signed a bundle."""
 
 
 @keys.command()
@@ -97,3 +98,34 @@ def check(bundle: Path, *, trust: tuple[Path, ...], json_output: bool) -> None:
         device = f", for {manifest.device_class}" if manifest.device_class else ""
         click.echo(f"{bundle}: {manifest.name} version {manifest.version}{device}{until}")
         click.echo(f"signed by key {signer}; all hashes match")
+
+
+@keys.command()
+@click.argument("folder", type=FILE)
+@click.option(
+    "--server",
+    "servers",
+    multiple=True,
+    metavar="NAME[,NAME]...",
+    help="A server (broker, page): all host names and addresses that its clients use.",
+)
+@click.option("--client", "clients", multiple=True, metavar="NAME", help="A client: its user at the broker.")
+@click.option("--days", type=click.IntRange(1, 3650), default=825, show_default=True, help="Until they end.")
+@json_option
+def tls(
+    folder: Path, *, servers: tuple[str, ...], clients: tuple[str, ...], days: int, json_output: bool
+) -> None:
+    """Make TLS certificates NAME.pem and NAME.key in FOLDER, signed by its authority, made at first."""
+    authority, new = open_authority(folder, utc_now())
+    made = [authority.folder / "ca.pem", authority.folder / "ca.key"] if new else []
+    wanted = [(tuple(names.split(",")), True) for names in servers] + [((name,), False) for name in clients]
+    for names, server in wanted:
+        made += authority.issue(names, server=server, now=utc_now(), days=days)
+    if json_output:
+        print_json({"written": [str(path) for path in made]})
+        return
+    for path in made:
+        click.echo(str(path))
+    click.echo(
+        f"whoever connects trusts {authority.folder / 'ca.pem'}; {authority.folder / 'ca.key'} stays here"
+    )

@@ -78,7 +78,7 @@ COMMANDS: Mapping[str, CommandSource] = {
     ),
     "inspect": CommandSource("bundle", "inspect", "Say what BUNDLE holds and what was verified of it."),
     "keys": CommandSource(
-        "keys", "keys", "Make keys, sign bundles with them, and verify who signed a bundle."
+        "keys", "keys", "Make keys and certificates, sign bundles, and verify who signed a bundle."
     ),
     "monitor": CommandSource(
         "monitor", "monitor", "Show decisions and results from the broker at URL as a live table."

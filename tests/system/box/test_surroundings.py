@@ -131,6 +131,7 @@ def command_lines(files: Files) -> dict[str, list[str | Path]]:
         "config show": ["boxes/usb5.yaml"],
         "config write": ["line_controller", "-o", out / "files"],
         "keys new": [out / "keys" / "new"],
+        "keys tls": [out / "tls", "--server", "box7.plant.example,127.0.0.1"],
         "keys show": [files.key, "--passphrase-file", files.root / "password"],
         "keys sign": [bundle, "--key", files.key],
         "keys check": [bundle, "--trust", files.root / "line.pub.pem"],
