@@ -43,9 +43,9 @@ def main(turns: int, seconds: float, period_ms: float) -> None:
     """Measure, print one table, and end with 1 where a bound is missed."""
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        box = _box_file(Path(folder), period_ms)
-        process = stack.enter_context(_running("run", str(box), "--json"))
-        results = _results(process)
+        box = write_box(Path(folder), period_ms)
+        process = stack.enter_context(running("run", str(box), "--json"))
+        results = results_of(process)
         while results.empty():
             time.sleep(0.2)
         found: dict[bool, tuple[list[float], list[float]]] = {False: ([], []), True: ([], [])}
@@ -93,9 +93,9 @@ def _phase(
         time.sleep(SETTLE_S)
         while not results.empty():
             results.get()
-        before, began_s = _cpu_s(process.pid), time.monotonic()
+        before, began_s = cpu_s(process.pid), time.monotonic()
         time.sleep(seconds)
-        cores = (_cpu_s(process.pid) - before) / (time.monotonic() - began_s)
+        cores = (cpu_s(process.pid) - before) / (time.monotonic() - began_s)
         times_ms = []
         while not results.empty():
             times_ms.append(float(results.get()["deadline"]["decided_after_ms"]))
@@ -105,7 +105,7 @@ def _phase(
 @contextmanager
 def _browsers(box: Path) -> Iterator[None]:
     """The page with ten connections to its stream: half of them read, the others never do."""
-    with _running("web", str(box), "--listen", "127.0.0.1:0", "--json") as page, ExitStack() as stack:
+    with running("web", str(box), "--listen", "127.0.0.1:0", "--json") as page, ExitStack() as stack:
         address = urlsplit(json.loads(page.stdout.readline() if page.stdout else "{}")["address"])
         for number in range(READING + STALLED):
             connection = stack.enter_context(
@@ -125,7 +125,7 @@ def _read(connection: socket.socket) -> None:
         return
 
 
-def _results(process: subprocess.Popen[str]) -> queue.SimpleQueue[dict[str, Any]]:
+def results_of(process: subprocess.Popen[str]) -> queue.SimpleQueue[dict[str, Any]]:
     results: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def read() -> None:
@@ -139,7 +139,7 @@ def _results(process: subprocess.Popen[str]) -> queue.SimpleQueue[dict[str, Any]
 
 
 @contextmanager
-def _running(*words: str) -> Iterator[subprocess.Popen[str]]:
+def running(*words: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "edgeflow.cli", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
@@ -148,12 +148,12 @@ def _running(*words: str) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _box_file(folder: Path, period_ms: float) -> Path:
+def write_box(folder: Path, period_ms: float) -> Path:
     document = yaml.safe_load((DEMO / "box.yaml").read_text())
     document["bundle"] = str(DEMO / "housing.bundle")
     for camera in document["cameras"].values():
