@@ -50,7 +50,7 @@ def main(results: int, views: int) -> None:
             slowest_s = max(slowest_s, took_s)
             table.add_row(name, f"{took_s * 1e3:.1f}", f"{found:,}")
         print_table(console, table)
-        rows = _timed(lambda: _export(path, Path(folder) / "all.csv"))
+        rows = _timed(lambda: _export(path, Path(folder) / "all.csv", ResultFilter()))
         console.print(f"export of all results as CSV: {rows[0]:.1f} s")
     console.print(f"slowest question {slowest_s * 1e3:.0f} ms; at most {LIMIT_S * 1e3:.0f} ms are wanted")
     raise SystemExit(slowest_s > LIMIT_S)
@@ -120,6 +120,7 @@ def _questions(path: Path, results: int) -> dict[str, Callable[[], int]]:
     found["statistics of all"] = lambda: _ask(path, lambda r: statistics_of(r, everything, shifts).parts)
     found["statistics of nights"] = lambda: _ask(path, lambda r: statistics_of(r, night, shifts).parts)
     found["trend of C3"] = lambda: _ask(path, lambda r: len(r.trend("C3")))
+    found["a week as CSV"] = lambda: _export(path, path.with_name("week.csv"), week)
     found["one part"] = lambda: _ask(path, lambda r: int(r.part(f"P-{results // 2}") is not None))
     return found
 
@@ -129,9 +130,9 @@ def _ask(path: Path, question: Callable[[HistoryReader], int]) -> int:
         return question(reader)
 
 
-def _export(path: Path, target: Path) -> int:
+def _export(path: Path, target: Path, chosen: ResultFilter) -> int:
     with HistoryReader(path) as reader:
-        return export_results(reader, ResultFilter(), target, "csv", PLAN.zone)
+        return export_results(reader, chosen, target, "csv", PLAN.zone)
 
 
 def _timed(ask: Callable[[], int]) -> tuple[float, int]:
