@@ -101,11 +101,12 @@ class Effect:
         )
 
 
-def require_small(graph: str, effect: Effect) -> None:
+def require_small(graph: str, effect: Effect, sentences: tuple[str, ...] = ()) -> None:
     """Refuse thresholds that moved too far.
 
     Args:
         graph: whose thresholds they are.
+        sentences: what they would do; default: the effect's own.
 
     Raises:
         AccuracyError: says where they would lie, and what they would let pass.
@@ -117,5 +118,5 @@ def require_small(graph: str, effect: Effect) -> None:
     raise AccuracyError(
         f"the threshold of {graph} would move on its own scale, where it is 1.00: {places}; by more than "
         f"{MOST_MOVED:g} only with --accept; nothing was written",
-        problems=effect.sentences,
+        problems=sentences or effect.sentences,
     )

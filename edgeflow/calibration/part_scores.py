@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,19 +17,35 @@ from edgeflow.contracts.scoring import FloatArray, part_score
 from edgeflow.errors import DataError
 from edgeflow.scoring.scorer import Scorer, Scores
 
-__all__ = ["PartScores"]
+__all__ = ["MeasuredPart", "PartScores", "score_tolerance"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredPart:
+    """Raw scores of one part by one graph.
+
+    Attributes:
+        views: in the order of the bundle.
+        subsets: part scores without some of the views, in the order of :attr:`PartScores.subsets`; none of a
+            defective part.
+    """
+
+    part: float
+    views: tuple[float, ...]
+    subsets: tuple[float, ...]
 
 
 class PartScores:
     """Scores of one graph for good parts, and for defective ones where there are some.
 
     Attributes:
+        subsets: sets of present views of which the graph has thresholds.
         good: part id → raw score of the good parts.
     """
 
     def __init__(self, manifest: Manifest, scorer: Scorer) -> None:
         self._manifest, self._scorer = manifest, scorer
-        self._subsets = [tuple(key.split(",")) for key in scorer.thresholds.subsets]
+        self.subsets = [tuple(key.split(",")) for key in scorer.thresholds.subsets]
         self.good: dict[str, float] = {}
         self._pictures: dict[tuple[int, str], str] = {}
         self._views: list[list[float]] = []
@@ -54,18 +71,32 @@ class PartScores:
                 f"{len(problems)} part(s) cannot be used; repair these or take them out", problems=problems
             )
 
+    def measure(self, part: RecordedPart) -> MeasuredPart:
+        """Score one part and forget it again.
+
+        Raises:
+            DataError: an image cannot be read, or a score is not finite.
+        """
+        reading = reading_of(self._manifest.preprocessing)
+        images = {view: read_image(part.images[view], reading) for view in self._manifest.view_ids}
+        return self._measured(images, self._scorer.score(images, ask="all"), part)
+
     def _add(self, part: RecordedPart, images: Mapping[str, RgbImage]) -> None:
         whole = self._scorer.score(images, ask="all")
         self._require_new_pictures(part, whole)
-        reduced = [] if part.defective else [self._without(images, present) for present in self._subsets]
+        measured = self._measured(images, whole, part)
+        if part.defective:
+            self._defective.append(measured.part)
+            return
+        self.good[part.part_id] = measured.part
+        self._views.append(list(measured.views))
+        self._from_subsets.append(list(measured.subsets))
+
+    def _measured(self, images: Mapping[str, RgbImage], whole: Scores, part: RecordedPart) -> MeasuredPart:
+        reduced = [] if part.defective else [self._without(images, present) for present in self.subsets]
         if not np.isfinite([whole.part, *whole.views.values(), *reduced]).all():
             raise DataError("a score is not finite")
-        if part.defective:
-            self._defective.append(whole.part)
-            return
-        self.good[part.part_id] = whole.part
-        self._views.append(list(whole.views.values()))
-        self._from_subsets.append(reduced)
+        return MeasuredPart(part=whole.part, views=tuple(whole.views.values()), subsets=tuple(reduced))
 
     def _require_new_pictures(self, part: RecordedPart, scores: Scores) -> None:
         """Refuse a part with a picture of another one: parts that are there twice prove nothing twice."""
@@ -92,7 +123,7 @@ class PartScores:
     def thresholds(self, rate: float, method: Method) -> Thresholds:
         """The graph's thresholds from these parts; see ``calibrate``."""
         by_subset = np.array(self._from_subsets, np.float32)
-        subsets = {present: by_subset[:, index] for index, present in enumerate(self._subsets)}
+        subsets = {present: by_subset[:, index] for index, present in enumerate(self.subsets)}
         return calibrate(
             _array(list(self.good.values())),
             np.array(self._views, np.float32),
@@ -101,9 +132,13 @@ class PartScores:
             method=method,
             subsets=subsets,
             defective=_array(self._defective) if self._defective else None,
-            tolerance=min(graph.tolerance for graph in self._manifest.graphs)
-            * self._manifest.scoring.sensitivity,
+            tolerance=score_tolerance(self._manifest),
         )
+
+
+def score_tolerance(manifest: Manifest) -> float:
+    """Relative error that a score may have: no threshold lies that near to one."""
+    return min(graph.tolerance for graph in manifest.graphs) * manifest.scoring.sensitivity
 
 
 def _array(values: list[float]) -> FloatArray:

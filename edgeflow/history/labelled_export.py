@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow.contracts.datasets.evidence_folders import part_images
 from edgeflow.contracts.datasets.part_label import UNLABELLED, PartLabel, write_label
-from edgeflow.contracts.datasets.population import POPULATION_FILE, PopulationPart, write_population
+from edgeflow.contracts.datasets.population import POPULATION_FILE, write_population
 from edgeflow.contracts.documents.file_names import file_name
 from edgeflow.errors import DataError, StorageError
 from edgeflow.files import require_new
 from edgeflow.history.filters import ResultFilter
+from edgeflow.history.population import population_parts
 from edgeflow.history.reader import HistoryReader
 from edgeflow.history.records import PartRow
 
@@ -84,7 +85,7 @@ def _exported(reader: HistoryReader, root: Path) -> LabelledExport:
     newest = reader.rows(count=1)
     if newest:
         chosen = ResultFilter(bundle_sha256=newest[0].bundle_sha256, graph=newest[0].graph)
-        parts = _population(reader, chosen, copied)
+        parts = population_parts(reader, chosen, copied)
         path = root / POPULATION_FILE
         population = write_population(path, newest[0].bundle_sha256, newest[0].graph, parts)
     return LabelledExport(
@@ -120,24 +121,3 @@ def _last_label(reader: HistoryReader, row: PartRow) -> PartLabel | None:
         return None
     record = reader.part(row.result_id)
     return record.labels[-1] if record is not None and record.labels else None
-
-
-def _population(
-    reader: HistoryReader, chosen: ResultFilter, copied: Mapping[str, str]
-) -> Iterator[PopulationPart]:
-    for row in reader.each(chosen):
-        views = reader.views(row.number)
-        scores = {view.view: view.score_raw for view in views if view.score_raw is not None}
-        yield PopulationPart(
-            result_id=row.result_id,
-            part_id=row.part_id,
-            verdict=row.verdict,
-            label=row.label,
-            score=row.score_raw,
-            views=scores,
-            exact=row.exact,
-            complete=len(scores) == len(views),
-            kept=row.kept,
-            data_set=copied.get(row.result_id),
-            evidence=row.evidence,
-        )

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
-from edgeflow.calibration.recalibrate import reference_graph
+from edgeflow.calibration.next_version import reference_graph
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
 from edgeflow.contracts.manifest import Manifest
 from edgeflow.decision.recorded_parts import doubtful_depth, score_parts
