@@ -18,7 +18,7 @@ from edgeflow.errors import DataError
 
 __all__ = ["LEAST_KEPT", "GraphScores", "TooFewKeptError", "own_scores", "scores_by_other_graph"]
 
-LEAST_KEPT = 10
+LEAST_KEPT = 50
 """So many parts judged OK must have been kept, where others take their difference."""
 
 Floats = npt.NDArray[np.float64]
