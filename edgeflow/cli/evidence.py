@@ -93,10 +93,24 @@ def show(part: str, box: Path, output: Path | None, json_output: bool) -> None:
 @click.option("--ok", "name", flag_value="OK", help="The part is good.")
 @click.option("--ng", "name", flag_value="NG", help="The part is defective.")
 @click.option("--kind", help="Kind of defect, such as scratch; with --ng.")
+@click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    metavar="VIEW:X,Y,W,H",
+    help="Where the defect is, in pixels of the camera's image; with --ng, as often as wanted.",
+)
 @click.option("--by", help="Who says so; default: this user.")
 @json_option
 def label(
-    box: Path, part: str, *, name: str | None, kind: str | None, by: str | None, json_output: bool
+    box: Path,
+    part: str,
+    *,
+    name: str | None,
+    kind: str | None,
+    regions: tuple[str, ...],
+    by: str | None,
+    json_output: bool,
 ) -> None:
     """Record that PART (its part id or result id) of BOX is good or defective; the last label counts.
 
@@ -105,10 +119,19 @@ def label(
     if name is None:
         raise UsageError("evidence label: give --ok or --ng")
     config = load_config(box)
+    boxes = [_region(text) for text in regions]
     _take_into_history(box, part)
-    given = label_part(config.history_path, part, name, kind=kind, by=by or getpass.getuser(), source="cli")
+    by = by or getpass.getuser()
+    given = label_part(config.history_path, part, name, kind=kind, regions=boxes, by=by, source="cli")
     audit = Audit(config.audit_path, round(config.commands.audit_max_mb * 1e6))
-    arguments = {"part": part, "label": name, **({"kind": kind} if kind else {}), "by": given.label.by}
+    drawn = {"regions": " ".join(regions)} if regions else {}
+    arguments = {
+        "part": part,
+        "label": name,
+        **({"kind": kind} if kind else {}),
+        **drawn,
+        "by": given.label.by,
+    }
     source = f"local uid {os.getuid()} pid {os.getpid()}"
     outcome = {"verb": "label", "arguments": arguments, "outcome": "done", "text": given.sentence}
     audit.write({"at": given.label.at, "source": source, **outcome})
@@ -143,6 +166,20 @@ def export(box: Path, *, labelled: bool, output: Path, json_output: bool) -> Non
         click.echo(f"{output / folder}: {count} parts")
     if done.without_images:
         click.echo(f"{done.without_images} labelled parts have no images any more, and count by their scores")
+
+
+def _region(text: str) -> dict[str, object]:
+    """Read ``VIEW:X,Y,W,H``; a view's name may hold a colon.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    view, _, numbers = text.rpartition(":")
+    try:
+        x, y, width, height = map(int, numbers.split(","))
+    except ValueError:
+        raise UsageError(f"--region {text}: expected VIEW:X,Y,W,H, such as C1:120,40,32,18") from None
+    return {"view": view, "x": x, "y": y, "width": width, "height": height}
 
 
 def _take_into_history(box: Path, part: str) -> None:

@@ -11,6 +11,7 @@ from edgeflow.contracts.datasets.part_label import LABEL_FILE, LabelSource, Part
 from edgeflow.contracts.messages import parse_message
 from edgeflow.errors import DataError, UsageError
 from edgeflow.history.labels import add_label, find_part
+from edgeflow.history.reader import HistoryReader
 
 __all__ = ["GivenLabel", "label_by_command", "label_part"]
 
@@ -71,6 +72,7 @@ def label_part(
             f"part {part[:128]}: the history {path} knows no such part or result; 'edgeflow results list "
             "BOX' shows those that it knows"
         )
+    _require_views(path, found.result_id, regions)
     label = parse_message(
         PartLabel,
         {
@@ -91,6 +93,24 @@ def label_part(
         return GivenLabel(label=label, beside=None, results=found.results)
     write_label(folder, label)
     return GivenLabel(label=label, beside=folder / LABEL_FILE, results=found.results)
+
+
+def _require_views(path: Path, result_id: str, regions: Sequence[Mapping[str, object]]) -> None:
+    """Check that regions are drawn on views of the part.
+
+    Raises:
+        DataError: one is not.
+    """
+    if not regions:
+        return
+    with HistoryReader(path) as reader:
+        record = reader.part(result_id)
+    views = [view.view for view in record.views] if record is not None else []
+    unknown = sorted({str(region.get("view")) for region in regions} - set(views))
+    if unknown:
+        raise DataError(
+            f"region on view {', '.join(unknown)}: the part has no such view (its views: {', '.join(views)})"
+        )
 
 
 def label_by_command(path: Path, arguments: Mapping[str, str], *, who: str, source: LabelSource) -> str:

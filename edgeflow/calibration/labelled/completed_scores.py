@@ -1,9 +1,9 @@
 """Scores of a whole population from its history and from few parts that were scored again; pure.
 
-A box keeps every reject and few of its good parts: among parts of one verdict and one score in the history, the
-kept ones are a fair sample. So a part whose score by a graph is unknown takes the difference that one of the kept
-parts of its verdict with the nearest scores in the history has shown (nearest-neighbour imputation, five
-neighbours in turn). Each part of the history counts once.
+A box keeps every reject and few of its good parts: among parts of one verdict and one score in the history,
+the kept ones are a fair sample. So a part whose score by a graph is unknown takes the difference that a kept
+part of its verdict has shown: nearest-neighbour imputation by the score in the history, from five neighbours in
+turn. Each part of the history counts once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The change that labelled evidence would make as one HTML page with pictures, for people who would rather look."""
+"""The change that labelled evidence would make, as one HTML page with pictures."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from simulators.results import simulated_result
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 DAY = "2026-11-28"
+REGION = {"view": "C1", "x": 1, "y": 2, "width": 3, "height": 4}
 
 
 def keep(root: Path, number: int, raw: float | None, *, why: str | None) -> HistoryEntry:
@@ -86,6 +87,9 @@ def test_a_label_lies_in_the_history_and_beside_the_images(history: Path) -> Non
         ("P-3", {"name": "NG", "kind": "../up"}, "expected a kind"),
         ("P-3", {"name": "NG", "kind": "good"}, "is no kind of defect"),
         ("P-3", {"name": "NG", "by": "a\nb"}, "control characters"),
+        ("P-3", {"name": "NG", "regions": [REGION | {"view": "C9"}]}, "no such view (its views: C1, C2)"),
+        ("P-3", {"name": "NG", "regions": [REGION | {"width": 0}]}, "width"),
+        ("P-3", {"name": "OK", "regions": [REGION]}, "a part labelled OK has none"),
     ],
 )
 def test_what_is_no_label_is_refused_in_words(
@@ -94,6 +98,16 @@ def test_what_is_no_label_is_refused_in_words(
     with pytest.raises(DataError) as caught:
         label_part(history, part, source="cli", **{"by": "ann", **settings})  # type: ignore[arg-type]
     assert words in str(caught.value)
+
+
+def test_regions_are_kept_with_who_drew_them_and_exported(history: Path, tmp_path: Path) -> None:
+    """They lie in the label beside the images; as rectangles they are no masks of defects."""
+    given = label_part(history, "P-3", "NG", kind="dent", regions=[REGION], by="Ann", source="cli")
+    assert [region.model_dump() for region in given.label.regions] == [REGION]
+    found = read_label(export(history, tmp_path / "out") / "dent" / "session-000003")
+    assert found == given.label
+    (part,) = [part for part in find_parts(tmp_path / "out") if part.defective]
+    assert part.masks == {}
 
 
 def test_a_command_names_its_issuer_beside_the_person_it_speaks_for(history: Path) -> None:

@@ -1,4 +1,4 @@
-"""Kept parts stand for all: thresholds move as the whole population moves them, not as the kept parts would."""
+"""Kept parts stand for all: the quantile is that of the population, and its interval is honest."""
 
 from __future__ import annotations
 

@@ -87,7 +87,8 @@ def test_ten_relabelled_rejects_move_the_threshold_as_the_population_and_not_as_
     assert abs(found.part.threshold - wanted) < 0.1 * (folder - wanted)
     assert abs(found.part.threshold - wanted) < abs(as_bounds - wanted) / 2
     interval = found.part.interval
-    assert interval is not None and interval.high is not None
+    assert interval is not None
+    assert interval.high is not None
     assert interval.low <= wanted <= interval.high < folder
     assert 100 < effective < GOOD
     assert found.normal_parts == int(effective)
