@@ -146,7 +146,7 @@ def _show(preview: EvidencePreview | None, done: Recalibrated | None, *, signed:
         for sentence in done.effect.sentences:
             console.print(sentence, markup=False, soft_wrap=True)
     if done is not None:
-        _print(console, done, signed=signed)
+        _print(console, done, signed=signed, previewed=preview is not None)
     else:
         console.print("nothing was written: -o NEW.bundle writes it", markup=False)
 
@@ -231,7 +231,7 @@ def _effect(effect: Effect) -> dict[str, object]:
     }
 
 
-def _print(console: Console, done: Recalibrated, *, signed: bool) -> None:
+def _print(console: Console, done: Recalibrated, *, signed: bool, previewed: bool) -> None:
     after = done.after
     console.print(
         f"from {after.normal_parts} good parts at a false-reject rate of {after.false_reject_rate:g}; "
@@ -239,7 +239,7 @@ def _print(console: Console, done: Recalibrated, *, signed: bool) -> None:
     )
     for sentence in done.shortcomings:
         console.print(f"warning: {sentence}", markup=False, style="bold red", soft_wrap=True)
-    if after.note:
+    if after.note and not previewed:
         console.print(f"note: {after.note}", markup=False)
     for change in done.changed:
         console.print(f"golden part {change}", markup=False)

@@ -2,7 +2,7 @@
 
 A box keeps every reject and few of its good parts: among parts of one verdict and one score in the history,
 the kept ones are a fair sample. So a part whose score by a graph is unknown takes the difference that a kept
-part of its verdict has shown: nearest-neighbour imputation by the score in the history, from five neighbours in
+part of its verdict has shown: nearest-neighbour imputation by the score in the history, five neighbours in
 turn. Each part of the history counts once.
 """
 

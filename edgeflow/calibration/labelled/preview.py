@@ -84,12 +84,13 @@ class EvidencePreview:
         if interval is None:
             shown = ""
         else:
-            high = "not bounded above" if interval[1] is None else f"{interval[1]:.2f}"
-            shown = f" (95 % interval {interval[0]:.2f} to {high})"
+            high = ", not bounded above" if interval[1] is None else f" to {interval[1]:.2f}"
+            shown = f" (95 % interval from {interval[0]:.2f}{high})"
         return f"on the present scale, where the threshold is 1.00, it would lie at {self.moved:.2f}{shown}"
 
     def _remarks(self) -> tuple[str, ...]:
         return (
+            self.after.note or "",
             f"{self.kept} kept parts were scored again; all {self.normal_parts} together tell the rate as "
             f"well as {self.effective_parts:.0f} exactly known parts would"
             if not self.scores.part.is_whole

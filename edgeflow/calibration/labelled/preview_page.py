@@ -19,13 +19,13 @@ from edgeflow.errors import DataError
 __all__ = ["preview_page"]
 
 _MOST_SHOWN = 60
-_SIDE = 220
+_SIDE = 200
 _STYLE = (
     "body{font:16px/1.4 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1d2733}"
     "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .9rem .3rem 0;text-align:left;"
     "border-bottom:1px solid #d6dde5;vertical-align:top}td.n,th.n{text-align:right}"
     "figure{display:inline-block;margin:0 .5rem .5rem 0}figcaption{font-size:.8rem;color:#5a6775}"
-    "img{display:block;max-width:220px;border-radius:4px}.OK{color:#14723a}.NG{color:#b3232e}"
+    "img{display:block;max-width:200px;border-radius:4px}.OK{color:#14723a}.NG{color:#b3232e}"
     "section{border-top:2px solid #d6dde5;padding-top:.5rem;margin-top:1rem;overflow-wrap:anywhere}"
 )
 
