@@ -26,6 +26,7 @@ _GIGE_BITS = 16
 _WARM_UP = 4
 _WARM_UP_PAUSE_S = 0.010  # more before each: a camera that answers at ticks of its own answers one at once
 _WARM_UP_WAIT_US = 1_000_000
+_WARM_UP_LEAST_MS = 1500.0  # a camera that does not answer is asked twice before it is given up
 _WARM_UP_MOST = 12  # images that came damaged
 _WARM_UP_ROUNDS = 3
 _QUIET_US = 100_000
@@ -283,7 +284,7 @@ class GenicamCamera:
         return quiet
 
     def _check_warm_up(self, got: int) -> None:
-        limit_ms = self._config.read_timeout_ms
+        limit_ms = max(self._config.read_timeout_ms, _WARM_UP_LEAST_MS)
         if monotonic_ns() - self._arrived_ns > limit_ms * 1e6:
             raise CameraError(f"{self._name}: is open, but gave {got} images within {limit_ms:g} ms each")
 
