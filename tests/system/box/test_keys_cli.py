@@ -128,3 +128,34 @@ def test_verify_refuses_a_hostile_graph_before_it_is_loaded(workplace: Path) -> 
     done = edgeflow(workplace, "verify", "b")
     assert done.returncode == 5
     assert "mean.onnx: names data outside the bundle" in done.stderr
+
+
+def test_certificates_for_broker_and_box_are_all_that_a_broker_asks_for(
+    workplace: Path, broker: Broker
+) -> None:
+    """Mosquitto lets in whom the plant's authority names, under that name; nobody of another authority."""
+    made = edgeflow(workplace, "keys", "tls", "plant", "--server", "127.0.0.1", "--client", "box-c")
+    assert made.returncode == 0, made.stderr
+    assert edgeflow(workplace, "keys", "tls", "others", "--client", "box-c").returncode == 0
+    plant = workplace / "plant"
+    broker.kill()
+    broker.settings = (
+        f"allow_anonymous false\nrequire_certificate true\nuse_identity_as_username true\n"
+        f"cafile {plant / 'ca.pem'}\ncertfile {plant / '127.0.0.1.pem'}\nkeyfile {plant / '127.0.0.1.key'}"
+    )
+    broker.start()
+    small_bundle(workplace / "current.bundle", device_class="n100")
+    edgeflow(workplace, "keys", "sign", "current.bundle", "--key", "line.key.pem")
+
+    def broker_says(certificates: str) -> str:
+        tls = f"{{ca: plant/ca.pem, cert: {certificates}/box-c.pem, key: {certificates}/box-c.key}}"
+        mqtt = f"{{host: 127.0.0.1, port: {broker.port}, tls: {tls}}}"
+        (workplace / "box.yaml").write_text(BOX.replace("{host: 127.0.0.1, port: 1883}", mqtt))
+        report: dict[str, list[dict[str, str]]] = json.loads(
+            edgeflow(workplace, "check", "box.yaml", "--json").stdout
+        )
+        return {finding["name"]: finding["state"] for finding in report["findings"]}["broker"]
+
+    assert broker_says("plant") == "ok"
+    assert "u'box-c'" in (workplace / "mosquitto.log").read_text()
+    assert broker_says("others") == "failed"
