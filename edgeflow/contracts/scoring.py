@@ -25,6 +25,7 @@ __all__ = [
     "masked",
     "near_threshold",
     "part_score",
+    "pooled",
     "scaled",
     "smoothed",
     "standardise",
@@ -114,7 +115,7 @@ class Scoring(Document):
         Args:
             places: of these views among all.
         """
-        if self.view_scales is None:
+        if self.view_scales is None or list(places) == list(range(len(self.view_scales))):
             return self
         return self.model_copy(update={"view_scales": tuple(self.view_scales[place] for place in places)})
 
@@ -187,12 +188,17 @@ def _along_rows(maps: FloatArray, before: int, weights: Sequence[np.float32]) ->
 
 
 def view_scores(maps: FloatArray, scoring: Scoring) -> FloatArray:
-    """Blur and pool masked anomaly maps (..., V, h, w) into view scores (..., V).
+    """Blur and pool masked anomaly maps (..., V, h, w) into view scores (..., V)."""
+    return pooled(smoothed(maps, scoring), scoring)
+
+
+def pooled(maps: FloatArray, scoring: Scoring) -> FloatArray:
+    """Pool masked and blurred anomaly maps (..., V, h, w) into view scores (..., V).
 
     The published score is the maximum (Multi-Flow); ``top_k`` is the mean of the k highest pixels, or of a
     share of the map, at least one pixel.
     """
-    flat = smoothed(maps, scoring).reshape(*maps.shape[:-2], -1)
+    flat = maps.reshape(*maps.shape[:-2], -1)
     if scoring.view == "max":
         return np.asarray(flat.max(-1))
     if scoring.view == "mean":

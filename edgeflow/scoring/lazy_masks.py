@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeflow.contracts.manifest import Scoring
-from edgeflow.contracts.scoring import FloatArray, Masks, masked, part_score, view_bounds, view_scores
+from edgeflow.contracts.scoring import (
+    FloatArray,
+    Masks,
+    masked,
+    part_score,
+    pooled,
+    smoothed,
+    view_bounds,
+)
 
 __all__ = ["LazyScores", "score_with_all_masks", "score_with_lazy_masks"]
 
@@ -21,7 +29,7 @@ class LazyScores:
     every view was asked for, and the highest possible ones otherwise.
 
     Attributes:
-        maps: anomaly maps (V, h, w), masked in the views that were asked for.
+        maps: anomaly maps (V, h, w) as they are pooled: masked in the views that were asked for, and blurred.
         views: view scores (V,).
         unmasked: the highest view scores (V,) that any masks could give; ``views`` where masks cost nothing.
         asked: indices of the views whose masks were asked for, in this order.
@@ -46,8 +54,8 @@ def score_with_all_masks(maps: FloatArray, scoring: Scoring, masks: Masks) -> La
         maps: standardised anomaly maps (V, h, w) without masks.
         masks: (V, h, w).
     """
-    known = masked(maps, masks)
-    views = view_scores(known, scoring)
+    known = smoothed(masked(maps, masks), scoring)
+    views = pooled(known, scoring)
     part = lowest = highest = float(part_score(views, scoring))
     empty = np.flatnonzero(~masks.any((1, 2))).tolist()
     if empty:
@@ -80,10 +88,11 @@ def score_with_lazy_masks(
             makes every score exact.
     """
     if mask_of is None:
-        views = view_scores(maps, scoring)
+        known = smoothed(maps, scoring)
+        views = pooled(known, scoring)
         part = float(part_score(views, scoring))
         return LazyScores(
-            maps=maps,
+            maps=known,
             views=views,
             unmasked=views,
             part=part,
@@ -93,7 +102,9 @@ def score_with_lazy_masks(
             highest=part,
         )
     low, high = view_bounds(maps, scoring)
-    known = maps.copy()
+    known = smoothed(maps, scoring)
+    if known is maps:
+        known = maps.copy()
     # What a view counts where its mask is known: its score, also where it has no foreground.
     scores, unmasked = high.copy(), high.copy()
     asked: list[int] = []
@@ -103,8 +114,8 @@ def score_with_lazy_masks(
             break
         mask = mask_of(view)
         asked.append(view)
-        known[view] = masked(maps[view], mask)
-        scores[view] = view_scores(known[view], scoring)
+        known[view] = smoothed(masked(maps[view], mask), scoring)
+        scores[view] = pooled(known[view], scoring)
         if mask.any():
             low[view] = high[view] = scores[view]
         else:

@@ -20,7 +20,6 @@ from edgeflow.contracts.scoring import (
     Masks,
     PixelStatistics,
     scaled,
-    smoothed,
     standardise,
     subset_scale,
 )
@@ -140,8 +139,11 @@ class Scorer:
         settled, masks_ns = self._settled(maps, logits, images, masks, ask, kept)
         has_foreground = manifest.foreground is not None
         ids = [self._view_ids[index] for index in kept]
-        maps = maps.copy()
-        maps[kept] = smoothed(settled.maps, manifest.scoring)
+        if len(kept) == len(maps):
+            maps = settled.maps
+        else:
+            maps = maps.copy()
+            maps[kept] = settled.maps
         return Scores(
             inputs=inputs,
             maps=maps,
@@ -198,10 +200,12 @@ class Scorer:
             mask: Masks = masks[view]
             return mask
 
-        shown, scoring = maps[list(kept)], manifest.scoring.only(kept)
+        whole = len(kept) == len(maps)
+        shown, scoring = maps if whole else maps[list(kept)], manifest.scoring.only(kept)
         if manifest.foreground is not None and not (self._foreground and self._foreground.costly):
-            known = np.stack([mask_of(place) for place in range(len(kept))])
-            return score_with_all_masks(shown, scoring, known), masks_ns
+            for place in range(len(kept)):
+                mask_of(place)
+            return score_with_all_masks(shown, scoring, masks if whole else masks[list(kept)]), masks_ns
         enough = {"all": len(manifest.views), "some": 1, "needed": 0}[ask]
         settled = score_with_lazy_masks(
             shown,
