@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow.clock import utc_text
+from edgeflow.contracts.datasets.evidence_folders import part_views
 from edgeflow.contracts.datasets.part_label import LABEL_FILE, LabelSource, PartLabel, write_label
+from edgeflow.contracts.images import image_size
 from edgeflow.contracts.messages import parse_message
 from edgeflow.errors import DataError, UsageError
 from edgeflow.history.labels import add_label, find_part
@@ -73,6 +75,7 @@ def label_part(
             "BOX' shows those that it knows"
         )
     _require_views(path, found.result_id, regions)
+    _require_within(found.evidence, regions)
     label = parse_message(
         PartLabel,
         {
@@ -111,6 +114,33 @@ def _require_views(path: Path, result_id: str, regions: Sequence[Mapping[str, ob
         raise DataError(
             f"region on view {', '.join(unknown)}: the part has no such view (its views: {', '.join(views)})"
         )
+
+
+def _require_within(folder: Path | None, regions: Sequence[Mapping[str, object]]) -> None:
+    """Check that regions lie within the pictures, of views whose picture is still there.
+
+    Raises:
+        DataError: one does not.
+    """
+    if not regions or folder is None:
+        return
+    images = part_views(folder, folder.name, [])
+    for region in regions:
+        file = images.get(str(region.get("view")))
+        if file is None:
+            continue
+        height, width = image_size(file)
+        x, y, wide, high = (_whole(region.get(name)) for name in ("x", "y", "width", "height"))
+        if x + wide > width or y + high > height:
+            raise DataError(
+                f"region {region.get('view')}:{x},{y},{wide},{high} reaches beyond the picture of the view, "
+                f"which has {width} x {height} pixels"
+            )
+
+
+def _whole(value: object) -> int:
+    """A whole number; 0 for what the label itself refuses."""
+    return value if isinstance(value, int) else 0
 
 
 def label_by_command(path: Path, arguments: Mapping[str, str], *, who: str, source: LabelSource) -> str:

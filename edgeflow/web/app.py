@@ -89,6 +89,7 @@ def _part_routes(settings: PageSettings, templates: Templates, history: History)
         Route("/parts/table/{form}", parts.table),
         Route("/parts/{result_id}", parts.part),
         Route("/parts/{result_id}/picture/{view}/{name}", parts.picture),
+        Route("/parts/{result_id}/label", for_role("operator", review.label_one), methods=["POST"]),
         Route("/review", review.page),
         Route("/review/label", for_role("operator", review.label), methods=["POST"]),
     ]

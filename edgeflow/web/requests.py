@@ -13,7 +13,9 @@ from starlette.responses import PlainTextResponse, Response
 from edgeflow.web.security.guard import MOST_BYTES
 from edgeflow.web.security.users import ROLES, Role
 
-__all__ = ["Endpoint", "for_role", "form_of"]
+__all__ = ["Endpoint", "fields_of", "for_role", "form_of"]
+
+_MOST_FIELDS = 500
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -24,13 +26,22 @@ async def form_of(request: Request) -> dict[str, str]:
     Raises:
         HTTPException: it is too large, or no text.
     """
+    return dict(await fields_of(request))
+
+
+async def fields_of(request: Request) -> list[tuple[str, str]]:
+    """Read a form as its fields, in order; a name may come several times.
+
+    Raises:
+        HTTPException: it is too large, or no text.
+    """
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BYTES:
             raise HTTPException(413)
     try:
-        return dict(parse_qsl(body.decode("ascii"), max_num_fields=50, errors="strict"))
+        return parse_qsl(body.decode("ascii"), max_num_fields=_MOST_FIELDS, errors="strict")
     except ValueError as cause:
         raise HTTPException(400) from cause
 

@@ -16,6 +16,7 @@ from edgeflow.files import replace_atomically
 
 __all__ = [
     "LABEL_FILE",
+    "MOST_REGIONS",
     "UNLABELLED",
     "KeptWhy",
     "LabelName",
@@ -29,6 +30,8 @@ __all__ = [
 LABEL_FILE = "label.json"
 UNLABELLED = "unlabelled"
 """Folder of an export with the OK parts that nobody has labelled."""
+MOST_REGIONS = 64
+"""With one label."""
 _RESERVED = frozenset({"good", "ok", "ng", "train", "test", "ground_truth", "maps", UNLABELLED})
 _MOST_BYTES = 65_536
 
@@ -78,7 +81,7 @@ class PartLabel(Message):
     part_id: str
     label: LabelName
     kind: Kind | None = Field(default=None, description="kind of defect, of NG")
-    regions: tuple[LabelRegion, ...] = Field(default=(), max_length=64)
+    regions: tuple[LabelRegion, ...] = Field(default=(), max_length=MOST_REGIONS)
     by: Person = Field(description="who says so")
     source: LabelSource
     at: Timestamp

@@ -21,6 +21,8 @@ from edgeflow.monitoring.drift.state import read_state
 from edgeflow.monitoring.drift.trend import drift_trend
 from edgeflow.web.history_access import History
 from edgeflow.web.pages.pictures import evidence_folder, map_picture, picture_file
+from edgeflow.web.pages.regions import drawn_regions, picture_sizes
+from edgeflow.web.pages.review import kinds_of
 from edgeflow.web.pages.tables import write_table
 from edgeflow.web.templating import Templates
 
@@ -57,13 +59,21 @@ class PartsPage:
     async def part(self, request: Request) -> Response:
         """Return one part."""
         try:
-            record = await asyncio.to_thread(self._record, request)
+            record, kinds = await asyncio.to_thread(self._record_with_kinds, request)
         except StorageError as cause:
             return self.templates.page(request, "no_history.html", 503, problem=cause.message)
         if record is None:
             return self.templates.page(request, "missing.html", 404)
-        kept = evidence_folder(self.history.config, record) is not None
-        return self.templates.page(request, "part.html", part=record, kept=kept)
+        config = self.history.config
+        return self.templates.page(
+            request,
+            "part.html",
+            part=record,
+            kept=evidence_folder(config, record) is not None,
+            kinds=kinds,
+            sizes=picture_sizes(config, record),
+            drawn=drawn_regions(record.labels),
+        )
 
     async def picture(self, request: Request) -> Response:
         """Return one picture of a part's evidence."""
@@ -111,6 +121,10 @@ class PartsPage:
     def _record(self, request: Request) -> PartRecord | None:
         with self.history.reader() as reader:
             return reader.part(request.path_params["result_id"])
+
+    def _record_with_kinds(self, request: Request) -> tuple[PartRecord | None, list[str]]:
+        with self.history.reader() as reader:
+            return reader.part(request.path_params["result_id"]), kinds_of(reader)
 
     def _picture(self, request: Request) -> Response:
         wanted = request.path_params

@@ -7,8 +7,6 @@ import io
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,63 +15,16 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from edgeflow.config.box import BoxConfig, load_config
+from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.datasets.part_label import read_label
-from edgeflow.history.database.store import HistoryStore
 from edgeflow.history.reader import HistoryReader
-from edgeflow.history.records import HistoryEntry
 from edgeflow.monitoring.drift.part import DriftState
 from edgeflow.monitoring.drift.reference import Reference
 from edgeflow.monitoring.drift.state import write_state
 from edgeflow.monitoring.drift.view import ViewDrift
-from edgeflow.run_time import read_boot
-from edgeflow.web.app import make_app
-from edgeflow.web.box_link import BoxLink
 from edgeflow.web.pages.review import most_doubtful
-from edgeflow.web.settings import page_settings
-from simulators.results import SHA256, simulated_result
-from simulators.small_box import write_box
-
-NAMES = ["=cmd|' /C calc'!A0", "Größe 7", "../../etc/passwd", "<script>alert(1)</script>", "x" * 4096, "P 5"]
-SCORES = [0.3, 1.05, 1.6, 0.4, 0.95, 0.2]
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> BoxConfig:
-    """A box file whose history has six parts of yesterday and today, all with pictures."""
-    config = load_config(write_box(tmp_path, 1))
-    assert config.evidence is not None
-    boot = read_boot()
-    config.history_path.parent.mkdir(parents=True, exist_ok=True)
-    store = HistoryStore(config.history_path, boot)
-    now = datetime.now(UTC)
-    entries = []
-    for number, (name, score) in enumerate(zip(NAMES, SCORES, strict=True)):
-        at = now - timedelta(minutes=60 - number)
-        folder = config.evidence.dir / "day" / f"session-{number:06d}"
-        folder.mkdir(parents=True)
-        for view in ("C1", "C2"):
-            Image.new("RGB", (32, 24), (90, 90, 90)).save(folder / f"{view}.png")
-            Image.new("RGB", (32, 24), (90, 30, 30)).save(folder / f"{view}_heat.png")
-            np.save(folder / f"{view}_map.npy", np.full((6, 8), score, np.float32))
-        result = simulated_result(number, at, {"C1": score, "C2": score}).model_copy(
-            update={"part_id": name, "evidence": str(folder)}
-        )
-        entries.append(HistoryEntry(result=result, bundle_version=1, has_foreground=False, kept="sample"))
-    store.write(entries, [], boot)
-    store.close()
-    return config
-
-
-@pytest.fixture
-def client(config: BoxConfig) -> Iterator[TestClient]:
-    app = make_app(page_settings(config), BoxLink(config.control_socket))
-    with TestClient(app, base_url="http://127.0.0.1:8088", raise_server_exceptions=False) as client:
-        yield client
-
-
-def token(client: TestClient) -> dict[str, str]:
-    return {"x-csrf-token": client.get("/line").text.split('{"X-CSRF-Token": "')[1].split('"')[0]}
+from simulators.results import SHA256
+from tests.edgeflow.web.conftest import NAMES, SCORES, token
 
 
 def listed(client: TestClient, query: str = "") -> list[str]:
