@@ -23,7 +23,7 @@ __all__ = ["Judgement", "audit_change", "judge_part"]
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What a person says of a part.
+    """A person's word on a part.
 
     Attributes:
         regions: as ``VIEW:X,Y,W,H``, in pixels of the camera's image.
