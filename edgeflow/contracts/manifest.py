@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from edgeflow.contracts.documents.document import Document, Text, parse_document
 from edgeflow.contracts.documents.entry_name import EntryName
+from edgeflow.contracts.geometry.view_spec import VIEW_NAME, Preprocessing, ViewId, ViewSpec
 from edgeflow.contracts.parity import AccuracyReport, StageParity
 from edgeflow.contracts.scoring import Scoring
 from edgeflow.contracts.thresholds import (
@@ -58,17 +59,11 @@ RECORDED = "recorded/"
 """Prefix of a golden file's arrays that hold a quantized graph's own maps."""
 REPORT_NAME = "report.html"
 """The export's report for people, where a bundle has one: a file like any other, listed with its hash."""
-SCHEMA_VERSION = "1.5"
+SCHEMA_VERSION = "1.6"
 """The second number rises with every field that is added: tests/golden/manifest_fields has those of each."""
 
 Sha256 = Annotated[str, Text(pattern=r"^[0-9a-f]{64}$", words="a SHA-256 of 64 hexadecimal digits")]
 Version = Annotated[str, Text(pattern=r"^[0-9]+\.[0-9]+$", words="a version such as 1.3")]
-VIEW_NAME = Text(
-    pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
-    words="a name of up to 64 letters, digits, . _ or -, beginning with a letter or digit",
-)
-"""Names allowed for a view: each is also the name of a file and a level of a topic."""
-ViewId = Annotated[str, VIEW_NAME]
 DeviceClass = Annotated[
     str,
     Text(
@@ -76,36 +71,6 @@ DeviceClass = Annotated[
         words="a name of up to 64 lower-case letters, digits, . _ or -, such as n100",
     ),
 ]
-
-
-class ViewSpec(Document):
-    """One view: its name and the geometry from camera image to model image."""
-
-    id: ViewId
-    mirror: bool = Field(default=False, description="flip left-right, after the crop")
-    crop: tuple[Count, Count, Positive, Positive] | None = Field(
-        default=None, description="x, y, width, height in pixels of the camera image"
-    )
-
-
-class Preprocessing(Document):
-    """From a camera's RGB image to the graph's uint8 input; the graph holds the normalisation."""
-
-    height: Positive
-    width: Positive
-    resize: Literal["bilinear-antialias"] = "bilinear-antialias"
-    colour: Literal["rgb"] = "rgb"
-    bits: int | None = Field(
-        default=None,
-        ge=8,
-        le=16,
-        description="significant bits of image files with more than 8; None, in bundles made before 1.4: 16",
-    )
-    orientation: Literal["followed"] | None = Field(
-        default=None,
-        description="images are turned as their files say; None, in bundles made before 1.4: only TIFF was, "
-        "so that other files which are to be turned are refused",
-    )
 
 
 class Tensor(Document):
