@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from edgeflow.contracts.datasets.evidence_folders import (
     is_day,
@@ -16,17 +15,25 @@ from edgeflow.contracts.datasets.evidence_folders import (
 )
 from edgeflow.contracts.datasets.part_label import UNLABELLED, read_label
 from edgeflow.contracts.datasets.population import POPULATION_FILE
-from edgeflow.contracts.datasets.recorded_part import NORMAL, RecordedPart, natural
+from edgeflow.contracts.datasets.recorded_part import NORMAL, RecordedPart, Split, natural
 from edgeflow.contracts.documents.file_names import as_text, is_foreign
 
-__all__ = ["labelled_parts"]
+__all__ = ["are_labelled", "labelled_parts"]
 
 _NORMAL_NAMES = frozenset({"good", "ok"})
-Split = Literal["train", "test"]
 
 
-def labelled_parts(root: Path, problems: list[str]) -> list[RecordedPart] | None:
-    """The parts below a folder; None where it has another layout.
+def are_labelled(root: Path) -> bool:
+    """True if a folder has part folders sorted by label."""
+    if _has_labels(root / "test"):
+        return True
+    names = {folder.name.lower() for folder in _folders(root)}
+    exported = (root / POPULATION_FILE).is_file()
+    return _has_labels(root) and (exported or bool(names & _NORMAL_NAMES))
+
+
+def labelled_parts(root: Path, problems: list[str]) -> list[RecordedPart]:
+    """The parts below a folder.
 
     ``train/PART/VIEW.png`` (or ``train/good/PART/VIEW.png``) with ``test/LABEL/PART/VIEW.png``, or
     ``LABEL/PART/VIEW.png`` alone; ``good`` and ``OK`` are normal parts, each other label a kind of defect.
@@ -39,11 +46,7 @@ def labelled_parts(root: Path, problems: list[str]) -> list[RecordedPart] | None
     if _has_labels(root / "test"):
         train = list(_below(root, root / "train", "train", problems))
         return [*train, *_below(root, root / "test", "test", problems)]
-    names = {folder.name.lower() for folder in _folders(root)}
-    exported = (root / POPULATION_FILE).is_file()
-    if _has_labels(root) and (exported or names & _NORMAL_NAMES):
-        return list(_below(root, root, None, problems))
-    return None
+    return list(_below(root, root, None, problems))
 
 
 def _has_labels(folder: Path) -> bool:

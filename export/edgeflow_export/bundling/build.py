@@ -37,7 +37,8 @@ from edgeflow_export.bundling.stages import (
 from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.conversion.job import ExportJob, Stage
 from edgeflow_export.conversion.stage_results import StageResults
-from edgeflow_export.data.dataset import HELD_OUT_AT_LEAST, Dataset, require_training_parts
+from edgeflow_export.data.dataset import Dataset, require_training_parts
+from edgeflow_export.data.splitting import HELD_OUT_AT_LEAST
 from edgeflow_export.foreground.build import BuiltForeground
 from edgeflow_export.foreground.reduced_precision import require_bf16
 from edgeflow_export.masks.teachers import load_teacher

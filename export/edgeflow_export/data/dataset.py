@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,19 @@ import numpy.typing as npt
 from edgeflow.contracts.datasets.data_depth import DataDepth, data_depth, require_filled_range
 from edgeflow.contracts.datasets.evidence_folders import require_good_evidence
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
+from edgeflow.contracts.datasets.recorded_part import Crop
 from edgeflow.contracts.image_files.bit_depth import DEEPEST, SHALLOWEST
-from edgeflow.contracts.image_files.masks import read_mask
+from edgeflow.contracts.image_files.mask_sources import (
+    defect_mask_size,
+    missing_mask_files,
+    read_defect_mask,
+)
 from edgeflow.contracts.images import Reading, image_size, read_image
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
 from edgeflow.contracts.preprocess import prepare, prepare_mask, reading_of
 from edgeflow.errors import DataError
 from edgeflow_export.data.published_mirroring import published_mirroring
+from edgeflow_export.data.splitting import split_for_stopping, split_normal_parts, with_unannotated
 from edgeflow_export.recipe import DataSpec, Recipe
 
 __all__ = [
@@ -47,7 +52,6 @@ Masks = npt.NDArray[np.bool_]
 """Defect masks of one part, (V, h, w)."""
 
 # Threads: decoding and resizing release the interpreter's lock.
-HELD_OUT_AT_LEAST = 2
 EIGHT_BITS = DataDepth(bits=8, deep=False, turned=False)
 READERS = min(16, max(4, os.cpu_count() or 1))
 _LOOK_AHEAD = 16
@@ -114,7 +118,14 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
             different depth, or too few parts for early stopping.
     """
     folder = root or recipe.data.root
-    parts = find_parts(folder, class_name=recipe.data.class_name, views=recipe.data.views)
+    data = recipe.data
+    parts = with_unannotated(
+        find_parts(
+            folder, class_name=data.class_name, views=data.views, layout=data.layout, split=data.split
+        ),
+        data.unannotated,
+        folder,
+    )
     candidates = [part for part in parts if part.split != "test"]
     wrong = [f"part {part.part_id}: {part.label}" for part in candidates if part.defective]
     if wrong:
@@ -127,10 +138,10 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
     # Parts that the box had rejected teach what is normal too, and set no threshold: see ``overruled``.
     overruled = tuple(part for part in candidates if part.overruled)
     usual = [part for part in candidates if not part.overruled]
-    learning, validation = _split(usual, recipe.data.validation_fraction, recipe.training.seed)
-    training, stopping = _for_stopping(learning, recipe)
+    learning, validation = split_normal_parts(usual, data.validation_fraction, recipe.training.seed)
+    training, stopping = split_for_stopping(learning, validation, recipe)
     training += overruled
-    views = _views(parts, recipe.data)
+    views = _views(parts, data)
     files = [part.images[view.id] for part in parts for view in views]
     depth = data_depth(files, declared=recipe.image.bits, what=str(folder))
     return Dataset(
@@ -214,8 +225,9 @@ def require_test_parts(dataset: Dataset) -> None:
     problems += [
         f"part {part.part_id}: {view}: no such mask {mask}"
         for part in dataset.test
-        for view, mask in part.masks.items()
-        if mask is not None and view in dataset.view_ids and not mask.is_file()
+        for view, source in part.masks.items()
+        if source is not None and view in dataset.view_ids
+        for mask in missing_mask_files(source)
     ]
     if problems:
         raise DataError(
@@ -253,15 +265,15 @@ def load_masks(part: RecordedPart, dataset: Dataset, size: tuple[int, int]) -> M
         path = part.masks.get(view.id)
         if path is None:
             continue
-        mask = read_mask(path)
         image = part.images[view.id]
         height, width = image_size(image)
-        if mask.shape != (height, width):
+        shape = defect_mask_size(path)
+        if shape != (height, width):
             raise DataError(
-                f"part {part.part_id}, view {view.id}: the mask {path} is {mask.shape[1]}x{mask.shape[0]}, "
+                f"part {part.part_id}, view {view.id}: the mask {path} is {shape[1]}x{shape[0]}, "
                 f"its image {image} is {width}x{height}; export the mask at the image's size"
             )
-        masks[index] = prepare_mask(mask, view, size)
+        masks[index] = prepare_mask(read_defect_mask(path), view, size)
     return masks
 
 
@@ -285,7 +297,22 @@ def _views(parts: Sequence[RecordedPart], spec: DataSpec) -> tuple[ViewSpec, ...
     """The recipe's views, or those that every part has."""
     ids = spec.views or tuple(view for view in parts[0].images if all(view in part.images for part in parts))
     mirror = _mirrored(ids, spec.class_name or parts[0].class_name, spec)
-    return tuple(ViewSpec(id=view, mirror=view in mirror) for view in ids)
+    crops = _crops(parts, spec)
+    return tuple(ViewSpec(id=view, mirror=view in mirror, crop=crops.get(view)) for view in ids)
+
+
+def _crops(parts: Sequence[RecordedPart], spec: DataSpec) -> Mapping[str, Crop]:
+    """View → its place in pictures that hold several; nothing where each view has its own file."""
+    places = Counter(tuple(sorted(part.crops.items())) for part in parts)
+    usual = dict(places.most_common(1)[0][0])
+    other = [f"part {part.part_id}: {dict(part.crops)}" for part in parts if part.crops != usual]
+    if other:
+        raise DataError(
+            f"{spec.root}: {len(other)} part(s) have their views in other places than the others; bring all "
+            "pictures to one size, or take these out",
+            problems=other,
+        )
+    return usual
 
 
 def _mirrored(ids: Sequence[str], class_name: str | None, spec: DataSpec) -> tuple[str, ...]:
@@ -308,51 +335,3 @@ def _mirrored(ids: Sequence[str], class_name: str | None, spec: DataSpec) -> tup
             f"they have {', '.join(ids)}"
         )
     return spec.mirror
-
-
-def _split(
-    parts: Sequence[RecordedPart], fraction: float, seed: int
-) -> tuple[tuple[RecordedPart, ...], tuple[RecordedPart, ...]]:
-    draws = {part.part_id: _draw(part.part_id, seed) for part in parts}
-    held_out = {name for name, draw in draws.items() if draw < fraction}
-    # A threshold needs two scores, and something has to be left.
-    least = min(HELD_OUT_AT_LEAST, len(parts) - 1)
-    if len(held_out) < least or len(held_out) == len(parts):
-        held_out = set(sorted(draws, key=lambda name: draws[name])[: max(least, 0)])
-    return (
-        tuple(part for part in parts if part.part_id not in held_out),
-        tuple(part for part in parts if part.part_id in held_out),
-    )
-
-
-def _for_stopping(
-    learning: tuple[RecordedPart, ...], recipe: Recipe
-) -> tuple[tuple[RecordedPart, ...], tuple[RecordedPart, ...]]:
-    """Training parts and, with early stopping, parts of its own.
-
-    These have the next higher draws after those held out for thresholds, which are the same with and without.
-    """
-    if recipe.training.early_stopping is None or not learning:
-        return learning, ()
-    held_out, fraction = recipe.data.validation_fraction, recipe.data.stopping_fraction
-    draws = {part.part_id: _draw(part.part_id, recipe.training.seed) for part in learning}
-    chosen = {name for name, draw in draws.items() if draw < held_out + fraction}
-    if len(chosen) < HELD_OUT_AT_LEAST:
-        chosen = set(sorted(draws, key=lambda name: draws[name])[:HELD_OUT_AT_LEAST])
-    if len(learning) < 2 * len(chosen):
-        raise DataError(
-            f"{recipe.data.root}: of {len(learning)} normal parts that are not held out for thresholds, "
-            f"{len(chosen)} would tell training when to stop (data.stopping_fraction {fraction:g}), and "
-            "fewer are left to learn from; record more parts, lower data.stopping_fraction, or leave out "
-            "training.early_stopping and set training.epochs"
-        )
-    return (
-        tuple(part for part in learning if part.part_id not in chosen),
-        tuple(part for part in learning if part.part_id in chosen),
-    )
-
-
-def _draw(part_id: str, seed: int) -> float:
-    """A number in [0, 1) that depends on the part's name and the seed alone."""
-    digest = hashlib.sha256(f"{seed}:{part_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64

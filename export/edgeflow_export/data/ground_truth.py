@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.datasets.recorded_part import NORMAL
+from edgeflow.contracts.image_files.mask_sources import defect_mask_size
 from edgeflow.contracts.images import image_size
 from edgeflow.errors import DataError
 from edgeflow_export.data.dataset import Dataset, Masks, ahead, load_masks
@@ -91,7 +92,7 @@ def _problems(part: RecordedPart, dataset: Dataset) -> list[str]:
             continue
         try:
             # Only headers are read: there may be thousands.
-            sizes = image_size(mask), image_size(part.images[view])
+            sizes = defect_mask_size(mask), image_size(part.images[view])
         except DataError as cause:
             problems.append(f"part {part.part_id}, view {view}: {cause.message}")
             continue

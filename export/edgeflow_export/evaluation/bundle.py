@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.next_version import reference_graph
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
+from edgeflow.contracts.datasets.layouts import LAYOUTS, layout_of
 from edgeflow.contracts.manifest import Manifest
 from edgeflow.decision.recorded_parts import doubtful_depth, score_parts
 from edgeflow.errors import DataError, UsageError
@@ -17,6 +20,7 @@ from edgeflow.scoring.loading import make_scorer
 from edgeflow.scoring.scorer import Scorer
 from edgeflow_export.data.dataset import Dataset, require_test_parts
 from edgeflow_export.data.ground_truth import load_ground_truth
+from edgeflow_export.data.splitting import with_unannotated
 from edgeflow_export.evaluation.evaluate import MASK_SIZE, Evaluation
 from edgeflow_export.evaluation.metrics import ScoredParts, measure
 from edgeflow_export.evaluation.report import ModelIdentity
@@ -73,7 +77,21 @@ def evaluate_bundle(
 
 def _dataset(manifest: Manifest, root: Path, class_name: str | None) -> Dataset:
     """The labelled test parts below a folder, seen as the bundle sees them."""
-    found = find_parts(root, class_name=class_name, views=manifest.view_ids)
+    trained_on = manifest.recipe.get("data")
+    data: Mapping[str, Any] = trained_on if isinstance(trained_on, dict) else {}
+    layout = data.get("layout")  # other parts may be laid out otherwise than those of the recipe
+    named = LAYOUTS.get(layout) if isinstance(layout, str) and root.is_dir() else None
+    found = with_unannotated(
+        find_parts(
+            root,
+            class_name=class_name,
+            views=manifest.view_ids,
+            layout=layout if named is not None and named.may_be_read(root) else None,
+            split=data.get("split") if root.is_dir() and layout_of(root) == "visa" else None,
+        ),
+        data.get("unannotated", "left_out"),
+        root,
+    )
     test = tuple(part for part in found if part.split != "train" and part.defective is not None)
     return Dataset(
         root=root,

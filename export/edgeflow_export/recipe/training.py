@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from edgeflow.contracts.datasets.layouts import LAYOUTS
 from edgeflow.contracts.documents.document import Document
 from edgeflow.contracts.manifest import ViewId
 from edgeflow.errors import ConfigError
@@ -19,8 +20,14 @@ ModelKind = Literal["multi_flow", "patch_memory"]
 """Heads that make anomaly maps of features."""
 
 
+def _known_layout(name: str) -> str:
+    if name not in LAYOUTS:
+        raise ValueError(f"no layout '{name}'; known are {', '.join(LAYOUTS)}")
+    return name
+
+
 class DataSpec(Document):
-    """Recorded parts: the layout of Real-IAD or MVTec AD, or one folder per part."""
+    """Recorded parts: a published data set, an export of annotations, or one folder per part."""
 
     root: Path = Field(description="folder of recorded parts")
     class_name: str | None = Field(default=None, description="class to train on, where root holds several")
@@ -41,6 +48,30 @@ class DataSpec(Document):
         description="with training.early_stopping: share of the normal parts whose loss tells when to stop; "
         "these parts neither train nor set thresholds",
     )
+    layout: Annotated[str, AfterValidator(_known_layout)] | None = Field(
+        default=None,
+        json_schema_extra={"enum": [*LAYOUTS, None]},
+        description="layout of root; default: as the folder shows, which 'edgeflow data inspect' says",
+    )
+    split: str | None = Field(
+        default=None,
+        description="table that splits the parts, where a data set has several: of VisA 1cls, 2cls_highshot "
+        "or 2cls_fewshot; default: 1cls",
+    )
+    unannotated: Literal["normal", "left_out"] | None = Field(
+        default=None,
+        description="parts of an export of annotations that nobody has annotated: normal parts, or parts "
+        "that nobody has looked at and that are left out; where there are any, it must be said",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Without the keys that older recipes do not have, where they are not used: hashes stay the same."""
+        content: dict[str, object] = handler(self)
+        return {key: value for key, value in content.items() if key not in _LATER or value is not None}
+
+
+_LATER = frozenset({"layout", "split", "unannotated"})
 
 
 class ImageSpec(Document):

@@ -65,7 +65,7 @@ def test_with_views_given_others_do_not_matter(tmp_path: Path) -> None:
 def test_no_folder_and_no_parts_say_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none: no such folder; give the folder that holds"):
         find_parts(tmp_path / "none")
-    with pytest.raises(DataError, match=r"holds no parts; expected realiad_jsons/<class>\.json, train/good"):
+    with pytest.raises(DataError, match=r"holds no parts; lay them out in one of these ways"):
         find_parts(tmp_path)
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from edgeflow.contracts.datasets.real_iad_json import Description, Entry, Split, choose_description
+from edgeflow.contracts.datasets.published.real_iad_json import Description, Entry, Split, choose_description
 from edgeflow.contracts.datasets.recorded_part import NORMAL, RecordedPart, natural
 from edgeflow.contracts.documents.file_names import as_text, is_foreign
 from edgeflow.errors import DataError

@@ -1,0 +1,99 @@
+"""COCO segmentations to pixels: polygons, and run lengths as numbers or as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeflow.contracts.image_files.masks import Mask
+
+__all__ = ["decode_run_lengths", "draw_polygon", "run_lengths_of"]
+
+_MORE, _SIGN, _VALUE = 0x20, 0x10, 0x1F
+_FIRST = 48  # text is shifted to printable characters
+_DELTA_FROM = 3  # from the fourth on, a length is told as its difference to the one before the last
+_MOST_BITS = 60
+
+
+def draw_polygon(mask: Mask, points: npt.NDArray[np.float32]) -> None:
+    """Mark a polygon: the pixels whose centres lie inside it by the even-odd rule.
+
+    One that is too thin to hold any pixel's centre marks the pixels under its outline.
+
+    Args:
+        mask: bool (H, W), changed in place.
+        points: (n, 2), x and y in pixels; 0, 0 is the image's upper left corner, not a pixel's centre.
+    """
+    height, width = mask.shape
+    x, y = points[:, 0].astype(np.float64), points[:, 1].astype(np.float64)
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    first, last = max(0, int(np.floor(y.min()))), min(height, int(np.ceil(y.max())) + 1)
+    drawn = False
+    for row in range(first, last):
+        centre = row + 0.5
+        crosses = (y <= centre) != (next_y <= centre)
+        if not crosses.any():
+            continue
+        share = (centre - y[crosses]) / (next_y[crosses] - y[crosses])
+        borders = np.sort(x[crosses] + share * (next_x[crosses] - x[crosses]))
+        # A centre c + 0.5 lies inside where left <= c + 0.5 < right.
+        columns = np.clip(np.ceil(borders - 0.5), 0, width).astype(np.int64)
+        for left, right in zip(columns[::2], columns[1::2], strict=True):
+            mask[row, left:right] = True
+            drawn = drawn or right > left
+    if not drawn:
+        outline = np.zeros(mask.shape, np.uint8)
+        corners = np.floor(np.clip(points, -1, max(mask.shape))).astype(np.int32).reshape(-1, 1, 2)
+        cv2.polylines(outline, [corners], isClosed=True, color=1)
+        mask |= outline > 0
+
+
+def run_lengths_of(text: str) -> list[int]:
+    """Run lengths of COCO's compressed form.
+
+    Each length is a number of five-bit groups, the lowest first, in characters from ``0`` on; from the fourth
+    on it is the difference to the one before the last.
+
+    Raises:
+        ValueError: not such a text.
+    """
+    lengths: list[int] = []
+    value = shift = 0
+    for character in text:
+        group = ord(character) - _FIRST
+        if not 0 <= group < 2 * _MORE or shift > _MOST_BITS:
+            raise ValueError(f"'{character}' is no part of a compressed mask")
+        value |= (group & _VALUE) << shift
+        shift += 5
+        if group & _MORE:
+            continue
+        if group & _SIGN:
+            value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) >= _DELTA_FROM else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("a compressed mask ends in the middle of a number")
+    return lengths
+
+
+def decode_run_lengths(lengths: Sequence[int], size: tuple[int, int]) -> Mask:
+    """Runs of unmarked and marked pixels, column after column, as a mask.
+
+    Args:
+        lengths: unmarked first.
+        size: height and width.
+
+    Raises:
+        ValueError: negative lengths, or lengths that do not add up to the size.
+    """
+    height, width = size
+    runs = np.asarray(lengths, np.int64)
+    if runs.size and runs.min() < 0:
+        raise ValueError("a run of negative length")
+    if int(runs.sum()) != height * width:
+        raise ValueError(f"runs of {int(runs.sum())} pixels in all, and not the {height * width} of its size")
+    values = np.arange(runs.size) % 2 == 1
+    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
