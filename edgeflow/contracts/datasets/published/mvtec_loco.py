@@ -34,8 +34,8 @@ def mvtec_loco_classes(root: Path) -> dict[str, Path]:
 
 
 def _is_class(folder: Path) -> bool:
-    if not is_mvtec_class(folder):
-        return False
+    if not is_mvtec_class(folder) or not images_of(folder / "train" / GOOD):
+        return False  # part folders by label may have the same folders of masks
     kinds = folders_of(folder / _TRUTH)
     return (folder / _CONFIG).is_file() or any(folders_of(kind) for kind in kinds)
 
