@@ -60,6 +60,7 @@ COMMANDS: Mapping[str, CommandSource] = {
     "ctl": CommandSource(
         "ctl", "ctl", "Command the running box that BOX (its YAML file) describes; needs no broker."
     ),
+    "data": CommandSource("data", "data", "Look at recorded parts before a training."),
     "evaluate": CommandSource(
         "workstation",
         "evaluate",
@@ -185,8 +186,8 @@ class _LazyGroup(click.Group):
 def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
-    Workstation: train, evaluate, export.  Box: check, run, web, ctl, results, report, evidence, calibrate,
-    outbox.  Anywhere: inspect, verify, bench, score, monitor, keys, config, schema.
+    Workstation: data, train, evaluate, export.  Box: check, run, web, ctl, results, report, evidence,
+    calibrate, outbox.  Anywhere: inspect, verify, bench, score, monitor, keys, config, schema.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     begin_log(level)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from edgeflow.errors import EdgeflowError
 
-__all__ = ["Finding", "Report", "State", "failed", "failures", "ok", "warning"]
+__all__ = ["Finding", "Report", "State", "failed", "failures", "listed", "ok", "warning"]
 
 State = Literal["ok", "warning", "failed"]
 
@@ -57,8 +58,11 @@ def failed(name: str, text: str) -> Finding:
 
 def failures(name: str, error: EdgeflowError) -> list[Finding]:
     """A finding for each problem of an error."""
-    problems = list(error.problems) or [error.message]
+    return listed(list(error.problems) or [error.message], name, failed)
+
+
+def listed(problems: Sequence[str], name: str, made: Callable[[str, str], Finding]) -> list[Finding]:
+    """A finding for each problem, and one that says how many more there are where they are many."""
     more = len(problems) - _MOST_PER_CHECK
-    if more > 0:
-        problems = [*problems[:_MOST_PER_CHECK], f"and {more} more problems"]
-    return [failed(name, problem) for problem in problems]
+    texts = [*problems[:_MOST_PER_CHECK], *([f"and {more} more problems"] if more > 0 else [])]
+    return [made(name, text) for text in texts]

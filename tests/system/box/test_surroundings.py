@@ -104,6 +104,7 @@ def command_lines(files: Files) -> dict[str, list[str | Path]]:
         "score": [bundle, files.parts, "--maps", out / "maps"],
         "schema": ["box"],
         "calibrate": [bundle, files.parts, "-o", out / "c.bundle", "--sign", files.key],
+        "data inspect": [files.parts],
         "train": [files.recipe, "-o", out / "run", "--device", "cpu"],
         "evaluate": [out / "run" / "checkpoint.safetensors", "-o", out / "ev"],
         "export": [out / "none.safetensors", "-o", out / "e.bundle"],
