@@ -18,12 +18,13 @@ __all__ = ["admit", "check_expiry", "is_new_here", "note_as_run", "open_admitted
 logger = logging.getLogger(__name__)
 
 
-def open_admitted(path: Path, trust: TrustConfig | None, now: datetime) -> Bundle:
+def open_admitted(path: Path, trust: TrustConfig | None, now: datetime, product: str | None = None) -> Bundle:
     """Open the bundle that a box is to run; the caller closes it.
 
     Args:
         trust: the box's section; without one, whoever may write the file decides what runs.
         now: aware, UTC.
+        product: of the box file, where it has several; each keeps to bundles of one name.
 
     Raises:
         UsageError: no such bundle, or a key file that is none.
@@ -33,14 +34,14 @@ def open_admitted(path: Path, trust: TrustConfig | None, now: datetime) -> Bundl
     keys = trusted_keys(trust.keys) if trust and trust.keys else None
     bundle = Bundle.open(path, trusted=keys)
     try:
-        admit(bundle, trust, now)
+        admit(bundle, trust, now, product)
     except BaseException:
         bundle.close()
         raise
     return bundle
 
 
-def admit(bundle: Bundle, trust: TrustConfig | None, now: datetime) -> None:
+def admit(bundle: Bundle, trust: TrustConfig | None, now: datetime, product: str | None = None) -> None:
     """Refuse an opened bundle that is not for this box or product, expired, or older than what ran before.
 
     Raises:
@@ -50,7 +51,9 @@ def admit(bundle: Bundle, trust: TrustConfig | None, now: datetime) -> None:
     problems = _expired(bundle, now)
     if trust is not None:
         record = read_record(trust.installed) if trust.installed is not None else Record()
-        problems += _other_product(bundle, trust, record)
+        record = record.of(product)
+        problems += _other_product(bundle, trust, record) if product is None else ()
+        problems += () if product is None else _other_name(bundle, trust, record, product)
         problems += _other_device(bundle, trust) + _mistaken(bundle, trust) + _older(bundle, trust, record)
     if problems:
         raise IntegrityError(f"{bundle.path}: this box does not run it", problems=problems)
@@ -67,18 +70,21 @@ def check_expiry(bundle: Bundle, now: datetime) -> None:
         raise IntegrityError(f"{bundle.path}: {problems[0]}")
 
 
-def is_new_here(bundle: Bundle, trust: TrustConfig | None) -> bool:
+def is_new_here(bundle: Bundle, trust: TrustConfig | None, product: str | None = None) -> bool:
     """True if this box keeps a record of what ran, and this bundle did not run last."""
     if trust is None or trust.installed is None:
         return False
-    last = read_installed(trust.installed).get(bundle.manifest.name)
+    last = read_installed(trust.installed, product).get(bundle.manifest.name)
     return last is None or last.sha256 != bundle.sha256
 
 
-def note_as_run(bundle: Bundle, trust: TrustConfig | None, alarms: Alarms | None = None) -> None:
+def note_as_run(
+    bundle: Bundle, trust: TrustConfig | None, alarms: Alarms | None = None, product: str | None = None
+) -> None:
     """Record that a bundle has been verified on this box: from now on, none older or of another product.
 
     Args:
+        product: of the box file, where it has several.
         alarms: told once where nobody but this first bundle says which product the box inspects.
 
     Raises:
@@ -87,7 +93,7 @@ def note_as_run(bundle: Bundle, trust: TrustConfig | None, alarms: Alarms | None
     if trust is None or trust.installed is None:
         return
     name = bundle.manifest.name
-    if trust.product is None and read_record(trust.installed).known_product is None:
+    if product is None and trust.product is None and read_record(trust.installed).known_product is None:
         text = (
             f"the first bundle that ran here is of product '{name}'; those of other products are refused "
             f"from now on. Write 'product: {name}' below 'trust' in the box file"
@@ -96,7 +102,9 @@ def note_as_run(bundle: Bundle, trust: TrustConfig | None, alarms: Alarms | None
             alarms.raise_("product_unpinned", "warning", text)
         else:
             logger.warning("%s", text)
-    record_version(trust.installed, bundle.manifest, bundle.sha256, max_version=trust.max_version)
+    record_version(
+        trust.installed, bundle.manifest, bundle.sha256, max_version=trust.max_version, product=product
+    )
 
 
 def _expired(bundle: Bundle, now: datetime) -> list[str]:
@@ -117,6 +125,17 @@ def _other_product(bundle: Bundle, trust: TrustConfig, record: Record) -> list[s
     return [
         f"of product '{name}', this box inspects '{pinned}' ({why}); if it is to inspect the other one from "
         f"now on, set trust.product: {name} and restart it"
+    ]
+
+
+def _other_name(bundle: Bundle, trust: TrustConfig, record: Record, product: str) -> list[str]:
+    """As :func:`_other_product`, for one product of a box with several."""
+    name, pinned = bundle.manifest.name, trust.product or record.product
+    if pinned in (None, name):
+        return []
+    return [
+        f"its name is '{name}', product '{product}' runs bundles of the name '{pinned}'; if it is to run the "
+        f"other ones from now on, set products.{product}.name: {name} and restart the box"
     ]
 
 

@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from edgeflow.alarms import Alarms
@@ -25,6 +26,7 @@ from edgeflow.capture.events import (
     TriggerRefused,
 )
 from edgeflow.capture.first_frames import FirstFrames
+from edgeflow.capture.part_product import ProductTimeline
 from edgeflow.capture.reconciliation import Tally
 from edgeflow.capture.sync_monitor import SyncMonitor
 from edgeflow.capture.synchronizer import Synchronizer, SyncMode
@@ -61,6 +63,7 @@ class Capture:
         session: makes trigger ids unique.
         messages: the line's triggers, where the box file says that they come over MQTT.
         alarms: raised where triggers, frames and results disagree.
+        products: that were chosen for parts whose triggers name none; None: the box has one bundle.
         make: how a configured camera becomes one that can be opened.
 
     Raises:
@@ -75,6 +78,7 @@ class Capture:
         *,
         messages: MqttTriggers | None = None,
         alarms: Alarms | None = None,
+        products: ProductTimeline | None = None,
         make: Callable[[str, CameraConfig], Camera] = make_camera,
     ) -> None:
         check_views(config, views)
@@ -82,6 +86,7 @@ class Capture:
         self._views = tuple(views)
         self._free = config.trigger.source == "free"
         self._messages = messages
+        self._products = products
         self._monitor = SyncMonitor(config, views, alarms)
         self._assembler = Assembler(make_synchronizer(config, views, session), self._monitor, views)
         self._cameras = CameraGroup(
@@ -241,7 +246,7 @@ class Capture:
         try:
             while not self._is_done():
                 for view_set in self._settle():
-                    self._ready.put(view_set)
+                    self._ready.put(self._with_product(view_set))
         except Exception as cause:
             logger.exception("the synchronizer failed")
             error = cause
@@ -264,6 +269,12 @@ class Capture:
         if self._assembler.finishing and not finishing_before:
             self._stop_sources()  # what they triggered before is in the queue now
         return view_sets
+
+    def _with_product(self, view_set: ViewSet) -> ViewSet:
+        """The part with its product: its trigger's own, else the one chosen at its trigger."""
+        if self._products is None or view_set.product is not None:
+            return view_set
+        return replace(view_set, product=self._products.at(view_set.triggered_ns))
 
     def _is_done(self) -> bool:
         if not self._assembler.finishing:

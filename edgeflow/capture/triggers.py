@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from edgeflow.capture.part_product import PartProduct
 from edgeflow.clock import monotonic_ns
 from edgeflow.contracts.message_parts.context import Scalar
 
@@ -27,6 +28,7 @@ class Trigger:
         given_ns: monotonic, when it would have come if nothing had held it up, as the sender's clock tells;
             None where this is not known, so that it may have been given at any time before ``at_ns``.
         context: what else the line said of the part, in its own words.
+        product: of the part, where the trigger itself says it.
         settling: too few messages of this sender came; it may have been given before ``given_ns``.
     """
 
@@ -37,6 +39,7 @@ class Trigger:
     given_ns: int | None = None
     context: Mapping[str, Scalar] | None = None
     settling: bool = False
+    product: PartProduct | None = None
 
     @property
     def moment_ns(self) -> int:

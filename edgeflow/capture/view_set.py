@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgeflow.cameras.camera import Frame
+from edgeflow.capture.part_product import PartProduct
 from edgeflow.contracts.message_parts.context import Scalar
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 
@@ -26,6 +27,7 @@ class ViewSet:
         encoder: the line's position at the trigger, where the line gave one.
         fault_code: the first fault, for programs.
         context: what the trigger carried of the line's own.
+        product: of the part, from its trigger on; None on a box with one bundle.
     """
 
     trigger_id: str
@@ -38,3 +40,4 @@ class ViewSet:
     encoder: int | None = None
     fault_code: ReasonCode | None = None
     context: Mapping[str, Scalar] | None = None
+    product: PartProduct | None = None

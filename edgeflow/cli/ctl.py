@@ -32,13 +32,14 @@ def ctl(box: Path, verb: str, arguments: tuple[str, ...], json_output: bool) -> 
 
     start, stop: whether parts are inspected.  reset: clear alarms.  snapshot: keep the next part's images.
     reload [bundle=NAME]: another bundle, once it is verified.  rollback: the one before.
+    product NAME: of the parts to come, on a box with products; reload and rollback then take product=NAME.
     status: what runs.  audit: who commanded what.
     """
     config = load_config(box)
     if verb == "audit":
         _show_audit(config.audit_path, json_output=json_output)
         return
-    answer = ask(config.control_socket, verb, dict(_pair(text) for text in arguments))
+    answer = ask(config.control_socket, verb, _named(verb, arguments))
     if json_output:
         print_json(answer.get("status") or answer["reply"])
     elif "status" in answer:
@@ -47,6 +48,13 @@ def ctl(box: Path, verb: str, arguments: tuple[str, ...], json_output: bool) -> 
         click.echo(f"{verb}: {answer['reply']['outcome']}: {answer['reply']['text']}")
     if answer["exit_code"]:
         sys.exit(answer["exit_code"])
+
+
+def _named(verb: str, arguments: tuple[str, ...]) -> dict[str, str]:
+    """Arguments by their names; a product may be given by its name alone."""
+    if verb == "product" and len(arguments) == 1 and not arguments[0].startswith("name="):
+        return {"name": arguments[0]}
+    return dict(_pair(text) for text in arguments)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -61,6 +69,8 @@ def _show_status(status: dict[str, Any]) -> None:
     click.echo(f"{status['state']}, session {status['session']}")
     graph = f", {bundle['graph']}" if "graph" in bundle else ""  # an older box does not say it
     click.echo(f"bundle {bundle['name']} version {bundle['version']} ({bundle['sha256'][:16]}){graph}")
+    for product in status.get("products", ()):
+        click.echo(_product_line(product, chosen=product["name"] == status["product"]))
     click.echo(f"broker: {status['broker']}; {status['results_waiting']} results wait in the outbox")
     for refusal in status["broker_refuses"]:
         click.echo(f"broker: {refusal}")
@@ -72,6 +82,14 @@ def _show_status(status: dict[str, Any]) -> None:
         click.echo(f"gate: {untold} decisions did not reach the broker's subscribers")
     for alarm in status["alarms"]:
         click.echo(f"alarm {alarm['code']} {alarm['subject']} since {alarm['since']}: {alarm['text']}")
+
+
+def _product_line(product: dict[str, Any], *, chosen: bool) -> str:
+    if product["problem"]:
+        return f"product {product['name']}: {product['problem']}"
+    how = f"loaded, {product['memory_mb']:.0f} MB" if product["loaded"] else "verified, not loaded"
+    now = ", chosen" if chosen else ""
+    return f"product {product['name']}: {product['bundle']} version {product['version']}, {how}{now}"
 
 
 def _show_audit(path: Path, *, json_output: bool) -> None:

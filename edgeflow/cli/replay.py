@@ -17,6 +17,7 @@ __all__ = ["replay"]
 @click.argument("box", type=FILE)
 @click.argument("parts", type=FILE)
 @click.option("--expect", type=FILE, metavar="RESULTS", help="JSON lines that must come out again.")
+@click.option("--product", metavar="NAME", help="Product of the parts, on a box with several.")
 @click.option("--exact", is_flag=True, help="Bit by bit: the box, its processor and libraries are the same.")
 @box_overrides
 @click.option("-q", "--quiet", is_flag=True, help="No line per part.")
@@ -25,6 +26,7 @@ def replay(
     box: Path,
     parts: Path,
     expect: Path | None,
+    product: str | None,
     exact: bool,
     overrides: tuple[str, ...],
     quiet: bool,
@@ -36,6 +38,8 @@ def replay(
     the score is not that near to the threshold (else exit code 3).
     """
     view = make_view(quiet=quiet, json_output=json_output)
-    found = replay_box(box, parts, expect=expect, exact=exact, overrides=overrides, view=view)
+    found = replay_box(
+        box, parts, expect=expect, exact=exact, overrides=overrides, view=view, product=product
+    )
     if found:
         click.echo(found, err=True)

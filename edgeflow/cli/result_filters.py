@@ -48,7 +48,7 @@ _OPTIONS = (
     ),
     click.option("--part", metavar="ID", help="A part id or result id; * stands for any letters."),
     click.option("--view", metavar="VIEW", help="The view that the verdict is about: missing, or the worst."),
-    click.option("--product", metavar="NAME", help="Name of the bundle."),
+    click.option("--product", metavar="NAME", help="A product of the box, or the name of a bundle."),
     click.option("--reason", metavar="CODE", help="Reason code, such as defect or late."),
     click.option(
         "--labelled",

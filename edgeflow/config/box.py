@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from edgeflow.config.alarms import AlarmsConfig
 from edgeflow.config.cameras import (
@@ -28,6 +29,9 @@ from edgeflow.config.delivery import (
 )
 from edgeflow.config.history import HistoryConfig, ShiftsConfig
 from edgeflow.config.monitoring import LogConfig, MetricsConfig
+from edgeflow.config.products.rules import product_problems
+from edgeflow.config.products.section import ProductName, Products
+from edgeflow.config.products.short_form import with_product_sections
 from edgeflow.config.scoring import DecisionConfig, RuntimeConfig, TrustConfig
 from edgeflow.config.views import ViewsConfig
 from edgeflow.config.web import WebConfig
@@ -70,12 +74,35 @@ __all__ = [
 ]
 
 
+def _bundle_or_products(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema["required"] if name != "bundle"]
+    schema["oneOf"] = [{"required": ["bundle"]}, {"required": ["products"]}]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class BoxConfig(Document):
     """One inspection box, whole."""
 
+    model_config = ConfigDict(json_schema_extra=_bundle_or_products)
+
     station: StationConfig
     bundle: Path = Field(
-        description="bundle file that the box runs; commands can change it while the box runs"
+        description="bundle file that the box runs, unless it has products; commands can change it while the "
+        "box runs"
+    )
+    products: Products | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="products of the line in place of bundle: name → bundle file, or a section with more",
+    )
+    product: ProductName | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="product that is inspected until the command 'product' names another one; default: none, "
+        "and parts are UNDECIDED until then",
     )
     trigger: TriggerConfig
     cameras: dict[ViewId, CameraConfig] = Field(
@@ -113,6 +140,11 @@ class BoxConfig(Document):
         return self.commands.audit or self.outbox.path.with_name("audit.jsonl")
 
     @property
+    def product_path(self) -> Path:
+        """The record of the product that was commanded last."""
+        return self.outbox.path.with_name("product.json")
+
+    @property
     def control_socket(self) -> Path:
         """Path of the socket on which the running box listens for ``edgeflow ctl``."""
         return self.commands.socket or self.outbox.path.with_suffix(".sock")
@@ -133,6 +165,13 @@ class BoxConfig(Document):
         """The box's name among all boxes: its MQTT client id unless one is given."""
         s = self.station
         return self.mqtt.client_id or f"edgeflow-{s.site}-{s.line}-{s.station}"
+
+    @model_validator(mode="after")
+    def _products_fit(self) -> BoxConfig:
+        problem = product_problems(self.products, self.product, self.trigger, self.trust, self.runtime)
+        if problem:
+            raise ValueError(problem)
+        return self
 
     @model_validator(mode="after")
     def _a_short_line_has_no_signature(self) -> BoxConfig:
@@ -179,6 +218,9 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> BoxConfig:
     problems = [problem for override in overrides for problem in _override(data, lines, override)]
     if problems:
         raise ConfigError("a setting on the command line cannot be used", problems=problems)
+    data, problems = with_product_sections(data)
+    if problems:
+        raise ConfigError(f"{path}: its products are refused", problems=problems)
     config = parse_document(BoxConfig, data, what=str(path), error=ConfigError, lines=lines)
     return _with_record(_absolute(config, named_in_text(path.resolve().parent)))
 

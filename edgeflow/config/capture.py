@@ -7,9 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from edgeflow.config.units import Milliseconds
-from edgeflow.contracts.documents.document import Document
+from edgeflow.contracts.documents.document import Document, Text
+from edgeflow.contracts.message_parts.trigger_fields import TRIGGER_KEYS
 
 __all__ = ["SyncConfig", "TriggerConfig"]
+
+FieldName = Annotated[str, Text(pattern=r"^[^\x00-\x1f\x7f]{1,128}$", words="a name of up to 128 characters")]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
 
 OnMissing = Literal["undecided", "ng", "degraded"]
 
@@ -51,6 +59,21 @@ class TriggerConfig(Document):
         "messages delayed by more than half of it are refused, and a name is used only where "
         "it can belong to no neighbouring part; default: twice part_id_window_ms",
     )
+
+    product: FieldName | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="field of the trigger message that names the part's product, of those in products; "
+        "default: the product is that of the box file, or of the latest command 'product'",
+    )
+
+    @model_validator(mode="after")
+    def _product_comes_by_message(self) -> TriggerConfig:
+        if self.product is not None and not self.by_mqtt:
+            raise ValueError("product goes with trigger messages: source: mqtt, or part_ids: mqtt")
+        if self.product in (*TRIGGER_KEYS, "context"):
+            raise ValueError(f"product: '{self.product}' is a field of edgeflow's own; name another one")
+        return self
 
     @model_validator(mode="after")
     def _period_belongs_to_interval(self) -> TriggerConfig:

@@ -18,6 +18,10 @@ DeviceName = Annotated[
 ]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class DecisionConfig(Document):
     """Decisions for the line, and their deadline."""
 
@@ -64,6 +68,13 @@ class RuntimeConfig(Document):
         default=2048,
         gt=0,
         description="megabytes of the cache_dir; graphs that were unused for longest are removed first",
+    )
+    memory_mb: float | None = Field(
+        default=None,
+        gt=0,
+        exclude_if=_is_none,
+        description="with products: megabytes that their loaded bundles may take; the one that was unused "
+        "for longest gives way, and takes seconds to come back; default: all stay loaded",
     )
 
 

@@ -11,7 +11,7 @@ from edgeflow.contracts.message_parts.base import AnyTime, Message, Timestamp
 
 __all__ = ["Command", "Outcome", "Reply", "Verb"]
 
-Verb = Literal["start", "stop", "reset", "snapshot", "reload", "rollback", "recalibrate", "label"]
+Verb = Literal["start", "stop", "reset", "snapshot", "reload", "rollback", "recalibrate", "label", "product"]
 Outcome = Literal["done", "refused", "failed"]
 Name = Annotated[
     str,

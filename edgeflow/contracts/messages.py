@@ -34,6 +34,7 @@ __all__ = [
     "Dropped",
     "Message",
     "Metrics",
+    "ProductInfo",
     "Region",
     "Result",
     "Severity",
@@ -51,6 +52,22 @@ __all__ = [
     "to_json",
 ]
 
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _is_empty(value: tuple[object, ...]) -> bool:
+    return not value
+
+
+Product = Annotated[
+    str | None,
+    Field(
+        exclude_if=_is_none,
+        description="of a box with several products; absent where it is unknown, or the box has one bundle",
+    ),
+]
 _CODE = r"[a-z][a-z0-9_]{0,63}"
 
 
@@ -73,6 +90,7 @@ class Decision(Message):
     deadline_ms: float | None = Field(default=None, description="for the decision, counted from the trigger")
     valid_until: Timestamp
     context: Context | None = None
+    product: Product = None
     signature: str | None = Field(
         default=None, description="hmac-sha256:… or ed25519:…, base64, over all other fields, where wanted"
     )
@@ -172,6 +190,7 @@ class Result(Message):
     durations_ms: dict[str, float]
     deadline: Deadline
     context: Context | None = None
+    product: Product = None
     gate_told: bool | None = Field(
         default=None, description="whether the broker took the decision before it was worthless, where known"
     )
@@ -214,6 +233,16 @@ class CameraInfo(Message):
     )
 
 
+class ProductInfo(Message):
+    """One product in the birth message."""
+
+    product: str
+    bundle: BundleInfo | None = Field(default=None, description="null where it is not known")
+    problem: str = Field(
+        default="", description="why its parts are UNDECIDED; empty where they are inspected"
+    )
+
+
 class Birth(Message):
     """Identity of the box and its bundle, published retained at every connection."""
 
@@ -224,6 +253,9 @@ class Birth(Message):
     config_sha256: str
     cameras: tuple[CameraInfo, ...]
     message_schemas: tuple[str, ...]
+    products: tuple[ProductInfo, ...] = Field(
+        default=(), exclude_if=_is_empty, description="of a box with several products"
+    )
     at: Timestamp
 
 
@@ -240,6 +272,7 @@ class State(Message):
         "parts are inspected in ContinuousExecution only"
     )
     degraded_views: tuple[str, ...] = ()
+    product: Product = None
     at: Timestamp
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import utc_text
-from edgeflow.contracts.manifest import Graph
+from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.messages import (
     BundleInfo,
     Deadline,
@@ -22,7 +23,10 @@ from edgeflow.decision.session import Session
 from edgeflow.scoring.heatmap import find_regions
 from edgeflow.scoring.scorer import Scores
 
-__all__ = ["Origin", "ResultMaker", "Timing", "bundle_info"]
+__all__ = ["NO_BUNDLE", "Origin", "ResultMaker", "Timing", "bundle_info"]
+
+NO_BUNDLE = BundleInfo(name="", sha256="", backend="", precision="")
+"""Of a part that no bundle decided, since its product is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,7 @@ def bundle_info(bundle: Bundle, graph: Graph, chosen_by: GraphChosenBy | None = 
 
 
 class ResultMaker:
-    """Makes the messages that one bundle decides on.
+    """Makes the messages that one bundle decides on; without one, those of parts of no known product.
 
     Args:
         session: gives every part its number; the next bundle goes on with it.
@@ -72,17 +76,17 @@ class ResultMaker:
         self,
         *,
         session: Session,
-        bundle: Bundle,
-        graph: Graph,
+        bundle: Bundle | None,
+        graph: Graph | None,
         policy: Policy,
         origin: Origin,
         chosen_by: GraphChosenBy | None = None,
     ) -> None:
         self._session = session
         self._origin = origin
-        self._manifest = bundle.manifest
+        self._manifest = None if bundle is None else bundle.manifest
         self._policy = policy
-        self.bundle = bundle_info(bundle, graph, chosen_by)
+        self.bundle = NO_BUNDLE if bundle is None or graph is None else bundle_info(bundle, graph, chosen_by)
 
     def decision(self, view_set: ViewSet, verdict: Verdict) -> Decision:
         """Return the decision for the gate; it takes the next part number."""
@@ -102,6 +106,7 @@ class ResultMaker:
             deadline_ms=self._policy.decision.deadline_ms,
             valid_until=utc_text(valid_until_ns),
             context=None if view_set.context is None else dict(view_set.context),
+            product=view_set.product.name if view_set.product is not None else None,
         )
 
     def result(
@@ -126,8 +131,8 @@ class ResultMaker:
             box=self._origin.box,
             score=verdict.score,
             score_raw=scores.part if scores is not None and verdict.score is not None else None,
-            threshold=scale.threshold,
-            views=tuple(self._view(v, view_set, scores, verdict) for v in range(len(self._manifest.views))),
+            threshold=None if self._manifest is None else scale.threshold,
+            views=self._views(view_set, scores, verdict),
             sync=SyncInfo(
                 complete=not view_set.missing,
                 missing=view_set.missing,
@@ -140,6 +145,7 @@ class ResultMaker:
             acquired_at=decision.acquired_at,
             decided_at=utc_text(verdict.decided_ns),
             context=decision.context,
+            product=decision.product,
             durations_ms={
                 "acquire": _ms(acquired_ns - view_set.triggered_ns),
                 "wait": _ms(timing.taken_ns - acquired_ns),
@@ -155,19 +161,30 @@ class ResultMaker:
             ),
         )
 
-    def _view(self, index: int, view_set: ViewSet, scores: Scores | None, verdict: Verdict) -> ViewResult:
-        view = self._manifest.view_ids[index]
-        frame = view_set.frames.get(view)
-        first_ns = min((f.captured_ns for f in view_set.frames.values()), default=0)
+    def _views(self, view_set: ViewSet, scores: Scores | None, verdict: Verdict) -> tuple[ViewResult, ...]:
+        """The views of the bundle; without one, those that the cameras gave."""
+        manifest = self._manifest
+        if manifest is None:
+            return tuple(
+                ViewResult(id=view, score=None, score_raw=None, **_frame_fields(view_set, view))
+                for view in view_set.frames
+            )
+        return tuple(
+            self._view(index, manifest, view_set, scores, verdict) for index in range(len(manifest.views))
+        )
+
+    def _view(
+        self, index: int, manifest: Manifest, view_set: ViewSet, scores: Scores | None, verdict: Verdict
+    ) -> ViewResult:
+        view = manifest.view_ids[index]
         scored = scores if view in verdict.views else None
-        spec = self._manifest.preprocessing
+        spec = manifest.preprocessing
         return ViewResult(
             id=view,
             score=verdict.views.get(view),
             score_raw=scored.views[view] if scored else None,
             threshold=self._policy.thresholds.views[view].threshold,
-            frame_id=frame.frame_id if frame else None,
-            skew_ms=_ms(frame.captured_ns - first_ns) if frame else None,
+            **_frame_fields(view_set, view),
             regions=find_regions(
                 scored.maps[index], self._policy.thresholds.views[view].threshold, (spec.height, spec.width)
             )
@@ -175,6 +192,15 @@ class ResultMaker:
             else (),
             masked=scored is not None and view in scored.masked,
         )
+
+
+def _frame_fields(view_set: ViewSet, view: str) -> dict[str, Any]:
+    """Frame number and skew of one view; both None where no frame of it came."""
+    frame = view_set.frames.get(view)
+    if frame is None:
+        return {"frame_id": None, "skew_ms": None}
+    first_ns = min(f.captured_ns for f in view_set.frames.values())
+    return {"frame_id": frame.frame_id, "skew_ms": _ms(frame.captured_ns - first_ns)}
 
 
 def _acquired_ns(view_set: ViewSet) -> int:

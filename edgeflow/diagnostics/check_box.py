@@ -25,6 +25,7 @@ from edgeflow.config.box import (
     load_config,
 )
 from edgeflow.config.camera_views import check_views
+from edgeflow.config.products.resolve import only_product, product_config
 from edgeflow.config.units import host_and_port
 from edgeflow.contracts.manifest import Thresholds
 from edgeflow.decision.decision import check_degraded
@@ -69,7 +70,7 @@ _Check = tuple[str, Callable[[], Iterable[Finding]]]
 def _checks(path: Path, config: BoxConfig) -> list[_Check]:
     checks: list[_Check] = [
         ("box file", partial(_box_file, path, config)),
-        ("bundle", partial(_bundle, config)),
+        *_bundles(config),
         ("back end", partial(_back_end, config.runtime)),
         ("graph", partial(speed_findings, config)),
     ]
@@ -113,11 +114,20 @@ def _box_file(path: Path, config: BoxConfig) -> Iterable[Finding]:
         )
 
 
+def _bundles(config: BoxConfig) -> list[_Check]:
+    """The bundle of the box, or of each of its products."""
+    names = list(config.products or ())
+    own = [product_config(config, name) for name in names] or [config]
+    return [("bundle", partial(_bundle, one)) for one in own]
+
+
 def _bundle(config: BoxConfig) -> list[Finding]:
-    runtime = config.runtime
-    with open_admitted(config.bundle, config.trust, utc_now()) as bundle:
+    runtime, product = config.runtime, only_product(config)
+    with open_admitted(config.bundle, config.trust, utc_now(), product) as bundle:
         manifest = bundle.manifest
         views = manifest.view_ids
+        if product is not None:
+            config = product_config(config, product, views)
         name = f"{manifest.name}, sha256 {bundle.sha256[:16]}…"
         thresholds = _thresholds(bundle, runtime)
         problems = [
@@ -126,7 +136,8 @@ def _bundle(config: BoxConfig) -> list[Finding]:
             *_misfits(partial(_graphs, bundle, runtime)),
         ]
         weak = shortcomings(thresholds, manifest.min_recall)
-    found = problems or [ok("bundle", f"{config.bundle}: {name}, views {', '.join(views)}")]
+    whose = f"product {product}: " if product is not None else ""
+    found = problems or [ok("bundle", f"{whose}{config.bundle}: {name}, views {', '.join(views)}")]
     return found + [warning("bundle", sentence, grave=True) for sentence in weak]
 
 
@@ -213,8 +224,10 @@ def _evidence(config: EvidenceConfig) -> list[Finding]:
 
 def _commands(config: BoxConfig) -> list[Finding]:
     rules = read_rules(config, "check")
-    if {"reload", "rollback"} & set(rules.allow) and not config.bundle.is_symlink():
-        text = f"{config.bundle}: a file, not a link; reload bundle=NAME and rollback need a link to a bundle"
+    bundles = [product.bundle for product in (config.products or {}).values()] or [config.bundle]
+    files = [bundle for bundle in bundles if not bundle.is_symlink()]
+    if {"reload", "rollback"} & set(rules.allow) and files:
+        text = f"{files[0]}: a file, not a link; reload bundle=NAME and rollback need a link to a bundle"
         return [warning("commands", text)]
     who = "whom the broker lets" if rules.issuers is None else ", ".join(rules.issuers)
     return [ok("commands", f"over MQTT: {', '.join(rules.allow) or 'none'}; by {who}")]

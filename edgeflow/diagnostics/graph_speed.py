@@ -89,14 +89,15 @@ def speed_findings(config: BoxConfig) -> list[Finding]:
     run here: its graphs are verified in a process with limits first. What is wrong with the bundle itself is
     another check's.
     """
-    with suppress(EdgeflowError), open_admitted(config.bundle, config.trust, utc_now()) as bundle:
+    product = config.product or next(iter(config.products or ()), None)
+    with suppress(EdgeflowError), open_admitted(config.bundle, config.trust, utc_now(), product) as bundle:
         order = graph_order(bundle, config)
         found = [warning(_NAME, note) for note in order.notes]
         every = fitting_graphs(bundle, backend=config.runtime.backend, precision=None)
         graphs = [order.first, *(graph for graph in every if graph.id != order.first.id)]
         if len(graphs) == 1:
             return found
-        if is_new_here(bundle, config.trust):
+        if is_new_here(bundle, config.trust, product):
             return [*found, ok(_NAME, f"{order.first.id}; speeds are compared once the bundle has run here")]
         if _runs(config):
             return [*found, ok(_NAME, "speeds are not compared while the box runs")]

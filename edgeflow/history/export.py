@@ -32,6 +32,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _TEXTS = (
     "result_id", "part_id", "verdict", "reason_code", "worst_view", "decided_at", "local_time", "bundle",
     "bundle_sha256", "graph", "evidence", "kept", "label", "kind",
+    "product",
 )  # fmt: skip
 _NUMBERS = ("score", "score_raw", "threshold", "total_ms")
 
@@ -118,6 +119,7 @@ def plain_row(
         "label": row.label,
         "kind": row.kind,
         "disputed": row.disputed,
+        "product": row.product,
         **{f"score_{name}": scores.get(name) for name in names},
     }
 

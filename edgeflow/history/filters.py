@@ -58,7 +58,7 @@ class ResultFilter:
         shifts: intervals of which the result lies in one; None: any time.
         part: part id or result id; ``*`` stands for any letters.
         view: the view that the verdict is about, see :func:`~edgeflow.history.database.store.worst_view`.
-        product: name of the bundle.
+        product: of a box with several, or name of the bundle.
         bundle_sha256: of the bundle.
         graph: id of the graph, such as ``openvino-int8``.
         reason_code: of the verdict.
@@ -92,12 +92,13 @@ class ResultFilter:
         for condition, value in (
             ("r.worst_view = ?", self.view),
             ("r.reason_code = ?", self.reason_code),
-            (of_bundle.format("name"), self.product),
             (of_bundle.format("sha256"), self.bundle_sha256),
             (of_bundle.format("graph"), self.graph),
         ):
             if value is not None:
                 conditions.append((condition, (value,)))
+        if self.product is not None:
+            conditions.append((f"(r.product = ? OR {of_bundle.format('name')})", (self.product,) * 2))
         if self.labelled is not None:
             conditions.append((_LABELLED[self.labelled], ()))
         return self._assembled(conditions)

@@ -23,7 +23,7 @@ EVERYTHING = ResultFilter()
 _ROW = (
     "r.id, r.result_id, r.part_id, r.verdict, r.reason_code, r.score, r.score_raw, r.threshold, r.exact, "
     "r.worst_view, r.decided_ms, r.total_ms, b.name, b.version, b.sha256, b.graph, r.evidence, r.kept, "
-    "r.label, r.kind, r.disputed"
+    "r.label, r.kind, r.disputed, r.product"
 )
 _BUNDLES = "JOIN bundles b ON b.id = r.bundle"
 _MORE = (
@@ -228,6 +228,7 @@ def _part_row(row: tuple[Any, ...]) -> PartRow:
     (
         number, result_id, part_id, verdict, reason_code, score, score_raw, threshold, exact, worst_view,
         ms, total_ms, bundle, version, sha256, graph, evidence, kept, label, kind, disputed,
+        product,
     ) = row  # fmt: skip
     return PartRow(
         number=number,
@@ -251,6 +252,7 @@ def _part_row(row: tuple[Any, ...]) -> PartRow:
         label=label,
         kind=kind,
         disputed=bool(disputed),
+        product=product,
     )
 
 

@@ -50,6 +50,7 @@ class PartRow:
         evidence: folder of the images when they were kept; retention may have removed it since.
         label: the last label; None where nobody gave one.
         disputed: True if the last labels of two people differ.
+        product: of a box with several; None on others, and where it was unknown.
     """
 
     number: int
@@ -73,6 +74,7 @@ class PartRow:
     label: LabelName | None
     kind: str | None
     disputed: bool
+    product: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,7 @@ class Sources:
 
     Attributes:
         history_missed: results that the history left out; None where the box keeps none.
+        products: product → True while its bundle is loaded; empty on a box with one bundle.
         thermal: folder of the system's temperature sensors.
     """
 
@@ -70,6 +71,7 @@ class Sources:
     evidence: _Evidence | None
     history_missed: Callable[[], int]
     watchdog: Callable[[], WatchdogFigures]
+    products: Callable[[], Mapping[str, bool]] = dict
     thermal: Path = THERMAL
 
 
@@ -99,6 +101,7 @@ class BoxMetrics:
             watchdog=sources.watchdog(),
             memory_bytes=resident_bytes(),
             temperatures_c=temperatures_c(sources.thermal),
+            products=sources.products(),
         )
 
     def _outbox(self) -> OutboxFigures | None:

@@ -70,6 +70,10 @@ class BoxCollector(Collector):
                 "precision": bundle.precision,
             },
         )
+        if figures.products:
+            loaded = [((name,), float(is_loaded)) for name, is_loaded in figures.products.items()]
+            text = "1 while the product's bundle is loaded."
+            yield _gauge("edgeflow_product_loaded", text, ("product",), loaded)
         states = [((state,), float(state == figures.state)) for state in get_args(StateName)]
         yield _gauge("edgeflow_state", "1 for the present state of the station.", ("state",), states)
 
@@ -79,6 +83,14 @@ def _parts(parts: PartFigures) -> Iterator[Metric]:
     yield _counter("edgeflow_parts", "Inspected parts by verdict.", ("verdict",), verdicts)
     reasons = [((code,), float(count)) for code, count in parts.reasons.items()]
     yield _counter("edgeflow_rejects", "Parts that are not OK by reason.", ("reason_code",), reasons)
+    if parts.products:
+        counts = [
+            ((product, verdict), float(count))
+            for product, by_verdict in parts.products.items()
+            for verdict, count in by_verdict.items()
+        ]
+        text = "Inspected parts of a box with several products."
+        yield _counter("edgeflow_product_parts", text, ("product", "verdict"), counts)
     missed = float(parts.deadlines_missed)
     yield CounterMetricFamily(
         "edgeflow_deadlines_missed", "Parts that were decided after their deadline.", missed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgeflow.cameras.worker import CameraHealth
 from edgeflow.contracts.messages import Alarm, AlarmCode, StateName
@@ -101,6 +101,7 @@ class BoxFigures:
         alarms_raised: code → how often, since the box started.
         memory_bytes: resident memory of the box's main process.
         temperatures_c: sensor → °C.
+        products: product → True while its bundle is loaded; empty on a box with one bundle.
     """
 
     session: str
@@ -117,3 +118,4 @@ class BoxFigures:
     watchdog: WatchdogFigures
     memory_bytes: int
     temperatures_c: Mapping[str, float]
+    products: Mapping[str, bool] = field(default_factory=dict)

@@ -27,6 +27,7 @@ def metrics_message(figures: BoxFigures, period: PeriodFigures, *, period_s: flo
         bundle_version=figures.bundle.version,
         graph=figures.bundle.graph,
         parts=figures.parts.verdicts,
+        products=figures.parts.products,
         deadlines_missed=figures.parts.deadlines_missed,
         stages={
             stage: StageMetrics(

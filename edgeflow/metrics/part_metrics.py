@@ -6,7 +6,7 @@ import queue
 import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from edgeflow.clock import monotonic_ns
@@ -41,7 +41,8 @@ class PartFigures:
         verdicts: parts by verdict; every verdict is there.
         reasons: parts that are not OK, by reason code.
         stages: stage → times in seconds. ``total`` is from the trigger to the verdict.
-        views: view → scores, 1.0 is the threshold.
+        views: view → scores, 1.0 is the threshold; of a box with several products, ``PRODUCT.VIEW``.
+        products: product → parts by verdict; empty on a box with one bundle.
         uncounted: results that came faster than they could be counted.
     """
 
@@ -51,6 +52,7 @@ class PartFigures:
     stages: dict[str, HistogramFigures]
     views: dict[str, ViewScores]
     uncounted: int
+    products: dict[str, dict[VerdictName, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,7 @@ class PartMetrics:
         self._lock = threading.Lock()  # for what follows; never taken by the line
         self._verdicts: Counter[VerdictName] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._products: dict[str, Counter[VerdictName]] = {}
         self._missed = 0
         self._stages: dict[str, Histogram] = {}
         self._scores: dict[str, deque[float]] = {}
@@ -148,6 +151,10 @@ class PartMetrics:
                     if found is not None
                 },
                 uncounted=self._uncounted,
+                products={
+                    product: {verdict: counts[verdict] for verdict in get_args(VerdictName)}
+                    for product, counts in self._products.items()
+                },
             )
 
     def end_period(self) -> PeriodFigures:
@@ -159,6 +166,8 @@ class PartMetrics:
 
     def _count(self, result: Result, at_ns: int) -> None:
         self._verdicts[result.verdict] += 1
+        if result.product is not None:
+            self._products.setdefault(result.product, Counter())[result.verdict] += 1
         if result.verdict != "OK":
             self._reasons[result.reason_code or "unknown"] += 1
         self._missed += not result.deadline.met
@@ -168,7 +177,7 @@ class PartMetrics:
                 self._time(stage, duration_ms)
         for view in result.views:
             if view.score is not None:
-                self._score(view.id, view.score)
+                self._score(view.id if result.product is None else f"{result.product}.{view.id}", view.score)
         self._decided_ns[result.result_id] = at_ns
         while len(self._decided_ns) > QUEUE_SIZE:
             self._decided_ns.popitem(last=False)

@@ -8,6 +8,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
@@ -40,6 +41,7 @@ _SILENT_S = 30.0  # without a sign of life the watch hangs
 _PERIOD_S = 1.0  # between two looks; cameras do not move faster, and the line needs the processor
 _LOOKS = 9  # single parts lie oddly; their middle does not
 _ENOUGH = 5
+_BASELINES = 16  # of bundles that take turns
 _LIKENESSES = 3  # one part may be odd, and views alike; what cameras show then stands out
 _LIKENESS_EVERY = 3  # looks; comparing all views with all is the costly part
 _UNLIKE = 0.6  # share of the golden images' likeness that normal parts never lose
@@ -125,18 +127,30 @@ def view_problem(looks: Sequence[Look], view: str, baseline: Baseline, config: V
     return ""
 
 
+@dataclass(kw_only=True)
+class _Watched:
+    """Latest looks at parts under one bundle.
+
+    Attributes:
+        compared: views that ``likeness`` is of.
+    """
+
+    baseline: Baseline
+    looks: dict[str, deque[Look]]
+    likeness: deque[FloatArray] = field(default_factory=lambda: deque(maxlen=_LIKENESSES))
+    compared: list[str] = field(default_factory=list)
+    count: int = 0
+
+
 class ViewMonitor:
     """Looks at one part a second in a thread of its own; the line never waits for it."""
 
     def __init__(self, baseline: Baseline, config: ViewsConfig, alarms: Alarms) -> None:
-        self._baseline = self._next_baseline = baseline
         self._config = config
         self._alarms = alarms
-        self._offered: queue.Queue[Mapping[str, RgbImage] | None] = queue.Queue(1)
-        self._looks: dict[str, deque[Look]] = {view: deque(maxlen=_LOOKS) for view in baseline.views}
-        self._likeness: deque[FloatArray] = deque(maxlen=_LIKENESSES)
-        self._compared: list[str] = []  # views that these are of
-        self._count = 0
+        self._offered: queue.Queue[tuple[Mapping[str, RgbImage], Baseline] | None] = queue.Queue(1)
+        self._first = baseline
+        self._watched: deque[_Watched] = deque(maxlen=_BASELINES)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="views", daemon=True)
 
@@ -148,7 +162,8 @@ class ViewMonitor:
         """End; safe to call twice."""
         self._stop.set()
         if self._thread.is_alive():
-            self._offer(None)
+            with contextlib.suppress(queue.Full):
+                self._offered.put_nowait(None)
             self._thread.join(2.0)
 
     def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
@@ -157,63 +172,73 @@ class ViewMonitor:
         Args:
             baseline: of the bundle that inspects; after another one took over, parts look different.
         """
-        self._next_baseline = baseline
-        self._offer(images)
+        self._offer(images, baseline)
 
-    def look(self, images: Mapping[str, RgbImage]) -> None:
-        """Measure one part, and raise or clear alarms."""
-        if self._baseline is not self._next_baseline:
-            self._baseline = self._next_baseline
-            self._likeness.clear()
-            self._looks = {view: deque(maxlen=_LOOKS) for view in self._baseline.views}
+    def look(self, images: Mapping[str, RgbImage], baseline: Baseline | None = None) -> None:
+        """Measure one part, and raise or clear alarms.
+
+        Args:
+            baseline: of the bundle that inspected it; None: the first one.
+        """
+        watched = self._of(baseline or self._first)
         for view, image in images.items():
-            self._looks[view].append(look_at(image, view, self._baseline))
-            if len(self._looks[view]) >= _ENOUGH:
-                self._raise_or_clear(view)
-        if self._count % _LIKENESS_EVERY == 0 and len(images) == len(self._baseline.views):
-            self._compare(images)
-        self._count += 1
+            watched.looks[view].append(look_at(image, view, watched.baseline))
+            if len(watched.looks[view]) >= _ENOUGH:
+                self._raise_or_clear(watched, view)
+        if watched.count % _LIKENESS_EVERY == 0 and len(images) == len(watched.baseline.views):
+            self._compare(watched, images)
+        watched.count += 1
 
-    def _compare(self, images: Mapping[str, RgbImage]) -> None:
+    def _of(self, baseline: Baseline) -> _Watched:
+        """The looks at parts of one bundle; those of another one are not compared with its images."""
+        found = next((one for one in self._watched if one.baseline is baseline), None)
+        if found is None:
+            looks: dict[str, deque[Look]] = {view: deque(maxlen=_LOOKS) for view in baseline.views}
+            found = _Watched(baseline=baseline, looks=looks)
+            self._watched.append(found)
+        return found
+
+    def _compare(self, watched: _Watched, images: Mapping[str, RgbImage]) -> None:
         """Compare the images with all views; one that shows nothing is not compared."""
-        blind = _blind_views(images, self._baseline)
-        views = [view for view in self._baseline.views if view not in blind]
-        if views != self._compared:
-            self._likeness.clear()
-            self._compared = views
+        blind = _blind_views(images, watched.baseline)
+        views = [view for view in watched.baseline.views if view not in blind]
+        if views != watched.compared:
+            watched.likeness.clear()
+            watched.compared = views
         if views:
-            self._likeness.append(likenesses({view: images[view] for view in views}, self._baseline))
-            self._raise_or_clear_swapped()
+            watched.likeness.append(likenesses({view: images[view] for view in views}, watched.baseline))
+            self._raise_or_clear_swapped(watched)
 
-    def _raise_or_clear(self, view: str) -> None:
-        problem = view_problem(self._looks[view], view, self._baseline, self._config)
+    def _raise_or_clear(self, watched: _Watched, view: str) -> None:
+        problem = view_problem(watched.looks[view], view, watched.baseline, self._config)
         if problem:
             self._alarms.raise_("camera_view", "error", f"view '{view}' {problem}", subject=view)
         else:
             self._alarms.clear("camera_view", subject=view)
 
-    def _raise_or_clear_swapped(self) -> None:
-        swapped = swapped_views(np.mean(self._likeness, axis=0), self._baseline, self._compared)
+    def _raise_or_clear_swapped(self, watched: _Watched) -> None:
+        likeness = np.mean(watched.likeness, axis=0)
+        swapped = swapped_views(likeness, watched.baseline, watched.compared)
         if swapped:
             self._alarms.raise_("camera_swapped", "error", swap_text(swapped))
         elif swapped == {}:
             self._alarms.clear("camera_swapped")
 
-    def _offer(self, images: Mapping[str, RgbImage] | None) -> None:
-        if images is not None and not self._offered.full():  # a copy: it must not hold a camera's memory
+    def _offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
+        if not self._offered.full():  # a copy: it must not hold a camera's memory
             images = {view: image.copy() for view, image in images.items()}
         with contextlib.suppress(queue.Full):
-            self._offered.put_nowait(images)
+            self._offered.put_nowait((images, baseline))
 
     def _run(self) -> None:
         while not self._stop.is_set():
             waiting()
-            images = self._offered.get()
-            if images is None:
+            offered = self._offered.get()
+            if offered is None:
                 return
             working(_SILENT_S)
             try:
-                self.look(images)
+                self.look(*offered)
             except Exception:  # one odd part must not end the watch over all others
                 logger.exception("a part's views could not be looked at")
             self._stop.wait(_PERIOD_S)

@@ -13,9 +13,11 @@ from edgeflow.backends.model_cache import trim_cache, usable_cache
 from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.bundles.trust import is_new_here, open_admitted
+from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import utc_now
 from edgeflow.config.box import BoxConfig
 from edgeflow.config.camera_views import check_views
+from edgeflow.config.products.resolve import only_product, product_config
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.messages import GraphChosenBy
 from edgeflow.decision.decision import Policy, check_degraded
@@ -72,9 +74,12 @@ def open_for_box(config: BoxConfig, path: Path) -> tuple[Bundle, GraphOrder]:
         UsageError, ConfigError: no such bundle; its views or graphs do not fit the box file.
         IntegrityError, StorageError: see :func:`~edgeflow.bundles.trust.open_admitted`.
     """
-    bundle = open_admitted(path, config.trust, utc_now())
+    product = only_product(config)
+    bundle = open_admitted(path, config.trust, utc_now(), product)
     try:
-        check_views(config, bundle.manifest.view_ids)
+        views = bundle.manifest.view_ids
+        own = config if product is None else product_config(config, product, views)
+        check_views(own, views)  # cameras of other products are no mistake
         order = graph_order(bundle, config)
         check_degraded(config.sync, bundle.manifest.thresholds_of(order.first))
     except BaseException:
@@ -116,12 +121,17 @@ def load_verified(config: BoxConfig, bundle: Bundle, order: GraphOrder, *, sessi
     )
 
 
-def warn_of_graph(loaded: LoadedBundle, alarms: Alarms) -> None:
-    """Raise an alarm where another graph runs than the first in order, or a choice is not followed."""
+def warn_of_graph(loaded: LoadedBundle, alarms: Alarms, *, subject: str = "") -> None:
+    """Raise an alarm where another graph runs than the first in order, or a choice is not followed.
+
+    Args:
+        subject: product, where the box has several.
+    """
     if not loaded.notes:
-        alarms.clear("graph_refused")
+        alarms.clear("graph_refused", subject=subject)
         return
-    alarms.raise_("graph_refused", "warning", f"{loaded.graph.id} runs: {'; '.join(loaded.notes)}")
+    text = f"{loaded.graph.id} runs: {'; '.join(loaded.notes)}"
+    alarms.raise_("graph_refused", "warning", text, subject=subject)
 
 
 def _first_verified(
@@ -147,7 +157,7 @@ def _verified_scorer(config: BoxConfig, bundle: Bundle, graph: Graph) -> Scorer:
     placement = Placement(
         device=runtime.device, threads=runtime.threads, streams=runtime.streams, cache_dir=cache_dir
     )
-    if is_new_here(bundle, config.trust):
+    if is_new_here(bundle, config.trust, only_product(config)):
         verify_in_subprocess(bundle, graph, placement=placement)
     scorer = make_scorer(bundle, graph, placement=placement)
     if cache_dir is not None:
@@ -180,6 +190,10 @@ class ActiveBundle:
     def now(self) -> LoadedBundle:
         """The bundle of the part in hand; for the line's thread."""
         return self._now
+
+    def for_part(self, view_set: ViewSet) -> tuple[LoadedBundle, ViewSet]:
+        """The bundle for a part that begins now, and the part as it is: all are of one product."""
+        return self.take(), view_set
 
     @property
     def newest(self) -> LoadedBundle:

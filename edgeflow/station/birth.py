@@ -16,13 +16,14 @@ from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
 from edgeflow.clock import monotonic_ns, utc_now, utc_text
 from edgeflow.config.box import BoxConfig, config_sha256
 from edgeflow.contracts.manifest import Graph, Manifest
-from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, GraphChosenBy
+from edgeflow.contracts.messages import MESSAGES, Birth, BundleInfo, CameraInfo, GraphChosenBy, ProductInfo
 from edgeflow.decision.result import bundle_info
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.mqtt.home_assistant import discovery
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.process.service_manager import ServiceManager
+from edgeflow.station.products.resident import ProductBundles
 from edgeflow.station.state import StationState
 
 __all__ = ["BirthPublisher", "StatusReport", "make_birth", "summary", "warn_of_expiry"]
@@ -31,7 +32,11 @@ EXPIRES_SOON = timedelta(days=14)
 
 
 def make_birth(
-    config: BoxConfig, session: str, bundle: BundleInfo, latencies_ms: Mapping[str, float] | None = None
+    config: BoxConfig,
+    session: str,
+    bundle: BundleInfo,
+    latencies_ms: Mapping[str, float] | None = None,
+    products: tuple[ProductInfo, ...] = (),
 ) -> Birth:
     """Return the birth message: versions, bundle and cameras of a box."""
     cameras = tuple(
@@ -49,13 +54,18 @@ def make_birth(
         bundle=bundle,
         config_sha256=config_sha256(config),
         cameras=cameras,
+        products=products,
         message_schemas=tuple(str(model.model_fields["schema_"].default) for model in MESSAGES.values()),
         at=utc_text(),
     )
 
 
 class BirthPublisher:
-    """Publishes the birth message: at the start, and again when another bundle inspects."""
+    """Publishes the birth message: at the start, and again when another bundle inspects.
+
+    Attributes:
+        products: returns all products, once a box with several has verified them.
+    """
 
     def __init__(self, config: BoxConfig, session: str, link: MqttLink, alarms: Alarms) -> None:
         self._config = config
@@ -63,6 +73,7 @@ class BirthPublisher:
         self._link = link
         self._alarms = alarms
         self.recipe = ""
+        self.products: Callable[[], tuple[ProductInfo, ...]] = tuple
         self._latencies_ms: Mapping[str, float] = {}
 
     def measured(self, latencies_ms: Mapping[str, float]) -> None:
@@ -73,7 +84,9 @@ class BirthPublisher:
         """Publish the birth and what other systems want; an alarm where the bundle's time is soon over."""
         self.recipe = bundle.manifest.name
         info = bundle_info(bundle, graph, chosen_by)
-        self._link.publish_birth(make_birth(self._config, self._session, info, self._latencies_ms))
+        self._link.publish_birth(
+            make_birth(self._config, self._session, info, self._latencies_ms, self.products())
+        )
         for topic, document in discovery(self._config).items():
             self._link.publish_document(topic, document)
         warn_of_expiry(bundle.manifest, self._alarms, utc_now())
@@ -103,7 +116,7 @@ class StatusReport:
 
     session: str
     state: StationState
-    bundles: ActiveBundle
+    bundles: ActiveBundle | ProductBundles
     alarms: Alarms
     link: MqttLink
     outbox: Outbox
@@ -124,6 +137,7 @@ class StatusReport:
                 "graph": self.bundles.newest.graph.id,
                 "graph_chosen_by": self.bundles.newest.chosen_by,
             },
+            **self._products(),
             "broker": self._broker(),
             "broker_address": self.link.address,
             "broker_user": self.link.username,
@@ -137,6 +151,11 @@ class StatusReport:
             "watchdog": asdict(self.manager.watchdog(monotonic_ns())),
             "alarms": [alarm.model_dump(mode="json", by_alias=True) for alarm in self.alarms.standing()],
         }
+
+    def _products(self) -> dict[str, Any]:
+        if not isinstance(self.bundles, ProductBundles):
+            return {}
+        return {"product": self.bundles.timeline.now.name, "products": self.bundles.status()}
 
     def _broker(self) -> str:
         if not self.link.connected:

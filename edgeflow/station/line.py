@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -24,7 +24,9 @@ from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.right_of_way import RightOfWay
 from edgeflow.scoring.scorer import Scores
-from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
+from edgeflow.station.active_bundle import LoadedBundle
+from edgeflow.station.products.box_bundles import BoxBundles
+from edgeflow.station.products.no_bundle import NoBundle
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.station.view_check import ViewCheck
 
@@ -147,10 +149,10 @@ class InspectionLine:
         hang_ns: for so long a part may be scored, or up to its deadline; then scoring hangs.
         line_monitor: counts every decision; None where no alarms are wanted.
         turn: called every second while a part is scored.
-        scoring_time: estimate from the latest parts; a part with less time left is not scored.
+        scoring_times: product → estimate from its latest parts; a part with less time left is not scored.
     """
 
-    bundles: ActiveBundle
+    bundles: BoxBundles
     gate: Gate
     outbox: ResultSink
     show: Callable[[Result], None]
@@ -169,15 +171,17 @@ class InspectionLine:
     line_monitor: LineMonitor | None = None
     turn: Callable[[], None] = lambda: None
     deadline_monitor: DeadlineMonitor = field(default_factory=DeadlineMonitor)
-    scoring_time: ScoringTime = field(default_factory=ScoringTime)
+    scoring_times: defaultdict[str | None, ScoringTime] = field(
+        default_factory=lambda: defaultdict(ScoringTime)
+    )
 
     def run(self, view_sets: Iterable[ViewSet]) -> Counter[VerdictName]:
         """Inspect view sets one after the other; returns how many got which verdict."""
         counts: Counter[VerdictName] = Counter()
-        for view_set in view_sets:
+        for triggered in view_sets:
             with self.right_of_way:
                 taken_ns = self.clock()
-                loaded = self.bundles.take()
+                loaded, view_set = self.bundles.for_part(triggered)
                 attempt = self._score(loaded, view_set, taken_ns)
                 part = self._checked(loaded, view_set, attempt)
                 scored_ns = self.clock()
@@ -185,18 +189,19 @@ class InspectionLine:
                 decision = loaded.make.decision(part, verdict)
                 self.gate.publish_decision(decision)  # the gate comes first, always
             timing = Timing(taken_ns=taken_ns, scored_ns=scored_ns, published_ns=self.clock())
-            self._learn(attempt, verdict, timing, loaded.policy)
+            self._learn(attempt, verdict, timing, (loaded.policy, decision.product))
             self._record(loaded, decision, part, attempt.scores, verdict, timing)
             counts[verdict.verdict] += 1
         return counts
 
-    def _score(self, loaded: LoadedBundle, view_set: ViewSet, taken_ns: int) -> _Attempt:
+    def _score(self, loaded: LoadedBundle | NoBundle, view_set: ViewSet, taken_ns: int) -> _Attempt:
         """Scores, or why there are none; a part that cannot be scored must not stop the line."""
         policy = loaded.policy
-        if policy.scale(view_set) is None:
+        if isinstance(loaded, NoBundle) or policy.scale(view_set) is None:
             return _Attempt()
         hangs = self.scoring.hangs()
-        skipped = "" if hangs else no_time_left(view_set, policy, self.scoring_time.p99_ns(), taken_ns)
+        usual = self.scoring_times[view_set.product.name if view_set.product else None]
+        skipped = "" if hangs else no_time_left(view_set, policy, usual.p99_ns(), taken_ns)
         if skipped:
             return _Attempt(skipped=skipped)
         images = {view: frame.image for view, frame in view_set.frames.items()}
@@ -221,8 +226,10 @@ class InspectionLine:
             return _Attempt(failure=f"scoring failed: {failure_text(error)}")
         return _Attempt(scores=scores, waited=True)
 
-    def _checked(self, loaded: LoadedBundle, view_set: ViewSet, attempt: _Attempt) -> ViewSet:
+    def _checked(self, loaded: LoadedBundle | NoBundle, view_set: ViewSet, attempt: _Attempt) -> ViewSet:
         """The set with what its views do not show; a check that fails acquits no part."""
+        if isinstance(loaded, NoBundle):
+            return view_set
         try:
             return self.view_check.checked(view_set, attempt.scores, loaded.baseline)
         except Exception as error:
@@ -233,12 +240,15 @@ class InspectionLine:
             )
             return replace(view_set, fault=f"views not checked: {failure_text(error)}", fault_code="fault")
 
-    def _learn(self, attempt: _Attempt, verdict: Verdict, timing: Timing, policy: Policy) -> None:
+    def _learn(
+        self, attempt: _Attempt, verdict: Verdict, timing: Timing, part_of: tuple[Policy, str | None]
+    ) -> None:
+        policy, product = part_of
         late = verdict.late or bool(attempt.skipped)
         if attempt.waited:
-            self.scoring_time.add(timing.scored_ns - timing.taken_ns)
+            self.scoring_times[product].add(timing.scored_ns - timing.taken_ns)
         elif late:
-            self.scoring_time.skipped()
+            self.scoring_times[product].skipped()
         self.deadline_monitor.note(late=late, deadline_ms=policy.decision.deadline_ms)
         if self.line_monitor is not None:
             self.line_monitor.decided(
@@ -247,7 +257,7 @@ class InspectionLine:
 
     def _record(
         self,
-        loaded: LoadedBundle,
+        loaded: LoadedBundle | NoBundle,
         decision: Decision,
         view_set: ViewSet,
         scores: Scores | None,
@@ -263,8 +273,9 @@ class InspectionLine:
                 self.metrics.offer(result)
             self.outbox.put(result)
             self._offer_history(loaded, result, kept)
-            self._offer_drift(loaded, result, scores)
-            self._offer_views(loaded, scores)
+            if isinstance(loaded, LoadedBundle):
+                self._offer_drift(loaded, result, scores)
+                self._offer_views(loaded, scores)
             self.show(result)
             if self.live is not None:
                 self.live.offer(_live_part(loaded, result, view_set, scores, self.live.watched))
@@ -278,7 +289,7 @@ class InspectionLine:
                 self.line_monitor.not_recorded(failure_text(error))
 
     def _with_evidence(
-        self, loaded: LoadedBundle, result: Result, view_set: ViewSet, scores: Scores | None
+        self, loaded: LoadedBundle | NoBundle, result: Result, view_set: ViewSet, scores: Scores | None
     ) -> tuple[Result, KeptWhy | None]:
         """The result with the folder of its evidence, and why it is kept; a failure costs no result."""
         if self.evidence is None:
@@ -298,14 +309,14 @@ class InspectionLine:
                 self.line_monitor.not_recorded(failure_text(error), what="evidence")
             return result, None
 
-    def _offer_history(self, loaded: LoadedBundle, result: Result, kept: KeptWhy | None) -> None:
+    def _offer_history(self, loaded: LoadedBundle | NoBundle, result: Result, kept: KeptWhy | None) -> None:
         if self.history is not None:
-            manifest = loaded.manifest
+            manifest = loaded.manifest if isinstance(loaded, LoadedBundle) else None
             self.history.offer(
                 HistoryEntry(
                     result=result,
-                    bundle_version=manifest.version,
-                    has_foreground=manifest.foreground is not None,
+                    bundle_version=0 if manifest is None else manifest.version,
+                    has_foreground=manifest is not None and manifest.foreground is not None,
                     kept=kept,
                 )
             )
@@ -339,10 +350,10 @@ def _fields(event: str, view_set: ViewSet) -> dict[str, str]:
 
 
 def _evidence_job(
-    loaded: LoadedBundle, result: Result, view_set: ViewSet, scores: Scores | None
+    loaded: LoadedBundle | NoBundle, result: Result, view_set: ViewSet, scores: Scores | None
 ) -> EvidenceJob:
     originals = {view: frame.image for view, frame in view_set.frames.items()}
-    if scores is None:
+    if scores is None or isinstance(loaded, NoBundle):
         return EvidenceJob(result=result, originals=originals, images={}, maps={}, scales={})
     ids, seen = loaded.manifest.view_ids, scores.views
     return EvidenceJob(
@@ -355,12 +366,16 @@ def _evidence_job(
 
 
 def _live_part(
-    loaded: LoadedBundle, result: Result, view_set: ViewSet, scores: Scores | None, watched: bool
+    loaded: LoadedBundle | NoBundle,
+    result: Result,
+    view_set: ViewSet,
+    scores: Scores | None,
+    watched: bool,
 ) -> LivePart:
     """The part with the images of the model, or those of its cameras where it was not scored."""
     if not watched:
         return LivePart(result=result, images={}, maps={}, scales={})
-    if scores is None:
+    if scores is None or isinstance(loaded, NoBundle):
         cameras = {view: frame.image for view, frame in view_set.frames.items()}
         return LivePart(result=result, images=cameras, maps={}, scales={})
     job = _evidence_job(loaded, result, view_set, scores)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from edgeflow.alarms import Alarms
-from edgeflow.bundles import current_link
 from edgeflow.bundles.bundle import Bundle
-from edgeflow.bundles.trust import note_as_run
-from edgeflow.bundles.version_record import permit_older
 from edgeflow.commands.dispatcher import AttributedOperation, Operation
 from edgeflow.config.box import BoxConfig
-from edgeflow.contracts.manifest import Graph, Manifest
+from edgeflow.contracts.manifest import Graph
 from edgeflow.contracts.messages import GraphChosenBy
 from edgeflow.decision.session import Session
-from edgeflow.errors import EdgeflowError, UsageError
+from edgeflow.errors import UsageError
 from edgeflow.evidence.writer import Evidence
 from edgeflow.history.labelling import label_by_command
-from edgeflow.station.active_bundle import ActiveBundle, load_verified, open_for_box, warn_of_graph
-from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
+from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
+from edgeflow.station.process.service_manager import ServiceManager
+from edgeflow.station.products.changeover import Changeover
+from edgeflow.station.products.exchange import BundleExchange
+from edgeflow.station.products.resident import ProductBundles
 from edgeflow.station.state import StationState
 
 __all__ = ["Operations"]
@@ -38,7 +37,7 @@ class Operations:
 
     config: BoxConfig
     session: Session
-    bundles: ActiveBundle
+    bundles: ActiveBundle | ProductBundles
     state: StationState
     alarms: Alarms
     evidence: Evidence | None
@@ -57,6 +56,7 @@ class Operations:
             "rollback": self.rollback,
             "recalibrate": self.recalibrate,
             "label": AttributedOperation(carry_out=self.label),
+            "product": self.product,
         }
 
     def start(self, arguments: Mapping[str, str]) -> str:
@@ -103,68 +103,38 @@ class Operations:
 
     def reload(self, arguments: Mapping[str, str]) -> str:
         """Verify another bundle, or the present file again, and exchange it."""
-        _only(arguments, "bundle")
-        current = self.config.bundle
-        name = arguments.get("bundle")
-        path = current if name is None else current_link.sibling(current, name)
-        return self._take(path, self.config, link=name is not None)
+        _only(arguments, "bundle", "product")
+        return self._exchange.reload(arguments.get("product"), arguments.get("bundle"))
 
     def rollback(self, arguments: Mapping[str, str]) -> str:
         """Go back to the previous bundle, although it may be older than the installed record allows."""
-        _only(arguments)
-        path = current_link.previous_target(self.config.bundle)
-        trust = self.config.trust
-        older = trust.model_copy(update={"allow_older": True}) if trust else None
-        return self._take(path, self.config.model_copy(update={"trust": older}), link=True)
+        _only(arguments, "product")
+        return self._exchange.rollback(arguments.get("product"))
 
-    def _take(self, path: Path, config: BoxConfig, *, link: bool) -> str:
-        """Verify a bundle beside the one that runs; only then exchange files and line.
+    def product(self, arguments: Mapping[str, str]) -> str:
+        """Inspect another product from the next trigger on."""
+        bundles = self.bundles if isinstance(self.bundles, ProductBundles) else None
+        changeover = Changeover(
+            config=self.config, bundles=bundles, manager=self.manager, chosen=self._publish
+        )
+        return changeover.command(arguments)
 
-        The order holds at every crash: what the box would start with is whole, and allowed.
-        """
-        bundle, order = open_for_box(config, path)
-        try:
-            self._check_fits(bundle.manifest)
-            with self.manager.patience(PROOF_S, f"verifying {path.name}"):
-                loaded = load_verified(config, bundle, order, session=self.session)
-        except EdgeflowError as cause:
-            bundle.close()
-            self.alarms.raise_("golden_parts", "error", f"{path.name} not taken: {cause.message}")
-            raise
-        try:
-            record = config.trust.installed if config.trust else None
-            if record is not None and config.trust and config.trust.allow_older:
-                permit_older(record, bundle.manifest, bundle.sha256)
-            if link:
-                current_link.switch(self.config.bundle, path)
-            note_as_run(bundle, config.trust)
-        except EdgeflowError:
-            loaded.close()
-            raise
-        self.bundles.offer(loaded)
-        self.alarms.clear("golden_parts")
-        warn_of_graph(loaded, self.alarms)
-        self.publish_birth(bundle, loaded.graph, loaded.chosen_by)
-        self.state.publish()
-        manifest = bundle.manifest
-        return (
-            f"{manifest.name} version {manifest.version} ({bundle.sha256[:16]}) has reproduced its golden "
-            "parts and inspects from the next part on"
+    @property
+    def _exchange(self) -> BundleExchange:
+        return BundleExchange(
+            config=self.config,
+            session=self.session,
+            bundles=self.bundles,
+            alarms=self.alarms,
+            manager=self.manager,
+            taken=self._publish,
         )
 
-    def _check_fits(self, manifest: Manifest) -> None:
-        """Another product, or other views, take a restart: who reads results may expect neither."""
-        running = self.bundles.newest.manifest
-        if manifest.view_ids != running.view_ids:
-            raise UsageError(
-                f"its views are {', '.join(manifest.view_ids)}, the cameras run for "
-                f"{', '.join(running.view_ids)}; restart the box"
-            )
-        if manifest.name != running.name:
-            raise UsageError(
-                f"it is of product '{manifest.name}', the box inspects '{running.name}'; to change "
-                "that on purpose, restart the box with that bundle"
-            )
+    def _publish(self, loaded: LoadedBundle) -> None:
+        """Tell what stands for the box now; a bundle of a product that is not chosen does not."""
+        newest = self.bundles.newest if isinstance(self.bundles, ProductBundles) else loaded
+        self.publish_birth(newest.bundle, newest.graph, newest.chosen_by)
+        self.state.publish()
 
 
 def _only(arguments: Mapping[str, str], *known: str) -> None:

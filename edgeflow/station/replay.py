@@ -9,6 +9,7 @@ from edgeflow.cameras.camera import Frame
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import load_config
+from edgeflow.config.products.resolve import product_named
 from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.datasets.recording import FILE_NAME, RecordedSet, read_recording
 from edgeflow.contracts.images import Reading, read_image
@@ -50,6 +51,7 @@ def replay_box(
     exact: bool,
     overrides: tuple[str, ...],
     view: RunView,
+    product: str | None = None,
 ) -> str:
     """Inspect recorded parts as a box would: its bundle, graph, device and rules; nothing leaves.
 
@@ -58,6 +60,7 @@ def replay_box(
     Args:
         expect: results of these parts, as JSON lines, that must come out again.
         exact: bit by bit; otherwise within the graph's tolerance.
+        product: that the parts are of, on a box with several.
 
     Returns:
         What the comparison found, in one line; empty without ``expect``.
@@ -67,7 +70,7 @@ def replay_box(
         DataError: no parts, or nothing to compare them with.
         ParityError: a part is decided otherwise than it was, or the golden parts are not reproduced.
     """
-    config = load_config(path, overrides)
+    config = product_named(load_config(path, overrides), product)
     decision = config.decision.model_copy(update={"deadline_ms": _NO_DEADLINE_MS})
     config = config.model_copy(update={"decision": decision})
     comparison = Comparison(expect, exact=exact)

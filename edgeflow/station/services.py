@@ -12,6 +12,7 @@ from edgeflow.alarms import Alarms
 from edgeflow.capture.capture import late_message_ms
 from edgeflow.capture.trigger_messages.memory import Windows
 from edgeflow.capture.trigger_messages.mqtt_triggers import MAX_TRIGGER_BYTES, MqttTriggers
+from edgeflow.capture.trigger_messages.product_field import ProductField
 from edgeflow.commands.service import CommandInbox, receive_commands
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import Availability
@@ -106,8 +107,15 @@ def _line_triggers(config: BoxConfig, link: MqttLink, alarms: Alarms) -> MqttTri
     if not config.trigger.by_mqtt:
         return None
     names_only = config.trigger.source == "hardware"
+    field = None
+    if config.trigger.product is not None:
+        field = ProductField(field=config.trigger.product, products=tuple(config.products or ()))
     triggers = MqttTriggers(
-        alarms, late_ms=late_message_ms(config), names_only=names_only, windows=_windows(config)
+        alarms,
+        late_ms=late_message_ms(config),
+        names_only=names_only,
+        windows=_windows(config),
+        product_field=field,
     )
     link.subscribe(
         Topics(root=config.topic_root).trigger,

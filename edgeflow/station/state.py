@@ -52,12 +52,20 @@ class StationState:
 
     Args:
         recipe: name of the bundle at the moment.
+        product: chosen at the moment, on a box with several.
     """
 
-    def __init__(self, states: _States, session: str, recipe: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        states: _States,
+        session: str,
+        recipe: Callable[[], str],
+        product: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._states = states
         self._session = session
         self._recipe = recipe
+        self._product = product
         self._lock = threading.Lock()
         self._now: StateName = "PreOperational"
         self._detail = "starting"
@@ -106,6 +114,7 @@ class StationState:
                     recipe=self._recipe(),
                     ready=now in ("Ready", "ContinuousExecution"),
                     degraded_views=degraded,
+                    product=self._product(),
                     at=utc_text(),
                 )
             )

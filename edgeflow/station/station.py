@@ -6,15 +6,14 @@ import itertools
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edgeflow.bundles.bundle import Bundle
-from edgeflow.bundles.trust import note_as_run
 from edgeflow.capture.capture import Capture
+from edgeflow.capture.part_product import ProductTimeline
 from edgeflow.clock import monotonic_ns
 from edgeflow.commands.issuers import read_rules
 from edgeflow.commands.rules import Rules
@@ -32,13 +31,7 @@ from edgeflow.monitoring.camera_health import CameraHealthReporter
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.supervision import DeadThreads, Supervisor
 from edgeflow.monitoring.view_monitor import ViewMonitor, check_identity
-from edgeflow.station.active_bundle import (
-    ActiveBundle,
-    LoadedBundle,
-    load_verified,
-    open_for_box,
-    warn_of_graph,
-)
+from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle, load_verified
 from edgeflow.station.birth import BirthPublisher, StatusReport, summary
 from edgeflow.station.line import InspectionLine, RunView
 from edgeflow.station.loop_watchdog import LoopWatchdog
@@ -47,6 +40,10 @@ from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
 from edgeflow.station.process.shutdown import TimedShutdown
 from edgeflow.station.process.signals import stopped_by_signals
 from edgeflow.station.process.switch_interval import shorten_switch_interval
+from edgeflow.station.products.chosen import first_product
+from edgeflow.station.products.loader import ProductLoader
+from edgeflow.station.products.opening import Opening, load_bundles, open_bundles
+from edgeflow.station.products.resident import ProductBundles
 from edgeflow.station.reporting.box_reporting import MetricsSources, open_listener, reported
 from edgeflow.station.scoring_thread import ScoringThread
 from edgeflow.station.services import (
@@ -100,44 +97,56 @@ def run_box(
     with ExitStack() as stack:
         stack.callback(manager.close)
         manager.extend(_OPENING_S, "opening the bundle, the outbox and the evidence")
-        bundle, order = open_for_box(config, config.bundle)
-        stack.callback(bundle.close)
+        products = ProductTimeline(first_product(config)) if config.products else None
+        opening = open_bundles(config, products.now.name if products else None)
+        stack.callback(opening.close)
+        bundle, order = opening.first.bundle, opening.first.order
         listener = open_listener(config, stack)
         out = open_services(config, session.id, stack)
         birth = BirthPublisher(config, session.id, out.link, out.alarms)
         birth.publish(bundle, order.first, order.chosen_by)
-        state = StationState(out.link, session.id, lambda: birth.recipe)
+        state = StationState(
+            out.link, session.id, lambda: birth.recipe, lambda: products.now.name if products else None
+        )
         stack.enter_context(running_services(out, state))
         deaths = DeadThreads()
         stack.enter_context(Supervisor(out.alarms, deaths))
-        manager.extend(PROOF_S, f"verifying bundle {bundle.manifest.name} on this device")
         scoring = ScoringThread()
         stack.callback(scoring.close, _SCORING_END_S)
-        with at_work(PROOF_S):
-            loaded = load(config, bundle, order, session=session)
-        bundles = ActiveBundle(loaded, release=scoring.release)
+        bundles = load_bundles(
+            opening,
+            products,
+            session=session,
+            alarms=out.alarms,
+            release=scoring.release,
+            patience=partial(_verifying, manager),
+            load=load,
+        )
         stack.callback(bundles.close)
-        note_as_run(bundle, config.trust, out.alarms)
-        warn_of_graph(loaded, out.alarms)
+        loaded = bundles.newest
         box = _Box(
             config=config,
             session=session,
             out=out,
             state=state,
             bundles=bundles,
+            products=products,
             scoring=scoring,
             manager=manager,
             deaths=deaths,
         )
-        capture, watch = _opened(box, bundle, stack)
+        capture, watch = _opened(box, opening, stack)
         latencies_ms = capture.latencies_ms()
-        if latencies_ms or loaded.graph != order.first:
+        if latencies_ms or loaded.graph != order.first or isinstance(bundles, ProductBundles):
             birth.measured(latencies_ms)
-            birth.publish(bundle, loaded.graph, loaded.chosen_by)
+            if isinstance(bundles, ProductBundles):
+                birth.products = bundles.infos
+            birth.publish(loaded.bundle, loaded.graph, loaded.chosen_by)
         status = _status(box, capture)
         live = stack.enter_context(LiveStream(status))
         metrics = stack.enter_context(reported(_metrics_sources(box, capture), listener))
         stack.enter_context(_commanded(box, rules, birth, status, live))
+        stack.enter_context(_brought_back(box))
         counts = _inspect(box, capture, watch, (live, metrics), once=once, view=view)
         manager.stopping()
         out.delivery.close(DRAIN_S)
@@ -145,6 +154,13 @@ def run_box(
         _end_scoring(box)
         deaths.raise_first()
     view.finished(counts, waiting)
+
+
+@contextmanager
+def _verifying(manager: ServiceManager, name: str) -> Iterator[None]:
+    manager.extend(PROOF_S, f"verifying bundle {name} on this device")
+    with at_work(PROOF_S):
+        yield
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +171,8 @@ class _Box:
     session: Session
     out: BoxServices
     state: StationState
-    bundles: ActiveBundle
+    bundles: ActiveBundle | ProductBundles
+    products: ProductTimeline | None
     scoring: ScoringThread
     manager: ServiceManager
     deaths: DeadThreads
@@ -172,22 +189,23 @@ def _end_scoring(box: _Box) -> None:
         )
 
 
-def _opened(box: _Box, bundle: Bundle, stack: ExitStack) -> tuple[Capture, ViewMonitor | None]:
+def _opened(box: _Box, opening: Opening, stack: ExitStack) -> tuple[Capture, ViewMonitor | None]:
     """Cameras open, at their views and watched over; signals end what they capture."""
     alarms = box.out.alarms
     box.manager.extend(_CAMERAS_S, "opening the cameras")
     with at_work(_CAMERAS_S):
-        views = bundle.manifest.view_ids
+        bundle = opening.first.bundle
         capture = stack.enter_context(
             Capture(
                 as_bundle_reads(box.config, bundle.manifest.preprocessing),
-                views,
+                opening.views,
                 box.session.id,
                 messages=box.out.triggers,
                 alarms=alarms,
+                products=box.products,
             )
         )
-        watch = _watched(box, bundle, capture, stack)
+        watch = _watched(box, capture, stack)
     box.state.move("opened", "golden parts reproduced, cameras open")
     stack.enter_context(
         CameraHealthReporter(capture, box.out.link, alarms, box.session.id, box.state.degrade)
@@ -244,6 +262,20 @@ def _commanded(
     return commanded(box.config, rules, operations.verbs(), out.link, out.early, status, live.serve)
 
 
+@contextmanager
+def _brought_back(box: _Box) -> Iterator[None]:
+    """Bundles that gave up their memory come back when a part of their product comes."""
+    if not isinstance(box.bundles, ProductBundles):
+        yield
+        return
+    loader = ProductLoader(box.bundles, box.out.alarms)
+    loader.start()
+    try:
+        yield
+    finally:
+        loader.close()
+
+
 def _inspect(
     box: _Box,
     capture: Capture,
@@ -256,7 +288,7 @@ def _inspect(
     """The line, from ready to its last part; how many got which verdict."""
     out, state = box.out, box.state
     live, metrics = watchers
-    view.ready(summary(box.config, box.bundles.now))
+    view.ready(summary(box.config, box.bundles.newest))
     wait_for_broker(out.link)
     line_monitor = LineMonitor(
         box.config.alarms, out.alarms, period_ms=box.config.trigger.period_ms, now_ns=monotonic_ns()
@@ -300,17 +332,21 @@ def _inspect(
         return line.run(itertools.islice(view_sets, 1 if once else None))
 
 
-def _watched(box: _Box, bundle: Bundle, capture: Capture, stack: ExitStack) -> ViewMonitor | None:
-    """Every camera at its view, before the line is ready; then the watch over it."""
+def _watched(box: _Box, capture: Capture, stack: ExitStack) -> ViewMonitor | None:
+    """Every camera at its view, before the line is ready; then the watch over it.
+
+    Before the first trigger, nobody knows the product in front of the cameras where triggers name it.
+    """
     views, alarms = box.config.views, box.out.alarms
     if views.at_start == "off" and not views.watch:
         return None
-    baseline = box.bundles.now.baseline
-    if views.at_start != "off":
-        check_identity(capture.look(LOOK_S), bundle, baseline, views, alarms)
+    loaded = box.bundles.newest
+    known = box.products is None or box.products.now.name is not None
+    if views.at_start != "off" and known:
+        check_identity(capture.look(LOOK_S), loaded.bundle, loaded.baseline, views, alarms)
     if not views.watch:
         return None
-    watch = ViewMonitor(baseline, views, alarms)
+    watch = ViewMonitor(loaded.baseline, views, alarms)
     watch.start()
     stack.callback(watch.close)
     return watch

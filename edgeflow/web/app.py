@@ -44,7 +44,13 @@ _PAGES = (("/line", _("Line")), ("/cameras", _("Cameras")), ("/parts", _("Parts"
 def make_app(settings: PageSettings, link: BoxLink) -> Starlette:
     """Return the application; the caller keeps the link running."""
     history = History(config=settings.box)
-    common = {"place": settings.box.station, "bundles": partial(bundle_names, settings.box), "pages": _PAGES}
+    common = {
+        "place": settings.box.station,
+        "bundles": partial(bundle_names, settings.box),
+        "products": tuple(settings.box.products or ()),
+        "commanded_product": settings.box.trigger.product is None,
+        "pages": _PAGES,
+    }
     templates = Templates(history.plan.zone if settings.box.shifts else None, common)
     sessions = Sessions(time.monotonic)
 

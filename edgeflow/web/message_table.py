@@ -99,6 +99,14 @@ ADVICE: Mapping[str, Advice] = {
     "overrun": Advice(
         _("Parts come faster than they are inspected"), _("Trigger more slowly, or use a faster graph.")
     ),
+    "product_failed": Advice(
+        _("The model of a product does not run here"),
+        _("Load a bundle of this product that does. Its parts are undecided until then."),
+    ),
+    "product_memory": Advice(
+        _("Products change faster than their models fit into memory"),
+        _("Raise runtime.memory_mb in the box file, or let fewer products take turns."),
+    ),
     "product_unpinned": Advice(
         _("The box file does not name its product"), _("Write the product's name into trust.product.")
     ),
@@ -167,6 +175,7 @@ REASONS: Mapping[str, str] = {
     "overrun": _("came too fast"),
     "stopped": _("the station is stopped"),
     "trigger_refused": _("the trigger was refused"),
+    "unknown_product": _("the product is unknown"),
     "view_frozen": _("a picture stands still"),
     "view_blind": _("a picture shows nothing"),
     "not_scored": _("not scored"),

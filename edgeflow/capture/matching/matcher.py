@@ -78,6 +78,7 @@ class MatchingRules:
             fault_code=next(iter(faults), None),
             encoder=trigger.encoder,
             context=trigger.context,
+            product=trigger.product,
         )
 
     def refused(self, trigger: Trigger, fault: str) -> ViewSet:
@@ -93,6 +94,7 @@ class MatchingRules:
             fault_code="trigger_refused",
             encoder=trigger.encoder,
             context=trigger.context,
+            product=trigger.product,
         )
 
 

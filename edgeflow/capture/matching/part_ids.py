@@ -188,6 +188,7 @@ class PartIdAssigner:
             part_id=trigger.part_id or trigger.trigger_id,
             encoder=trigger.encoder,
             context=trigger.context,
+            product=trigger.product,
         )
 
     def _no_message(self) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from edgeflow.alarms import AlarmHysteresis, Alarms
 from edgeflow.capture.trigger_messages.filter import FilterResult, TriggerFilter, TriggerOutcome
 from edgeflow.capture.trigger_messages.memory import Windows
-from edgeflow.capture.trigger_messages.parsing import read_trigger
+from edgeflow.capture.trigger_messages.parsing import TriggerReading, read_trigger
+from edgeflow.capture.trigger_messages.product_field import ProductField
 from edgeflow.capture.triggers import Trigger
 from edgeflow.contracts.messages import AlarmCode, Severity
 from edgeflow.mqtt.subscriptions import Incoming
@@ -40,6 +42,7 @@ class MqttTriggers:
 
     Args:
         alarms: raised for every kind of refusal but repetition.
+        product_field: of the messages, where they name the part's product.
         late_ms, names_only, windows: as of :class:`~edgeflow.capture.trigger_messages.filter.TriggerFilter`.
     """
 
@@ -50,10 +53,12 @@ class MqttTriggers:
         late_ms: float | None = None,
         names_only: bool = False,
         windows: Windows | None = None,
+        product_field: ProductField | None = None,
     ) -> None:
         late_ns = None if late_ms is None else round(late_ms * 1e6)
         self._filter = TriggerFilter(late_ns=late_ns, names_only=names_only, windows=windows)
         self._alarms = alarms
+        self._product_field = product_field
         self._accepted: Callable[[Trigger], None] | None = None
         self._refused: Callable[[Trigger, str], None] | None = None
         self._under_way: Callable[[], int] = lambda: 0
@@ -115,6 +120,13 @@ class MqttTriggers:
             text = f"trigger message: {incoming.size} bytes, more than {MAX_TRIGGER_BYTES}; not read"
             return self._filter.refuse("invalid", text)
         reading = read_trigger(incoming.payload)
+        result = self._judge(reading, incoming, ready=ready)
+        if self._product_field is None or result.trigger is None:
+            return result
+        product = self._product_field.read(reading.data)
+        return replace(result, trigger=replace(result.trigger, product=product))
+
+    def _judge(self, reading: TriggerReading, incoming: Incoming, *, ready: bool) -> FilterResult:
         for note in reading.notes:
             self._raise("trigger_message", "warning", f"a trigger message: {note}", incoming.received_ns)
         message, now_ns, count = reading.message, incoming.received_ns, self._under_way()

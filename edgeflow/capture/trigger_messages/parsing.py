@@ -22,12 +22,14 @@ class TriggerReading:
     Attributes:
         message: None where not even a part is named.
         problem: why it must not be acted upon, in words; ``message`` then only names the part.
+        data: the message as plain data, whole; None where it is none.
         notes: one sentence for each key that was not used although it could be meant.
     """
 
     message: TriggerMessage | None
     problem: str = ""
     notes: tuple[str, ...] = ()
+    data: Mapping[str, Any] | None = None
 
 
 def read_trigger(payload: bytes) -> TriggerReading:
@@ -40,10 +42,11 @@ def read_trigger(payload: bytes) -> TriggerReading:
     except DataError as cause:
         return TriggerReading(message=None, problem=cause.message)
     try:
-        return TriggerReading(message=parse_message(TriggerMessage, tidy.fields), notes=tidy.notes)
+        message = parse_message(TriggerMessage, tidy.fields)
+        return TriggerReading(message=message, notes=tidy.notes, data=data)
     except DataError as cause:
         problem = "; ".join([cause.message, *cause.problems[:_MOST_TOLD], *tidy.notes[:1]])
-        return TriggerReading(message=_names(tidy.fields), problem=problem, notes=tidy.notes)
+        return TriggerReading(message=_names(tidy.fields), problem=problem, notes=tidy.notes, data=data)
 
 
 def _names(fields: Mapping[str, Any]) -> TriggerMessage | None:

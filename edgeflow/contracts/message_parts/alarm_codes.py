@@ -39,6 +39,8 @@ AlarmCode = Literal[
     "ng_series",
     "no_part",
     "overrun",
+    "product_failed",
+    "product_memory",
     "product_unpinned",
     "record_failed",
     "score_drift",

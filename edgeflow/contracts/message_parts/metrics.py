@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -10,6 +11,10 @@ from edgeflow.contracts.message_parts.base import Message, Timestamp
 from edgeflow.contracts.message_parts.names import StateName, VerdictName
 
 __all__ = ["CameraMetrics", "Metrics", "OutboxMetrics", "StageMetrics", "ViewMetrics"]
+
+
+def _is_empty(value: Mapping[str, object]) -> bool:
+    return not value
 
 
 class StageMetrics(Message):
@@ -62,12 +67,19 @@ class Metrics(Message):
     bundle_version: int
     graph: str = Field(description="that runs, of the bundle's graphs")
     parts: dict[VerdictName, int] = Field(description="by verdict, since the box started")
+    products: dict[str, dict[VerdictName, int]] = Field(
+        default={},
+        exclude_if=_is_empty,
+        description="parts by product and verdict, since the box started; absent on a box with one bundle",
+    )
     deadlines_missed: int = Field(description="parts that were decided too late, since the box started")
     stages: dict[str, StageMetrics] = Field(
         description="times by stage: acquire (trigger to last image), wait, score, decide, publish, total "
         "(trigger to verdict), store (on the disk), deliver (confirmed); those that no part passed are absent"
     )
-    views: dict[str, ViewMetrics] = Field(description="scores by view; those that were not scored are absent")
+    views: dict[str, ViewMetrics] = Field(
+        description="scores by view, by PRODUCT.VIEW on a box with products; those not scored are absent"
+    )
     outbox: OutboxMetrics | None = Field(default=None, description="results that wait; null: not readable")
     cameras: dict[str, CameraMetrics] = Field(description="by view")
     alarms: tuple[str, ...] = Field(description="standing ones: the code, and the subject where there is one")

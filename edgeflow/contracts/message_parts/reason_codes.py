@@ -18,6 +18,7 @@ ReasonCode = Literal[
     "overrun",
     "stopped",
     "trigger_refused",
+    "unknown_product",
     "view_frozen",
     "view_blind",
     "not_scored",

@@ -24,7 +24,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 _BUSY_S = 5.0
 _LOG_BYTES = 16_000_000
 _TABLES = """
@@ -119,7 +119,11 @@ CREATE TABLE alarms (
 );
 CREATE INDEX alarms_by_time ON alarms (raised_ms);
 """
-_MIGRATIONS: tuple[str, ...] = (_TABLES, _ALARMS)
+_PRODUCTS = """
+ALTER TABLE results ADD COLUMN product TEXT; -- of a box with several
+CREATE INDEX results_by_product ON results (product, decided_ms) WHERE product IS NOT NULL;
+"""
+_MIGRATIONS: tuple[str, ...] = (_TABLES, _ALARMS, _PRODUCTS)
 """Statements from each format to the next; the first makes format 1."""
 
 

@@ -25,7 +25,7 @@ _RESULT_COLUMNS = (
     "result_id", "part_id", "trigger_id", "session", "seq", "verdict", "reason", "reason_code", "score",
     "score_raw", "threshold", "exact", "worst_view", "bundle", "triggered_at", "decided_ms", "run_s",
     "total_ms", "deadline_ms", "deadline_met", "gate_told", "durations", "missing", "context", "alarms",
-    "evidence", "kept", "ok_share",
+    "evidence", "kept", "ok_share", "product",
 )  # fmt: skip
 _INSERT_RESULT = (
     f"INSERT OR IGNORE INTO results ({', '.join(_RESULT_COLUMNS)}) "  # noqa: S608
@@ -189,6 +189,7 @@ def _result_row(entry: HistoryEntry, bundle: int, run_s: float) -> tuple[object,
         result.durations_ms.get("total", result.deadline.decided_after_ms), result.deadline.deadline_ms,
         result.deadline.met, result.gate_told, _json(result.durations_ms), _json(result.sync.missing),
         _json(result.context or {}), _json(entry.alarms), result.evidence, entry.kept, entry.ok_share,
+        result.product,
     )  # fmt: skip
 
 

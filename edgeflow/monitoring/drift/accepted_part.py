@@ -24,6 +24,7 @@ class AcceptedPart:
         graph: its id.
         calibration: parts that the graph's thresholds come from.
         at: RFC 3339, of the decision.
+        product: of a box with several; each has its own charts.
     """
 
     loaded: object
@@ -32,6 +33,7 @@ class AcceptedPart:
     calibration: int
     views: Mapping[str, ViewScore]
     at: str
+    product: str | None = None
 
 
 def accepted_part(
@@ -63,4 +65,5 @@ def accepted_part(
             for view, raw in scores.views.items()
         },
         at=result.decided_at,
+        product=result.product,
     )

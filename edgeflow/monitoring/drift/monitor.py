@@ -7,17 +7,19 @@ import logging
 import queue
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow.alarms import Alarms
 from edgeflow.change_log import ChangeLog
+from edgeflow.contracts.documents.file_names import file_name
 from edgeflow.monitoring.drift.accepted_part import AcceptedPart
 from edgeflow.monitoring.drift.part import DriftState
 from edgeflow.monitoring.drift.state import read_state, write_state
 from edgeflow.monitoring.drift.view import ViewDrift
 from edgeflow.thread_activity import working
 
-__all__ = ["DriftMonitor", "drift_text"]
+__all__ = ["DriftMonitor", "drift_text", "state_path"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +30,31 @@ _SILENT_S = 60.0
 _CLOSE_S = 2.0
 
 
+@dataclass(kw_only=True)
+class _Product:
+    """Drift of one product's views; of all parts, where the box has one bundle.
+
+    Attributes:
+        loaded: the bundle as it was loaded.
+        changed: since the state was written.
+    """
+
+    loaded: object
+    state: DriftState
+    changed: bool = False
+
+
+def state_path(path: Path, product: str | None) -> Path:
+    """Return the file of a product's state, beside that of a box with one bundle."""
+    return path if product is None else path.with_name(f"{path.stem}.{file_name(product)}{path.suffix}")
+
+
+def _subject(view: str, product: str | None) -> str:
+    return view if product is None else f"{product}.{view}"
+
+
 class DriftMonitor:
-    """Compares the scores of accepted parts with those of the first ones under the bundle.
+    """Compares the scores of accepted parts with those of the first ones under the bundle, each product's.
 
     The reference survives a restart of the box. A bundle that is loaded while the box runs, also the one
     that ran before, begins anew: so somebody who has changed the light on purpose reloads the bundle.
@@ -43,11 +68,9 @@ class DriftMonitor:
     def __init__(self, path: Path, alarms: Alarms, *, bound: float, parts: int) -> None:
         self._path, self._alarms = path, alarms
         self._bound, self._parts = bound, parts
-        self._state: DriftState | None = None
-        self._loaded: object | None = None
+        self._of: dict[str | None, _Product] = {}
         self._offered: queue.Queue[AcceptedPart] = queue.Queue(_QUEUE_SIZE)
         self._problems = ChangeLog(logger, "drift of scores: ")
-        self._changed = False
         self._keep_at_s = time.monotonic() + _KEEP_S
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drift", daemon=True)
@@ -69,48 +92,53 @@ class DriftMonitor:
 
     def take(self, part: AcceptedPart) -> None:
         """Enter one part into the charts, and raise or clear alarms; for the thread, and without one."""
-        if part.loaded is not self._loaded:
-            self._begin(part)
-        state = self._state
-        if state is None:
-            return
-        self._state = state = state.added(part, self._parts)
-        for name, drift in state.views.items():
-            self._raise_or_clear(name, drift)
-        self._changed = True
+        known = self._of.get(part.product)
+        if known is None or part.loaded is not known.loaded:
+            known = self._of[part.product] = self._begin(part, known)
+        known.state = known.state.added(part, self._parts)
+        for name, drift in known.state.views.items():
+            self._raise_or_clear(name, drift, part.product)
+        known.changed = True
 
     def keep(self) -> None:
         """Write the state where it has changed; a failure is logged once."""
-        if self._state is None or not self._changed:
-            return
+        for product, known in self._of.items():
+            if known.changed:
+                self._keep(product, known)
+
+    def _keep(self, product: str | None, known: _Product) -> None:
+        path = state_path(self._path, product)
         try:
-            write_state(self._path, self._state)
+            write_state(path, known.state)
         except OSError as cause:
-            self._problems.report(f"{self._path} cannot be written: {cause}; a restart will learn anew")
+            self._problems.report(f"{path} cannot be written: {cause}; a restart will learn anew")
         else:
             self._problems.clear()
-            self._changed = False
+            known.changed = False
 
-    def _begin(self, part: AcceptedPart) -> None:
+    def _begin(self, part: AcceptedPart, before: _Product | None) -> _Product:
         """Go on where the box stopped; another bundle, or the same one loaded again, begins anew."""
-        kept = read_state(self._path) if self._loaded is None else None
-        for name in self._state.views if self._state else ():
-            self._alarms.clear("score_drift", subject=name)
-        self._loaded = part.loaded
+        kept = read_state(state_path(self._path, part.product)) if before is None else None
+        for name in before.state.views if before is not None else ():
+            self._alarms.clear("score_drift", subject=_subject(name, part.product))
         if kept is not None and (kept.bundle, kept.graph, kept.bound) == (
             part.bundle,
             part.graph,
             self._bound,
         ):
-            self._state = kept
-        else:
-            self._state = DriftState(bundle=part.bundle, graph=part.graph, bound=self._bound)
+            return _Product(loaded=part.loaded, state=kept)
+        return _Product(
+            loaded=part.loaded, state=DriftState(bundle=part.bundle, graph=part.graph, bound=self._bound)
+        )
 
-    def _raise_or_clear(self, view: str, drift: ViewDrift) -> None:
+    def _raise_or_clear(self, view: str, drift: ViewDrift, product: str | None) -> None:
+        subject = _subject(view, product)
         if drift.direction is None:
-            self._alarms.clear("score_drift", subject=view)
+            self._alarms.clear("score_drift", subject=subject)
         else:
-            self._alarms.raise_("score_drift", "warning", drift_text(view, drift), subject=view)
+            text = drift_text(view, drift)
+            text = f"product '{product}', {text}" if product is not None else text
+            self._alarms.raise_("score_drift", "warning", text, subject=subject)
 
     def _run(self) -> None:
         while not self._closing.is_set():

@@ -13,8 +13,9 @@ from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import BoxConfig
 from edgeflow.decision.session import Session
 from edgeflow.metrics import BoxMetrics, BundleFigures, MetricsPublisher, PartMetrics, Sources
-from edgeflow.station.active_bundle import ActiveBundle
 from edgeflow.station.process.service_manager import ServiceManager
+from edgeflow.station.products.box_bundles import BoxBundles
+from edgeflow.station.products.resident import ProductBundles
 from edgeflow.station.services import BoxServices
 from edgeflow.station.state import StationState
 
@@ -29,7 +30,7 @@ class MetricsSources:
     session: Session
     out: BoxServices
     state: StationState
-    bundles: ActiveBundle
+    bundles: BoxBundles
     manager: ServiceManager
     cameras: Callable[[], Mapping[str, CameraHealth]]
 
@@ -100,11 +101,18 @@ def _sources(sources: MetricsSources) -> Sources:
         cameras=sources.cameras,
         evidence=out.evidence,
         history_missed=lambda: history.writer.missed if history is not None else 0,
+        products=lambda: _loaded(sources.bundles),
         watchdog=lambda: sources.manager.watchdog(monotonic_ns()),
     )
 
 
-def _bundle(bundles: ActiveBundle) -> BundleFigures:
+def _loaded(bundles: BoxBundles) -> Mapping[str, bool]:
+    if not isinstance(bundles, ProductBundles):
+        return {}
+    return {product["name"]: product["loaded"] for product in bundles.status()}
+
+
+def _bundle(bundles: BoxBundles) -> BundleFigures:
     loaded = bundles.newest
     return BundleFigures(
         name=loaded.manifest.name,

@@ -124,7 +124,8 @@ class _Status:
 def _golden(config: BoxConfig) -> _Golden | None:
     """Return what the bundle's golden images look like; None where there is no bundle yet."""
     try:
-        bundle = open_admitted(config.bundle, config.trust, utc_now())
+        product = config.product or next(iter(config.products or ()), None)
+        bundle = open_admitted(config.bundle, config.trust, utc_now(), product)
     except EdgeflowError as cause:
         logger.info("figures are shown without golden images: %s", cause)
         return None

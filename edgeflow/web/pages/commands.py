@@ -26,13 +26,21 @@ _ROLES: Mapping[str, Role] = {
     "snapshot": "operator",
     "reload": "engineer",
     "rollback": "engineer",
+    "product": "operator",
+}
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "reload": ("bundle", "product"),
+    "rollback": ("product",),
+    "product": ("name",),
 }
 
 
 def bundle_names(config: BoxConfig) -> list[str]:
-    """Return the names of the bundle files beside the present one."""
+    """Return the names of the bundle files beside the present one, or beside those of all products."""
     try:
-        return sorted(file.name for file in config.bundle.parent.glob("*.bundle") if not file.is_symlink())
+        folders = {product.bundle.parent for product in (config.products or {}).values()}
+        files = [file for folder in folders or {config.bundle.parent} for file in folder.glob("*.bundle")]
+        return sorted({file.name for file in files if not file.is_symlink()})
     except OSError:
         return []
 
@@ -54,7 +62,7 @@ class CommandButtons:
         if ROLES.index(session.role) < ROLES.index(role):
             return PlainTextResponse(f"refused: this needs the role {role}", 403)
         form = await form_of(request)
-        arguments = {"bundle": form["bundle"]} if verb == "reload" and form.get("bundle") else {}
+        arguments = {name: form[name] for name in _FIELDS.get(verb, ()) if form.get(name)}
         try:
             answer = await asyncio.to_thread(
                 ask, self.config.control_socket, verb, arguments, user=session.user

@@ -366,11 +366,13 @@ def test_a_part_without_time_for_scoring_is_given_up_at_once(
     runner = Runner()
     slow = line(loaded(runner))
     for _ in range(20):
-        slow.scoring_time.add(round(2 * NEVER_LATE_MS * 1e6))
+        slow.scoring_times[None].add(round(2 * NEVER_LATE_MS * 1e6))
     assert slow.run(parts(1)) == {"UNDECIDED": 1}
     assert runner.count == 0
     assert "scoring may take" in told.decisions[0].reason
-    assert slow.scoring_time.p99_ns() is None, "one of the long times is forgotten, so that there is hope"
+    assert slow.scoring_times[None].p99_ns() is None, (
+        "one of the long times is forgotten, so that there is hope"
+    )
 
 
 def test_a_result_says_whether_the_gate_was_told_and_where_its_evidence_is(

@@ -1,0 +1,37 @@
+"""Rules between a box file's products and its other sections."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from edgeflow.config.capture import TriggerConfig
+from edgeflow.config.scoring import RuntimeConfig, TrustConfig
+
+__all__ = ["product_problems"]
+
+
+def product_problems(
+    products: Collection[str] | None,
+    product: str | None,
+    trigger: TriggerConfig,
+    trust: TrustConfig | None,
+    runtime: RuntimeConfig,
+) -> str:
+    """Return the first contradiction; empty where there is none."""
+    if products is None:
+        given = {
+            "product": product,
+            "trigger.product": trigger.product,
+            "runtime.memory_mb": runtime.memory_mb,
+        }
+        return next((f"{key} goes with products" for key, value in given.items() if value is not None), "")
+    if product is not None and product not in products:
+        return f"product: '{product}' is none of the products: {', '.join(products)}"
+    if product is not None and trigger.product is not None:
+        return (
+            "product and trigger.product exclude each other: either every trigger names its product, or the "
+            "box file and the command 'product' do"
+        )
+    if trust is not None and trust.product is not None:
+        return "trust.product goes with bundle; with products, give products.NAME.name"
+    return ""

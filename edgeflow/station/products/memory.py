@@ -1,0 +1,39 @@
+"""Memory that a loaded bundle takes, measured where it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from edgeflow.errors import ConfigError
+from edgeflow.metrics.system import resident_bytes
+from edgeflow.station.active_bundle import LoadedBundle
+from edgeflow.station.products.product import Product
+
+__all__ = ["measured_load", "require_room_for_two"]
+
+
+def measured_load(load: Callable[[], LoadedBundle]) -> tuple[LoadedBundle, float]:
+    """Load a bundle; return it and the megabytes by which this process grew, at least its graph's files."""
+    before = resident_bytes()
+    loaded = load()
+    grown = resident_bytes() - before
+    files = loaded.manifest.files
+    graph = sum(files[name].size for name in (loaded.graph.model, loaded.graph.weights) if name in files)
+    return loaded, max(grown, graph) / 1e6
+
+
+def require_room_for_two(products: Sequence[Product], memory_mb: float | None) -> None:
+    """Check that the two largest bundles fit together, without which every changeover would stop the line.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    largest = sorted(products, key=lambda product: product.mb, reverse=True)[:2]
+    need_mb = sum(product.mb for product in largest)
+    if memory_mb is not None and need_mb > memory_mb:
+        names = " and ".join(f"'{product.name}' ({product.mb:.0f} MB)" for product in largest)
+        raise ConfigError(
+            f"runtime.memory_mb {memory_mb:g}: the bundles of {names} take {need_mb:.0f} MB together, and "
+            "the product before stays loaded until its last part is decided; raise runtime.memory_mb to at "
+            f"least {need_mb:.0f}, or leave it out"
+        )
