@@ -33,7 +33,7 @@ class VersionRecord(Document):
 
 
 class ProductRecord(Document):
-    """What ran for one product of a box with several: the name of its bundles, and their versions."""
+    """Record of one product of a box with several: the name of its bundles, and their versions."""
 
     name: str
     bundles: dict[str, VersionRecord] = Field(default_factory=dict)

@@ -15,6 +15,7 @@ from edgeflow.contracts.message_parts.base import Message, Timestamp
 from edgeflow.contracts.message_parts.context import Context
 from edgeflow.contracts.message_parts.metrics import Metrics
 from edgeflow.contracts.message_parts.names import Availability, Severity, StateName, VerdictName
+from edgeflow.contracts.message_parts.product import Product
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.message_parts.trigger_message import TriggerMessage
 from edgeflow.errors import DataError
@@ -53,21 +54,10 @@ __all__ = [
 ]
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 def _is_empty(value: tuple[object, ...]) -> bool:
     return not value
 
 
-Product = Annotated[
-    str | None,
-    Field(
-        exclude_if=_is_none,
-        description="of a box with several products; absent where it is unknown, or the box has one bundle",
-    ),
-]
 _CODE = r"[a-z][a-z0-9_]{0,63}"
 
 

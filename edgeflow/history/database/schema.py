@@ -120,7 +120,7 @@ CREATE TABLE alarms (
 CREATE INDEX alarms_by_time ON alarms (raised_ms);
 """
 _PRODUCTS = """
-ALTER TABLE results ADD COLUMN product TEXT; -- of a box with several
+ALTER TABLE results ADD COLUMN product TEXT;
 CREATE INDEX results_by_product ON results (product, decided_ms) WHERE product IS NOT NULL;
 """
 _MIGRATIONS: tuple[str, ...] = (_TABLES, _ALARMS, _PRODUCTS)
