@@ -12,6 +12,7 @@ from PIL import Image
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.datasets.data_depth import data_depth, require_filled_range
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
+from edgeflow.contracts.datasets.recipe_choices import recipe_choices
 from edgeflow.contracts.documents.file_names import file_name
 from edgeflow.contracts.image_files.bit_depth import DEEPEST
 from edgeflow.contracts.images import read_image
@@ -68,7 +69,15 @@ def find_bundle_parts(
         DataError: no parts, or parts with missing, doubled or unknown views; all are named.
     """
     ids = bundle.manifest.view_ids
-    parts = find_parts(root, class_name=class_name, views=ids, incomplete=incomplete)
+    choices = recipe_choices(bundle.manifest.recipe, root)
+    parts = find_parts(
+        root,
+        class_name=class_name,
+        views=ids,
+        incomplete=incomplete,
+        layout=choices.layout,
+        split=choices.split,
+    )
     unknown = [
         f"part {part.part_id}: view {', '.join(extra)} is unknown to the bundle (its views: {', '.join(ids)})"
         for part in parts

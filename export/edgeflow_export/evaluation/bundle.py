@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +10,7 @@ from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.calibration.next_version import reference_graph
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
-from edgeflow.contracts.datasets.layouts import LAYOUTS, layout_of
+from edgeflow.contracts.datasets.recipe_choices import recipe_choices
 from edgeflow.contracts.manifest import Manifest
 from edgeflow.decision.recorded_parts import doubtful_depth, score_parts
 from edgeflow.errors import DataError, UsageError
@@ -77,19 +75,16 @@ def evaluate_bundle(
 
 def _dataset(manifest: Manifest, root: Path, class_name: str | None) -> Dataset:
     """The labelled test parts below a folder, seen as the bundle sees them."""
-    trained_on = manifest.recipe.get("data")
-    data: Mapping[str, Any] = trained_on if isinstance(trained_on, dict) else {}
-    layout = data.get("layout")  # other parts may be laid out otherwise than those of the recipe
-    named = LAYOUTS.get(layout) if isinstance(layout, str) and root.is_dir() else None
+    choices = recipe_choices(manifest.recipe, root)
     found = with_unannotated(
         find_parts(
             root,
             class_name=class_name,
             views=manifest.view_ids,
-            layout=layout if named is not None and named.may_be_read(root) else None,
-            split=data.get("split") if root.is_dir() and layout_of(root) == "visa" else None,
+            layout=choices.layout,
+            split=choices.split,
         ),
-        data.get("unannotated", "left_out"),
+        "normal" if choices.unannotated == "normal" else "left_out",
         root,
     )
     test = tuple(part for part in found if part.split != "train" and part.defective is not None)
