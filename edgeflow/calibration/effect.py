@@ -10,7 +10,7 @@ from edgeflow.contracts.manifest import Thresholds
 from edgeflow.contracts.scoring import scaled
 from edgeflow.errors import AccuracyError
 
-__all__ = ["MOST_MOVED", "Effect", "require_small"]
+__all__ = ["MOST_MOVED", "Effect", "far_moved", "require_small"]
 
 MOST_MOVED = 0.25
 """On the old scale, where the threshold is 1.0: a threshold that moves farther is not taken unseen."""
@@ -101,6 +101,11 @@ class Effect:
         )
 
 
+def far_moved(effect: Effect) -> dict[str, float]:
+    """Return name → place on the old scale of the thresholds that move too far to be taken unseen."""
+    return {name: place for name, place in effect.moved.items() if abs(place - 1.0) > MOST_MOVED}
+
+
 def require_small(graph: str, effect: Effect, sentences: tuple[str, ...] = ()) -> None:
     """Refuse thresholds that moved too far.
 
@@ -111,7 +116,7 @@ def require_small(graph: str, effect: Effect, sentences: tuple[str, ...] = ()) -
     Raises:
         AccuracyError: says where they would lie, and what they would let pass.
     """
-    far = {name: place for name, place in effect.moved.items() if abs(place - 1.0) > MOST_MOVED}
+    far = far_moved(effect)
     if not far:
         return
     places = ", ".join(f"that of {name} to {place:.2f}" for name, place in far.items())

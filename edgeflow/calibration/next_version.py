@@ -22,7 +22,14 @@ from edgeflow.errors import ConfigError, EdgeflowError
 from edgeflow.files import write_then_verify
 from edgeflow.scoring.verification import verify_graph
 
-__all__ = ["NewThresholds", "Recalibrated", "reference_graph", "thresholds_before", "write_next_version"]
+__all__ = [
+    "NewThresholds",
+    "Recalibrated",
+    "next_version_number",
+    "reference_graph",
+    "thresholds_before",
+    "write_next_version",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +117,8 @@ def write_next_version(
         StorageError: the new file cannot be written.
     """
     manifest = bundle.manifest
-    raw = manifest_bytes(
-        _next_version(bundle, found, reference, {bundle.path.resolve().parent, output.parent})
-    )
+    version = next_version_number(bundle, output.parent)
+    raw = manifest_bytes(_next_version(bundle, found, reference, version))
     entries = bundle_entries(raw, manifest.files, bundle.read, signer)
     with write_then_verify(output) as draft:
         write_archive(draft, entries)
@@ -137,6 +143,12 @@ def thresholds_before(manifest: Manifest, graph: Graph) -> Thresholds:
     return manifest.thresholds_of(graph) if manifest.is_calibrated(graph) else manifest.reference_thresholds
 
 
+def next_version_number(bundle: Bundle, *folders: Path) -> int:
+    """Return a version higher than that of every bundle of this name beside the bundle and in the folders."""
+    beside = {bundle.path.resolve().parent, *folders}
+    return max(bundle.manifest.version, _highest_version(bundle.manifest.name, beside)) + 1
+
+
 def _highest_version(name: str, folders: Iterable[Path]) -> int:
     """Of the bundles of one name that lie in these folders; other files are passed over."""
     highest = 0
@@ -152,15 +164,13 @@ def _highest_version(name: str, folders: Iterable[Path]) -> int:
 
 
 def _next_version(
-    bundle: Bundle, found: Mapping[str, NewThresholds], reference: Graph, folders: Iterable[Path]
+    bundle: Bundle, found: Mapping[str, NewThresholds], reference: Graph, version: int
 ) -> Manifest:
     """The manifest with new thresholds, and where they come from.
 
     Args:
         reference: describes the bundle.
-        folders: where other versions may lie.
     """
-    highest = max(bundle.manifest.version, _highest_version(bundle.manifest.name, folders))
     described = found[reference.id].after
     provenance = {
         "calibrated_from": bundle.sha256,
@@ -169,7 +179,7 @@ def _next_version(
     return bundle.manifest.model_copy(
         update={
             "schema_version": SCHEMA_VERSION,
-            "version": highest + 1,
+            "version": version,
             "reference_thresholds": described,
             "graph_thresholds": {name: new.after for name, new in found.items()},
             "provenance": {**bundle.manifest.provenance, **provenance},

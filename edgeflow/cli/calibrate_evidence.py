@@ -17,8 +17,7 @@ from edgeflow.contracts.datasets.population import POPULATION_FILE
 from edgeflow.decision.recorded_parts import find_bundle_parts
 from edgeflow.errors import ConfigError, StorageError
 from edgeflow.files import replace_atomically
-from edgeflow.history.population import box_population
-from edgeflow.history.reader import HistoryReader
+from edgeflow.recalibration.box_evidence import read_box_evidence
 
 __all__ = ["is_box_or_export", "print_preview", "read_evidence", "write_page"]
 
@@ -42,11 +41,7 @@ def read_evidence(bundle: Bundle, source: Path, overrides: tuple[str, ...]) -> L
     if source.is_file():
         config = load_config(source, overrides)
         directory = None if config.evidence is None else config.evidence.dir
-        with HistoryReader(config.history_path) as reader:
-            found = box_population(reader, directory, bundle.sha256)
-        return LabelledEvidence(
-            population=found.population, images=found.images, left_out=found.labelled_elsewhere
-        )
+        return read_box_evidence(config.history_path, directory, bundle)
     evidence = exported_evidence(source, find_bundle_parts(bundle, source, incomplete=True))
     if evidence is None:
         raise ConfigError(f"{source}: has no {POPULATION_FILE}; 'edgeflow evidence export' writes it")

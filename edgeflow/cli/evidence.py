@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from edgeflow.cli.options import FILE, json_option
 from edgeflow.cli.terminal.output import print_json
-from edgeflow.commands.audit_log import Audit
+from edgeflow.commands.audit_log import Audit, change_record, local_source
 from edgeflow.config.box import load_config
 from edgeflow.contracts.messages import Result
 from edgeflow.errors import ConfigError, DataError, UsageError
@@ -132,9 +131,7 @@ def label(
         **drawn,
         "by": given.label.by,
     }
-    source = f"local uid {os.getuid()} pid {os.getpid()}"
-    outcome = {"verb": "label", "arguments": arguments, "outcome": "done", "text": given.sentence}
-    audit.write({"at": given.label.at, "source": source, **outcome})
+    audit.write(change_record("label", arguments, given.sentence, source=local_source()))
     if json_output:
         print_json(given.label.model_dump(mode="json", by_alias=True))
     else:

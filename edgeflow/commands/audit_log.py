@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeflow.clock import utc_text
 from edgeflow.errors import StorageError
 
-__all__ = ["Audit", "read_audit"]
+__all__ = ["Audit", "change_record", "local_source", "read_audit"]
 
 
 class Audit:
@@ -53,6 +54,21 @@ class Audit:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._path.exists() and self._path.stat().st_size + more > self._max_bytes:
             self._path.replace(_older(self._path))
+
+
+def change_record(verb: str, arguments: Mapping[str, str], text: str, *, source: str) -> dict[str, Any]:
+    """Return the record of a change that was made beside the box, such as a label.
+
+    Args:
+        source: who made it; see :func:`local_source`.
+    """
+    record = {"at": utc_text(), "source": source, "verb": verb, "arguments": dict(arguments)}
+    return {**record, "outcome": "done", "text": text}
+
+
+def local_source(user: str = "") -> str:
+    """Return this process as the source of a change, and the user for whom it acts."""
+    return f"local uid {os.getuid()} pid {os.getpid()}" + (f" for user {user!r}" if user else "")
 
 
 def read_audit(path: Path, last: int) -> list[dict[str, Any]]:

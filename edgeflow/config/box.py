@@ -145,6 +145,11 @@ class BoxConfig(Document):
         return self.outbox.path.with_name("product.json")
 
     @property
+    def proposal_path(self) -> Path:
+        """New thresholds that the page proposes, until somebody accepts them."""
+        return self.outbox.path.with_name("proposal.json")
+
+    @property
     def control_socket(self) -> Path:
         """Path of the socket on which the running box listens for ``edgeflow ctl``."""
         return self.commands.socket or self.outbox.path.with_suffix(".sock")

@@ -23,6 +23,7 @@ from edgeflow.web.pages.line import LinePage
 from edgeflow.web.pages.login import LoginPage
 from edgeflow.web.pages.parts import PartsPage
 from edgeflow.web.pages.review import ReviewPage
+from edgeflow.web.pages.thresholds import ThresholdsPage
 from edgeflow.web.requests import for_role
 from edgeflow.web.security.guard import Guard
 from edgeflow.web.security.sessions import Sessions
@@ -38,7 +39,14 @@ def _(text: str) -> str:
     return text
 
 
-_PAGES = (("/line", _("Line")), ("/cameras", _("Cameras")), ("/parts", _("Parts")), ("/review", _("Review")))
+_PAGES = (
+    ("/line", _("Line"), "viewer"),
+    ("/cameras", _("Cameras"), "viewer"),
+    ("/parts", _("Parts"), "viewer"),
+    ("/review", _("Review"), "viewer"),
+    ("/thresholds", _("Thresholds"), "engineer"),
+)
+"""Address, name, and the role that sees it among the pages."""
 
 
 def make_app(settings: PageSettings, link: BoxLink) -> Starlette:
@@ -63,6 +71,7 @@ def make_app(settings: PageSettings, link: BoxLink) -> Starlette:
             Route("/", _home),
             *_line_routes(settings, link, templates, history),
             *_part_routes(settings, templates, history),
+            *_threshold_routes(settings, templates),
             *_login_routes(settings, templates, sessions),
             Mount("/static", StaticFiles(directory=str(resources.files("edgeflow.web").joinpath("static")))),
         ],
@@ -98,6 +107,17 @@ def _part_routes(settings: PageSettings, templates: Templates, history: History)
         Route("/parts/{result_id}/label", for_role("operator", review.label_one), methods=["POST"]),
         Route("/review", review.page),
         Route("/review/label", for_role("operator", review.label), methods=["POST"]),
+    ]
+
+
+def _threshold_routes(settings: PageSettings, templates: Templates) -> list[BaseRoute]:
+    page = ThresholdsPage(config=settings.box, templates=templates)
+    return [
+        Route("/thresholds", for_role("engineer", page.page)),
+        Route("/thresholds/state", for_role("engineer", page.state)),
+        Route("/thresholds/calculate", for_role("engineer", page.calculate), methods=["POST"]),
+        Route("/thresholds/cancel", for_role("engineer", page.cancel), methods=["POST"]),
+        Route("/thresholds/accept", for_role("engineer", page.accept), methods=["POST"]),
     ]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from edgeflow.clock import utc_text
-from edgeflow.commands.audit_log import Audit
+from edgeflow.commands.audit_log import Audit, change_record, local_source
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.datasets.part_label import LabelName, PartLabel, write_label
 from edgeflow.errors import DataError
@@ -18,7 +17,7 @@ from edgeflow.web.language import Translations
 from edgeflow.web.pages.pictures import evidence_folder
 from edgeflow.web.pages.regions import RegionError, picture_sizes, read_regions
 
-__all__ = ["Judgement", "audit_change", "judge_part"]
+__all__ = ["Judgement", "judge_part"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,17 +86,7 @@ def judge_part(config: BoxConfig, judgement: Judgement, words: Translations) -> 
     said = f"{record.row.part_id}: {made.label} {kind}".rstrip()
     arguments = {"part": made.result_id, "label": made.label, **({"kind": kind} if kind else {})}
     drawn = {"regions": " ".join(judgement.regions)} if regions else {}
-    audit_change(config, "label", {**arguments, **drawn, "by": made.by}, said, judgement.user)
-    return said
-
-
-def audit_change(config: BoxConfig, verb: str, arguments: dict[str, str], text: str, user: str) -> None:
-    """Record a change that a user of the page made, among the commands of the box.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
+    arguments |= {**drawn, "by": made.by}
     audit = Audit(config.audit_path, round(config.commands.audit_max_mb * 1e6))
-    source = f"local uid {os.getuid()} pid {os.getpid()} for user {user!r}"
-    record = {"at": utc_text(), "source": source, "verb": verb, "arguments": arguments}
-    audit.write({**record, "outcome": "done", "text": text})
+    audit.write(change_record("label", arguments, said, source=local_source(judgement.user)))
+    return said

@@ -115,6 +115,18 @@ class EvidenceCalibration:
             StorageError: the new file cannot be written.
         """
         require_new(output)
+        found = self.new_thresholds(preview)
+        if not accept:
+            for name, new in found.items():
+                require_small(name, new.effect, preview.sentences)
+        graph = self._graph()
+        return write_next_version(self.bundle, found, graph, output, placement=self.placement, signer=signer)
+
+    def new_thresholds(self, preview: EvidencePreview) -> dict[str, NewThresholds]:
+        """Return graph → its thresholds: the previewed ones of the graph that ran, and those of the others.
+
+        A graph that cannot run here, or of which too little is known, is absent.
+        """
         manifest = self.bundle.manifest
         found = {preview.graph: self._new(preview.before, preview.after)}
         for graph in manifest.graphs:
@@ -125,11 +137,7 @@ class EvidenceCalibration:
             except (DeviceError, TooFewKeptError):
                 continue
             found[graph.id] = self._new(thresholds_before(manifest, graph), after)
-        if not accept:
-            for name, new in found.items():
-                require_small(name, new.effect, preview.sentences)
-        graph = self._graph()
-        return write_next_version(self.bundle, found, graph, output, placement=self.placement, signer=signer)
+        return found
 
     def _graph(self) -> Graph:
         population = self.evidence.population

@@ -125,6 +125,7 @@ class EvidencePreview:
             "labelled_ng": turned.labelled_ng,
             "labelled_ng_passing_before": list(turned.passing_before),
             "labelled_ng_passing": list(turned.passing),
+            "verdicts": turned.parts,
             "turned": [_turned(found) for found in turned.turned],
             "unsure": turned.unsure,
             "unlabelled_rejects": self.unlabelled_rejects,

@@ -20,7 +20,7 @@ from edgeflow.history.statistics import statistics_of
 from edgeflow.monitoring.drift.state import read_state
 from edgeflow.monitoring.drift.trend import drift_trend
 from edgeflow.web.history_access import History
-from edgeflow.web.pages.pictures import evidence_folder, map_picture, picture_file
+from edgeflow.web.pages.pictures import evidence_folder, map_picture, picture_file, small_picture
 from edgeflow.web.pages.regions import drawn_regions, picture_sizes
 from edgeflow.web.pages.review import kinds_of
 from edgeflow.web.pages.tables import write_table
@@ -135,6 +135,14 @@ class PartsPage:
         file = record and picture_file(self.history.config, record, wanted["view"], wanted["name"])
         if not record or not file:
             return Response(status_code=404)
+        if wanted["name"] == "small":
+            small = small_picture(file)
+            headers = {"cache-control": "private, max-age=3600"}
+            return (
+                Response(small, media_type="image/jpeg", headers=headers)
+                if small
+                else Response(status_code=404)
+            )
         if wanted["name"] != "map":
             return FileResponse(file, media_type="image/png")
         threshold = next(view.threshold for view in record.views if view.view == wanted["view"])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from edgeflow.config.box import BoxConfig
+from edgeflow.contracts.images import read_image
+from edgeflow.errors import DataError
 from edgeflow.history.records import PartRecord
 
-__all__ = ["evidence_folder", "map_picture", "picture_file"]
+__all__ = ["evidence_folder", "map_picture", "picture_file", "small_picture"]
 
 _LARGEST_MAP = 64_000_000  # bytes
+_SMALL = 240  # pixels
+_ONE_LARGE_IMAGE = threading.Lock()
 
 
 def evidence_folder(config: BoxConfig, record: PartRecord) -> Path | None:
@@ -31,14 +36,27 @@ def picture_file(config: BoxConfig, record: PartRecord, view: str, name: str) ->
     """Return a file of a part's evidence; None where there is no such view or file.
 
     Args:
-        name: ``original``, ``overlay`` or ``map``.
+        name: ``original``, ``overlay``, ``map``, or ``small`` for the original of a small picture.
     """
-    ends = {"original": ".png", "overlay": "_heat.png", "map": "_map.npy"}
+    ends = {"original": ".png", "small": ".png", "overlay": "_heat.png", "map": "_map.npy"}
     folder = evidence_folder(config, record)
     if folder is None or name not in ends or view not in {one.view for one in record.views}:
         return None
     file = folder / f"{view}{ends[name]}"
     return file if file.is_file() and not file.is_symlink() else None
+
+
+def small_picture(file: Path) -> bytes | None:
+    """Return an image small, as JPEG; None where it is gone or damaged."""
+    try:
+        with _ONE_LARGE_IMAGE:
+            image = read_image(file)
+    except (DataError, OSError):
+        return None
+    scale = min(1.0, _SMALL / max(image.shape[:2]))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return data.tobytes()
 
 
 def map_picture(file: Path, threshold: float | None) -> bytes | None:

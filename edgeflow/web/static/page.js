@@ -11,6 +11,10 @@ document.addEventListener("DOMContentLoaded", () => {
   document.body.addEventListener("htmx:sendError", gone);
   document.body.addEventListener("htmx:sseError", gone);
   document.body.addEventListener("htmx:responseError", (event) => say(event.detail.xhr.responseText.slice(0, 300)));
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.successful && event.detail.requestConfig.verb !== "get") trouble.hidden = true;
+  });
+  for (const name of ["pointerdown", "input"]) document.addEventListener(name, () => { trouble.hidden = true; }); // it may lie over a button
   document.body.addEventListener("htmx:sseOpen", () => { trouble.hidden = true; });
 });
 

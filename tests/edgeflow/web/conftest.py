@@ -71,8 +71,8 @@ def served(box: Path, *options: str, trusted: Path | None = None) -> Iterator[Pa
         page.close()
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + PATIENCE_S
+def wait_until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    end_s = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < end_s, "nothing happened for a long time"
         time.sleep(0.1)

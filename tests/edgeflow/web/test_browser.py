@@ -20,10 +20,11 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from simulators.small_box import start_box
 from tests.edgeflow.web.conftest import Page, served, wait_until
+from tests.support.demo_history import DEMO, demo_box, inspected, labelled, replayed
 
-DEMO = Path(__file__).parents[3] / "tools/demo"
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 SIZE = (1024, 768)  # of a panel
+IDLE_S = 240.0  # a calculation takes what other tests leave of the processor
 PARTS = ("x", "y", "width", "height")
 
 pytestmark = [
@@ -124,8 +125,8 @@ class Browser:
     def is_loaded(self) -> bool:
         """True if every picture of the page is there."""
         script = (
-            "return [...document.querySelectorAll('img[src]')].every("
-            "image => image.complete && image.naturalWidth > 0)"
+            "return [...document.querySelectorAll('img[src]')].every(image => image.complete && "
+            "image.naturalWidth > 0 || image.getBoundingClientRect().top > innerHeight)"
         )
         return bool(self.driver.execute_script(script))
 
@@ -238,6 +239,37 @@ def test_regions_are_drawn_by_finger_and_moved_by_keys(browser: Browser) -> None
     assert "dent" in browser.text(".columns")
     browser.photograph("part")
     assert browser.complaints() == []
+
+
+def test_new_thresholds_are_looked_at_and_accepted(tmp_path: Path) -> None:
+    box = demo_box(tmp_path)
+    before = replayed(box)
+    inspected(box, before)
+    labelled(box, before)
+    copied = tmp_path / "bundles/housing.bundle"
+    copied.parent.mkdir()
+    shutil.copy(DEMO / "housing.bundle", copied)
+    with served(box, "--set", f"bundle={copied}") as page:
+        browser = Browser(page.address)
+        try:
+            browser.open("/thresholds")
+            browser.all("[name=rate]")[0].send_keys("3", Keys.ENTER)
+            wait_until(lambda: len(browser.all(".job")) == 1)
+            wait_until(lambda: len(browser.all(".turned article")) == 10, IDLE_S)
+            assert browser.driver.execute_script("return document.documentElement.scrollWidth") <= SIZE[0]
+            browser.photograph("thresholds")
+            browser.driver.execute_script("window.scrollTo(0, document.body.scrollHeight)")
+            browser.photograph("accept")
+            browser.click(".accept button")
+            wait_until(lambda: "would move far" in browser.text("#trouble"))
+            browser.complaints()  # chromium reports the answer 400 itself
+            browser.click(".check input")
+            browser.click(".accept button")
+            wait_until(lambda: len(browser.all(".done")) == 1, IDLE_S)
+            assert (copied.parent / "housing-fast-3.bundle").is_file()
+            assert browser.complaints() == []
+        finally:
+            browser.close()
 
 
 def test_the_page_is_german_for_a_german_browser(demo_page: Page) -> None:
