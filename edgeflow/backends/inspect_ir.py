@@ -55,6 +55,19 @@ def inspect_ir(model: bytes, weights: bytes, *, what: str) -> None:
         ) from found
 
 
+_CONTROL_FLOW = frozenset({"If", "Loop", "TensorIterator"})
+_RANDOM = frozenset({"Bernoulli", "Multinomial", "RandomPoisson", "RandomUniform"})
+
+
+def _why(operation: str) -> str:
+    """The reason against an operation; empty where it is just not known to be safe."""
+    if operation in _CONTROL_FLOW:
+        return ": it is a loop or branch, whose time depends on the image"
+    if operation in _RANDOM:
+        return ": it is random, so that one part would have many scores"
+    return ""
+
+
 class _RefusedError(Exception):
     """The reason for which a model is refused."""
 
@@ -97,7 +110,7 @@ class _Walk:
 
     def _layer(self, kind: str, version: str) -> None:
         if kind not in IR_OPERATIONS:
-            raise _RefusedError(f"uses the operation '{kind[:64]}', which is not allowed")
+            raise _RefusedError(f"uses the operation '{kind[:64]}', which is not allowed{_why(kind)}")
         if not _OWN_SETS.fullmatch(version):
             raise _RefusedError(f"uses operations of '{version[:64]}', not OpenVINO's own")
         self._operations += kind != "Const"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from edgeflow.errors import IntegrityError
 
-__all__ = ["ONNX_OPERATORS", "inspect_onnx"]
+__all__ = ["ONNX_OPERATORS", "inspect_onnx", "refused_in"]
 
 MAX_OPERATORS = 10_000
 MAX_FIELDS = 500_000
@@ -35,12 +35,29 @@ ONNX_OPERATORS = frozenset(
     """.split()  # noqa: SIM905 - a list literal would be one name a line
 )
 
+# Why what is not in this list is not.
+_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+_RANDOM = frozenset(
+    {"Bernoulli", "Dropout", "Multinomial"}
+    | {f"Random{kind}{like}" for kind in ("Normal", "Uniform") for like in ("", "Like")}
+)
+_DATA_DEPENDENT = frozenset({"Compress", "NonMaxSuppression", "NonZero", "RoiAlign", "Unique"})
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 # Field numbers of onnx.proto.
 _GRAPH, _TRAINING, _FUNCTIONS = 7, 20, 25  # ModelProto
-_NODE, _INITIALIZER, _SPARSE_INITIALIZER = 1, 5, 15  # GraphProto
-_OPERATOR, _ATTRIBUTE, _DOMAIN = 4, 5, 7  # NodeProto
+_NODE, _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER = 1, 5, 11, 12, 15  # GraphProto
+_NODE_NAME, _OPERATOR, _ATTRIBUTE, _DOMAIN = 3, 4, 5, 7  # NodeProto
+_VALUE_NAME, _TYPE, _TENSOR_TYPE, _SHAPE, _AXIS, _AXIS_SIZE, _AXIS_NAME = (
+    1,
+    2,
+    1,
+    2,
+    1,
+    1,
+    2,
+)  # ValueInfoProto
 _TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS, _SPARSE, _SPARSES = 5, 6, 10, 11, 22, 23  # AttributeProto
 _DIMS, _EXTERNAL_DATA, _DATA_LOCATION = 1, 13, 14  # TensorProto
 _TENSOR_DATA = {4, 5, 6, 7, 9, 10, 11}
@@ -52,13 +69,21 @@ def inspect_onnx(model: bytes, *, what: str) -> None:
     Raises:
         IntegrityError: with the first thing found.
     """
+    reason = refused_in(model)
+    if reason is not None:
+        raise IntegrityError(
+            f"{what}: {reason}; no graph of edgeflow is like that: do not use this bundle, or "
+            "change the model and export it again"
+        )
+
+
+def refused_in(model: bytes) -> str | None:
+    """The first thing for which an ONNX model is refused, and the reason; None where nothing is."""
     try:
         _Walk().file(model)
     except _RefusedError as found:
-        raise IntegrityError(
-            f"{what}: {found}; no graph of edgeflow is like that: do not use this bundle, or "
-            "change the model and export it again"
-        ) from found
+        return str(found)
+    return None
 
 
 class _RefusedError(Exception):
@@ -97,28 +122,27 @@ class _Walk:
                     self.node(value)
                 elif number == _INITIALIZER:
                     self.tensor(value)
+                elif number in (_INPUT, _OUTPUT):
+                    self.axes(value, "input" if number == _INPUT else "output")
 
     def node(self, data: memoryview) -> None:
         self.operators += 1
         if self.operators > MAX_OPERATORS:
             raise _RefusedError(f"has more than {MAX_OPERATORS} operators")
-        known = False
+        operators: set[str] = set()
+        named = ""
         for number, value in self.fields(data):
             if not isinstance(value, memoryview):
                 continue
-            if number == _OPERATOR:
-                name = bytes(value[:64]).decode("ascii", "replace")
-                if name not in ONNX_OPERATORS:
-                    raise _RefusedError(f"uses the operator '{name}', which is not allowed")
-                known = True
+            if number == _NODE_NAME:
+                named = f" (node '{_text(value)}')" if value else ""
+            elif number == _OPERATOR:
+                operators.add(_text(value))
             elif number == _DOMAIN and bytes(value) not in (b"", b"ai.onnx"):
-                raise _RefusedError(
-                    f"uses operators of '{bytes(value[:64]).decode('ascii', 'replace')}', not ONNX's own"
-                )
-            elif number == _ATTRIBUTE:
+                raise _RefusedError(f"uses operators of '{_text(value)}'{named}, not ONNX's own")
+            elif number == _ATTRIBUTE and operators <= ONNX_OPERATORS:
                 self.attribute(value)
-        if not known:
-            raise _RefusedError("has a node without operator")
+        _require_allowed(operators, named)
 
     def attribute(self, data: memoryview) -> None:
         for number, value in self.fields(data):
@@ -128,6 +152,31 @@ class _Walk:
                 raise _RefusedError("has sparse weights")
             if number in (_TENSOR, _TENSORS) and isinstance(value, memoryview):
                 self.tensor(value)
+
+    def axes(self, data: memoryview, what: str) -> None:
+        """Axes of an input or output; where it states any, each is a number."""
+        name = ""
+        for number, value in self.fields(data):
+            if number == _VALUE_NAME and isinstance(value, memoryview):
+                name = _text(value)
+            elif number == _TYPE and isinstance(value, memoryview):
+                for place, axis in enumerate(self.nested(value, _TENSOR_TYPE, _SHAPE, _AXIS)):
+                    found = dict(self.fields(axis))
+                    label = found.get(_AXIS_NAME)
+                    if label or _AXIS_SIZE not in found:
+                        called = f" ('{_text(label)}')" if isinstance(label, memoryview) else ""
+                        raise _RefusedError(
+                            f"leaves axis {place}{called} of its {what} '{name}' open: a part has one size"
+                        )
+
+    def nested(self, data: memoryview, *path: int) -> Iterator[memoryview]:
+        """Messages inside messages, by the field numbers that lead to them."""
+        for number, value in self.fields(data):
+            if number == path[0] and isinstance(value, memoryview):
+                if len(path) == 1:
+                    yield value
+                else:
+                    yield from self.nested(value, *path[1:])
 
     def tensor(self, data: memoryview) -> None:
         elements, carried = 1, 0
@@ -178,6 +227,28 @@ class _Walk:
                 raise _RefusedError(f"has more than {MAX_FIELDS} fields")
             value, position = _varint(data, position)
             yield value
+
+
+def _require_allowed(operators: set[str], named: str) -> None:
+    if not operators:
+        raise _RefusedError("has a node without operator")
+    for name in sorted(operators - ONNX_OPERATORS):
+        raise _RefusedError(f"uses the operator '{name}'{named}, which is not allowed{_why(name)}")
+
+
+def _text(value: memoryview) -> str:
+    return bytes(value[:64]).decode("ascii", "replace")
+
+
+def _why(operator: str) -> str:
+    """The reason against an operator; empty where it is just not known to be safe."""
+    if operator in _CONTROL_FLOW:
+        return ": it is a loop or branch, whose time depends on the image"
+    if operator in _RANDOM:
+        return ": it is random, so that one part would have many scores"
+    if operator in _DATA_DEPENDENT:
+        return ": the size of its result depends on the image"
+    return ""
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:

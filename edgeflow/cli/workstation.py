@@ -84,6 +84,14 @@ def evaluate(json_output: bool, **options: Any) -> None:
 @click.command()
 @click.option("-o", "--output", type=FILE, required=True, help=NEW_BUNDLE)
 @model_source
+@click.option("--onnx", type=FILE, help="A network from elsewhere instead: its ONNX file.")
+@click.option("--anomalib", type=FILE, help="A network of anomalib's: its ONNX export, file or folder.")
+@click.option("--graph-output", metavar="NAME", help="Its map or score, where it has more outputs.")
+@click.option("--image-size", metavar="HxW", help="Of its images, where the file leaves it open.")
+@click.option("--value-range", metavar="LOW,HIGH", help="Values of black and white: 0,1 or 0,255.")
+@click.option("--mean", metavar="R,G,B", help="Subtracted from these values.")
+@click.option("--std", metavar="R,G,B", help="Divided by afterwards.")
+@click.option("--colour", type=click.Choice(["rgb", "bgr"]), help="Order that the network reads.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "int8"]), help="Besides fp32.")
 @click.option(
     "--foreground",
@@ -117,5 +125,7 @@ def export(source: dict[str, Any], json_output: bool, **options: Any) -> None:
 
     Official files: --multiflow X.pth --backbone efficientnet-b5.pth [--mvanet Model_80.pth]
     --calibration PARTS.
+
+    A network from elsewhere: --onnx or --anomalib with --parts PARTS, or a recipe with a section network.
     """
     workstation_module("cli.export").export_command(source, json_output=json_output, **options)

@@ -41,6 +41,7 @@ from edgeflow_export.data.dataset import Dataset, require_training_parts
 from edgeflow_export.data.splitting import HELD_OUT_AT_LEAST
 from edgeflow_export.foreground.build import BuiltForeground
 from edgeflow_export.foreground.reduced_precision import require_bf16
+from edgeflow_export.imported.imported_model import ImportedModel
 from edgeflow_export.masks.teachers import load_teacher
 from edgeflow_export.quantization.accuracy_guard import require_recall
 from edgeflow_export.report.page import ReportContent, report_page
@@ -55,6 +56,7 @@ PRIVATE = {
     "foreground": {"weights", "masks"},
     "extractor": {"weights"},
     "training": {"initial"},
+    "network": {"file"},
 }
 
 
@@ -79,7 +81,7 @@ class _Stages:
 
 
 def build_bundle(
-    model: TrainedModel,
+    model: TrainedModel | ImportedModel,
     data: Dataset,
     output: Path,
     stage: Stage,
@@ -128,7 +130,7 @@ def build_bundle(
         return _write(job, stages, output, release or Release())
 
 
-def _require_exportable(model: TrainedModel, data: Dataset) -> None:
+def _require_exportable(model: TrainedModel | ImportedModel, data: Dataset) -> None:
     """Refuse at the start what would fail only after an hour."""
     require_training_parts(data, 1)
     if len(data.validation) < HELD_OUT_AT_LEAST:
@@ -193,9 +195,14 @@ def _manifest(job: ExportJob, stages: _Stages, files: Mapping[str, bytes], relea
         accuracy=stages.reduced.accuracy,
         notes=stages.reduced.notes,
         recipe=json.loads(model.recipe.model_dump_json(exclude=PRIVATE)),
-        provenance={**model.provenance, GRAPH_FORMS: stages.floats.forms.described()},
+        provenance=_provenance(job, stages),
         files=file_records(files),
     )
+
+
+def _provenance(job: ExportJob, stages: _Stages) -> dict[str, str]:
+    forms = stages.floats.forms
+    return job.model.provenance | ({} if forms is None else {GRAPH_FORMS: forms.described()})
 
 
 def _entries(job: ExportJob, stages: _Stages) -> tuple[Graph, ...]:

@@ -12,12 +12,13 @@ from edgeflow.contracts.manifest import StageParity
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import ParityError
-from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_imported, draft_onnx
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS
 from edgeflow_export.conversion.rewriting import GraphForms, InferenceModel, rewrite
 from edgeflow_export.data.dataset import Images, iterate_images
 from edgeflow_export.foreground.candidates import distilled_head
+from edgeflow_export.imported.imported_model import ImportedModel, require_varying
 from edgeflow_export.masks.teachers import MaskTeacher
 from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.quantization.accuracy_guard import Scored
@@ -61,7 +62,7 @@ class FloatGraphs:
         expected: the trained model's maps (n, V, h, w) of the first parts.
         graphs: the first is the reference.
         parity: errors of the steps before the graphs.
-        forms: of the rewritten graph.
+        forms: of the rewritten graph; None of a network from elsewhere, which is not rewritten.
     """
 
     source: OnnxSource
@@ -69,12 +70,22 @@ class FloatGraphs:
     trial: GraphTrial
     graphs: tuple[MeasuredGraph, ...]
     parity: tuple[StageParity, ...]
-    forms: GraphForms
+    forms: GraphForms | None
 
     @property
     def reference(self) -> MeasuredGraph:
         """The graph that all others are compared with."""
         return self.graphs[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Origin:
+    """The graph that all others are made from, and what the model itself computes."""
+
+    source: OnnxSource
+    expected: FloatArray
+    parity: tuple[StageParity, ...] = ()
+    forms: GraphForms | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +98,7 @@ class _Rewritten:
 
 
 def float_graphs(job: ExportJob, teacher: MaskTeacher | None) -> FloatGraphs:
-    """Export the model to the float graphs of every back end, score them and compare them with torch.
+    """Export the model to the float graphs of every back end, score them and compare them with the model.
 
     Args:
         teacher: trains a foreground head where the recipe needs one that the model does not have.
@@ -104,31 +115,57 @@ def float_graphs(job: ExportJob, teacher: MaskTeacher | None) -> FloatGraphs:
         held_out=len(job.data.validation),
         results=job.results,
     )
-    module = job.model.module
+    if isinstance(job.model, ImportedModel):
+        origin = _of_network(job, job.model)
+    else:
+        origin = _of_trained_model(job, teacher)
+    floats = FloatGraphs(
+        source=origin.source,
+        expected=origin.expected,
+        trial=trial,
+        graphs=tuple(
+            _measured(job, trial, draft, origin.expected)
+            for draft in origin.source.drafts(job.spec.backends, ("fp32",))
+        ),
+        parity=origin.parity,
+        forms=origin.forms,
+    )
+    if isinstance(job.model, ImportedModel):
+        require_varying(floats.reference.scored.maps, job.model.file.path.name)
+    return floats
+
+
+def _of_trained_model(job: ExportJob, teacher: MaskTeacher | None) -> _Origin:
+    module = job.module
     if job.model.recipe.foreground.kind in HEADED and module.mask_head is None and teacher:
         module.mask_head = distilled_head(job, teacher)
     rewritten = _rewritten(job)
-    source = _exported(job, rewritten.inference)
-    return FloatGraphs(
-        source=source,
+    return _Origin(
+        source=_exported(job, rewritten.inference),
         expected=rewritten.expected,
-        trial=trial,
-        graphs=tuple(
-            _measured(job, trial, draft, rewritten.expected)
-            for draft in source.drafts(job.spec.backends, ("fp32",))
-        ),
         parity=(rewritten.parity,),
         forms=rewritten.inference.forms,
     )
+
+
+def _of_network(job: ExportJob, model: ImportedModel) -> _Origin:
+    """The graph of a network from elsewhere, and what its file computes without it."""
+    with job.stage("reading the network"):
+        source = draft_imported(model, job)
+        expected = np.stack(
+            [model.maps(images) for images in iterate_images(job.parts[:PARITY_PARTS], job.data)]
+        )
+    require_finite(expected, job.parts, job.data, model.file.path.name)
+    return _Origin(source=source, expected=expected)
 
 
 def _rewritten(job: ExportJob) -> _Rewritten:
     """The rewritten model, and the trained model's maps of the first parts."""
     with job.stage("rewriting the flow for inference"):
         size = job.data.preprocessing
-        inference = rewrite(job.model.module, (size.height, size.width))
+        inference = rewrite(job.module, (size.height, size.width))
         first = iterate_images(job.parts[:PARITY_PARTS], job.data)
-        expected, rewritten = _both_forms(job.model.module, inference, first)
+        expected, rewritten = _both_forms(job.module, inference, first)
         require_finite(expected, job.parts, job.data, "the trained model")
         error = _require_tolerance(job.spec, "the rewritten flow", rewritten, expected)
     parity = StageParity(stage="rewritten flow", measured_error=error, tolerance=job.spec.tolerance_fp32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgeflow_export.conversion.job import ExportJob
+from edgeflow_export.imported.imported_model import ImportedModel
 from edgeflow_export.masks.teachers import MaskTeacher, NetworkTeacher
 from edgeflow_export.memory import Need, Volume, needed, require_memory, volume_of
 
@@ -14,13 +15,13 @@ _LARGEST_LOOK = 1.25**2
 
 
 def export_need(job: ExportJob, teacher: MaskTeacher | None) -> Need | None:
-    """The step that takes most; None where a model of the user's own cannot be judged."""
+    """The step that takes most; None where a network of the user's own cannot be judged."""
     size, count, recipe = job.data.preprocessing, len(job.data.views), job.model.recipe
     shape = (count, size.height, size.width, 3)
     samples = job.spec.calibration_parts * count * size.height * size.width * 3
     int8 = "int8" in job.spec.precisions
     needs = []
-    volume = volume_of(job.model.module, shape)
+    volume = None if isinstance(job.model, ImportedModel) else volume_of(job.module, shape)
     if volume is not None:
         needs.append(needed("model", volume, int8=int8, samples_bytes=samples))
     if isinstance(teacher, NetworkTeacher):

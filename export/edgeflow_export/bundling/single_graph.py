@@ -99,7 +99,7 @@ def export_alone(job: ExportJob, teacher: MaskTeacher | None, only: Part, folder
 
 
 def _alone(job: ExportJob, teacher: MaskTeacher | None, only: Part) -> _Alone:
-    trained = job.model.module
+    trained = job.module
     parts = (*job.data.validation, *job.data.training)[:PARITY_PARTS]
     if only == "foreground":
         return _foreground(job, teacher, parts)
@@ -138,7 +138,7 @@ def _foreground(job: ExportJob, teacher: MaskTeacher | None, parts: Sequence[Rec
             return np.array(prepare(image, view, spec)[np.newaxis])
 
         return _with_expected(network.network.to("cpu").eval(), view_of, parts[:1])
-    trained = job.model.module
+    trained = job.module
     if trained.mask_head is None and teacher is not None and kind in HEADED:
         trained.mask_head = distilled_head(job, teacher)
     if trained.mask_head is None:

@@ -24,6 +24,7 @@ from edgeflow_export.data.dataset import load_images
 from edgeflow_export.data.ground_truth import GroundTruth, load_ground_truth
 from edgeflow_export.foreground.build import BuiltForeground
 from edgeflow_export.foreground.candidates import export_foreground
+from edgeflow_export.imported.imported_model import ImportedModel
 from edgeflow_export.masks.teachers import MaskTeacher
 from edgeflow_export.quantization.graph_thresholds import graph_thresholds
 from edgeflow_export.quantization.ranking_loss import MASK_SIDE
@@ -190,7 +191,7 @@ def golden_parts(
         )
         for number, index in enumerate(chosen):
             result = Expected(
-                maps=expected[index] if index < len(expected) else _maps_by_torch(job, index),
+                maps=expected[index] if index < len(expected) else _maps_by_model(job, index),
                 recorded={g.draft.id: g.scored.maps[index] for g in graphs if g.draft.precision != "fp32"},
                 part=float(reference.parts[index]),
                 masks=None if reference.masks is None else reference.masks[index],
@@ -208,9 +209,12 @@ def _score_tolerance(job: ExportJob, graph: MeasuredGraph) -> FloatArray:
     return np.asarray(allowed * np.abs(pooled).max((1, 2, 3)), np.float32)
 
 
-def _maps_by_torch(job: ExportJob, index: int) -> FloatArray:
-    """Maps (V, h, w) of one part by the trained model."""
+def _maps_by_model(job: ExportJob, index: int) -> FloatArray:
+    """Maps (V, h, w) of one part by the trained model, or by the file of a network from elsewhere."""
+    images = load_images(job.parts[index], job.data)
+    if isinstance(job.model, ImportedModel):
+        return job.model.maps(images)
     with torch.inference_mode():
-        maps = job.model.module(torch.from_numpy(load_images(job.parts[index], job.data)))
+        maps = job.module(torch.from_numpy(images))
     found: FloatArray = maps.numpy()
     return found

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -18,19 +18,24 @@ from edgeflow.cli.terminal.output import print_json
 from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.contracts.documents.document import parse_document
 from edgeflow.diagnostics.peak_memory import own_peak_bytes
-from edgeflow.errors import ConfigError
+from edgeflow.errors import ConfigError, UsageError
 from edgeflow.files import require_new
 from edgeflow.security.keys import read_passphrase, read_private_key
 from edgeflow_export.bundling.build import build_bundle
 from edgeflow_export.bundling.release import Built, Release
 from edgeflow_export.bundling.single_graph import Part, build_graph
+from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.checkpoints.model_source import ModelSource, load_model, with_views
+from edgeflow_export.cli.imported import ImportOptions
 from edgeflow_export.conversion.stage_results import StageResults
 from edgeflow_export.data.array_cache import default_cache_dir
-from edgeflow_export.data.dataset import load_dataset
+from edgeflow_export.data.dataset import Dataset, load_dataset
 from edgeflow_export.distributed import existing_device
-from edgeflow_export.recipe import ForegroundSpec, Recipe, load_recipe
+from edgeflow_export.imported.imported_model import ImportedModel, load_imported
+from edgeflow_export.recipe import ForegroundSpec, ImportRecipe, Recipe, load_export_recipe
 from edgeflow_export.report.files import require_writable
+
+R = TypeVar("R", Recipe, ImportRecipe)
 
 __all__ = ["ExportChoices", "export", "export_command", "print_built"]
 
@@ -39,6 +44,14 @@ def export_command(
     source: dict[str, Any],
     *,
     output: Path,
+    onnx: Path | None,
+    anomalib: Path | None,
+    graph_output: str | None,
+    image_size: str | None,
+    mean: str | None,
+    std: str | None,
+    value_range: str | None,
+    colour: str | None,
     precision: str | None,
     foreground: str | None,
     foreground_size: int | None,
@@ -63,8 +76,18 @@ def export_command(
         foreground_size=foreground_size,
         augmentation=augmentation,
     )
+    options = ImportOptions(
+        onnx=onnx,
+        anomalib=anomalib,
+        graph_output=graph_output,
+        image_size=image_size,
+        mean=mean,
+        std=std,
+        value_range=value_range,
+        colour=colour,
+    )
     export(
-        ModelSource(**{**source, "recipe": load_recipe(recipe) if recipe is not None else None}),
+        _source(source, options, only),
         output,
         choices=choices,
         release=Release(
@@ -83,8 +106,28 @@ def export_command(
     )
 
 
+def _source(given: dict[str, Any], options: ImportOptions, only: Part | None) -> ModelSource | ImportRecipe:
+    """The model that was asked for: of this program, official, or from elsewhere.
+
+    Raises:
+        UsageError: two models, or options that do not go together.
+    """
+    path: Path | None = given["recipe"]
+    recipe = load_export_recipe(path) if path is not None else None
+    imported = options.recipe(recipe, parts=given["parts"], class_name=given["class_name"])
+    if imported is None:
+        return ModelSource(**{**given, "recipe": recipe})
+    others = [
+        key for key in ("checkpoint", "multiflow", "backbone", "mvanet", "graph") if given[key] is not None
+    ]
+    if others or only is not None:
+        named = ", ".join([*others, *(["--only"] if only is not None else [])])
+        raise UsageError(f"{named}: does not go with a network from elsewhere; leave it out")
+    return imported
+
+
 def export(
-    source: ModelSource,
+    source: ModelSource | ImportRecipe,
     output: Path,
     *,
     choices: ExportChoices,
@@ -113,10 +156,7 @@ def export(
     require_writable(output.absolute().parent if only is None else output)
     device = existing_device(device)
     started_s = time.monotonic()
-    model = load_model(source, search_path=search_path)
-    model = replace(model, recipe=choices.applied(model.recipe))
-    data = load_dataset(model.recipe)
-    model = with_views(model, data)
+    model, data = _loaded(source, choices, search_path)
     console = Console(stderr=True, highlight=False)
 
     @contextmanager
@@ -132,7 +172,7 @@ def export(
     for note in model.recipe.export.outdated:
         say(f"note: {note}")
     results = StageResults(default_cache_dir() / "export", reuse=not restart, say=say)
-    if only is not None:
+    if only is not None and isinstance(model, TrainedModel):
         written = build_graph(
             model,
             data,
@@ -161,6 +201,20 @@ def export(
         print_json(_document(built, seconds))
     else:
         print_built(built, seconds)
+
+
+def _loaded(
+    source: ModelSource | ImportRecipe, choices: ExportChoices, search_path: Sequence[Path]
+) -> tuple[TrainedModel | ImportedModel, Dataset]:
+    """The model and the parts that it is exported with."""
+    if isinstance(source, ImportRecipe):
+        network = load_imported(choices.applied(source))
+        data = load_dataset(network.recipe)
+        return network.with_views(data.view_ids), data
+    model = load_model(source, search_path=search_path)
+    model = replace(model, recipe=choices.applied(model.recipe))
+    data = load_dataset(model.recipe)
+    return with_views(model, data), data
 
 
 def _show_files(written: Sequence[Path], *, json_output: bool) -> None:
@@ -245,7 +299,7 @@ class ExportChoices:
     foreground_size: int | None = None
     augmentation: bool | None = None
 
-    def applied(self, recipe: Recipe) -> Recipe:
+    def applied(self, recipe: R) -> R:
         """The recipe with the flags in force.
 
         Raises:

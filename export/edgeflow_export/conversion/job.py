@@ -12,6 +12,8 @@ from edgeflow.contracts.scoring import PixelStatistics
 from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.conversion.stage_results import StageResults
 from edgeflow_export.data.dataset import Dataset
+from edgeflow_export.imported.imported_model import ImportedModel
+from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.recipe import ExportSpec
 
 __all__ = ["ExportJob", "Stage"]
@@ -29,7 +31,7 @@ class ExportJob:
         results: of stages that an earlier, interrupted export has been through.
     """
 
-    model: TrainedModel
+    model: TrainedModel | ImportedModel
     data: Dataset
     stage: Stage
     folder: Path
@@ -39,6 +41,12 @@ class ExportJob:
     def spec(self) -> ExportSpec:
         """The recipe's section ``export``."""
         return self.model.recipe.export
+
+    @property
+    def module(self) -> InspectionModel:
+        """The trained model's module; a network from elsewhere has none."""
+        assert isinstance(self.model, TrainedModel)  # noqa: S101 - callers ask for what training made
+        return self.model.module
 
     @property
     def parts(self) -> tuple[RecordedPart, ...]:

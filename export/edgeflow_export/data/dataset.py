@@ -29,7 +29,7 @@ from edgeflow.contracts.preprocess import prepare, prepare_mask, reading_of
 from edgeflow.errors import DataError
 from edgeflow_export.data.published_mirroring import published_mirroring
 from edgeflow_export.data.splitting import split_for_stopping, split_normal_parts, with_unannotated
-from edgeflow_export.recipe import DataSpec, Recipe
+from edgeflow_export.recipe import DataSpec, ImportRecipe, Recipe
 
 __all__ = [
     "Dataset",
@@ -103,7 +103,7 @@ class Dataset:
         return [part.images[view] for part in parts for view in self.view_ids]
 
 
-def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
+def load_dataset(recipe: Recipe | ImportRecipe, *, root: Path | None = None) -> Dataset:
     """Find the parts of a recipe and split them; of the images only headers are read.
 
     Which normal parts are held out for thresholds, and which for early stopping, depends on the seed and on
@@ -143,13 +143,15 @@ def load_dataset(recipe: Recipe, *, root: Path | None = None) -> Dataset:
     training += overruled
     views = _views(parts, data)
     files = [part.images[view.id] for part in parts for view in views]
-    depth = data_depth(files, declared=recipe.image.bits, what=str(folder))
+    image = recipe.image
+    assert image is not None  # noqa: S101 - of a network from elsewhere it is known since its file was read
+    depth = data_depth(files, declared=image.bits, what=str(folder))
     return Dataset(
         root=folder,
         views=views,
         preprocessing=Preprocessing(
-            height=recipe.image.height,
-            width=recipe.image.width,
+            height=image.height,
+            width=image.width,
             bits=depth.bits,
             orientation="followed",
         ),

@@ -10,7 +10,7 @@ from typing import Literal
 
 from edgeflow.contracts.datasets.recorded_part import NORMAL, RecordedPart
 from edgeflow.errors import DataError
-from edgeflow_export.recipe import Recipe
+from edgeflow_export.recipe import ImportRecipe, Recipe
 
 __all__ = ["HELD_OUT_AT_LEAST", "split_for_stopping", "split_normal_parts", "with_unannotated"]
 
@@ -73,7 +73,7 @@ def split_normal_parts(
 
 
 def split_for_stopping(
-    learning: tuple[RecordedPart, ...], validation: tuple[RecordedPart, ...], recipe: Recipe
+    learning: tuple[RecordedPart, ...], validation: tuple[RecordedPart, ...], recipe: Recipe | ImportRecipe
 ) -> tuple[tuple[RecordedPart, ...], tuple[RecordedPart, ...]]:
     """Training parts and, with early stopping, parts of its own.
 

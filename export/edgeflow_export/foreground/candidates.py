@@ -30,7 +30,7 @@ from edgeflow_export.masks.teachers import MaskTeacher, NetworkTeacher
 from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.quantization.accuracy_guard import Scored
 from edgeflow_export.quantization.trial import GraphTrial
-from edgeflow_export.recipe import ForegroundSpec
+from edgeflow_export.recipe import ForegroundSpec, Recipe
 
 __all__ = ["distilled_head", "export_foreground"]
 
@@ -41,13 +41,15 @@ FIXED_FROM = 64
 
 def distilled_head(job: ExportJob, teacher: MaskTeacher) -> MaskHead:
     """A head for a model that was trained without one, such as an official one."""
-    module, training = job.model.module, job.data.training
+    module, training = job.module, job.data.training
+    recipe = job.model.recipe
+    assert isinstance(recipe, Recipe)  # noqa: S101 - as for the module
     with job.stage(f"features of {len(training)} parts for the foreground head"):
         store = cache_features(
             training,
             job.data,
             module.extractor,
-            identity=extractor_identity(module.extractor, job.model.recipe.extractor),
+            identity=extractor_identity(module.extractor, recipe.extractor),
             folder=default_cache_dir(),
         )
     size = (store.shape[2], store.shape[3])

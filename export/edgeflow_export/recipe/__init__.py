@@ -14,7 +14,8 @@ from edgeflow_export.recipe.extractors import (
     SelfSupervisedExtractor,
     TimmExtractor,
 )
-from edgeflow_export.recipe.recipe import Recipe, load_recipe, with_graph, with_model
+from edgeflow_export.recipe.imported import HELD_OUT_OF_IMPORTED, ImportRecipe, NetworkSpec
+from edgeflow_export.recipe.recipe import Recipe, load_export_recipe, load_recipe, with_graph, with_model
 from edgeflow_export.recipe.training import (
     DataSpec,
     FlowSpec,
@@ -27,6 +28,7 @@ from edgeflow_export.recipe.training import (
 
 __all__ = [
     "HEADED",
+    "HELD_OUT_OF_IMPORTED",
     "PACKAGE",
     "DataSpec",
     "EfficientNetB5Extractor",
@@ -36,7 +38,9 @@ __all__ = [
     "ForegroundSpec",
     "FunctionExtractor",
     "ImageSpec",
+    "ImportRecipe",
     "ModelKind",
+    "NetworkSpec",
     "NoiseSpec",
     "PatchMemorySpec",
     "Recipe",
@@ -45,6 +49,7 @@ __all__ = [
     "ThresholdSpec",
     "TimmExtractor",
     "TrainingSpec",
+    "load_export_recipe",
     "load_recipe",
     "with_graph",
     "with_model",

@@ -14,6 +14,7 @@ from edgeflow.errors import ConfigError
 from edgeflow_export.models.view_graph import view_graph
 from edgeflow_export.recipe.export import ExportSpec, ForegroundSpec, ScoringSpec, ThresholdSpec
 from edgeflow_export.recipe.extractors import EfficientNetB5Extractor, ExtractorSpec, TimmExtractor
+from edgeflow_export.recipe.imported import ImportRecipe
 from edgeflow_export.recipe.training import (
     DataSpec,
     FlowSpec,
@@ -24,7 +25,7 @@ from edgeflow_export.recipe.training import (
     TrainingSpec,
 )
 
-__all__ = ["Recipe", "load_recipe", "with_graph", "with_model"]
+__all__ = ["Recipe", "load_export_recipe", "load_recipe", "with_graph", "with_model"]
 
 
 class Recipe(Document):
@@ -88,6 +89,25 @@ def load_recipe(path: Path) -> Recipe:
     }
     update["foreground"] = recipe.foreground.model_copy(update=files)
     return recipe.model_copy(update=update)
+
+
+def load_export_recipe(path: Path) -> Recipe | ImportRecipe:
+    """Read the recipe of a trained model, or of a network from elsewhere, which has a section ``network``.
+
+    Raises:
+        ConfigError: as :func:`load_recipe`.
+    """
+    data, lines = read_yaml(path)
+    if not isinstance(data, dict) or "network" not in data:
+        return load_recipe(path)
+    recipe = parse_document(ImportRecipe, data, what=str(path), error=ConfigError, lines=lines)
+    base = named_in_text(path.resolve().parent)
+    foreground = recipe.foreground
+    if foreground.masks is not None:
+        foreground = foreground.model_copy(update={"masks": against(base, foreground.masks)})
+    network = recipe.network.model_copy(update={"file": against(base, recipe.network.file)})
+    data_spec = recipe.data.model_copy(update={"root": against(base, recipe.data.root)})
+    return recipe.model_copy(update={"data": data_spec, "network": network, "foreground": foreground})
 
 
 def with_graph(recipe: Recipe, name: str) -> Recipe:

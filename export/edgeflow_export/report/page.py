@@ -15,6 +15,7 @@ from edgeflow.calibration.detection_rates import MIN_RECALL, false_rejects, need
 from edgeflow.contracts.manifest import Graph, Manifest, Thresholds
 from edgeflow.contracts.parity import FOR_SCALE
 from edgeflow.contracts.scoring import FloatArray, scaled
+from edgeflow_export.imported.imported_model import KIND
 from edgeflow_export.quantization.accuracy_guard import (
     Scored,
     changed_verdicts,
@@ -37,6 +38,7 @@ __all__ = ["ReportContent", "report_page"]
 MOST_PARTS = 8
 MOST_PICTURE_BYTES = 3_000_000
 _FLIPS = 3
+_REDUCED = "fp32, median, on the foreground"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,9 +166,10 @@ def _false_rejects(manifest: Manifest) -> list[tuple[str, str, str, bool]]:
 def _proof(content: ReportContent) -> list[tuple[str, str, str]]:
     """Comparison of the graphs with the trained model: maps and verdicts."""
     manifest = content.manifest
-    exact = [row for row in _parity(manifest) if row[1] == "torch"]
+    exact = [row for row in _parity(manifest) if row[1] != _REDUCED]
     worst = max(exact, key=lambda row: row[2] / row[3])
-    found = [(f"{worst[2]:.1e}", "largest map error in fp32", f"allowed {worst[3]:.1g}, relative to torch")]
+    allowed = f"allowed {worst[3]:.1g}, relative to {worst[1]}"
+    found = [(f"{worst[2]:.1e}", "largest map error in fp32", allowed)]
     for report in manifest.accuracy:
         flips = f"{report.verdict_flips} of {report.parts}"
         within = f"each graph by its own threshold; {report.flips_allowed} are within chance"
@@ -180,9 +183,10 @@ def _proof(content: ReportContent) -> list[tuple[str, str, str]]:
 
 def _parity(manifest: Manifest) -> list[tuple[str, str, float, float]]:
     """Stage, what it is compared with, largest relative error, and what is allowed."""
-    rows = [(stage.stage, "torch", stage.measured_error, stage.tolerance) for stage in manifest.parity]
+    model = "the network's own file" if KIND in manifest.provenance else "torch"
+    rows = [(stage.stage, model, stage.measured_error, stage.tolerance) for stage in manifest.parity]
     for graph in manifest.graphs:
-        against = "torch" if graph.precision == "fp32" else "fp32, median, on the foreground"
+        against = model if graph.precision == "fp32" else _REDUCED
         rows.append((graph.id, against, graph.measured_error, manifest.allowed_error(graph)))
     masking = manifest.foreground.graphs if manifest.foreground else ()
     # A network in fewer bits is judged by its masks; the foreground's note says how far they agree.
@@ -255,6 +259,10 @@ def _weights(manifest: Manifest) -> list[tuple[str, str, str]]:
     licences = stated if isinstance(stated, dict) else {}
     extractor, foreground = recipe.get("extractor"), recipe.get("foreground")
     rows = []
+    network = manifest.provenance.get("network_file")
+    if network is not None:
+        producer = manifest.provenance.get("network_producer", "unknown")
+        rows.append(("network", f"{network}, by {producer}", str(licences.get("network", ""))))
     if isinstance(extractor, dict):
         name = extractor.get("model") or extractor.get("target") or extractor.get("kind")
         told = manifest.provenance
@@ -262,9 +270,10 @@ def _weights(manifest: Manifest) -> list[tuple[str, str, str]]:
         origin = told.get("backbone_checkpoint", ", ".join(filter(None, named)))
         licence = licences.get("extractor", told.get("extractor_licence", ""))
         rows.append(("extractor", origin, str(licence)))
-    flow = manifest.provenance.get("multiflow_checkpoint", "trained on the parts of this recipe")
-    head = "patch memory" if recipe.get("model") == "patch_memory" else "flow"
-    rows.append((head, flow, str(licences.get("flow", ""))))
+    if network is None:
+        flow = manifest.provenance.get("multiflow_checkpoint", "trained on the parts of this recipe")
+        head = "patch memory" if recipe.get("model") == "patch_memory" else "flow"
+        rows.append((head, flow, str(licences.get("flow", ""))))
     if manifest.foreground is not None and isinstance(foreground, dict):
         origin = manifest.provenance.get("mvanet_checkpoint", manifest.foreground.kind)
         rows.append(("foreground", origin, str(licences.get("foreground", ""))))

@@ -1,0 +1,65 @@
+"""The file that stands for a model of anomalib, or what to do where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from edgeflow.errors import CheckpointError
+
+__all__ = ["anomalib_file"]
+
+_PLACES = ("model.onnx", "onnx/model.onnx", "weights/onnx/model.onnx")
+_CHECKPOINTS = {".ckpt", ".pt", ".pth"}
+_EXPORT = (
+    "export it where it was trained: 'anomalib export --model {model} --ckpt_path {path} --export_type onnx "
+    '--input_size "[256, 256]"\', or model.to_onnx(folder, input_size=(256, 256)), and give that folder'
+)
+
+
+def anomalib_file(path: Path) -> Path:
+    """The ONNX file of an anomalib export.
+
+    Args:
+        path: the file, or the folder of the export.
+
+    Raises:
+        CheckpointError: a checkpoint, an OpenVINO export alone, or a folder without a model.
+    """
+    if path.suffix.lower() in _CHECKPOINTS and path.is_file():
+        raise CheckpointError(f"{path}: {_checkpoint(path)}; {_EXPORT.format(model=_model(path), path=path)}")
+    if not path.is_dir():
+        return path
+    for place in _PLACES:
+        if (path / place).is_file():
+            return path / place
+    checkpoints = sorted(path.rglob("*.ckpt"))
+    held = f"holds {checkpoints[0].name} alone" if checkpoints else "holds no model.onnx"
+    raise CheckpointError(f"{path}: {held}; {_EXPORT.format(model='NAME', path='FILE')}")
+
+
+def _checkpoint(path: Path) -> str:
+    """What a checkpoint is; of its content only tensors and plain values are read, never code."""
+    found = _read(path)
+    if found is None:
+        return "a checkpoint that holds Python objects besides weights, which are code and are not read"
+    version = found.get("pytorch-lightning_version")
+    told = f" (Lightning {version})" if isinstance(version, str) else ""
+    return f"a checkpoint{told}: weights without the network"
+
+
+def _model(path: Path) -> str:
+    """The name of the model's class, where the checkpoint tells it."""
+    found = _read(path) or {}
+    config = found.get("hyper_parameters")
+    name = config.get("model_name") if isinstance(config, dict) else None
+    return name if isinstance(name, str) and name.isidentifier() else "NAME"
+
+
+def _read(path: Path) -> dict[str, object] | None:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001 - whatever is not plain tensors and values
+        return None
+    return found if isinstance(found, dict) else None

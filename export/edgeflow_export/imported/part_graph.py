@@ -1,0 +1,206 @@
+"""A network from elsewhere as a graph of ours: uint8 images of all views to maps of all views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeflow.errors import CheckpointError
+from edgeflow_export.imported.network_input import NetworkInput
+from edgeflow_export.recipe import NetworkSpec
+
+__all__ = ["IMAGES", "MAPS", "Form", "MapShape", "map_shape", "part_graph", "with_batch"]
+
+IMAGES, MAPS = "images", "maps"
+Form = Literal["batch", "copies", "part"]
+"""All views as one batch; the network once for every view; all views as one part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapShape:
+    """What one run of a network gives.
+
+    Attributes:
+        kind: a map or a score of each image, or one score of the whole part.
+        height, width: of each map; 1 and 1 of a score.
+    """
+
+    kind: Literal["map", "score", "part score"]
+    height: int
+    width: int
+
+
+def map_shape(shape: Sequence[int], images: int, what: str) -> MapShape:
+    """Read the shape of an output.
+
+    Args:
+        shape: as one run gave it.
+        images: of that run.
+        what: output, as the error names it.
+
+    Raises:
+        CheckpointError: neither a map nor a score of each image.
+    """
+    # Axes of one: of the batch, of the channel, or of a map that is a score. Behind the images' axis only.
+    sizes = list(shape)
+    if not sizes or (int(np.prod(sizes)) == 1 and images > 1):
+        return MapShape(kind="part score", height=1, width=1)
+    if sizes[0] == 1 and images > 1 and len(sizes) > 1 and sizes[1] == images:
+        sizes = sizes[1:]
+    rest = sizes[1:]
+    if sizes[0] == images and all(size == 1 for size in rest):
+        return MapShape(kind="score", height=1, width=1)
+    if len(rest) == 3 and 1 in (rest[0], rest[2]):
+        rest = rest[1:] if rest[0] == 1 else rest[:2]
+    if sizes[0] == images and len(rest) == 2:
+        return MapShape(kind="map", height=rest[0], width=rest[1])
+    shown = ", ".join(map(str, shape))
+    raise CheckpointError(
+        f"{what} is ({shown}) for {images} image(s): neither a map (N, 1, h, w) nor a score (N) of each; "
+        "name another output with --graph-output, or export the network with one channel in its map"
+    )
+
+
+def with_batch(model: onnx.ModelProto, network: NetworkInput, images: int) -> onnx.ModelProto:
+    """The model with every axis of its input fixed, for so many images."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    del fixed.graph.value_info[:]  # shapes of the axes as they were
+    for value in fixed.graph.input:
+        if value.name == network.name:
+            kind = value.type.tensor_type.elem_type
+            value.CopyFrom(helper.make_tensor_value_info(network.name, kind, network.shape(images)))
+    return fixed
+
+
+def part_graph(
+    model: onnx.ModelProto,
+    network: NetworkInput,
+    spec: NetworkSpec,
+    size: MapShape,
+    views: int,
+    form: Form,
+) -> onnx.ModelProto:
+    """The graph of one part.
+
+    Args:
+        model: with one output, and an input fixed for all views, or for one where it is copied.
+        size: of one run's output.
+        form: with ``copies``, the network stands in the graph once for each view and shares its weights.
+    """
+    made = _Builder(network, spec, views)
+    read = made.input()
+    tensor = model.graph.output[0].name
+    if form == "copies":
+        maps = []
+        for view in range(views):
+            one = made.slice(read, view)
+            found = made.copy(model.graph, f"view{view + 1}/", one, tensor)
+            maps.append(made.as_maps(found, (1, size.height, size.width)))
+        result = made.add("Concat", maps, axis=0) if views > 1 else maps[0]
+    else:
+        found = made.copy(model.graph, "", read, tensor)
+        if size.kind == "part score":
+            one = made.as_maps(found, (1, 1, 1))
+            result = made.add("Expand", [one, made.constant("views", np.array([views, 1, 1]))])
+        else:
+            result = made.as_maps(found, (views, size.height, size.width))
+    made.add("Identity", [result], output=MAPS)
+    shape = (views, size.height, size.width)
+    graph = helper.make_graph(
+        made.nodes,
+        "graph",
+        [helper.make_tensor_value_info(IMAGES, TensorProto.UINT8, (views, network.height, network.width, 3))],
+        [helper.make_tensor_value_info(MAPS, TensorProto.FLOAT, shape)],
+        [*made.weights.values()],
+    )
+    whole = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    onnx.checker.check_model(whole)
+    return whole
+
+
+@dataclass
+class _Builder:
+    """Nodes and weights of the graph so far; names never meet those of the network."""
+
+    network: NetworkInput
+    spec: NetworkSpec
+    views: int
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    weights: dict[str, onnx.TensorProto] = field(default_factory=dict)
+
+    def add(
+        self, kind: str, inputs: Sequence[str], *, output: str | None = None, **attributes: object
+    ) -> str:
+        """Add a node; returns the name of its result."""
+        name = f"edgeflow/{kind}_{len(self.nodes)}"
+        target = output or name
+        self.nodes.append(helper.make_node(kind, list(inputs), [target], name=name, **attributes))
+        return target
+
+    def constant(self, name: str, value: npt.NDArray[np.generic]) -> str:
+        """Add a constant; returns its name."""
+        full = f"edgeflow/{name}_{len(self.weights)}"
+        self.weights[full] = numpy_helper.from_array(value, full)
+        return full
+
+    def input(self) -> str:
+        """The images of all views as the network reads them."""
+        network, spec = self.network, self.spec
+        value = IMAGES
+        if spec.colour == "bgr":
+            value = self.add("Gather", [value, self.constant("bgr", np.array([2, 1, 0]))], axis=3)
+        if network.dtype != np.uint8:
+            scale, shift = (part.astype(np.float32) for part in network.affine(spec))
+            value = self.add("Cast", [value], to=TensorProto.FLOAT)
+            value = self.add("Mul", [value, self.constant("scale", scale)])
+            if shift.any():
+                value = self.add("Add", [value, self.constant("shift", shift)])
+        if network.layout.endswith("CHW"):
+            value = self.add("Transpose", [value], perm=[0, 3, 1, 2])
+        if network.dtype == np.float16:
+            value = self.add("Cast", [value], to=TensorProto.FLOAT16)
+        if "V" in network.layout:
+            shape = np.array(network.shape(self.views), np.int64)
+            value = self.add("Reshape", [value, self.constant("part", shape)])
+        return value
+
+    def slice(self, tensor: str, view: int) -> str:
+        """One view as a batch of one."""
+        bounds = (self.constant(name, np.array([at])) for name, at in (("start", view), ("end", view + 1)))
+        return self.add("Slice", [tensor, *bounds, self.constant("axis", np.array([0]))])
+
+    def copy(self, graph: onnx.GraphProto, prefix: str, read: str, output: str) -> str:
+        """Add the network's nodes and weights, reading ``read``; returns the name of its result."""
+        names = {self.network.name: read, "": ""}
+        for tensor in graph.initializer:
+            names[tensor.name] = f"network/{tensor.name}"
+            if names[tensor.name] not in self.weights:
+                kept = onnx.TensorProto()
+                kept.CopyFrom(tensor)
+                kept.name = names[tensor.name]
+                self.weights[kept.name] = kept
+        for place, node in enumerate(graph.node):
+            new = onnx.NodeProto()
+            new.CopyFrom(node)
+            new.name = f"{prefix}network/{node.name or node.op_type}_{place}"
+            new.doc_string = ""
+            del new.metadata_props[:]
+            for index, name in enumerate(node.output):
+                names.setdefault(name, f"{prefix}network/{name}")
+                new.output[index] = names[name]
+            for index, name in enumerate(node.input):
+                new.input[index] = names.get(name, f"{prefix}network/{name}")
+            self.nodes.append(new)
+        return names[output]
+
+    def as_maps(self, tensor: str, shape: tuple[int, ...]) -> str:
+        """A result as float32 maps."""
+        value = self.add("Cast", [tensor], to=TensorProto.FLOAT)
+        return self.add("Reshape", [value, self.constant("maps", np.array(shape, np.int64))])
