@@ -40,7 +40,7 @@ def anomalib_file(path: Path) -> Path:
 
 
 def _checkpoint(path: Path) -> str:
-    """What a checkpoint is; of its content only tensors and plain values are read, never code."""
+    """The kind of a checkpoint; of its content only tensors and plain values are read, never code."""
     found = _read(path)
     if found is None:
         return "a checkpoint that holds Python objects besides weights, which are code and are not read"

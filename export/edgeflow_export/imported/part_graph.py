@@ -24,7 +24,7 @@ Form = Literal["batch", "copies", "part"]
 
 @dataclass(frozen=True, kw_only=True)
 class MapShape:
-    """What one run of a network gives.
+    """The result of one run of a network.
 
     Attributes:
         kind: a map or a score of each image, or one score of the whole part.
