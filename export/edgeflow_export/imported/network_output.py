@@ -141,7 +141,7 @@ class _Walk:
             name = node.input[1] if condition.all() else node.input[2]
 
     def step(self, name: str, operators: tuple[str, ...]) -> str | None:
-        """The other input of an operator with one positive or added number; None where there is no such one."""
+        """The other input of an operator with one positive or added number; None without such a one."""
         node = self.producers.get(name)
         if node is None or node.op_type not in operators:
             return None
