@@ -21,6 +21,7 @@ from edgeflow.cli.terminal.output import print_json
 from faults.attacks import attacks
 from faults.bundle_swaps import swap_killed
 from faults.cameras import camera_stopped, packets_lost
+from faults.changeover import changeover
 from faults.clock_steps import clock_steps
 from faults.conservation import conservation
 from faults.figures import Figure
@@ -66,6 +67,7 @@ LONG: dict[str, Fault] = {
     "clock": lambda folder: clock_steps(folder, rounds=4),
     "frozen_disk": lambda folder: evidence_frozen(folder, parts=200),
     "hung": lambda folder: hung_scoring(folder, seconds=20),
+    "changeover": lambda folder: changeover(folder, parts=10_000, kills=20),
 }
 DAY: dict[str, Fault] = {
     "day": lambda folder: conservation(folder, parts=500_000, rate_hz=600, kills=40),
@@ -95,6 +97,7 @@ SHORT: dict[str, Fault] = {
     "clock": lambda folder: clock_steps(folder, rounds=1),
     "frozen_disk": lambda folder: evidence_frozen(folder, parts=60),
     "hung": lambda folder: hung_scoring(folder, seconds=3),
+    "changeover": lambda folder: changeover(folder, parts=200, kills=2, rate_hz=25),
 }
 
 

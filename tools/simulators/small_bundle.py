@@ -20,19 +20,23 @@ VIEWS = ("top", "left")
 SIDE = 8
 
 
-def colour_mean(*extra: onnx.NodeProto) -> onnx.ModelProto:
-    """uint8 (V, 8, 8, 3) to the mean of its colours, float32 (V, 8, 8)."""
+def colour_mean(*extra: onnx.NodeProto, offset: float = 0.0) -> onnx.ModelProto:
+    """uint8 (V, 8, 8, 3) to the mean of its colours, float32 (V, 8, 8), and ``offset`` added to it."""
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["floats", "axes"], ["maps"], keepdims=0),
+        helper.make_node("ReduceMean", ["floats", "axes"], ["means" if offset else "maps"], keepdims=0),
+        *([helper.make_node("Add", ["means", "offset"], ["maps"])] if offset else []),
         *extra,
     ]
+    constants = [helper.make_tensor("axes", TensorProto.INT64, [1], [3])]
+    if offset:
+        constants.append(helper.make_tensor("offset", TensorProto.FLOAT, [1], [offset]))
     graph = helper.make_graph(
         nodes,
         "mean",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, [len(VIEWS), SIDE, SIDE, 3])],
         [helper.make_tensor_value_info("maps", TensorProto.FLOAT, [len(VIEWS), SIDE, SIDE])],
-        [helper.make_tensor("axes", TensorProto.INT64, [1], [3])],
+        constants,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
@@ -64,6 +68,7 @@ def small_bundle(
     part: float | None = None,
     golden: bytes | None = None,
     recorded_factor: float = 1.0,
+    offset: float = 0.0,
     **fields: Any,
 ) -> Path:
     """Write the bundle; ``fields`` replace those of the manifest.
@@ -71,14 +76,16 @@ def small_bundle(
     Args:
         part: the golden part's score, instead of the true one.
         golden: the file of every golden image.
+        offset: added to every score, so that scores tell which bundle they are of.
         recorded_factor: times the maps that reduced graphs gave at export; beside 1, none reproduces them.
     """
     rng = np.random.default_rng(1)
     images = {view: rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8) for view in VIEWS}
     maps = np.stack([image.astype(np.float32).mean(axis=-1) for image in images.values()])
+    maps = maps + np.float32(offset)
     recorded = [f"{graph['backend']}-{graph['precision']}" for graph in fields.get("graphs", ())]
     files = {
-        "mean.onnx": model or colour_mean().SerializeToString(),
+        "mean.onnx": model or colour_mean(offset=offset).SerializeToString(),
         "golden/maps.npz": _npz(maps, part, {name: maps * np.float32(recorded_factor) for name in recorded}),
     }
     files |= {f"golden/{view}.png": golden or _png(image) for view, image in images.items()}

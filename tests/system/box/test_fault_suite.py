@@ -34,6 +34,7 @@ NAMES = (
     "clock",
     "hung",
     "frozen_disk",
+    "changeover",
 )
 
 
