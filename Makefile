@@ -61,6 +61,7 @@ bench: $(VENV)/.dev
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.history
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.score_drift
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.metrics
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.changeover
 	sh tools/system_packages.sh cameras
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.capture
 

@@ -1,6 +1,6 @@
 """Cost of a scoring thread for the decision: with and without it in turns, in one process.
 
-PYTHONPATH=tools PYTHONPATH=tools python -m benchmarks.line tools/demo/box.yaml tools/demo/parts
+PYTHONPATH=tools python -m benchmarks.line tools/demo/box.yaml tools/demo/parts
 """
 
 from __future__ import annotations
@@ -51,19 +51,24 @@ class _SameThread(ScoringThread):
         return work()
 
 
-class _Gate:
-    """Takes the moment of each decision."""
+class Gate:
+    """Takes the moment of each decision.
+
+    Attributes:
+        at_ns: of the latest one, monotonic.
+    """
 
     def __init__(self) -> None:
         self.at_ns = 0
 
     def publish_decision(self, decision: Decision) -> bool:
+        """Write the decision as JSON, and note when that was done."""
         to_json(decision)
         self.at_ns = monotonic_ns()
         return True
 
 
-class _NoOutbox:
+class NoOutbox:
     """Results of a benchmark are not delivered."""
 
     def put(self, result: Result) -> None:
@@ -94,15 +99,15 @@ def main(box: Path, parts: Path, count: int, busy: bool) -> None:
     stop = threading.Event()
     if busy:
         threading.Thread(target=_busy, args=(stop,), daemon=True).start()
-    gate = _Gate()
+    gate = Gate()
     beside = InspectionLine(
-        bundles=ActiveBundle(loaded), gate=gate, outbox=_NoOutbox(), show=lambda _: None, clock=monotonic_ns
+        bundles=ActiveBundle(loaded), gate=gate, outbox=NoOutbox(), show=lambda _: None, clock=monotonic_ns
     )
     lines = {"same thread": replace(beside, scoring=_SameThread()), "own thread": beside}
     times: dict[str, list[float]] = {name: [] for name in lines}
     order = np.random.default_rng(1)
     gc.collect()
-    for number, view_set in enumerate(itertools.islice(_view_sets(bundle, parts), count)):
+    for number, view_set in enumerate(itertools.islice(view_sets_of(bundle, parts), count)):
         for name in order.permutation(list(lines)):
             begun_ns = monotonic_ns()
             lines[name].run([replace(view_set, triggered_ns=begun_ns)])
@@ -117,8 +122,8 @@ def main(box: Path, parts: Path, count: int, busy: bool) -> None:
     print_json({"parts": count, "busy": busy, **found, "p99_difference_ms": difference})
 
 
-def _view_sets(bundle: Bundle, folder: Path) -> Iterator[ViewSet]:
-    """The recorded parts, again and again."""
+def view_sets_of(bundle: Bundle, folder: Path) -> Iterator[ViewSet]:
+    """Yield the recorded parts of a folder as complete view sets, again and again."""
     views = bundle.manifest.view_ids
     read = [{v: read_image(part.images[v]) for v in views} for part in find_bundle_parts(bundle, folder)]
     for number in itertools.count():
