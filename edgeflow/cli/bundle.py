@@ -15,7 +15,7 @@ from edgeflow.calibration.detection_rates import false_rejects, recall, shortcom
 from edgeflow.cli.options import FILE, device_option, json_option
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.cli.terminal.tables import make_table, print_table
-from edgeflow.contracts.manifest import REPORT_NAME, Foreground, Graph, Manifest
+from edgeflow.contracts.manifest import REPORT_NAME, Foreground, Graph, Manifest, Preprocessing
 from edgeflow.contracts.parity import FOR_SCALE
 from edgeflow.errors import (
     ConfigError,
@@ -96,8 +96,8 @@ def _print_summary(bundle: Bundle, path: Path, report: Path | None) -> None:
     console.print(f"made by {manifest.created_by}; sha256 {bundle.sha256[:16]}…; all hashes match")
     console.print(_origin(bundle), markup=False)
     size = manifest.preprocessing
-    views = ", ".join(view.id + (" (mirrored)" if view.mirror else "") for view in manifest.views)
-    console.print(f"views: {views}; model image {size.width}×{size.height}")
+    views = ", ".join(view.id + (f" ({view.described})" if view.described else "") for view in manifest.views)
+    console.print(f"views: {views}; model image {size.width}×{size.height}{_tiles(size)}")
     print_rates(console, manifest)
     _print_scoring(console, manifest)
     if manifest.foreground is not None:
@@ -164,6 +164,12 @@ def print_rates(console: Console, manifest: Manifest) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _tiles(size: Preprocessing) -> str:
+    if size.tiles is None or size.grid is None:
+        return ""
+    return f" in {len(size.grid)} tiles of {size.tiles.width}×{size.tiles.height}"
 
 
 def _print_scoring(console: Console, manifest: Manifest) -> None:

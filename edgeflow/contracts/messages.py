@@ -94,6 +94,12 @@ class Region(Message):
     width: int
     height: int
     score_raw: float
+    camera: tuple[int, int, int, int] | None = Field(
+        default=None,
+        exclude_if=lambda camera: camera is None,
+        description="the box in pixels of the camera's image: x, y, width, height; of views that are more "
+        "than resized",
+    )
 
 
 class ViewResult(Message):

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeflow.bundles.bundle import Bundle
+from edgeflow.cameras.camera import Frame
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import utc_text
+from edgeflow.contracts.geometry.view_geometry import ViewGeometry
 from edgeflow.contracts.manifest import Graph, Manifest
 from edgeflow.contracts.messages import (
     BundleInfo,
     Deadline,
     Decision,
     GraphChosenBy,
+    Region,
     Result,
     SyncInfo,
     ViewResult,
@@ -178,19 +181,35 @@ class ResultMaker:
     ) -> ViewResult:
         view = manifest.view_ids[index]
         scored = scores if view in verdict.views else None
-        spec = manifest.preprocessing
         return ViewResult(
             id=view,
             score=verdict.views.get(view),
             score_raw=scored.views[view] if scored else None,
             threshold=self._policy.thresholds.views[view].threshold,
             **_frame_fields(view_set, view),
-            regions=find_regions(
-                scored.maps[index], self._policy.thresholds.views[view].threshold, (spec.height, spec.width)
-            )
+            regions=self._regions(manifest, index, scored, view_set.frames.get(view))
             if scored and verdict.verdict == "NG"
             else (),
             masked=scored is not None and view in scored.masked,
+        )
+
+    def _regions(
+        self, manifest: Manifest, index: int, scores: Scores, frame: Frame | None
+    ) -> tuple[Region, ...]:
+        """Boxes over the threshold; on the camera's image too where that is more than another scale."""
+        view, spec = manifest.views[index], manifest.preprocessing
+        size = spec.height, spec.width
+        found = find_regions(scores.maps[index], self._policy.thresholds.views[view.id].threshold, size)
+        if frame is None or not view.described:
+            return found
+        geometry = ViewGeometry(view, (frame.image.shape[0], frame.image.shape[1]))
+        return tuple(
+            region.model_copy(
+                update={
+                    "camera": geometry.box_on_camera((region.x, region.y, region.width, region.height), size)
+                }
+            )
+            for region in found
         )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from edgeflow.contracts.documents.document import parse_document
 from edgeflow.contracts.scoring import PixelStatistics, Scoring, ViewScale
 from edgeflow.errors import CheckpointError, ConfigError, StorageError
-from edgeflow_export.features.extractors import build_extractor, output_shape
+from edgeflow_export.features.extractors import build_extractor, output_shape, tiled
 from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.mask_head import MaskHead
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
@@ -90,7 +90,8 @@ def build_model(
     Args:
         patches: of a patch memory, which holds fewer than the recipe allows where there were fewer.
     """
-    extractor = build_extractor(recipe.extractor, pretrained=False, search_path=search_path)
+    plain = build_extractor(recipe.extractor, pretrained=False, search_path=search_path)
+    extractor = tiled(plain, recipe.image)
     head = _untrained_head(recipe, channels, views, patches)
     mask_head: MaskHead | None = None
     shape: tuple[int, ...] = (channels,)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from edgeflow.errors import CheckpointError, ConfigError, UsageError
 from edgeflow_export.checkpoints.checkpoint import TrainedModel
 from edgeflow_export.data.published_mirroring import MIRRORING
-from edgeflow_export.features.extractors import build_extractor, output_shape
+from edgeflow_export.features.extractors import build_extractor, output_shape, tiled
 from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
 from edgeflow_export.models.published_multiflow import published_graph, published_shape, published_state
@@ -82,7 +82,8 @@ def official_model(
     graph = published_graph(state, files.graph)
     shape = published_shape(state, graph=graph)
     described = _described(files, recipe, (root, class_name), graph, shape)
-    extractor = build_extractor(described.extractor, pretrained=True, search_path=search_path)
+    plain = build_extractor(described.extractor, pretrained=True, search_path=search_path)
+    extractor = tiled(plain, described.image)
     return TrainedModel(
         recipe=described,
         module=_module(extractor, state, shape, described, files.multiflow),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ import numpy.typing as npt
 from edgeflow.contracts.datasets.data_depth import DataDepth, data_depth, require_filled_range
 from edgeflow.contracts.datasets.evidence_folders import require_good_evidence
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
-from edgeflow.contracts.datasets.recorded_part import Crop
 from edgeflow.contracts.image_files.bit_depth import DEEPEST, SHALLOWEST
 from edgeflow.contracts.image_files.mask_sources import (
     defect_mask_size,
@@ -27,9 +26,9 @@ from edgeflow.contracts.images import Reading, image_size, read_image
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
 from edgeflow.contracts.preprocess import prepare, prepare_mask, reading_of
 from edgeflow.errors import DataError
-from edgeflow_export.data.published_mirroring import published_mirroring
 from edgeflow_export.data.splitting import split_for_stopping, split_normal_parts, with_unannotated
-from edgeflow_export.recipe import DataSpec, ImportRecipe, Recipe
+from edgeflow_export.data.view_specs import view_specs
+from edgeflow_export.recipe import ImportRecipe, Recipe
 
 __all__ = [
     "Dataset",
@@ -141,10 +140,10 @@ def load_dataset(recipe: Recipe | ImportRecipe, *, root: Path | None = None) -> 
     learning, validation = split_normal_parts(usual, data.validation_fraction, recipe.training.seed)
     training, stopping = split_for_stopping(learning, validation, recipe)
     training += overruled
-    views = _views(parts, data)
-    files = [part.images[view.id] for part in parts for view in views]
     image = recipe.image
     assert image is not None  # noqa: S101 - of a network from elsewhere it is known since its file was read
+    views = view_specs(parts, data, image)
+    files = [part.images[view.id] for part in parts for view in views]
     depth = data_depth(files, declared=image.bits, what=str(folder))
     return Dataset(
         root=folder,
@@ -154,6 +153,7 @@ def load_dataset(recipe: Recipe | ImportRecipe, *, root: Path | None = None) -> 
             width=image.width,
             bits=depth.bits,
             orientation="followed",
+            tiles=image.tiles,
         ),
         training=training,
         validation=validation,
@@ -293,47 +293,3 @@ def ahead(work: Callable[[A], B], items: Iterable[A], *, most: int = _LOOK_AHEAD
         finally:
             for future in pending:
                 future.cancel()
-
-
-def _views(parts: Sequence[RecordedPart], spec: DataSpec) -> tuple[ViewSpec, ...]:
-    """The recipe's views, or those that every part has."""
-    ids = spec.views or tuple(view for view in parts[0].images if all(view in part.images for part in parts))
-    mirror = _mirrored(ids, spec.class_name or parts[0].class_name, spec)
-    crops = _crops(parts, spec)
-    return tuple(ViewSpec(id=view, mirror=view in mirror, crop=crops.get(view)) for view in ids)
-
-
-def _crops(parts: Sequence[RecordedPart], spec: DataSpec) -> Mapping[str, Crop]:
-    """View → its place in pictures that hold several; nothing where each view has its own file."""
-    places = Counter(tuple(sorted(part.crops.items())) for part in parts)
-    usual = dict(places.most_common(1)[0][0])
-    other = [f"part {part.part_id}: {dict(part.crops)}" for part in parts if part.crops != usual]
-    if other:
-        raise DataError(
-            f"{spec.root}: {len(other)} part(s) have their views in other places than the others; bring all "
-            "pictures to one size, or take these out",
-            problems=other,
-        )
-    return usual
-
-
-def _mirrored(ids: Sequence[str], class_name: str | None, spec: DataSpec) -> tuple[str, ...]:
-    if spec.mirror == "published":
-        if class_name is None:
-            raise DataError(
-                f"{spec.root}: data.mirror: published needs the Real-IAD class; name it in data.class_name"
-            )
-        known = {f"C{camera}" for camera in range(1, 6)}
-        if not known.issuperset(ids):
-            raise DataError(
-                f"data.mirror: published is for the cameras C1 to C5, the views are {', '.join(ids)}; list "
-                "the mirrored ones instead"
-            )
-        return published_mirroring(class_name)
-    unknown = sorted(set(spec.mirror) - set(ids))
-    if unknown:
-        raise DataError(
-            f"data.mirror names views that the parts do not have: {', '.join(unknown)}; "
-            f"they have {', '.join(ids)}"
-        )
-    return spec.mirror

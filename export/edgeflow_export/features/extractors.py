@@ -11,11 +11,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from edgeflow.contracts.geometry.tiles import TileGrid
 from edgeflow.errors import ConfigError
 from edgeflow_export.models.compact_net import CompactNet
 from edgeflow_export.models.efficientnet import EfficientNetB5, published_efficientnet
 from edgeflow_export.models.inspection_model import IMAGE_MEAN, IMAGE_STD
-from edgeflow_export.recipe import EfficientNetB5Extractor, ExtractorSpec, FunctionExtractor, TimmExtractor
+from edgeflow_export.models.tiled_extractor import TiledExtractor
+from edgeflow_export.recipe import (
+    EfficientNetB5Extractor,
+    ExtractorSpec,
+    FunctionExtractor,
+    ImageSpec,
+    TimmExtractor,
+)
 from edgeflow_export.weight_files import read_published
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "function_source",
     "normalised",
     "output_shape",
+    "tiled",
 ]
 
 
@@ -54,6 +63,30 @@ def build_extractor(spec: ExtractorSpec, *, pretrained: bool, search_path: Seque
     return extractor.eval().requires_grad_(requires_grad=False)
 
 
+def tiled(extractor: nn.Module, image: ImageSpec) -> nn.Module:
+    """The extractor for a recipe's model image: as it is, or seeing the image's tiles one by one.
+
+    Raises:
+        ConfigError: not a tile size that it takes, or tiles that do not begin at pixels of its features.
+    """
+    if image.tiles is None:
+        return extractor
+    height, width = image.tiles.height, image.tiles.width
+    _, rows, columns = output_shape(
+        extractor, height, width, names="image.tiles.height and image.tiles.width"
+    )
+    if height % rows or width % columns:
+        raise ConfigError(
+            f"image.tiles: of a tile of {width}x{height} the extractor makes {columns}x{rows} features, "
+            "which does not divide; take multiples of its stride"
+        )
+    grid = TileGrid.of(image.tiles, image.height, image.width)
+    try:
+        return TiledExtractor(extractor, grid, (height // rows, width // columns)).eval()
+    except ValueError as cause:
+        raise ConfigError(f"image.{cause}") from cause
+
+
 def normalised(images: Tensor) -> Tensor:
     """uint8 images (N, H, W, 3), red first, to the extractor's input (N, 3, H, W)."""
     mean = torch.tensor(IMAGE_MEAN, device=images.device).view(1, 3, 1, 1)
@@ -61,7 +94,9 @@ def normalised(images: Tensor) -> Tensor:
     return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
-def output_shape(extractor: nn.Module, height: int, width: int) -> tuple[int, int, int]:
+def output_shape(
+    extractor: nn.Module, height: int, width: int, *, names: str = "image.height and image.width"
+) -> tuple[int, int, int]:
     """Channels, height and width (C, h, w) of the features of an image.
 
     Raises:
@@ -73,8 +108,7 @@ def output_shape(extractor: nn.Module, height: int, width: int) -> tuple[int, in
             features = extractor(torch.zeros(1, 3, height, width))
     except (AssertionError, RuntimeError, ValueError) as cause:
         raise ConfigError(
-            f"the extractor does not take images of {height}x{width}: {cause}; set image.height and "
-            "image.width to what it takes"
+            f"the extractor does not take images of {height}x{width}: {cause}; set {names} to what it takes"
         ) from cause
     if not isinstance(features, Tensor) or features.ndim != 4 or features.shape[0] != 1:
         got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
@@ -104,7 +138,8 @@ def extractor_provenance(spec: ExtractorSpec, extractor: nn.Module) -> dict[str,
         return {}
     from edgeflow_export.features.timm_extractor import TimmLayer, timm_provenance  # noqa: PLC0415 - as above
 
-    return timm_provenance(spec, extractor) if isinstance(extractor, TimmLayer) else {}
+    inner = extractor.network if isinstance(extractor, TiledExtractor) else extractor
+    return timm_provenance(spec, inner) if isinstance(inner, TimmLayer) else {}
 
 
 def function_source(spec: ExtractorSpec) -> str:

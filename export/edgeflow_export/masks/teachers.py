@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from edgeflow.contracts.geometry.view_geometry import ViewGeometry
 from edgeflow.contracts.image_files.masks import read_mask
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
@@ -155,8 +156,8 @@ def load_teacher(spec: ForegroundSpec, *, device: str = "cpu") -> MaskTeacher | 
 def _read_mask(path: Path, view: ViewSpec, size: Size) -> Masks:
     """A mask file through the view's geometry to map size, by the published two resizes."""
     drawn = read_mask(path)
-    width, height = view.crop[2:] if view.crop is not None else drawn.shape[::-1]
-    mask = prepare_mask(drawn, view, (height, width))
+    own_size = ViewGeometry(view, (drawn.shape[0], drawn.shape[1])).size
+    mask = prepare_mask(drawn, view, own_size)
     return map_mask(stored_mask(mask.astype(np.uint8)), *size)
 
 

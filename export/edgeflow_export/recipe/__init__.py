@@ -2,7 +2,7 @@
 
 In: a YAML file, see ``docs/reference/recipe.md``. Out: one ``Recipe``, which every later stage reads.
 It starts no threads. Read ``recipe.py`` first; the sections of the file are in ``training.py``,
-``extractors.py`` and ``export.py``.
+``geometry.py``, ``extractors.py`` and ``export.py``.
 """
 
 from edgeflow_export.recipe.export import HEADED, ExportSpec, ForegroundSpec, ScoringSpec, ThresholdSpec
@@ -14,6 +14,7 @@ from edgeflow_export.recipe.extractors import (
     SelfSupervisedExtractor,
     TimmExtractor,
 )
+from edgeflow_export.recipe.geometry import GeometrySpec
 from edgeflow_export.recipe.imported import HELD_OUT_OF_IMPORTED, ImportRecipe, NetworkSpec
 from edgeflow_export.recipe.recipe import Recipe, load_export_recipe, load_recipe, with_graph, with_model
 from edgeflow_export.recipe.training import (
@@ -37,6 +38,7 @@ __all__ = [
     "FlowSpec",
     "ForegroundSpec",
     "FunctionExtractor",
+    "GeometrySpec",
     "ImageSpec",
     "ImportRecipe",
     "ModelKind",

@@ -56,11 +56,14 @@ class Recipe(Document):
     )
 
     @model_validator(mode="after")
-    def _mirrored_views_exist(self) -> Recipe:
+    def _views_of_the_geometry_exist(self) -> Recipe:
         mirror = () if self.data.mirror == "published" else self.data.mirror
         unknown = sorted(set(mirror) - set(self.data.views or mirror))
         if unknown:
             raise ValueError(f"data.mirror: not among data.views: {', '.join(unknown)}")
+        unknown = sorted(set(self.image.geometry) - set(self.data.views or self.image.geometry))
+        if unknown:
+            raise ValueError(f"image.geometry: not among data.views: {', '.join(unknown)}")
         return self
 
 

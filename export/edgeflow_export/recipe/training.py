@@ -9,9 +9,12 @@ from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model
 
 from edgeflow.contracts.datasets.layouts import LAYOUTS
 from edgeflow.contracts.documents.document import Document
+from edgeflow.contracts.geometry.tiles import TileGrid, Tiles
+from edgeflow.contracts.geometry.view_spec import Fit
 from edgeflow.contracts.manifest import ViewId
 from edgeflow.errors import ConfigError
 from edgeflow_export.models.view_graph import GRAPHS, view_graph
+from edgeflow_export.recipe.geometry import GeometrySpec
 from edgeflow_export.recipe.units import Fraction, Positive
 
 __all__ = ["DataSpec", "FlowSpec", "ImageSpec", "ModelKind", "NoiseSpec", "PatchMemorySpec", "TrainingSpec"]
@@ -75,7 +78,7 @@ _LATER = frozenset({"layout", "split", "unannotated"})
 
 
 class ImageSpec(Document):
-    """Size of the model image, and depth of the recorded ones."""
+    """The model image: its size, the geometry that leads to it, and the depth of the recorded images."""
 
     height: Positive = Field(description="height of the model's image in pixels")
     width: Positive = Field(description="width of the model's image in pixels")
@@ -89,6 +92,23 @@ class ImageSpec(Document):
     allow_dark: bool = Field(
         default=False, description="train although no value reaches a quarter of the range of these bits"
     )
+    fit: Fit = Field(
+        default="stretch",
+        description="of images with other proportions: stretch, or letterbox: padded with the mean colour",
+    )
+    tiles: Tiles | None = Field(
+        default=None,
+        description="tiles that the extractor sees one by one, joined to one map; default: the whole image",
+    )
+    geometry: dict[ViewId, GeometrySpec] = Field(
+        default={}, description="view → crop, quarter turns, mirroring, rectification and fit of its own"
+    )
+
+    @model_validator(mode="after")
+    def _tiles_cover_the_image(self) -> ImageSpec:
+        if self.tiles is not None:
+            TileGrid.of(self.tiles, self.height, self.width)
+        return self
 
 
 def _published_graph(name: str) -> str:

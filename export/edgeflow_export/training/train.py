@@ -28,6 +28,7 @@ from edgeflow_export.features.extractors import (
     build_extractor,
     extractor_identity,
     extractor_provenance,
+    tiled,
 )
 from edgeflow_export.features.feature_cache import FeatureStore, cache_features
 from edgeflow_export.features.self_supervised import STATE_FILE as EXTRACTOR_STATE
@@ -151,7 +152,7 @@ class _Run:
         recipe = self.recipe
         # First, since masks or weights that are not there are better missed now than after the extractor.
         teacher = load_teacher(recipe.foreground, device=self.processes.device)
-        extractor = self._extractor()
+        extractor = tiled(self._extractor(), recipe.image)
         store = self._features(extractor, self.dataset.training)
         # Early stopping chooses by these parts, so they set no threshold; else they are only watched.
         held_out = self._features(extractor, self.dataset.stopping or self.dataset.validation)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from edgeflow.capture.view_set import ViewSet
 from edgeflow.clock import utc_text
 from edgeflow.config.capture import SyncConfig
 from edgeflow.config.scoring import DecisionConfig
+from edgeflow.contracts.messages import to_json
 from edgeflow.decision.decision import Policy, Verdict
 from edgeflow.decision.result import Origin, ResultMaker, Timing, bundle_info
 from edgeflow.decision.session import Session
@@ -46,6 +49,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
 
 @pytest.fixture
 def make(bundle: Bundle) -> ResultMaker:
+    return result_maker(bundle)
+
+
+def result_maker(bundle: Bundle) -> ResultMaker:
     policy = Policy(
         thresholds=bundle.manifest.reference_thresholds,
         sync=SyncConfig(max_skew_ms=5.0),
@@ -191,3 +198,18 @@ def test_a_part_without_frames_was_acquired_when_it_was_triggered(make: ResultMa
     assert decision.acquired_at == decision.triggered_at
     result = make.result(decision, nothing, None, VERDICT, TIMING)
     assert result.durations_ms["acquire"] == 0.0
+
+
+def test_regions_of_a_view_with_a_geometry_lie_on_the_camera_image_too(tmp_path: Path) -> None:
+    views = [{"id": "top", "crop": [10, 20, 16, 16], "turns": 1}, {"id": "left"}]
+    with Bundle.open(small_bundle(tmp_path / "b", views=views)) as bundle:
+        image = np.zeros((64, 64, 3), np.uint8)
+        frames = {view: replace(frame, image=image) for view, frame in part().frames.items()}
+        view_set = part(frames=frames)
+        make = result_maker(bundle)
+        result = make.result(make.decision(view_set, VERDICT), view_set, scores(), VERDICT, TIMING)
+    (region,) = result.views[0].regions
+    assert (region.x, region.y, region.width, region.height) == (3, 2, 3, 2)
+    # A map pixel is two of the camera's; turned back by a quarter, the columns are rows from below.
+    assert region.camera == (10 + 2 * 2, 20 + 16 - 2 * 6, 4, 6)
+    assert b'"camera":[14,24,4,6]' in to_json(result)

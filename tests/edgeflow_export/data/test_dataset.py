@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from edgeflow.contracts.datasets.find_parts import RecordedPart
-from edgeflow.errors import DataError
+from edgeflow.errors import ConfigError, DataError
 from edgeflow_export.data.dataset import (
     ahead,
     iterate_images,
@@ -21,7 +22,7 @@ from edgeflow_export.data.dataset import (
     require_test_parts,
     require_training_parts,
 )
-from edgeflow_export.recipe import Recipe, load_recipe
+from edgeflow_export.recipe import ImageSpec, Recipe, load_recipe
 from tests.support.tiny import SIZE, VIEWS, write_parts, write_recipe
 
 
@@ -271,3 +272,57 @@ def test_an_image_of_another_size_than_the_others_is_resized_like_them(root: Pat
     after = load_images(dataset.training[0], dataset)
     assert after.shape == before.shape
     assert np.abs(after[0].astype(float) - before[0]).mean() < 6
+
+
+def with_geometry(recipe: Recipe, **image: object) -> Recipe:
+    changed = {**recipe.image.model_dump(mode="json"), **image}
+    return recipe.model_copy(update={"image": ImageSpec.model_validate_json(json.dumps(changed))})
+
+
+def test_views_have_the_geometry_of_the_recipe_and_keep_the_size_that_it_is_for(recipe: Recipe) -> None:
+    first, second, third = VIEWS
+    own = with_geometry(
+        with_data(recipe, mirror=(third,)),
+        fit="letterbox",
+        geometry={first: {"crop": [8, 0, 32, 48], "turns": 3}, second: {"fit": "stretch"}},
+    )
+    data = load_dataset(own)
+    cropped, stretched, mirrored = data.views
+    assert (cropped.crop, cropped.turns, cropped.camera_size) == ((8, 0, 32, 48), 3, (SIZE, SIZE))
+    assert (cropped.letterbox, stretched.letterbox) == ((SIZE, SIZE), None)
+    assert (mirrored.mirror, mirrored.camera_size) == (True, None)
+    part = data.test[-1]
+    seen, masks = load_images(part, data), load_masks(part, data, (SIZE, SIZE))
+    assert seen.shape == (3, SIZE, SIZE, 3)
+    assert masks[1].any()
+
+
+@pytest.mark.parametrize(
+    ("geometry", "what"),
+    [
+        (
+            {"C9": {"turns": 1}},
+            "image.geometry names views that the parts do not have: C9; they have C1, C2, C3",
+        ),
+        (
+            {"C1": {"crop": [40, 0, 32, 8]}},
+            r"image\.geometry\.C1: .*crop .* reaches outside the camera's image of",
+        ),
+    ],
+)
+def test_a_geometry_that_fits_no_view_is_refused(
+    recipe: Recipe, geometry: dict[str, object], what: str
+) -> None:
+    with pytest.raises(DataError, match=what):
+        load_dataset(with_geometry(recipe, geometry=geometry))
+
+
+def test_tiles_that_leave_a_border_are_refused_in_the_recipe(root: Path) -> None:
+    path = root.parent / "recipe.yaml"
+    write_recipe(path, root)
+    document = yaml.safe_load(path.read_text())
+    document["image"] |= {"tiles": {"height": 24, "width": 24, "overlap": 8}}
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(ConfigError) as refused:
+        load_recipe(path)
+    assert "take an image height of 56 or 72" in "; ".join(refused.value.problems)

@@ -12,6 +12,7 @@ from edgeflow_export.conversion.rewriting.stem import with_eight_bit_stem
 from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.multiflow import MultiFlow
 from edgeflow_export.models.patch_memory import PatchMemory
+from edgeflow_export.models.tiled_extractor import TiledExtractor
 
 __all__ = ["InferenceModel", "fold_normalisation", "rewrite"]
 
@@ -38,7 +39,7 @@ class InferenceModel(nn.Module):
         super().__init__()
         image = fold_normalisation(model.image_mean, model.image_std, unit=255)
         stemmed, reason = (
-            (None, "not looked for") if size is None else with_eight_bit_stem(model.extractor, *image, size)
+            (None, "not looked for") if size is None else _stemmed(model.extractor, *image, size)
         )
         self.extractor = stemmed or model.extractor
         self.normalises = stemmed is None
@@ -72,6 +73,17 @@ class InferenceModel(nn.Module):
         raw = self.raw_features(images)
         maps = self.flow(self.standardised(raw))
         return (maps,) if self.mask_head is None else (maps, self.mask_head(raw))
+
+
+def _stemmed(
+    extractor: nn.Module, scale: Tensor, offset: Tensor, size: tuple[int, int]
+) -> tuple[nn.Module | None, str]:
+    """``with_eight_bit_stem`` of the network that sees the images: of tiles, the one inside."""
+    if not isinstance(extractor, TiledExtractor):
+        return with_eight_bit_stem(extractor, scale, offset, size)
+    row, column = extractor.grid.places[0]
+    changed, reason = with_eight_bit_stem(extractor.network, scale, offset, (row.stop, column.stop))
+    return (None if changed is None else extractor.around(changed)), reason
 
 
 def rewrite(model: InspectionModel, size: tuple[int, int] | None = None) -> InferenceModel:
