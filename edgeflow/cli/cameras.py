@@ -1,24 +1,35 @@
-"""``edgeflow cameras`` and ``edgeflow record``: finds cameras, saves and records their images."""
+"""``edgeflow cameras`` and ``edgeflow record``: finds cameras, saves, records and frames their images."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from PIL import Image
 from rich.console import Console
 
 from edgeflow.cameras.discovery import attached_cameras
+from edgeflow.capture.framing.charuco_board import DICTIONARIES, BoardSpec, board_image, calibrate_plane
+from edgeflow.capture.framing.crop_proposal import CropProposal, propose_crop
 from edgeflow.capture.recorder import record as record_sets
 from edgeflow.capture.recorder import recording_config
 from edgeflow.capture.recorder import snapshot as take_snapshot
 from edgeflow.cli.options import FILE, box_overrides, json_option
 from edgeflow.cli.terminal.output import print_json
+from edgeflow.contracts.geometry.view_geometry import MEAN_COLOUR
+from edgeflow.contracts.images import RgbImage, read_image
+from edgeflow.errors import StorageError, UsageError
 
 __all__ = ["cameras", "record"]
+
+POSITIVE = click.FloatRange(min=0, min_open=True)
+PRINTED_PIXELS_PER_MM = 300 / 25.4
+BENT_PX = 1.5
+"""From here on, what a lens bends shows in the rectified image."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,13 +82,27 @@ def list_(*, json_output: bool) -> None:
 
 @cameras.command()
 @_recording_options
+@click.option(
+    "--propose-crops",
+    is_flag=True,
+    help="Also print a crop round the part of each view, for the recipe's image.geometry.",
+)
 def snapshot(
-    box: Path, *, output: Path, overrides: tuple[str, ...], every_ms: float | None, json_output: bool
+    box: Path,
+    *,
+    output: Path,
+    overrides: tuple[str, ...],
+    every_ms: float | None,
+    propose_crops: bool,
+    json_output: bool,
 ) -> None:
     """Save one view set of BOX's cameras and a contact sheet of it."""
     config = recording_config(box, overrides, every_ms)
     taken = take_snapshot(config, output)
+    seen = {view: frame.image for view, frame in taken.frames.items()} if propose_crops else {}
+    proposals = {view: propose_crop(image) for view, image in seen.items()}
     if json_output:
+        crops = {"crops": {view: asdict(found) for view, found in proposals.items()}} if propose_crops else {}
         print_json(
             {
                 "output": str(output),
@@ -85,6 +110,7 @@ def snapshot(
                 "missing": taken.missing,
                 "skew_ms": taken.skew_ms,
                 "fault": taken.fault,
+                **crops,
             }
         )
         return
@@ -92,7 +118,101 @@ def snapshot(
     missing = f", missing: {', '.join(taken.missing)}" if taken.missing else ""
     fault = f", {taken.fault}" if taken.fault else ""
     text = f"{output}/contact_sheet.png: {len(taken.frames)} views, skew {skew}{missing}{fault}"
-    Console(highlight=False).print(text, markup=False, soft_wrap=True)
+    # What is pasted into a recipe stands alone on standard output.
+    Console(highlight=False, stderr=propose_crops).print(text, markup=False, soft_wrap=True)
+    if propose_crops:
+        _print_geometry({view: _crop_line(found, seen[view]) for view, found in proposals.items()})
+
+
+@cameras.command()
+@click.argument("image", type=FILE)
+@click.option("--view", help="Name of the view; default: the image file's.")
+@click.option("--squares", default="7x5", show_default=True, metavar="COLUMNSxROWS", help="Of the board.")
+@click.option("--square-mm", type=POSITIVE, default=20.0, show_default=True, help="Side of a square.")
+@click.option("--marker-mm", type=POSITIVE, default=15.0, show_default=True, help="Side of a marker.")
+@click.option("--dictionary", type=click.Choice(DICTIONARIES), default="5X5_100", show_default=True)
+@click.option(
+    "--area",
+    type=click.Choice(["image", "board"]),
+    default="image",
+    show_default=True,
+    help="What the rectified image shows: the plane as far as the camera sees it, or the board alone.",
+)
+@click.option(
+    "--pixels-per-mm", type=POSITIVE, help="Of the rectified image; default: the camera's, at the board."
+)
+@click.option("-o", "--output", type=FILE, metavar="PNG", help="Write the rectified image, to look at.")
+@click.option("--print-board", is_flag=True, help="Write the board to IMAGE instead, for printing.")
+@json_option
+def calibrate(json_output: bool, image: Path, **options: Any) -> None:
+    """Rectify a view: find the plane of a ChArUco board in IMAGE, as YAML for the recipe's image.geometry.
+
+    Lay the board where the parts lie, save its image with 'cameras snapshot', and give that image here.
+    """
+    spec = _board(options)
+    if options["print_board"]:
+        _save_picture(image, board_image(spec, options["pixels_per_mm"] or PRINTED_PIXELS_PER_MM))
+        Console(highlight=False).print(f"{image}: print it without scaling", markup=False, soft_wrap=True)
+        return
+    pixels = read_image(image)
+    found = calibrate_plane(
+        pixels, spec, whole=options["area"] == "image", pixels_per_mm=options["pixels_per_mm"]
+    )
+    if options["output"] is not None:
+        _save_picture(options["output"], found.rectification.image(pixels, MEAN_COLOUR))
+    view = options["view"] or image.stem
+    if json_output:
+        told = asdict(found) | {"view": view, "rectification": found.rectification.model_dump(mode="json")}
+        print_json(told)
+        return
+    size = found.rectification
+    text = (
+        f"{found.corners} corners lie within {found.error_px:.2f} pixels of a plane (largest "
+        f"{found.largest_error_px:.2f}); rectified image {size.width}x{size.height}, "
+        f"{found.pixels_per_mm:.3g} pixels per mm"
+    )
+    Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+    if found.largest_error_px > BENT_PX:
+        note = "note: the lens bends lines; keep the part in the middle, or use a lens with less distortion"
+        Console(stderr=True, highlight=False).print(note, markup=False, soft_wrap=True)
+    rows = [[float(f"{value:.9g}") for value in row] for row in size.homography]
+    plane = f"{{homography: {json.dumps(rows)}, width: {size.width}, height: {size.height}}}"
+    camera_size = json.dumps(list(found.camera_size))
+    _print_geometry({view: f"{{rectify: {plane}, camera_size: {camera_size}}}"})
+
+
+def _save_picture(path: Path, image: RgbImage) -> None:
+    try:
+        Image.fromarray(image).save(path, "PNG")
+    except OSError as cause:
+        raise StorageError(f"{path}: cannot be written: {cause.strerror}; check folder and space") from cause
+
+
+def _board(options: Mapping[str, Any]) -> BoardSpec:
+    columns, _, rows = options["squares"].partition("x")
+    if not (columns.isdecimal() and rows.isdecimal()):
+        raise UsageError(f"--squares {options['squares']}: expected COLUMNSxROWS, such as 7x5")
+    return BoardSpec(
+        columns=int(columns),
+        rows=int(rows),
+        square_mm=options["square_mm"],
+        marker_mm=options["marker_mm"],
+        dictionary=options["dictionary"],
+    )
+
+
+def _crop_line(found: CropProposal, image: RgbImage) -> str:
+    if found.crop is None:
+        return f"{{}} # {found.reason}"
+    size = json.dumps(list(image.shape[1::-1]))
+    return f"{{crop: {json.dumps(list(found.crop))}, camera_size: {size}}}"
+
+
+def _print_geometry(views: Mapping[str, str]) -> None:
+    """Lines for a recipe's ``image`` section."""
+    print("geometry: # goes into the recipe's section image")
+    for view, text in views.items():
+        print(f"  {json.dumps(view)}: {text}")
 
 
 @click.command()

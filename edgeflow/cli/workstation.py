@@ -48,6 +48,9 @@ def workstation_module(name: str, *, needed_by: str = "this command") -> Any:
     "--compare", is_flag=True, help="Train both models, multi_flow and patch_memory, and measure them."
 )
 @click.option("--tensorboard", type=FILE, metavar="DIR", help="Write curves for TensorBoard there.")
+@click.option(
+    "--show-views", is_flag=True, help="Draw what the network will see to DIR/views.png, and do not train."
+)
 @json_option
 def train(json_output: bool, **options: Any) -> None:
     """Train the model that RECIPE (a YAML file) describes on normal parts.

@@ -11,11 +11,12 @@ from edgeflow.cli.terminal.output import print_json
 from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.errors import UsageError
 from edgeflow_export.data.dataset import load_dataset, require_test_parts
+from edgeflow_export.data.views_sheet import VIEWS_SHEET, write_views_sheet
 from edgeflow_export.distributed import joined
 from edgeflow_export.evaluation.evaluate import evaluate as measure
 from edgeflow_export.evaluation.head_comparison import HeadComparison, HeadFigures, compare_heads
 from edgeflow_export.models.view_graph import GRAPHS
-from edgeflow_export.recipe import ModelKind, load_recipe, with_graph, with_model
+from edgeflow_export.recipe import ModelKind, Recipe, load_recipe, with_graph, with_model
 from edgeflow_export.training.train import train as run_training
 
 __all__ = ["heads_table", "train"]
@@ -39,6 +40,7 @@ def train(
     graphs: tuple[str, ...] = (),
     compare: bool = False,
     tensorboard: Path | None = None,
+    show_views: bool = False,
     json_output: bool,
 ) -> None:
     """Train a recipe's model; a second run goes on, or says that there is nothing to do.
@@ -46,6 +48,7 @@ def train(
     Args:
         compare: train both heads on the same features and measure them on the test parts.
         tensorboard: folder for TensorBoard's files.
+        show_views: draw what the network will see, and do not train.
         graphs: train one model per neighbour graph, each into a folder of its own; ``all`` for every one.
 
     Raises:
@@ -54,6 +57,9 @@ def train(
     """
     loaded = load_recipe(recipe)
     folder = output or Path("runs") / loaded.name
+    if show_views:
+        _show_views(loaded, folder, json_output=json_output)
+        return
     folders = {folder: loaded}
     if graphs and compare:
         raise UsageError(
@@ -82,6 +88,15 @@ def train(
             _show_comparison(found, loaded.name, json_output=json_output)
         elif processes.first:
             _show(checkpoints, loaded.name, json_output=json_output)
+
+
+def _show_views(recipe: Recipe, folder: Path, *, json_output: bool) -> None:
+    path = folder / VIEWS_SHEET
+    write_views_sheet(load_dataset(recipe), path)
+    if json_output:
+        print_json({"views": str(path)})
+        return
+    Console(highlight=False, soft_wrap=True, markup=False).print(f"{path}: what the network will see")
 
 
 def _compared(checkpoints: list[Path], search_path: Path, device: str) -> HeadComparison:

@@ -302,11 +302,11 @@ def test_views_have_the_geometry_of_the_recipe_and_keep_the_size_that_it_is_for(
     [
         (
             {"C9": {"turns": 1}},
-            "image.geometry names views that the parts do not have: C9; they have C1, C2, C3",
+            "image.geometry names views that the parts do not have: C9; they have C1",
         ),
         (
             {"C1": {"crop": [40, 0, 32, 8]}},
-            r"image\.geometry\.C1: .*crop .* reaches outside the camera's image of",
+            r"image\.geometry\.C1: .*crop .* reaches outside the camera's image",
         ),
     ],
 )

@@ -1,0 +1,86 @@
+"""Commands that frame views print what a recipe takes, and refuse what is no board by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from edgeflow.cli.main import cli
+from edgeflow.errors import DataError, UsageError
+from edgeflow_export.recipe import ImageSpec
+from simulators.small_bundle import VIEWS
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(
+        cli, ["cameras", *map(str, arguments)], catch_exceptions=False, standalone_mode=False
+    )
+
+
+def image_section(text: str) -> ImageSpec:
+    """A recipe's section with what a command printed."""
+    document = {"height": 64, "width": 64, **yaml.safe_load(text)}
+    return ImageSpec.model_validate_json(json.dumps(document))
+
+
+def test_calibrate_prints_the_rectification_of_a_board_that_it_printed(tmp_path: Path) -> None:
+    board, seen = tmp_path / "top.png", tmp_path / "rectified.png"
+    invoke("calibrate", board, "--print-board", "--pixels-per-mm", "4")
+    done = invoke("calibrate", board, "-o", seen)
+    plane = image_section(done.stdout).geometry["top"]
+    assert plane.rectify is not None
+    assert plane.camera_size == (640, 480)
+    assert "24 corners lie within 0.0" in done.stderr
+    # Seen straight from the front already: the picture stays as it is.
+    before, after = (np.asarray(Image.open(path), np.float64) for path in (board, seen))
+    height, width = np.minimum(before.shape[:2], after.shape[:2]) - 4
+    assert np.abs(before[2:height, 2:width] - after[2:height, 2:width]).mean() < 8.0
+    told = json.loads(invoke("calibrate", board, "--view", "left", "--json").stdout)
+    assert (told["view"], told["corners"]) == ("left", 24)
+
+
+def test_calibrate_refuses_a_picture_without_the_board_and_sizes_that_are_none(tmp_path: Path) -> None:
+    Image.fromarray(np.full((100, 100, 3), 90, np.uint8)).save(tmp_path / "top.png")
+    with pytest.raises(DataError, match=r"0 corners of the board found .* check --squares and --dictionary"):
+        invoke("calibrate", tmp_path / "top.png")
+    with pytest.raises(UsageError, match="--squares seven: expected COLUMNSxROWS, such as 7x5"):
+        invoke("calibrate", tmp_path / "top.png", "--squares", "seven")
+
+
+def test_snapshot_proposes_crops_for_the_recipe(tmp_path: Path) -> None:
+    for view, (x, y) in zip(VIEWS, ((30, 20), (0, 0)), strict=True):
+        image = np.full((96, 128, 3), 40, np.uint8)
+        if x:
+            image[y : y + 40, x : x + 50] = 200
+        (tmp_path / "parts" / "p1").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "parts" / "p1" / f"{view}.png")
+    box = tmp_path / "box.yaml"
+    box.write_text(
+        yaml.safe_dump(
+            {
+                "station": {"site": "p", "line": "l", "station": "s"},
+                "bundle": "b.bundle",
+                "trigger": {"source": "interval", "period_ms": 200, "timeout_ms": 2000},
+                "cameras": {view: {"kind": "replay", "parts": "parts"} for view in VIEWS},
+                "mqtt": {"host": "127.0.0.1"},
+                "sync": {"max_skew_ms": 50},
+                "decision": {"deadline_ms": 500},
+                "runtime": {"backend": "onnxruntime", "precision": "fp32"},
+                "outbox": {"path": "outbox.db"},
+            }
+        )
+    )
+    done = invoke("snapshot", box, "-o", tmp_path / "seen", "--propose-crops")
+    first, second = (image_section(done.stdout).geometry[view] for view in VIEWS)
+    assert first.camera_size == (128, 96)
+    assert first.crop is not None
+    np.testing.assert_allclose(first.crop, (28, 18, 54, 44), atol=3)
+    assert second.crop is None
+    assert "nothing differs from the background; put a part before the camera" in done.stdout
+    assert "contact_sheet.png: 2 views" in done.stderr
