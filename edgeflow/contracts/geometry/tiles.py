@@ -39,7 +39,7 @@ class Span:
 
     @property
     def kept(self) -> slice:
-        """What is taken from the tile, counted from its own start."""
+        """Pixels that are taken from the tile, counted from its own start."""
         return slice(self.kept_start - self.start, self.kept_stop - self.start)
 
 

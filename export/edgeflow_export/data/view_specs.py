@@ -55,12 +55,13 @@ def _within(own: GeometrySpec, place: Crop, view: str) -> GeometrySpec:
     """The geometry of a view that lies in a larger picture with others, for the whole picture."""
     if own.rectify is not None:
         raise DataError(
-            f"image.geometry.{view}: rectify is for a camera's own image; here several views lie in one picture"
+            f"image.geometry.{view}: rectify is for a camera's own image, and here several views share one"
         )
     x, y, width, height = (0, 0, *place[2:]) if own.crop is None else own.crop
     if x + width > place[2] or y + height > place[3]:
         raise DataError(
-            f"image.geometry.{view}: crop {[x, y, width, height]} reaches outside the view's {place[2]}x{place[3]}"
+            f"image.geometry.{view}: crop {[x, y, width, height]} reaches outside the view of "
+            f"{place[2]}x{place[3]} in its picture"
         )
     return own.model_copy(update={"crop": (place[0] + x, place[1] + y, width, height)})
 
