@@ -110,4 +110,6 @@ class ImportRecipe(Document):
             )
         if self.foreground.kind not in {"none", "fixed"}:
             raise ValueError("foreground: a network from elsewhere goes with kind none or fixed")
+        if self.image is not None and self.image.tiles is not None:
+            raise ValueError("image.tiles: a network from elsewhere sees its whole image; remove tiles")
         return self

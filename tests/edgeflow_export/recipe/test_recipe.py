@@ -9,11 +9,12 @@ import timm
 import torch
 import yaml
 
+from edgeflow.contracts.documents.document import parse_document
 from edgeflow.errors import ConfigError
 from edgeflow_export.checkpoints.checkpoint import flow_shape
 from edgeflow_export.features.extractors import build_extractor, output_shape
 from edgeflow_export.models.multiflow import MultiFlow
-from edgeflow_export.recipe import Recipe, TimmExtractor, load_recipe
+from edgeflow_export.recipe import ImportRecipe, Recipe, TimmExtractor, load_recipe
 
 FOLDER = Path(__file__).resolve().parents[3] / "export" / "recipes"
 BY_COST = ("fast", "balanced", "full")
@@ -82,3 +83,15 @@ def test_a_useless_top_k_is_refused_in_words(top_k: float | None, told: str, tmp
     with pytest.raises(ConfigError) as caught:
         load_recipe(tmp_path / "recipe.yaml")
     assert told in "\n".join(caught.value.problems)
+
+
+def test_a_network_from_elsewhere_is_not_given_tiles() -> None:
+    document = {
+        "name": "part",
+        "data": {"root": "parts"},
+        "network": {"file": "network.onnx"},
+        "image": {"height": 64, "width": 64, "tiles": {"height": 32, "width": 32}},
+    }
+    with pytest.raises(ConfigError) as refused:
+        parse_document(ImportRecipe, document, what="recipe", error=ConfigError)
+    assert "image.tiles: a network from elsewhere sees its whole image" in "; ".join(refused.value.problems)
