@@ -83,6 +83,7 @@ def _propose(job: Job) -> dict[str, Any]:
             proposal_id=uuid.uuid4().hex,
             made_at=utc_text(),
             by=job["by"],
+            product=job["product"],
             bundle_path=str(bundle.path),
             bundle=manifest.name,
             bundle_version=manifest.version,
@@ -154,6 +155,7 @@ def _write(job: Job) -> dict[str, Any]:
         "new": output.name,
         "version": str(done.version),
         "sha256": done.sha256,
+        **({"product": proposal.product} if proposal.product else {}),
         **({"accept": "yes"} if job["accept"] else {}),
     }
     text = f"{output.name}: version {done.version} of {proposal.bundle}, thresholds from labels, not signed"

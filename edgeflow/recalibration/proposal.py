@@ -43,6 +43,7 @@ class Proposal(Document):
     """New thresholds for all graphs of a bundle that can run here, and what they would change.
 
     Attributes:
+        product: of a box with several, whose bundle it is for.
         labels: fingerprint of the labels that it was made from.
         far: graph → name of a threshold → its place on the old scale, of those that move too far unseen.
         graph: it ran on the box, and describes the next version.
@@ -55,6 +56,7 @@ class Proposal(Document):
     proposal_id: str
     made_at: str
     by: str
+    product: str | None = None
     bundle_path: str
     bundle: str
     bundle_version: int

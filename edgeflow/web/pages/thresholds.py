@@ -16,7 +16,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from edgeflow.calibration.detection_rates import needed_parts
 from edgeflow.commands.audit_log import local_source
 from edgeflow.config.box import BoxConfig
-from edgeflow.errors import DataError
+from edgeflow.config.products.resolve import product_named
+from edgeflow.errors import DataError, UsageError
 from edgeflow.recalibration.proposal import Proposal, read_proposal
 from edgeflow.recalibration.runner import BusyError, JobState, RecalibrationRunner
 from edgeflow.web.language import language_of, translations
@@ -38,6 +39,7 @@ _BUSY = _("A calculation runs already. Wait for its end, or cancel it.")
 _NO_RATE = _("The share of good parts that may be rejected is a number of percent over 0 and below 100.")
 _NO_NAME = _("The name of the file is made of letters, digits, . _ and -, and ends in .bundle.")
 _TAKEN = _("There is a file of this name already, and a bundle is never replaced. Give another name.")
+_NO_PRODUCT = _("This box has no such product. Choose one of those that it has.")
 _OLD = _("This is not the latest calculation. Load the page again, and look at what it shows.")
 _UNCONFIRMED = _("A threshold would move far. Look at the reasons, and confirm that this is wanted.")
 
@@ -61,10 +63,11 @@ class ThresholdsPage:
 
     async def calculate(self, request: Request) -> Response:
         """Begin to calculate what the labels would change."""
-        rate, is_valid = _rate((await form_of(request)).get("rate", "").strip())
+        form = await form_of(request)
+        rate, is_valid = _rate(form.get("rate", "").strip())
         if not is_valid:
             return self._refuse(request, _NO_RATE)
-        return await self._started(request, {"kind": "propose", "rate": rate})
+        return await self._started(request, form.get("product"), {"kind": "propose", "rate": rate})
 
     async def cancel(self, request: Request) -> Response:
         """End the calculation."""
@@ -74,20 +77,19 @@ class ThresholdsPage:
     async def accept(self, request: Request) -> Response:
         """Write the next version of the bundle, as it was shown."""
         form = await form_of(request)
-        name = form.get("name", "").strip()
         try:
             proposal = await asyncio.to_thread(read_proposal, self.config.proposal_path)
         except DataError as cause:
             return PlainTextResponse(cause.message, 400)
         if proposal is None or proposal.proposal_id != form.get("proposal") or proposal.written is not None:
             return self._refuse(request, _OLD)
-        if not _NAME.fullmatch(name):
-            return self._refuse(request, _NO_NAME)
-        output = self.config.bundle.parent / name
-        if output.exists() or output.is_symlink():
-            return self._refuse(request, _TAKEN)
-        if proposal.far and form.get("accept") != "yes":
-            return self._refuse(request, _UNCONFIRMED)
+        bundle = self._bundle(proposal.product)
+        if bundle is None:
+            return self._refuse(request, _NO_PRODUCT)
+        output = bundle.parent / form.get("name", "").strip()
+        problem = _problem(output, form, proposal)
+        if problem:
+            return self._refuse(request, problem)
         job = {
             "kind": "write",
             "rate": proposal.preview["thresholds"]["false_reject_rate"],
@@ -95,12 +97,23 @@ class ThresholdsPage:
             "output": str(output),
             "accept": form.get("accept") == "yes",
         }
-        return await self._started(request, job)
+        return await self._started(request, proposal.product, job)
 
-    async def _started(self, request: Request, job: Mapping[str, Any]) -> Response:
+    def _bundle(self, product: str | None) -> Path | None:
+        """Return the bundle of a product, or the only one; None where there is no such product."""
+        try:
+            return product_named(self.config, product).bundle
+        except UsageError:
+            return None
+
+    async def _started(self, request: Request, product: str | None, job: Mapping[str, Any]) -> Response:
         config, user = self.config, request.state.session.user
+        bundle = self._bundle(product)
+        if bundle is None:
+            return self._refuse(request, _NO_PRODUCT)
         everything = {
-            "bundle": str(config.bundle),
+            "bundle": str(bundle),
+            "product": product,
             "history": str(config.history_path),
             "evidence": None if config.evidence is None else str(config.evidence.dir),
             "proposal": str(config.proposal_path),
@@ -136,8 +149,18 @@ class ThresholdsPage:
             needed=proposal and needed_parts(proposal.preview["thresholds"]["false_reject_rate"]),
             needs_signature=trust is not None and trust.keys is not None,
             bundle=self.config.bundle.name,
+            products=tuple(self.config.products or ()),
             percent=_percent(now),
         )
+
+
+def _problem(output: Path, form: Mapping[str, str], proposal: Proposal) -> str:
+    """Return why a proposal is not written so; empty where it is."""
+    if not _NAME.fullmatch(form.get("name", "").strip()):
+        return _NO_NAME
+    if output.exists() or output.is_symlink():
+        return _TAKEN
+    return _UNCONFIRMED if proposal.far and form.get("accept") != "yes" else ""
 
 
 def _rate(text: str) -> tuple[float | None, bool]:

@@ -24,6 +24,7 @@ def job(folder: Path, **changes: Any) -> dict[str, Any]:
         "evidence": None,
         "proposal": str(folder / "proposal.json"),
         "rate": None,
+        "product": None,
         "by": "eva",
         **changes,
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -261,6 +262,26 @@ def test_evidence_deleted_under_the_page_still_leaves_the_scores(
     shutil.rmtree(config.evidence.dir)
     assert "Verdicts that would turn" in calculated(client)
     assert "version 3" in accepted(client, config)
+
+
+def test_each_product_of_a_box_has_its_own(config: BoxConfig) -> None:
+    document = yaml.safe_load((config.bundle.parents[1] / "box.yaml").read_text())
+    del document["bundle"]
+    document["products"] = {"left": "bundles/current.bundle", "right": "bundles/two.bundle"}
+    path = config.bundle.parents[1] / "products.yaml"
+    path.write_text(yaml.safe_dump(document))
+    several = load_config(path)
+    app = make_app(page_settings(several), BoxLink(several.control_socket))
+    with TestClient(app, base_url="http://127.0.0.1:8088") as client:
+        headers = token(client)
+        for form in ({}, {"product": "middle"}):
+            answer = client.post("/thresholds/calculate", headers=headers, data=form)
+            assert (answer.status_code, "no such product" in answer.text) == (400, True)
+        assert "no result by this bundle" in calculated(client, product="right")
+        assert "left · bracket" in calculated(client, product="left")
+        assert "version 3" in accepted(client, several)
+        assert '<input type="hidden" name="product" value="left">' in client.get("/thresholds").text
+        assert read_audit(several.audit_path, 1)[0]["arguments"]["product"] == "left"
 
 
 def test_only_engineers_see_the_page_and_its_place(config: BoxConfig) -> None:
