@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from edgeflow.commands.audit_log import read_audit
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.datasets.part_label import read_label
+from edgeflow.errors import DataError
 from edgeflow.history.labelling import label_part
 from edgeflow.history.reader import HistoryReader
 from tests.edgeflow.web.conftest import token
@@ -111,6 +112,13 @@ def test_a_good_part_has_no_regions_and_removed_pictures_take_none(
     assert "has been removed. Judge the part without regions." in gone.text
     assert client.post(ADDRESS, headers=headers, data={"label": "NG"}).status_code == 204
     assert client.get(f"/parts/{PART}").status_code == 200
+
+
+def test_the_command_line_has_the_same_bound(config: BoxConfig) -> None:
+    region = {"view": "C1", "x": 30, "y": 0, "width": 3, "height": 1}
+    with pytest.raises(DataError, match="beyond the picture of the view, which has 32 x 24"):
+        label_part(config.history_path, PART, "NG", regions=[region], by="Ann", source="cli")
+    label_part(config.history_path, PART, "NG", regions=[{**region, "width": 2}], by="Ann", source="cli")
 
 
 def test_judging_one_part_needs_a_token_a_role_and_a_part(client: TestClient) -> None:
