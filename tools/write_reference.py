@@ -22,7 +22,7 @@ from edgeflow import errors
 from edgeflow.cli.main import cli
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import MESSAGES
-from edgeflow_export.recipe import Recipe
+from edgeflow_export.recipe import ImportRecipe, Recipe
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by tools/write_reference.py: change the code, then run `make reference`. -->\n\n"
@@ -32,9 +32,15 @@ One YAML file per inspection box. Unknown keys, doubled keys and wrong types are
 `edgeflow check BOX.yaml` reads it and looks at everything that it names.
 """
 RECIPE = "# The recipe\n\nOne YAML file per product: what to train, and how to export it.\n"
+NETWORK_RECIPE = """# The recipe of a network from elsewhere
+
+One YAML file per product whose network was [trained elsewhere](../how-to/other-models.md), for `edgeflow export --recipe`.
+The section `network` makes it one.
+"""
 DOCUMENTS: dict[str, tuple[type[BaseModel], str]] = {
     "box-file": (BoxConfig, BOX_FILE),
     "recipe": (Recipe, RECIPE),
+    "network-recipe": (ImportRecipe, NETWORK_RECIPE),
 }
 PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
 LIMITS = ((">", "gt"), ("≥", "ge"), ("<", "lt"), ("≤", "le"))

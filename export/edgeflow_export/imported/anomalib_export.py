@@ -10,7 +10,8 @@ from edgeflow.errors import CheckpointError
 
 __all__ = ["anomalib_file"]
 
-_PLACES = ("model.onnx", "onnx/model.onnx", "weights/onnx/model.onnx")
+_PLACES = ("model.onnx", "onnx/model.onnx", "weights/onnx/model.onnx", "../onnx/model.onnx")
+"""Below the folder that was named; the last where that is the OpenVINO one."""
 _CHECKPOINTS = {".ckpt", ".pt", ".pth"}
 _EXPORT = (
     "export it where it was trained: 'anomalib export --model {model} --ckpt_path {path} --export_type onnx "
@@ -25,15 +26,22 @@ def anomalib_file(path: Path) -> Path:
         path: the file, or the folder of the export.
 
     Raises:
-        CheckpointError: a checkpoint, an OpenVINO export alone, or a folder without a model.
+        CheckpointError: a checkpoint, an OpenVINO graph alone, or a folder without a model.
     """
     if path.suffix.lower() in _CHECKPOINTS and path.is_file():
         raise CheckpointError(f"{path}: {_checkpoint(path)}; {_EXPORT.format(model=_model(path), path=path)}")
-    if not path.is_dir():
+    openvino = path.suffix.lower() in {".xml", ".bin"}
+    if not path.is_dir() and not openvino:
         return path
+    folder = path.parent if openvino else path
     for place in _PLACES:
-        if (path / place).is_file():
-            return path / place
+        if (folder / place).is_file():
+            return (folder / place).resolve()
+    if openvino or any(folder.rglob("*.xml")):
+        raise CheckpointError(
+            f"{path}: an OpenVINO graph without the ONNX one that it was made from; INT8, ONNX Runtime and "
+            f"the comparison with the network need that: {_EXPORT.format(model='NAME', path='FILE')}"
+        )
     checkpoints = sorted(path.rglob("*.ckpt"))
     held = f"holds {checkpoints[0].name} alone" if checkpoints else "holds no model.onnx"
     raise CheckpointError(f"{path}: {held}; {_EXPORT.format(model='NAME', path='FILE')}")

@@ -76,7 +76,9 @@ class ImportRecipe(Document):
     """One product judged by a network that was trained elsewhere."""
 
     name: RecipeName = Field(description="name of the product, which the bundle bears")
-    data: DataSpec = Field(description="parts; the good ones set thresholds, INT8 ranges and golden parts")
+    data: DataSpec = Field(
+        description="parts; the good ones set thresholds (validation_fraction 0.75 unless it is named) and INT8 ranges"
+    )
     network: NetworkSpec
     image: ImageSpec | None = Field(default=None, description="default: the size that the file names")
     foreground: ForegroundSpec = Field(

@@ -14,7 +14,7 @@ from edgeflow.errors import ConfigError
 from edgeflow_export.models.view_graph import view_graph
 from edgeflow_export.recipe.export import ExportSpec, ForegroundSpec, ScoringSpec, ThresholdSpec
 from edgeflow_export.recipe.extractors import EfficientNetB5Extractor, ExtractorSpec, TimmExtractor
-from edgeflow_export.recipe.imported import ImportRecipe
+from edgeflow_export.recipe.imported import HELD_OUT_OF_IMPORTED, ImportRecipe
 from edgeflow_export.recipe.training import (
     DataSpec,
     FlowSpec,
@@ -109,7 +109,10 @@ def load_export_recipe(path: Path) -> Recipe | ImportRecipe:
     if foreground.masks is not None:
         foreground = foreground.model_copy(update={"masks": against(base, foreground.masks)})
     network = recipe.network.model_copy(update={"file": against(base, recipe.network.file)})
-    data_spec = recipe.data.model_copy(update={"root": against(base, recipe.data.root)})
+    update: dict[str, object] = {"root": against(base, recipe.data.root)}
+    if "validation_fraction" not in recipe.data.model_fields_set:
+        update["validation_fraction"] = HELD_OUT_OF_IMPORTED
+    data_spec = recipe.data.model_copy(update=update)
     return recipe.model_copy(update={"data": data_spec, "network": network, "foreground": foreground})
 
 

@@ -87,6 +87,19 @@ def test_the_folder_of_an_export_is_searched(tmp_path: Path) -> None:
     assert anomalib_file(tmp_path) == anomalib_file(tmp_path / "weights") == anomalib_file(file) == file
 
 
+def test_of_an_openvino_export_the_onnx_beside_it_is_taken(tmp_path: Path) -> None:
+    xml = tmp_path / "weights" / "openvino" / "model.xml"
+    xml.parent.mkdir(parents=True)
+    xml.write_text("<net/>")
+    for named in (xml, xml.parent, tmp_path):
+        with pytest.raises(
+            CheckpointError, match=r"an OpenVINO graph without the ONNX one.*export_type onnx"
+        ):
+            anomalib_file(named)
+    file = network(tmp_path / "weights" / "onnx" / "model.onnx", anomalib=True)
+    assert anomalib_file(xml) == anomalib_file(xml.parent) == anomalib_file(tmp_path) == file
+
+
 class Code:
     """An object that only Python code can make again."""
 
