@@ -11,6 +11,7 @@ from edgeflow.contracts.datasets.find_parts import FoundParts, look_for_parts
 from edgeflow.contracts.datasets.layouts import LAYOUTS, PartsRequest, expected_layouts
 from edgeflow.contracts.datasets.recorded_part import NORMAL, RecordedPart
 from edgeflow.diagnostics.data_set.duplicates import duplicate_findings, name_findings
+from edgeflow.diagnostics.data_set.hints import hints
 from edgeflow.diagnostics.data_set.images import ViewSummary, look_at_images
 from edgeflow.diagnostics.data_set.masks import MaskSummary, look_at_masks
 from edgeflow.diagnostics.data_set.progress import SILENT, Progress
@@ -88,7 +89,7 @@ def inspect_data(
     if found.layout is None or not found.parts:
         raise DataError(
             f"{root}: holds no parts in any layout that is known; lay them out in one of these ways",
-            problems=[*found.problems, *expected_layouts()],
+            problems=[*hints(root), *found.problems, *expected_layouts()],
         )
     others = _others(root, request, found.layout) if chosen.layout is None else {}
     parts = found.parts

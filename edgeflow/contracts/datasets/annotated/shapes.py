@@ -16,6 +16,7 @@ _MORE, _SIGN, _VALUE = 0x20, 0x10, 0x1F
 _FIRST = 48  # text is shifted to printable characters
 _DELTA_FROM = 3  # from the fourth on, a length is told as its difference to the one before the last
 _MOST_BITS = 60
+_CROSSINGS_AT_ONCE = 1 << 20
 
 
 def draw_polygon(mask: Mask, points: npt.NDArray[np.float32]) -> None:
@@ -27,28 +28,43 @@ def draw_polygon(mask: Mask, points: npt.NDArray[np.float32]) -> None:
         mask: bool (H, W), changed in place.
         points: (n, 2), x and y in pixels; 0, 0 is the image's upper left corner, not a pixel's centre.
     """
-    height, width = mask.shape
-    x, y = points[:, 0].astype(np.float64), points[:, 1].astype(np.float64)
+    inside = _inside(points.astype(np.float64), mask.shape[0], mask.shape[1])
+    if inside is not None and inside[1].any():
+        (top, left), pixels = inside
+        mask[top : top + pixels.shape[0], left : left + pixels.shape[1]] |= pixels
+        return
+    outline = np.zeros(mask.shape, np.uint8)
+    corners = np.floor(np.clip(points, -1, max(mask.shape))).astype(np.int32).reshape(-1, 1, 2)
+    cv2.polylines(outline, [corners], isClosed=True, color=1)
+    mask |= outline > 0
+
+
+def _inside(points: npt.NDArray[np.float64], height: int, width: int) -> tuple[tuple[int, int], Mask] | None:
+    """The pixels of an image whose centres a polygon holds: row and column of the first, and the pixels.
+
+    Every edge toggles what is right of it, in each row whose centres it crosses. None where it crosses none.
+    """
+    x, y = points[:, 0], points[:, 1]
     next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    first, last = max(0, int(np.floor(y.min()))), min(height, int(np.ceil(y.max())) + 1)
-    drawn = False
-    for row in range(first, last):
-        centre = row + 0.5
-        crosses = (y <= centre) != (next_y <= centre)
-        if not crosses.any():
-            continue
-        share = (centre - y[crosses]) / (next_y[crosses] - y[crosses])
-        borders = np.sort(x[crosses] + share * (next_x[crosses] - x[crosses]))
-        # A centre c + 0.5 lies inside where left <= c + 0.5 < right.
-        columns = np.clip(np.ceil(borders - 0.5), 0, width).astype(np.int64)
-        for left, right in zip(columns[::2], columns[1::2], strict=True):
-            mask[row, left:right] = True
-            drawn = drawn or right > left
-    if not drawn:
-        outline = np.zeros(mask.shape, np.uint8)
-        corners = np.floor(np.clip(points, -1, max(mask.shape))).astype(np.int32).reshape(-1, 1, 2)
-        cv2.polylines(outline, [corners], isClosed=True, color=1)
-        mask |= outline > 0
+    # The centre of row r lies between the ends of an edge from first to last - 1.
+    first = np.clip(np.ceil(np.minimum(y, next_y) - 0.5), 0, height).astype(np.int64)
+    last = np.clip(np.ceil(np.maximum(y, next_y) - 0.5), 0, height).astype(np.int64)
+    rows = last - first
+    crossing = np.flatnonzero(rows > 0)
+    if not crossing.size:
+        return None
+    top, bottom = int(first[crossing].min()), int(last[crossing].max())
+    left, right = (int(side) for side in np.clip([np.floor(x.min()), np.ceil(x.max()) + 1], 0, width))
+    toggles = np.zeros((bottom - top, right - left + 1), np.int32)
+    for some in np.array_split(crossing, 1 + int(rows[crossing].sum()) // _CROSSINGS_AT_ONCE):
+        edge = np.repeat(some, rows[some])
+        starts = np.cumsum(rows[some]) - rows[some]
+        row = np.arange(edge.size) - np.repeat(starts, rows[some]) + first[edge]
+        at = x[edge] + (row + 0.5 - y[edge]) / (next_y[edge] - y[edge]) * (next_x[edge] - x[edge])
+        # A centre c + 0.5 is right of the edge from column ceil(at - 0.5) on.
+        column = np.clip(np.ceil(at - 0.5), left, right).astype(np.int64)
+        np.add.at(toggles, (row - top, column - left), 1)
+    return (top, left), (np.cumsum(toggles, axis=1)[:, :-1] % 2).astype(np.bool_)
 
 
 def run_lengths_of(text: str) -> list[int]:

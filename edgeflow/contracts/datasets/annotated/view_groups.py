@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def group_views(
     if places is not None:
         return places, "images whose names differ only in the camera at the end are the views of one part"
     stems = [_relative(file, root).rsplit(".", 1)[0] for file in files]
-    doubled = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
+    doubled = {stem for stem, count in Counter(stems).items() if count > 1}
     return {
         file: (_relative(file, root) if stem in doubled else stem, VIEW)
         for file, stem in zip(files, stems, strict=True)

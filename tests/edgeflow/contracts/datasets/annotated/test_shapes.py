@@ -115,3 +115,20 @@ def test_segmentations_in_all_forms() -> None:
 def test_segmentations_that_cannot_be_read_are_refused(segmentation: object, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         shapes_of(segmentation)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.floats(-6, 22), st.floats(-6, 22)), min_size=3, max_size=9))
+def test_any_polygon_marks_what_ray_casting_finds(corners: list[tuple[float, float]]) -> None:
+    points = np.array(corners, np.float32).astype(np.float64)
+
+    def holds(column: int, row: int) -> bool:
+        found = False
+        for (x, y), (u, v) in zip(points, np.roll(points, -1, axis=0), strict=True):
+            if (y <= row + 0.5) != (v <= row + 0.5):
+                found ^= x + (row + 0.5 - y) / (v - y) * (u - x) <= column + 0.5
+        return found
+
+    expected = np.array([[holds(column, row) for column in range(16)] for row in range(16)])
+    if expected.any():
+        assert np.array_equal(drawn(*corners), expected)
