@@ -34,7 +34,8 @@ One YAML file per inspection box. Unknown keys, doubled keys and wrong types are
 RECIPE = "# The recipe\n\nOne YAML file per product: what to train, and how to export it.\n"
 NETWORK_RECIPE = """# The recipe of a network from elsewhere
 
-One YAML file per product whose network was [trained elsewhere](../how-to/other-models.md), for `edgeflow export --recipe`.
+One YAML file per product whose network was [trained elsewhere](../how-to/other-models.md), for
+`edgeflow export --recipe`.
 The section `network` makes it one.
 """
 DOCUMENTS: dict[str, tuple[type[BaseModel], str]] = {

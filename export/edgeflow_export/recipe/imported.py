@@ -77,7 +77,7 @@ class ImportRecipe(Document):
 
     name: RecipeName = Field(description="name of the product, which the bundle bears")
     data: DataSpec = Field(
-        description="parts; the good ones set thresholds (validation_fraction 0.75 unless it is named) and INT8 ranges"
+        description="parts; the good ones set thresholds (validation_fraction, here 0.75) and INT8 ranges"
     )
     network: NetworkSpec
     image: ImageSpec | None = Field(default=None, description="default: the size that the file names")
