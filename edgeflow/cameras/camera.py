@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from edgeflow.config.box import CameraConfig
 from edgeflow.contracts.images import RgbImage
 from edgeflow.errors import CameraError
 
-__all__ = ["LOOK", "Camera", "EndOfStream", "Frame", "FrameLost"]
+__all__ = ["LOOK", "Camera", "Configurable", "EndOfStream", "Frame", "FrameLost"]
 
 LOOK = "look"
 """Trigger id of an image that is of no part: a recording shows where it is, and stays there."""
@@ -55,6 +56,14 @@ class FrameLost(CameraError):  # noqa: N818 - says what was lost
     def __init__(self, message: str, *, trigger_id: str | None = None) -> None:
         super().__init__(message)
         self.trigger_id = trigger_id
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """A camera that takes other settings while it is closed."""
+
+    def configure(self, config: CameraConfig) -> None:
+        """Take other settings of the same camera; they count from the next ``open`` on."""
 
 
 class Camera(Protocol):

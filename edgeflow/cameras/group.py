@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from edgeflow.cameras.camera import Camera, Frame
 from edgeflow.cameras.worker import CameraHealth, CameraWorker
@@ -45,6 +45,7 @@ class CameraGroup:
         self._on_lost = on_lost
         self._on_end = on_end
         self._workers: dict[str, CameraWorker] = {}
+        self._settings = dict(config.cameras)
 
     def open(self) -> None:
         """Open all cameras.
@@ -63,11 +64,25 @@ class CameraGroup:
         deadline_ns = monotonic_ns() + round(open_limit_s(self._config) * 1e9)
         first_tries = [worker.wait_open(deadline_ns) for worker in self._workers.values()]
         errors += [error for error in first_tries if error is not None]
-        if errors:
-            raise CameraError(
-                f"{len(errors)} of {len(self._views)} cameras cannot be opened",
-                problems=["; ".join([error.message, *error.problems]) for error in errors],
-            )
+        _raise_any(errors, len(self._views))
+
+    def changed(self, cameras: Mapping[str, CameraConfig]) -> dict[str, CameraConfig]:
+        """Return those of some settings that the cameras do not have."""
+        return {view: camera for view, camera in cameras.items() if camera != self._settings[view]}
+
+    def configure(self, cameras: Mapping[str, CameraConfig]) -> None:
+        """Open cameras again whose settings change, and wait until all of them are open.
+
+        Raises:
+            CameraError: names every camera that does not open with these settings; it is tried again.
+        """
+        changed = self.changed(cameras)
+        deadline_ns = monotonic_ns() + round(open_limit_s(self._config) * 1e9)
+        for view, camera in changed.items():
+            self._settings[view] = camera
+            self._workers[view].reopen(camera)
+        errors = [self._workers[view].wait_open(deadline_ns) for view in changed]
+        _raise_any([error for error in errors if error is not None], len(changed))
 
     def trigger(self, trigger_id: str) -> list[str]:
         """Trigger all cameras; return the views of those that are disconnected and will miss it."""
@@ -97,6 +112,14 @@ class CameraGroup:
             on_end=self._on_end,
         )
         self._workers[view].start()
+
+
+def _raise_any(errors: Sequence[CameraError], count: int) -> None:
+    if errors:
+        raise CameraError(
+            f"{len(errors)} of {count} cameras cannot be opened",
+            problems=["; ".join([error.message, *error.problems]) for error in errors],
+        )
 
 
 def open_limit_s(config: BoxConfig) -> float:

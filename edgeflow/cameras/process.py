@@ -67,6 +67,10 @@ class ProcessCamera:
         """The child's process id; None where there is none."""
         return self._child.pid if self._child else None
 
+    def configure(self, config: CameraConfig) -> None:
+        """Take other settings; the child that is started next has them."""
+        self._config = config
+
     def open(self, epoch_ns: int) -> None:
         """Start the child and wait until its camera is open.
 

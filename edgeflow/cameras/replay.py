@@ -9,7 +9,7 @@ from itertools import pairwise
 from edgeflow.cameras.camera import LOOK, EndOfStream, Frame, FrameLost
 from edgeflow.cameras.pacing import Pace, Pacing, RecordedPace
 from edgeflow.clock import monotonic_ns
-from edgeflow.config.box import ReplayConfig
+from edgeflow.config.box import CameraConfig, ReplayConfig
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
 from edgeflow.contracts.datasets.recording import read_recording
 from edgeflow.contracts.images import Reading, RgbImage, read_image
@@ -28,14 +28,24 @@ class ReplayCamera:
 
     def __init__(self, view: str, config: ReplayConfig) -> None:
         self._view = view
-        self._config = config
-        self._recorded_view = config.view or view
-        self._reading = Reading(bits=config.bits, orientation=config.orientation or "followed")
-        self._parts: tuple[RecordedPart, ...] = ()
-        self._next = 0
+        self.configure(config)
         self._decoded: tuple[int, RgbImage | DataError] | None = None
         self._pace: Pacing | None = None
         self._triggers: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+
+    def configure(self, config: CameraConfig) -> None:
+        """Take another recording, from its beginning.
+
+        Raises:
+            TypeError: settings of another kind of camera.
+        """
+        if not isinstance(config, ReplayConfig):
+            raise TypeError(f"a recording takes no settings of kind {config.kind}")
+        self._config = config
+        self._recorded_view = config.view or self._view
+        self._reading = Reading(bits=config.bits, orientation=config.orientation or "followed")
+        self._parts: tuple[RecordedPart, ...] = ()
+        self._next = 0
 
     @property
     def view(self) -> str:

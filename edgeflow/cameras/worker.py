@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeflow.cameras.camera import Camera, EndOfStream, Frame, FrameLost
+from edgeflow.cameras.camera import Camera, Configurable, EndOfStream, Frame, FrameLost
 from edgeflow.clock import monotonic_ns
+from edgeflow.config.box import CameraConfig
 from edgeflow.errors import CameraError
 
 __all__ = ["CameraHealth", "CameraStatusName", "CameraWorker"]
@@ -93,6 +94,8 @@ class CameraWorker:
         self._detail = "not open yet"
         self._unusable = ""
         self._opened = self._lost = 0
+        self._unopened = True  # since the start, or since other settings are wanted
+        self._settings: CameraConfig | None = None  # that are wanted
         self._arrivals_ns: deque[int] = deque(maxlen=16)
         self._waiting_since_ns: int | None = None
 
@@ -105,8 +108,15 @@ class CameraWorker:
         """Begin to open the camera; returns at once."""
         self._thread.start()
 
+    def reopen(self, settings: CameraConfig) -> None:
+        """Open the camera again with other settings; returns at once, see :meth:`wait_open`."""
+        with self._lock:
+            self._settings = settings
+            self._unopened, self._first_error = True, None
+        self._tried.clear()
+
     def wait_open(self, deadline_ns: int) -> CameraError | None:
-        """Wait for the first attempt to open; return its error, or None where the camera is open."""
+        """Wait for the first attempt to open, with the latest settings; return its error, or None."""
         if not self._tried.wait(max(0, deadline_ns - monotonic_ns()) / 1e9):
             return CameraError(f"camera '{self.view}': opening it hangs; check its cable and power")
         return self._first_error
@@ -164,6 +174,7 @@ class CameraWorker:
         while not self._stop.is_set():
             frames_came = False
             try:
+                self._take_settings()
                 self._camera.open(self._epoch_ns)
                 self._went_online()
                 for frame in iter(self._read, None):
@@ -184,12 +195,15 @@ class CameraWorker:
             finally:
                 self._camera.close()
             pause_s = _FIRST_PAUSE_S if frames_came else pause_s
+            if self._settings is not None:
+                self._went_offline("it is opened again with other settings")
+                continue
             self._stop.wait(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _read(self) -> Frame | None:
-        """The next frame; None when the thread is to stop."""
-        while not self._stop.is_set():
+        """The next frame; None when the thread is to stop, or to open the camera with other settings."""
+        while not self._stop.is_set() and self._settings is None:
             try:
                 frame = self._camera.read(_READ_S)
             except FrameLost as cause:
@@ -227,16 +241,30 @@ class CameraWorker:
             self._online = True
             self._detail = ""
             self._opened += 1
+            self._unopened = False
             self._waiting_since_ns = monotonic_ns() if self._free_running else None
-        self._tried.set()
+        self._tell_tried()
 
     def _failed(self, cause: CameraError) -> None:
         if str(cause) != self._detail:  # not again and again while it stays away
             logger.warning("%s", cause, extra=self._fields("camera_failed"))
-        if not self._opened:
+        if self._unopened:
             self._first_error = cause
         self._went_offline(str(cause))
-        self._tried.set()
+        self._tell_tried()
+
+    def _take_settings(self) -> None:
+        with self._lock:
+            settings, self._settings = self._settings, None
+        if settings is not None:
+            if not isinstance(self._camera, Configurable):
+                raise CameraError(f"camera '{self.view}': takes no other settings while the box runs")
+            self._camera.configure(settings)
+
+    def _tell_tried(self) -> None:
+        with self._lock:
+            if self._settings is None:  # else it was tried with the settings before
+                self._tried.set()
 
     def _went_offline(self, detail: str) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -175,6 +175,18 @@ class Capture:
     def latencies_ms(self) -> dict[str, float]:
         """Return view → time of its latest images from exposure to arrival, where the camera has a clock."""
         return self._monitor.latencies_ms()
+
+    def changed_cameras(self, cameras: Mapping[str, CameraConfig]) -> dict[str, CameraConfig]:
+        """Return those of some settings that the cameras do not have, by view."""
+        return self._cameras.changed(cameras)
+
+    def configure_cameras(self, cameras: Mapping[str, CameraConfig]) -> None:
+        """Open cameras again whose settings change, and wait for them; parts meanwhile lack their views.
+
+        Raises:
+            CameraError: names every camera that does not open with these settings.
+        """
+        self._cameras.configure(cameras)
 
     def close(self) -> None:
         """Release all cameras; one that hangs is left behind. Safe to call twice."""

@@ -18,7 +18,7 @@ from edgeflow.evidence.writer import Evidence
 from edgeflow.history.labelling import label_by_command
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.process.service_manager import ServiceManager
-from edgeflow.station.products.changeover import Changeover
+from edgeflow.station.products.changeover import Cameras, Changeover
 from edgeflow.station.products.exchange import BundleExchange
 from edgeflow.station.products.resident import ProductBundles
 from edgeflow.station.state import StationState
@@ -32,6 +32,7 @@ class Operations:
 
     Attributes:
         reset_triggers: forgets what the line's triggers are compared with.
+        cameras: of the running box, whose settings may change with the product.
         publish_birth: publishes which bundle inspects from the next part on.
     """
 
@@ -44,6 +45,7 @@ class Operations:
     publish_birth: Callable[[Bundle, Graph, GraphChosenBy], None]
     manager: ServiceManager
     reset_triggers: Callable[[], None] = lambda: None
+    cameras: Cameras | None = None
 
     def verbs(self) -> dict[str, Operation | AttributedOperation]:
         """Return verb → operation."""
@@ -115,7 +117,11 @@ class Operations:
         """Inspect another product from the next trigger on."""
         bundles = self.bundles if isinstance(self.bundles, ProductBundles) else None
         changeover = Changeover(
-            config=self.config, bundles=bundles, manager=self.manager, chosen=self._publish
+            config=self.config,
+            bundles=bundles,
+            manager=self.manager,
+            cameras=self.cameras,
+            chosen=self._publish,
         )
         return changeover.command(arguments)
 

@@ -20,6 +20,7 @@ from edgeflow.commands.rules import Rules
 from edgeflow.commands.service import commanded
 from edgeflow.config.box import BoxConfig, load_config
 from edgeflow.config.camera_views import as_bundle_reads
+from edgeflow.config.products.resolve import product_config
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.decision.deadline import DeadlineMonitor
 from edgeflow.decision.session import Session, new_session
@@ -145,7 +146,7 @@ def run_box(
         status = _status(box, capture)
         live = stack.enter_context(LiveStream(status))
         metrics = stack.enter_context(reported(_metrics_sources(box, capture), listener))
-        stack.enter_context(_commanded(box, rules, birth, status, live))
+        stack.enter_context(_commanded(box, rules, birth, (status, live), capture))
         stack.enter_context(_brought_back(box))
         counts = _inspect(box, capture, watch, (live, metrics), once=once, view=view)
         manager.stopping()
@@ -177,6 +178,13 @@ class _Box:
     manager: ServiceManager
     deaths: DeadThreads
 
+    @property
+    def first_config(self) -> BoxConfig:
+        """The box file with the cameras as the product that is chosen at the start has them."""
+        name = self.products.now.name if self.products is not None else None
+        cameras = self.config.cameras if name is None else product_config(self.config, name).cameras
+        return self.config.model_copy(update={"cameras": cameras})
+
 
 def _end_scoring(box: _Box) -> None:
     """Release bundle and device, unless scoring hangs: then the process has to end without that."""
@@ -197,7 +205,7 @@ def _opened(box: _Box, opening: Opening, stack: ExitStack) -> tuple[Capture, Vie
         bundle = opening.first.bundle
         capture = stack.enter_context(
             Capture(
-                as_bundle_reads(box.config, bundle.manifest.preprocessing),
+                as_bundle_reads(box.first_config, bundle.manifest.preprocessing),
                 opening.views,
                 box.session.id,
                 messages=box.out.triggers,
@@ -244,7 +252,11 @@ def _metrics_sources(box: _Box, capture: Capture) -> MetricsSources:
 
 
 def _commanded(
-    box: _Box, rules: Rules, birth: BirthPublisher, status: StatusReport, live: LiveStream
+    box: _Box,
+    rules: Rules,
+    birth: BirthPublisher,
+    watched: tuple[StatusReport, LiveStream],
+    capture: Capture,
 ) -> AbstractContextManager[None]:
     """The box takes commands, and answers for itself."""
     out = box.out
@@ -258,7 +270,9 @@ def _commanded(
         publish_birth=birth.publish,
         reset_triggers=out.triggers.reset if out.triggers else lambda: None,
         manager=box.manager,
+        cameras=capture,
     )
+    status, live = watched
     return commanded(box.config, rules, operations.verbs(), out.link, out.early, status, live.serve)
 
 

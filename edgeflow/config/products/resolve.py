@@ -26,7 +26,7 @@ def product_config(config: BoxConfig, name: str, views: Collection[str] | None =
     trust = config.trust
     if trust is not None and product.name is not None:
         trust = trust.model_copy(update={"product": product.name})
-    cameras = config.cameras
+    cameras = {**config.cameras, **product.cameras}
     if views is not None:
         cameras = {view: camera for view, camera in cameras.items() if view in views}
     return config.model_copy(

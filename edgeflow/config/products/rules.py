@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from edgeflow.config.capture import TriggerConfig
+from edgeflow.config.products.section import ProductConfig
 from edgeflow.config.scoring import RuntimeConfig, TrustConfig
 
 __all__ = ["product_problems"]
 
 
 def product_problems(
-    products: Collection[str] | None,
+    products: Mapping[str, ProductConfig] | None,
     product: str | None,
     trigger: TriggerConfig,
     trust: TrustConfig | None,
@@ -31,6 +32,12 @@ def product_problems(
         return (
             "product and trigger.product exclude each other: either every trigger names its product, or the "
             "box file and the command 'product' do"
+        )
+    set_up = [name for name, section in products.items() if section.cameras]
+    if set_up and trigger.product is not None:
+        return (
+            f"products.{set_up[0]}.cameras goes with the command 'product': where triggers name the product, "
+            "there is no time to open cameras anew between two parts"
         )
     if trust is not None and trust.product is not None:
         return "trust.product goes with bundle; with products, give products.NAME.name"

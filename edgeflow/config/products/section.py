@@ -8,10 +8,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
+from edgeflow.config.cameras import CameraConfig
 from edgeflow.config.capture import OnMissing
 from edgeflow.config.products.names import LONGEST, name_problem, normal_name
 from edgeflow.config.units import Milliseconds, PolicyVerdict
 from edgeflow.contracts.documents.document import Document
+from edgeflow.contracts.manifest import ViewId
 
 __all__ = ["ProductConfig", "ProductName", "Products"]
 
@@ -36,6 +38,11 @@ class ProductConfig(Document):
         min_length=1,
         description="name of the bundles that this product runs; default: the name of the first one that ran "
         "for it here",
+    )
+    cameras: dict[ViewId, CameraConfig] = Field(
+        default={},
+        description="by view, keys in place of those under cameras, such as features or exposure_us; when "
+        "the command 'product' names this product, its cameras are opened anew with them",
     )
     deadline_ms: Milliseconds | None = Field(
         default=None, description="in place of decision.deadline_ms, for this product"

@@ -34,9 +34,30 @@ def with_product_sections(data: Any) -> tuple[Any, list[str]]:
     sections = {
         name: {"bundle": entry} if isinstance(entry, str) else entry for name, entry in products.items()
     }
+    for name, section in sections.items():
+        sections[name] = _with_whole_cameras(name, section, data.get("cameras"), problems)
     product = data.get("product")
     wanted = normal_name(product) if isinstance(product, str) else ""
     by_name = {normal_name(name): section for name, section in sections.items()}
     default = by_name.get(wanted, next(iter(sections.values())))
     path = default.get("bundle") if isinstance(default, Mapping) else None
     return {**data, "products": sections, "bundle": path if isinstance(path, str) else "."}, problems
+
+
+def _with_whole_cameras(name: str, section: Any, cameras: Any, problems: list[str]) -> Any:
+    """A product's section with whole cameras: the box's, with the product's keys in place of theirs."""
+    own = section.get("cameras") if isinstance(section, Mapping) else None
+    if not isinstance(own, Mapping) or not isinstance(cameras, Mapping):
+        return section
+    whole: dict[str, Any] = {}
+    for view, keys in own.items():
+        where, camera = f"products.{name}.cameras.{view}", cameras.get(view)
+        if not isinstance(camera, Mapping):
+            problems.append(f"{where}: no such camera; there are: {', '.join(cameras)}")
+        elif not isinstance(keys, Mapping):
+            problems.append(f"{where}: expected a section of keys")
+        elif "kind" in keys:
+            problems.append(f"{where}.kind: a camera is of one kind for all products; leave it out")
+        else:
+            whole[view] = {**camera, **keys}
+    return {**section, "cameras": whole}

@@ -169,3 +169,32 @@ def test_an_editor_takes_a_box_file_with_either(tmp_path: Path) -> None:
     while "$ref" in entry:
         entry = schema["$defs"][entry["$ref"].rpartition("/")[2]]
     assert [one["type"] for one in entry["anyOf"]] == ["string", "object"]
+
+
+def test_a_products_cameras_are_the_boxs_with_its_own_keys(tmp_path: Path) -> None:
+    config = box(tmp_path, "products: {A: a.bundle, B: {bundle: b.bundle, cameras: {top: {parts: other}}}}")
+    own = product_config(config, "B")
+    assert own.cameras["top"].parts == tmp_path / "other"  # type: ignore[union-attr]
+    assert own.cameras["left"] == config.cameras["left"]
+    assert product_config(config, "A").cameras == config.cameras
+
+
+@pytest.mark.parametrize(
+    ("cameras", "words"),
+    [
+        ("{bottom: {parts: other}}", "products.B.cameras.bottom: no such camera; there are: top, left"),
+        ("{top: other}", "products.B.cameras.top: expected a section of keys"),
+        ("{top: {kind: v4l2}}", "products.B.cameras.top.kind: a camera is of one kind"),
+        ("{top: {exposure_us: 5}}", "products.B.cameras.top.exposure_us (line 2): unknown key"),
+    ],
+)
+def test_settings_that_a_camera_does_not_have_are_refused(tmp_path: Path, cameras: str, words: str) -> None:
+    assert words in problem(
+        tmp_path, f"products: {{A: a.bundle, B: {{bundle: b.bundle, cameras: {cameras}}}}}"
+    )
+
+
+def test_cameras_cannot_be_set_between_two_triggers(tmp_path: Path) -> None:
+    products = "products: {A: {bundle: a.bundle, cameras: {top: {parts: other}}}}"
+    found = problem(tmp_path, products, "{source: mqtt, product: variant}")
+    assert "products.A.cameras goes with the command 'product'" in found
