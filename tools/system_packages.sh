@@ -29,6 +29,9 @@ for purpose in "$@"; do
     metrics) # Prometheus with promtool, for the tests of metrics, rules and dashboard
         command -v prometheus >/dev/null && command -v promtool >/dev/null || need prometheus
         ;;
+    backup) # SQLite's program, for the test of the page on backups
+        command -v sqlite3 >/dev/null || need sqlite3
+        ;;
     *) echo "unknown purpose: $purpose" >&2; exit 2 ;;
     esac
 done
