@@ -55,6 +55,7 @@ bench: $(VENV)/.dev
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.training
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.convolutions
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.full_size
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.view_geometry runs/view-geometry
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.synchronization
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.pairing
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.page

@@ -156,7 +156,7 @@ class ViewGeometry:
         seen = depth * centre > 0  # beyond the horizon lies another image of the plane
         with np.errstate(divide="ignore", invalid="ignore"):
             x, y = across / depth, down / depth
-        for place, (low, high) in zip((y, x), self._content_within(size), strict=True):
+        for place, (low, high) in zip((y, x), self.content_within(size), strict=True):
             seen &= (place > low - _ROUNDING) & (place < high + _ROUNDING)
         laid = np.full(self.camera, np.nan, np.float32)
         column = np.clip(np.floor(x[seen] + _ROUNDING).astype(np.int64), 0, size[1] - 1)
@@ -164,7 +164,7 @@ class ViewGeometry:
         laid[seen] = values[row, column]
         return laid
 
-    def _content_within(self, size: Size) -> tuple[tuple[float, float], ...]:
+    def content_within(self, size: Size) -> tuple[tuple[float, float], ...]:
         """First and last place along rows and columns of a map that is no padding."""
         return tuple(
             (before * given / padded, (before + length) * given / padded)

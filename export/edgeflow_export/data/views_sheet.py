@@ -85,7 +85,8 @@ def _words(geometry: ViewGeometry, spec: Preprocessing) -> tuple[str, str, str]:
 def _camera_picture(image: RgbImage, geometry: ViewGeometry, spec: Preprocessing) -> Image.Image:
     picture, scale = _fitted(image)
     size = spec.height, spec.width
-    corners = np.array([(x, y, 1.0) for x, y in ((0, 0), (size[1], 0), size[::-1], (0, size[0]))])
+    (top, bottom), (left, right) = geometry.content_within(size)
+    corners = np.array([(x, y, 1.0) for x, y in ((left, top), (right, top), (right, bottom), (left, bottom))])
     moved = corners @ geometry.to_camera(size).T
     outline = [(float(x / w) * scale, float(y / w) * scale) for x, y, w in moved]
     draw = ImageDraw.Draw(picture)

@@ -23,7 +23,12 @@ NULL_DEVICE = "/dev/null"  # a character device that everyone may read and write
 
 
 def write_bundle(
-    path: Path, views: tuple[str, ...], graph_text: str = "<net/>", *, normal_parts: int = 99
+    path: Path,
+    views: tuple[str, ...],
+    graph_text: str = "<net/>",
+    *,
+    normal_parts: int = 99,
+    **geometry: object,
 ) -> None:
     """A bundle whose files are what its manifest says, around a graph that computes nothing."""
     scale = {"centre": 0.0, "threshold": 1.0}
@@ -38,7 +43,7 @@ def write_bundle(
         "schema_version": "1.0",
         "name": "bracket",
         "created_by": "a test",
-        "views": [{"id": view} for view in views],
+        "views": [{"id": view, **geometry} for view in views],
         "preprocessing": {"height": 8, "width": 8},
         "graphs": [{**graph, "measured_error": 0.0, "tolerance": 0.1}],
         "scoring": {},
@@ -202,6 +207,16 @@ def test_views_and_graph_of_the_bundle_must_fit_the_box(box: Path) -> None:
         "bundle: cameras.top: no view of the bundle; its views: left, under",
         f"bundle: {box.parent}/current.bundle: no graph for openvino in fp32; "
         "the bundle holds: openvino-int8",
+    ]
+
+
+def test_a_camera_of_another_size_than_the_crop_was_made_for_is_found(box: Path) -> None:
+    write_bundle(box.parent / "current.bundle", ("top", "left"), crop=[0, 0, 64, 64], camera_size=[640, 480])
+    sizes = ("cameras.top.width=640", "cameras.top.height=480")
+    assert check_box(box, sizes).ok
+    report = check_box(box, ("cameras.top.width=1280", "cameras.top.height=720"))
+    assert texts(report, "failed") == [
+        "bundle: cameras.top: 1280x720, but the bundle's crop and rectification were made for 640x480"
     ]
 
 
