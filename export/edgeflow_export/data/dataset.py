@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edgeflow.contracts.datasets.data_depth import DataDepth, data_depth, require_filled_range
 from edgeflow.contracts.datasets.evidence_folders import require_good_evidence
 from edgeflow.contracts.datasets.find_parts import RecordedPart, find_parts
+from edgeflow.contracts.datasets.recipe_choices import recipe_choices
 from edgeflow.contracts.image_files.bit_depth import DEEPEST, SHALLOWEST
 from edgeflow.contracts.image_files.mask_sources import (
     defect_mask_size,
@@ -118,10 +119,12 @@ def load_dataset(recipe: Recipe | ImportRecipe, *, root: Path | None = None) -> 
     """
     folder = root or recipe.data.root
     data = recipe.data
+    layout, split = data.layout, data.split
+    if root is not None:  # other parts than the recipe's may be laid out otherwise
+        choices = recipe_choices({"data": data.model_dump()}, root)
+        layout, split = choices.layout, choices.split
     parts = with_unannotated(
-        find_parts(
-            folder, class_name=data.class_name, views=data.views, layout=data.layout, split=data.split
-        ),
+        find_parts(folder, class_name=data.class_name, views=data.views, layout=layout, split=split),
         data.unannotated,
         folder,
     )

@@ -180,3 +180,12 @@ def test_recipes_without_the_new_keys_keep_their_bytes(tmp_path: Path) -> None:
     assert named.data.model_dump(mode="json")["layout"] == "coco"
     with pytest.raises(ConfigError, match="no layout 'cocoa'; known are real_iad, "):
         recipe_for(tmp_path, tmp_path / "parts", layout="cocoa")
+
+
+def test_other_parts_than_the_recipes_may_be_laid_out_otherwise(tmp_path: Path) -> None:
+    recipe = recipe_for(tmp_path, tmp_path / "gone", layout="manta")
+    for number in range(6):
+        draw(*(tmp_path / "recorded" / f"p{number}" / f"V{view}.png" for view in range(1, 6)))
+    data = load_dataset(recipe, root=tmp_path / "recorded")
+    assert data.view_ids == ("V1", "V2", "V3", "V4", "V5")
+    assert {view.crop for view in data.views} == {None}

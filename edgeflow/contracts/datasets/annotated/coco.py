@@ -150,7 +150,7 @@ def _say_more(
     boxed = sum(any(one.picture.boxes for one in group.values()) for group in groups.values())
     if boxed:
         notes.append(
-            f"{boxed} parts have defects with a box and no mask; they count as defective without masks"
+            f"{boxed} part(s) have defects with a box and no mask; they count as defective without masks"
         )
     both = sum(
         any(one.picture.found_good and one.picture.defects for one in group.values())
@@ -158,11 +158,11 @@ def _say_more(
     )
     if both:
         notes.append(
-            f"{both} parts have an image that is annotated as good and as defective; the defect counts"
+            f"{both} part(s) have an image that is annotated as good and as defective; the defect counts"
         )
     moved = sum(
         part.defective is True and any(one.split != "test" for one in groups[part.part_id].values())
         for part in parts
     )
     if moved:
-        notes.append(f"{moved} defective parts outside the subset 'test' are test parts: they never train")
+        notes.append(f"{moved} defective part(s) outside the subset 'test' are test parts: they never train")

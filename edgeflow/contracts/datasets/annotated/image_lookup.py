@@ -30,8 +30,14 @@ class ImageLookup:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._by_name: dict[str, list[Path]] = defaultdict(list)
-        for folder, folders, files in os.walk(root):
+        seen: set[tuple[int, int]] = set()
+        for folder, folders, files in os.walk(root, followlinks=True):  # images may lie on another disk
             here = Path(folder)
+            place = here.stat()
+            if (place.st_dev, place.st_ino) in seen:  # a link to a folder above
+                folders[:] = []
+                continue
+            seen.add((place.st_dev, place.st_ino))
             folders[:] = sorted(name for name in folders if not is_foreign(here / name))
             for name in sorted(files):
                 file = here / name

@@ -59,9 +59,12 @@ def manta_parts(root: Path, class_name: str | None, problems: list[str]) -> list
         DataError: no such class, several to choose from, or pictures of other proportions.
     """
     classes = _classes(root, named=False)
-    if class_name is not None and class_name not in classes:
-        tails = [name for name in classes if name.rpartition("/")[2] == class_name]
-        class_name = tails[0] if len(tails) == 1 else class_name
+    if class_name is not None and class_name not in classes:  # given by its domain, or without it
+        end = class_name.rpartition("/")[2]
+        ends = [name for name in classes if name.rpartition("/")[2] == end]
+        class_name = (
+            ends[0] if len(ends) == 1 and "/" not in min(class_name, ends[0], key=len) else class_name
+        )
     name, folder = choose_class(root, classes, class_name)
     return [
         _with_views(part, problems)

@@ -98,7 +98,7 @@ def real_iad_d3_parts(
         if split != "validation" or entry.anomaly_class == document.meta.normal_class
     ]
     if len(kept) < len(entries):
-        notes.append(f"{len(entries) - len(kept)} defective parts of the validation split are left out")
+        notes.append(f"{len(entries) - len(kept)} defective part(s) of the validation split are left out")
     notes.append("pseudo-3D pictures (PS), coordinate maps (XYZ) and point clouds (PCD) are not read")
     base = _base(root, document.meta.prefix, name, [entry.image_path for _, entry in kept[:_PROBED]])
     folders = Counter(str(PurePosixPath(entry.image_path).parent) for _, entry in kept)

@@ -100,7 +100,7 @@ def visa_parts(
     counts = Counter(part.part_id for part in parts)
     problems += [f"part {part_id}: is there {n} times" for part_id, n in counts.items() if n > 1]
     if left_out:
-        notes.append(f"{left_out} anomalous images that {wanted}.csv has for training are left out")
+        notes.append(f"{left_out} anomalous image(s) that {wanted}.csv has for training are left out")
     return parts
 
 

@@ -59,7 +59,7 @@ def test_a_cvat_export_has_defective_good_and_unannotated_images(tmp_path: Path)
     assert np.array_equal(read_defect_mask(mask), marked())
     assert parts["images/default/b"].masks == {"image": None}
     assert parts["images/default/c"].masks == {}
-    assert "1 defective parts outside the subset 'test' are test parts: they never train" in found.notes
+    assert "1 defective part(s) outside the subset 'test' are test parts: they never train" in found.notes
 
 
 @pytest.mark.parametrize(
@@ -279,3 +279,14 @@ def test_ids_may_be_text_and_a_byte_order_mark_may_be_there(tmp_path: Path) -> N
     write_coco(file, [{**coco_image(0, "images/a.png"), "id": "7"}], [annotation(7)])
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
     assert [part.label for part in find_parts(tmp_path)] == ["scratch"]
+
+
+def test_images_behind_a_link_are_found_and_a_link_upwards_is_not_followed(tmp_path: Path) -> None:
+    draw(tmp_path / "disk" / "a.png")
+    export = tmp_path / "export"
+    export.mkdir()
+    (export / "images").symlink_to(tmp_path / "disk")
+    (export / "up").symlink_to(export)
+    write_coco(export / "result.json", [coco_image(0, "images/a.png")], [annotation(0)])
+    (part,) = find_parts(export)
+    assert part.images["image"].is_file()

@@ -43,6 +43,10 @@ def test_a_class_is_chosen_by_its_whole_name_or_by_its_end(tmp_path: Path) -> No
     shutil.copytree(root / "mechanics" / "nut", root / "medicine" / "capsule")
     for name in ("medicine/capsule", "capsule"):
         assert {part.class_name for part in find_parts(root, class_name=name)} == {"medicine/capsule"}
+    given = find_parts(root / "medicine", class_name="medicine/capsule")
+    assert {part.class_name for part in given} == {"capsule"}
+    with pytest.raises(DataError, match="no class 'groceries/nut'"):
+        find_parts(root, class_name="groceries/nut")
     with pytest.raises(
         DataError, match="2 classes, choose one by name; found: mechanics/nut, medicine/capsule"
     ):

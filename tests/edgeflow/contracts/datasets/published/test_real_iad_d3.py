@@ -72,7 +72,7 @@ def test_a_part_has_a_view_for_each_light_and_one_mask_for_all(d3: Path) -> None
     assert mask.name == f"{NAME}_0006_scratch_RGBL05_00000000000000.png"
     assert set(parts["OK/S0005"].masks.values()) == {None}
     assert found.notes == (
-        "1 defective parts of the validation split are left out",
+        "1 defective part(s) of the validation split are left out",
         "pseudo-3D pictures (PS), coordinate maps (XYZ) and point clouds (PCD) are not read",
     )
 

@@ -76,7 +76,7 @@ def test_another_table_is_chosen_by_name_and_its_training_anomalies_are_left_out
         ("test", "OK"),
         ("test", "anomaly"),
     ]
-    assert found.notes == ("1 anomalous images that 2cls_fewshot.csv has for training are left out",)
+    assert found.notes == ("1 anomalous image(s) that 2cls_fewshot.csv has for training are left out",)
     with pytest.raises(DataError, match="no table '3cls' in split_csv; found: 1cls, 2cls_fewshot"):
         find_parts(visa, split="3cls")
 
