@@ -79,7 +79,8 @@ def show(part: str, box: Path, output: Path | None, json_output: bool) -> None:
         return
     result = found.result
     click.echo(f"{result.part_id}: {result.verdict} {result.reason}".rstrip())
-    click.echo(f"decided {result.decided_at} by {result.bundle.name} {result.bundle.precision}")
+    product = f"product {result.product}, " if result.product is not None else ""
+    click.echo(f"{product}decided {result.decided_at} by {result.bundle.name} {result.bundle.precision}")
     for view in result.views:
         score = "not scored" if view.score is None else f"score {view.score:.3f}"
         click.echo(f"  {view.id}: {score}, {len(view.regions)} regions over the threshold")

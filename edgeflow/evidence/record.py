@@ -60,6 +60,8 @@ def record_text(result: Result, files: Mapping[str, int], run_s: float, kept: Ke
         "kept": kept,
         "files": dict(files),
     }
+    if result.product is not None:
+        document["product"] = result.product
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 

@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from edgeflow.errors import StorageError
 from edgeflow.history.records import PartRecord
 from edgeflow.history.statistics import statistics_of
+from edgeflow.monitoring.drift.monitor import state_path
 from edgeflow.monitoring.drift.state import read_state
 from edgeflow.monitoring.drift.trend import drift_trend
 from edgeflow.web.history_access import History
@@ -156,7 +157,9 @@ class PartsPage:
             found = reader.trend(view, choice.results, count=_TREND)
             latest = reader.rows(choice.results, count=1)
         scores = [point.score for point in found]
-        state = read_state(self.history.config.drift_path)
+        product = latest[0].product if latest else None
+        alone = product is None or choice.results.product == product  # else scores of others are among them
+        state = read_state(state_path(self.history.config.drift_path, product)) if alone else None
         drift = drift_trend(state, view, latest[0].bundle_sha256, scores) if latest else None
         return {
             "times": [round(point.decided_at.timestamp(), 3) for point in found],
