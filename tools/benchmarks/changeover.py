@@ -25,7 +25,6 @@ from edgeflow.alarms import Alarms
 from edgeflow.capture.part_product import PartProduct, ProductTimeline
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.cli.terminal.output import print_json
-from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import BoxConfig, load_config
 from edgeflow.contracts.messages import Alarm
@@ -54,7 +53,7 @@ class _Unpublished:
 @click.option("--returns", default=5, show_default=True, help="Times that a bundle comes back, each way.")
 @click.option("--json", "json_output", is_flag=True)
 def main(parts: int, returns: int, json_output: bool) -> None:
-    """Measure, print two tables, and end with 1 where a changeover adds more than 1 ms."""
+    """Measure, print the figures, and end with 1 where a changeover adds more than 1 ms."""
     shorten_switch_interval()
     console = Console(highlight=False, stderr=json_output)
     with tempfile.TemporaryDirectory() as folder:
@@ -63,10 +62,9 @@ def main(parts: int, returns: int, json_output: bool) -> None:
             name: _returns(_config(Path(folder), cache=cache), returns)
             for name, cache in (("compiled anew", False), ("from the cache", True))
         }
-    table = make_table("a part", "p50 ms", "p99 ms", right=("p50 ms", "p99 ms"))
-    for name in ("after its own product", "after the other product"):
-        table.add_row(name, *(f"{np.percentile(found[name], share):.3f}" for share in (50, 99)))
-    print_table(console, table)
+    for name, values in found.items():
+        p50, p99 = np.percentile(values, (50, 99))
+        console.print(f"a part {name}: p50 {p50:.3f} ms, p99 {p99:.3f} ms from the images to the decision")
     added_ms = float(np.median(np.subtract(found["after the other product"], found["after its own product"])))
     console.print(f"a changeover adds {added_ms:.3f} ms (median of pairs); wanted: at most {WANTED_MS:g}")
     for name, values in seconds.items():

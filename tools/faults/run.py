@@ -67,7 +67,7 @@ LONG: dict[str, Fault] = {
     "clock": lambda folder: clock_steps(folder, rounds=4),
     "frozen_disk": lambda folder: evidence_frozen(folder, parts=200),
     "hung": lambda folder: hung_scoring(folder, seconds=20),
-    "changeover": lambda folder: changeover(folder, parts=10_000, kills=20),
+    "changeover": lambda folder: changeover(folder, parts=10_000, kills=20, rate_hz=30),
 }
 DAY: dict[str, Fault] = {
     "day": lambda folder: conservation(folder, parts=500_000, rate_hz=600, kills=40),

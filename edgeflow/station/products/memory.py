@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from edgeflow.errors import ConfigError
 from edgeflow.metrics.system import resident_bytes
 from edgeflow.station.active_bundle import LoadedBundle
 from edgeflow.station.products.product import Product
 
-__all__ = ["measured_load", "require_room_for_two"]
+__all__ = ["import_library", "measured_load", "require_room_for_two"]
+
+
+def import_library(backend: str) -> None:
+    """Import the library of a back end, so that the first bundle is not charged with it.
+
+    Where it is not installed, loading says so.
+    """
+    with suppress(ImportError):
+        importlib.import_module(backend)
 
 
 def measured_load(load: Callable[[], LoadedBundle]) -> tuple[LoadedBundle, float]:

@@ -26,7 +26,7 @@ from edgeflow.station.active_bundle import (
     open_for_box,
     warn_of_graph,
 )
-from edgeflow.station.products.memory import measured_load, require_room_for_two
+from edgeflow.station.products.memory import import_library, measured_load, require_room_for_two
 from edgeflow.station.products.no_bundle import make_no_bundle
 from edgeflow.station.products.product import Product
 from edgeflow.station.products.resident import ProductBundles
@@ -154,6 +154,7 @@ def load_bundles(
     for name, problem in opening.problems.items():
         _fail(products[name], problem, alarms)
     errors: list[EdgeflowError] = []
+    import_library(config.runtime.backend)
     for one in sorted(opening.opened, key=lambda one: one is opening.first):  # it stays, whatever the memory
         product = products[only_product(one.config) or ""]
         product.manifest = one.bundle.manifest
