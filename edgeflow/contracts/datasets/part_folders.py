@@ -17,6 +17,7 @@ __all__ = ["folder_per_part", "unusable_view_names"]
 
 _SHOWN = 20
 _MOST_VIEWS = 8  # cameras of one box
+_GOOD_NAMES = frozenset({"good", "ok", "normal"})
 _CAMERA = re.compile(r"(cam(era)?|kamera|view|ansicht|sensor|c|gige|usb|video)[ _.#-]*\d{1,3}", re.IGNORECASE)
 _SIDES = frozenset({"top", "bottom", "left", "right", "front", "back", "rear", "side"})
 
@@ -29,10 +30,11 @@ def folder_per_part(root: Path, views: tuple[str, ...] | None, problems: list[st
         problems: gets a sentence for every view that is there twice.
 
     Raises:
-        DataError: the folders are cameras that hold one image per part.
+        DataError: the folders are cameras that hold one image per part, or labels that hold one per part.
     """
     folders = {as_text(folder.name): folder for folder in _folders(root)}
     images = {name: part_views(folder, name, problems) for name, folder in folders.items()}
+    _refuse_labels(root, images, views)
     _refuse_cameras(root, {name: list(files) for name, files in images.items()}, views)
     return [_part(name, folders[name], files) for name, files in images.items() if files]
 
@@ -68,6 +70,21 @@ def unusable_view_names(parts: list[RecordedPart]) -> Iterator[str]:
         yield f"view '{view}' (of {of}): expected {VIEW_NAME.words}; rename the files"
     if len(counts) > _SHOWN:
         yield f"and {len(counts) - _SHOWN} more names of views"
+
+
+def _refuse_labels(
+    root: Path, images: Mapping[str, Mapping[str, Path]], views: tuple[str, ...] | None
+) -> None:
+    """Refuse folders by label that hold images themselves: these are parts, and would be taken for views."""
+    label = next((name for name, files in images.items() if files and name.lower() in _GOOD_NAMES), None)
+    if label is None or views is not None:
+        return
+    raise DataError(
+        f"{root}: {label}/ holds images itself. Where each image is a part of one view, lay them out as "
+        "train/good/, test/good/ and test/DEFECT/ with images, masks in ground_truth/DEFECT/; where a part has "
+        f"several views, give it a folder of its own: {label}/PART/VIEW.png; if '{label}' is a part, name its "
+        "views as data.views"
+    )
 
 
 def _refuse_cameras(root: Path, folders: Mapping[str, list[str]], views: tuple[str, ...] | None) -> None:

@@ -199,3 +199,12 @@ def test_incomplete_parts_are_found_where_they_are_asked_for(tmp_path: Path) -> 
     assert problems(tmp_path, views=("top", "left")) == ["part b: missing view left"]
     found = find_parts(tmp_path, views=("top", "left"), incomplete=True)
     assert [part.part_id for part in found] == ["a", "b"]
+
+
+def test_folders_by_label_that_hold_images_are_told_from_parts(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{label}/{number}.png" for label in ("Good", "scratch") for number in range(3)))
+    with pytest.raises(
+        DataError, match=r"Good/ holds images itself.*train/good/, test/good/ and test/DEFECT/"
+    ):
+        find_parts(tmp_path)
+    assert len(find_parts(tmp_path, views=("0", "1", "2"))) == 2  # said to be parts
