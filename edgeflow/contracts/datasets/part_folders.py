@@ -82,8 +82,8 @@ def _refuse_labels(
     raise DataError(
         f"{root}: {label}/ holds images itself. Where each image is a part of one view, lay them out as "
         "train/good/, test/good/ and test/DEFECT/ with images, masks in ground_truth/DEFECT/; where a part "
-        f"has several views, give it a folder of its own: {label}/PART/VIEW.png; if '{label}' is a part, name "
-        "its views as data.views"
+        f"has several views, give it a folder of its own: {label}/PART/VIEW.png; if '{label}' is a part, "
+        "name its views as data.views"
     )
 
 
