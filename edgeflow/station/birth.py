@@ -94,8 +94,9 @@ class BirthPublisher:
 
 def summary(config: BoxConfig, loaded: LoadedBundle) -> str:
     """Return the summary of a box that is ready, in one line."""
+    products = f"{len(config.products)} products, " if config.products else ""
     return (
-        f"{config.topic_root}: bundle {loaded.manifest.name} ({loaded.graph.id} on "
+        f"{config.topic_root}: {products}bundle {loaded.manifest.name} ({loaded.graph.id} on "
         f"{loaded.scorer.placement.device}, golden parts reproduced), {len(config.cameras)} cameras, "
         f"broker {config.mqtt.host}:{config.mqtt.port}"
     )

@@ -208,6 +208,8 @@ class ProductBundles:
         with self._lock:
             loaded = [one for one in self._products.values() if one.slot is not None and one is not product]
             in_use = [one for one in loaded if self._is_in_use(one, least_idle_s)]
+            if not in_use and loaded:  # one stays, if loading the other fails
+                in_use = [max(loaded, key=lambda one: one.used_ns)]
             if sum(one.mb for one in in_use) + mb > self._memory_mb:
                 raise MemoryShortError(_short(product.name, mb, self._memory_mb, in_use))
             taken_mb = sum(one.mb for one in loaded) + mb

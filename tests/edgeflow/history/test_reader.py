@@ -222,3 +222,20 @@ def test_a_newer_or_missing_database_is_refused_in_words(path: Path, tmp_path: P
     (tmp_path / "noise.db").write_bytes(b"SQLite format 3\0" + b"noise" * 1000)
     with pytest.raises(StorageError, match="is damaged"):
         HistoryReader(tmp_path / "noise.db")
+
+
+def test_results_are_found_by_their_product_and_by_the_name_of_their_bundle(tmp_path: Path) -> None:
+    path = tmp_path / "products.db"
+    store = HistoryStore(path, BOOT)
+    given = [
+        replace(entry, result=entry.result.model_copy(update={"product": product}))
+        for entry, product in zip(entries(), ("A", "B", None) * 4, strict=True)
+    ]
+    store.write(given, [], BOOT)
+    store.close()
+    with HistoryReader(path) as reader:
+        assert numbers(reader, ResultFilter(product="A")) == [9, 6, 3, 0]
+        assert {row.product for row in reader.rows(ResultFilter(product="B"))} == {"B"}
+        name = given[0].result.bundle.name
+        assert len(numbers(reader, ResultFilter(product=name))) == 12
+        assert numbers(reader, ResultFilter(product="a")) == []

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from edgeflow.contracts.messages import Deadline, Result
+from edgeflow.metrics.exposition import _parts
 from edgeflow.metrics.part_metrics import QUEUE_SIZE, PartMetrics
 from simulators.results import simulated_result
 
@@ -130,3 +131,26 @@ def test_readers_and_the_line_do_not_disturb_each_other(metrics: PartMetrics) ->
     metrics.take_in()
     figures = metrics.figures()
     assert figures.verdicts["OK"] + figures.uncounted == 2000
+
+
+def test_parts_and_scores_of_a_box_with_products_are_counted_by_product(metrics: PartMetrics) -> None:
+    for number, product in enumerate(("A", "B", "A", None)):
+        metrics.offer(result(number, 0.5 if product != "B" else 5.0).model_copy(update={"product": product}))
+    metrics.take_in()
+    figures = metrics.figures()
+    assert figures.products == {
+        "A": {"OK": 2, "NG": 0, "UNDECIDED": 0},
+        "B": {"OK": 0, "NG": 1, "UNDECIDED": 0},
+    }
+    assert set(figures.views) == {"A.top", "A.left", "B.top", "B.left", "top", "left"}
+
+
+def test_prometheus_reads_products_as_labels_and_nothing_of_them_on_other_boxes(metrics: PartMetrics) -> None:
+    metrics.offer(result(0, 0.5))
+    metrics.take_in()
+    assert not [family.name for family in _parts(metrics.figures()) if "product" in family.name]
+    metrics.offer(result(1, 0.5).model_copy(update={"product": "Größe 7"}))
+    metrics.take_in()
+    (family,) = [family for family in _parts(metrics.figures()) if family.name == "edgeflow_product_parts"]
+    found = {tuple(sample.labels.values()): sample.value for sample in family.samples}
+    assert found[("Größe 7", "OK")] == 1

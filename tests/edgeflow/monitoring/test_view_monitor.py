@@ -18,7 +18,7 @@ from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.contracts.messages import Alarm
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import CameraError
-from edgeflow.monitoring.view_appearance import Baseline, likenesses, swapped_views
+from edgeflow.monitoring.view_appearance import Baseline, likenesses, make_baseline, swapped_views
 from edgeflow.monitoring.view_monitor import ViewMonitor, bundle_baseline, check_identity
 
 Images = dict[str, RgbImage]
@@ -166,3 +166,20 @@ def test_a_watch_ends_at_once_and_never_holds_up_the_line(
     watch.close()
     assert not watch._thread.is_alive()
     watch.close()
+
+
+def test_parts_of_bundles_that_take_turns_are_compared_with_their_own(
+    baseline: Baseline, parts: list[Images]
+) -> None:
+    """The other bundle's golden parts are brighter: its parts do not count for this one, nor hide a swap."""
+    told = Told()
+    watch = ViewMonitor(baseline, ViewsConfig(), Alarms("s", told))
+    bright = [{view: 255 - (255 - image) // 2 for view, image in part.items()} for part in parts]
+    other = make_baseline(bright[:4])
+    for part, brighter in zip(parts, bright, strict=True):
+        watch.look(part, baseline)
+        watch.look(brighter, other)
+    assert told.standing == {}
+    for part in parts:
+        watch.look(exchanged(part, "C2", "C5"), baseline)
+    assert "'C2' shows view 'C5'" in told.standing["camera_swapped"].text

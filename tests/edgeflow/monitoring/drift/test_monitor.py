@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
 from edgeflow.monitoring.drift.accepted_part import AcceptedPart
-from edgeflow.monitoring.drift.monitor import DriftMonitor
+from edgeflow.monitoring.drift.monitor import DriftMonitor, state_path
 from edgeflow.monitoring.drift.state import read_state
 from edgeflow.monitoring.drift.view import ViewScore
 
@@ -171,3 +172,22 @@ def test_a_state_that_cannot_be_written_costs_nothing_else(tmp_path: Path, told:
         watch.take(part)
     watch.keep()
     assert list(told.standing) == ["score_drift.left"]
+
+
+def test_products_that_take_turns_have_charts_of_their_own(tmp_path: Path, told: Told) -> None:
+    """Only B drifts; parts of A between its parts neither begin its chart anew nor hide the drift."""
+    path = tmp_path / "drift.json"
+    watch = monitor(path, told)
+    of_a = parts(PARTS + 600, seed=1)
+    of_b = parts(PARTS, loaded=AGAIN, bundle="cd", seed=3) + parts(
+        600, high=1.5, loaded=AGAIN, bundle="cd", seed=4
+    )
+    for a, b in zip(of_a, of_b, strict=True):
+        watch.take(replace(a, product="A"))
+        watch.take(replace(b, product="B"))
+    assert list(told.standing) == ["score_drift.B.left"]
+    assert told.standing["score_drift.B.left"].text.startswith("product 'B', view 'left': scores")
+    watch.keep()
+    states = {name: read_state(state_path(path, name)) for name in ("A", "B")}
+    assert {name: state and state.bundle for name, state in states.items()} == {"A": "ab", "B": "cd"}
+    assert not path.exists()

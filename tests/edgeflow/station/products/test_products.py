@@ -355,6 +355,19 @@ def test_the_one_unused_for_longest_gives_way_and_comes_back_as_it_was_verified(
     assert (b.verdict, b.bundle.name) == ("OK", "gasket")
 
 
+def test_one_bundle_stays_loaded_whatever_becomes_of_the_one_that_is_wanted(box: Box) -> None:
+    for name, used_ns in (("A", 1), ("B", 2)):
+        product = box.bundles.product(name)
+        product.mb, product.used_ns = 60.0, used_ns
+    box.bundles._memory_mb = 130.0
+    third = Product(name="C", config=box.config, mb=70.0)
+    box.bundles._make_room(third, 70.0, 0.0)
+    assert {p["name"]: p["loaded"] for p in box.bundles.status()} == {"A": False, "B": True}
+    with pytest.raises(MemoryShortError, match="in use are 'B' 60 MB"):
+        box.bundles._make_room(third, 71.0, 0.0)
+    assert box.bundles.newest.manifest.name == "gasket"
+
+
 def test_a_bundle_that_changed_on_the_disk_does_not_come_back_unasked(box: Box, tmp_path: Path) -> None:
     product = box.bundles.product("B")
     assert product.slot is not None
