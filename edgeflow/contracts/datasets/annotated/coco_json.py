@@ -26,6 +26,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HEAD = 65_536
 _MOST_BYTES = 2**31
 _SHOWN = 5
+_LONGEST_SIDE = 1e9  # pixels; of what is longer the image itself is asked
 _IN_A_SUBSET = "_annotations.coco.json"
 # Other tasks than instances, which COCO's tools write beside them.
 _OTHER_TASKS = ("captions_", "image_info_", "labels_", "panoptic_", "person_keypoints_", "stuff_")
@@ -166,10 +167,9 @@ def _each_picture(file: Path, images: list[Any], problems: list[str]) -> Iterato
 
 
 def _side(value: Any) -> int | None:
-    whole = (
-        isinstance(value, int | float) and not isinstance(value, bool) and value > 0 and value == int(value)
-    )
-    return int(value) if whole else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LONGEST_SIDE:
+        return None
+    return int(value) if value == int(value) else None
 
 
 def _draw(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import unicodedata
@@ -93,7 +94,8 @@ def _path_of(name: str) -> PurePosixPath:
     """The relative path at the end of whatever a tool wrote; folders ``..`` are left out."""
     text = name.strip()
     if _SCHEME.match(text) or text.startswith("/data/local-files"):
-        address = urlsplit(text)
-        text = unquote(parse_qs(address.query).get("d", [address.path])[0])
+        with contextlib.suppress(ValueError):  # what only looks like an address is a path
+            address = urlsplit(text)
+            text = unquote(parse_qs(address.query).get("d", [address.path])[0])
     text = _DRIVE.sub("", text.replace("\\", "/"))
     return PurePosixPath(*(part for part in PurePosixPath(text).parts if part not in ("/", "//", "..")))

@@ -107,8 +107,8 @@ def decode_run_lengths(lengths: Sequence[int], size: tuple[int, int]) -> Mask:
     """
     height, width = size
     runs = np.asarray(lengths, np.int64)
-    if runs.size and runs.min() < 0:
-        raise ValueError("a run of negative length")
+    if runs.size and (runs.min() < 0 or runs.max() > height * width):
+        raise ValueError(f"a run of {int(runs.min()) if runs.min() < 0 else int(runs.max())} pixels")
     if int(runs.sum()) != height * width:
         raise ValueError(f"runs of {int(runs.sum())} pixels in all, and not the {height * width} of its size")
     values = np.arange(runs.size) % 2 == 1

@@ -80,9 +80,9 @@ def visa_parts(
     kinds = _kinds(folder)
     parts: list[RecordedPart] = []
     left_out = 0
-    for row, (share, label, image, mask) in enumerate(_rows(tables[wanted], name), start=2):
-        if share not in ("train", "test") or label not in (_NORMAL_LABEL, "anomaly"):
-            problems.append(f"{tables[wanted]}, line {row}: split '{share}', label '{label}'")
+    for line, share, label, image, mask in _rows(tables[wanted], name):
+        if not image or share not in ("train", "test") or label not in (_NORMAL_LABEL, "anomaly"):
+            problems.append(f"{tables[wanted]}, line {line}: split '{share}', label '{label}'")
             continue
         if share == "train" and label != _NORMAL_LABEL:
             left_out += 1
@@ -104,8 +104,8 @@ def visa_parts(
     return parts
 
 
-def _rows(table: Path, name: str) -> Iterator[tuple[str, str, str, str]]:
-    """Split, label, image and mask of each row of one object.
+def _rows(table: Path, name: str) -> Iterator[tuple[int, str, str, str, str]]:
+    """Line number, split, label, image and mask of each row of one object.
 
     Raises:
         DataError: not such a table, or a path out of the data set.
@@ -123,7 +123,7 @@ def _rows(table: Path, name: str) -> Iterator[tuple[str, str, str, str]]:
                 paths = [(row[key] or "").replace("\\", "/") for key in ("image", "mask")]
                 if any(PurePosixPath(p).is_absolute() or ".." in PurePosixPath(p).parts for p in paths):
                     raise DataError(f"{table}, line {reader.line_num}: a path that leads out of the data set")
-                yield row["split"], row["label"], paths[0], paths[1]
+                yield reader.line_num, row["split"], row["label"], paths[0], paths[1]
     except (UnicodeDecodeError, csv.Error) as cause:
         raise DataError(f"{table}: cannot be read: {cause}; put the published file there") from cause
 

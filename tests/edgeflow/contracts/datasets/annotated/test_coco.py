@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edgeflow.contracts.datasets.find_parts import FoundParts, RecordedPart, find_parts, look_for_parts
 from edgeflow.contracts.datasets.layouts import PartsRequest, layout_of
@@ -290,3 +293,38 @@ def test_images_behind_a_link_are_found_and_a_link_upwards_is_not_followed(tmp_p
     write_coco(export / "result.json", [coco_image(0, "images/a.png")], [annotation(0)])
     (part,) = find_parts(export)
     assert part.images["image"].is_file()
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 300)
+    | st.floats()
+    | st.sampled_from(["a.png", "1", "", "://["]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["counts", "size"]), inner),
+    max_leaves=6,
+)
+
+
+def entry(*keys: str) -> st.SearchStrategy[Any]:
+    return st.one_of(JSON, st.fixed_dictionaries({}, optional=dict.fromkeys(keys, JSON)))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    images=st.lists(entry("id", "file_name", "width", "height"), max_size=4),
+    annotations=st.lists(entry("image_id", "category_id", "segmentation"), max_size=4),
+    categories=st.lists(entry("id", "name"), max_size=3),
+)
+def test_whatever_an_export_holds_it_is_read_or_refused_in_words(
+    tmp_path: Path, images: Any, annotations: Any, categories: Any
+) -> None:
+    draw(tmp_path / "a.png")
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    found = look(tmp_path)
+    assert found.layout == "coco"
+    for part in found.parts:
+        for mask in part.masks.values():
+            with contextlib.suppress(DataError):
+                assert mask is None or read_defect_mask(mask).shape == defect_mask_size(mask)

@@ -77,7 +77,11 @@ def test_any_run_lengths_come_back_from_their_text(lengths: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("lengths", "problem"),
-    [([3], "runs of 3 pixels in all, and not the 4 of its size"), ([5, -1], "negative length")],
+    [
+        ([3], "runs of 3 pixels in all, and not the 4 of its size"),
+        ([5, -1], "a run of -1 pixels"),
+        ([2**40, 3], "a run of 1099511627776 pixels"),
+    ],
 )
 def test_run_lengths_that_do_not_fit_are_refused(lengths: list[int], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):

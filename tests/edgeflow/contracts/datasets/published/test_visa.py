@@ -87,7 +87,7 @@ def test_another_table_is_chosen_by_name_and_its_training_anomalies_are_left_out
         ("object,split\ncandle,train\n", r"1cls.csv: expected the columns object, split, label, image, mask"),
         (HEADER + "candle,train,normal,../up.JPG,\n", "line 2: a path that leads out of the data set"),
         (HEADER + "candle,train,normal,/etc/up.JPG,\n", "line 2: a path that leads out of the data set"),
-        (HEADER + normal(0, "dev"), "split 'dev', label 'normal'"),
+        (HEADER + "nut,train,normal,x.JPG,\n" + normal(0, "dev"), "line 3: split 'dev', label 'normal'"),
         (HEADER + normal(0, "train") + normal(0, "test"), "Normal/0000: is there 2 times"),
         (HEADER + normal(7, "train"), "no such file .*0007.JPG"),
     ],
