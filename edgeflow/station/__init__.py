@@ -8,5 +8,6 @@ that hangs does not stop the line. ``services`` starts what runs beside it: MQTT
 commands.
 
 Read first: ``line``, from a view set to its result; then ``station``, the order of start and shutdown.
-``replay`` runs recorded parts through the same line and publishes nothing.
+``replay`` runs recorded parts through the same line and publishes nothing. ``products`` gives a part the
+bundle of its own product.
 """
