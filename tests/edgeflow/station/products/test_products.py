@@ -29,6 +29,7 @@ from edgeflow.station.active_bundle import LoadedBundle
 from edgeflow.station.line import InspectionLine
 from edgeflow.station.operations import Operations
 from edgeflow.station.process.service_manager import ServiceManager
+from edgeflow.station.products import opening
 from edgeflow.station.products.chosen import first_product, keep_product
 from edgeflow.station.products.loader import ProductLoader
 from edgeflow.station.products.memory import require_room_for_two
@@ -76,14 +77,22 @@ class Told:
 class Box:
     """A box with products A and B, without cameras and broker."""
 
-    def __init__(self, folder: Path, products: dict[str, Any], *, trust: bool = False, **more: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        products: dict[str, Any],
+        *,
+        trust: bool = False,
+        memory_mb: float = 10_000,
+        **more: Any,
+    ) -> None:
         path = write_box(folder, 1)
         document = yaml.safe_load(path.read_text())
         del document["bundle"]
         document.update({"products": products, **more})
         if not trust:  # a bundle that is new to a box is verified in a process of its own first
             del document["trust"]
-        document["runtime"] |= {"memory_mb": 10_000}
+        document["runtime"] |= {"memory_mb": memory_mb}
         path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
         self.config: BoxConfig = load_config(path)
         self.told = Told()
@@ -396,3 +405,30 @@ def test_memory_too_small_for_two_is_refused_at_the_start() -> None:
     require_room_for_two(products, 150.0)
     with pytest.raises(ConfigError, match=r"'A' \(80 MB\) and 'C' \(70 MB\) take 150 MB together"):
         require_room_for_two(products, 149.0)
+
+
+def test_at_the_start_bundles_give_way_as_they_were_verified_and_the_first_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small bundles take nothing that could be bounded, so each counts as 40 MB."""
+    monkeypatch.setattr(opening, "measured_load", lambda load: (load(), 40.0))
+    write_box(tmp_path, 1)
+    bundles_of(tmp_path)
+    products = {
+        "A": "bundles/one.bundle",
+        "B": "bundles/gasket.bundle",
+        "C": "bundles/gasket.bundle",
+        "D": "bundles/one.bundle",
+    }
+    box = Box(tmp_path, products, product="C", memory_mb=100)
+    try:
+        loaded = {p["name"]: p["loaded"] for p in box.bundles.status()}
+        assert loaded == {"A": False, "B": False, "C": True, "D": True}
+        assert {p["problem"] for p in box.bundles.status()} == {""}
+        assert "whose bundle was loaded in" in box.operations.product({"name": "A"})
+        loaded = {p["name"]: p["loaded"] for p in box.bundles.status()}
+        assert loaded == {"A": True, "B": False, "C": True, "D": False}
+    finally:
+        box.close()
+    with pytest.raises(ConfigError, match="take 80 MB together"):
+        Box(tmp_path, products, product="C", memory_mb=79)
