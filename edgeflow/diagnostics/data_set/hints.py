@@ -8,7 +8,8 @@ from pathlib import Path
 
 from edgeflow.contracts.datasets.find_parts import look_for_parts
 from edgeflow.contracts.datasets.layouts import LAYOUTS, PartsRequest
-from edgeflow.contracts.documents.file_names import is_foreign
+from edgeflow.contracts.datasets.recorded_part import IMAGE_SUFFIXES
+from edgeflow.contracts.documents.file_names import as_text, is_foreign
 from edgeflow.errors import DataError
 
 __all__ = ["hints"]
@@ -22,19 +23,26 @@ _SHOWN = 5
 def hints(root: Path) -> list[str]:
     """Sentences for whoever gave a folder without parts; none where nothing explains it."""
     found = [
-        f"{folder} below it holds {LAYOUTS[layout].title}; give that folder"
+        f"{as_text(str(folder))} below it holds {LAYOUTS[layout].title}; give that folder"
         for folder, layout in islice(_below(root), _SHOWN)
     ]
     files = sorted(file for file in root.iterdir() if file.is_file() and not is_foreign(file))
+    images = [file.name for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    if images:
+        found.append(
+            f"it holds {len(images)} image(s) itself, such as {as_text(images[0])}; put those of one part "
+            "into a folder of its own, named after their views, or, where each is a part of one view, "
+            "all into train/good/"
+        )
     archives = [file.name for file in files if file.suffix.lower() in _ARCHIVES]
     if archives:
-        found.append(f"it holds archives, such as {archives[0]}; unpack them first")
+        found.append(f"it holds archives, such as {as_text(archives[0])}; unpack them first")
     for file in files:
         head = _head(file) if file.suffix.lower() in (".xml", ".json") else b""
         if b"<annotations>" in head:
-            found.append(f"{file.name} is CVAT's own format; export as 'COCO 1.0', with images")
+            found.append(f"{as_text(file.name)} is CVAT's own format; export as 'COCO 1.0', with images")
         elif head.lstrip().startswith(b"[") and b'"data"' in head and b'"annotations"' in head:
-            found.append(f"{file.name} is Label Studio's own format; export as COCO, with images")
+            found.append(f"{as_text(file.name)} is Label Studio's own format; export as COCO, with images")
     return found
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeflow.contracts.datasets.find_parts import FoundParts, look_for_parts
 from edgeflow.contracts.datasets.layouts import LAYOUTS, PartsRequest, expected_layouts
 from edgeflow.contracts.datasets.recorded_part import NORMAL, RecordedPart
+from edgeflow.contracts.documents.file_names import as_text
 from edgeflow.diagnostics.data_set.duplicates import duplicate_findings, name_findings
 from edgeflow.diagnostics.data_set.hints import hints
 from edgeflow.diagnostics.data_set.images import ViewSummary, look_at_images
@@ -116,7 +117,7 @@ def inspect_data(
         views=images.views,
         masks=masks.summary,
         notes=found.notes,
-        findings=tuple(findings),
+        findings=tuple(replace(finding, text=as_text(finding.text)) for finding in findings),
         block=_block(root, chosen, found, others),
     )
 

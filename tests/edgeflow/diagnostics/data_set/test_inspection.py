@@ -203,6 +203,7 @@ def test_empty_and_unknown_folders_name_the_layouts(tmp_path: Path) -> None:
 
 def test_a_folder_one_too_high_archives_and_other_formats_are_explained(tmp_path: Path) -> None:
     mvtec(tmp_path / "downloads" / "nut", train=1)
+    draw(tmp_path / "photo.png")
     (tmp_path / "VisA_20220922.tar").write_bytes(b"archive")
     (tmp_path / "annotations.xml").write_text("<?xml version='1.0'?>\n<annotations><version>1.1</version>")
     (tmp_path / "project-1.json").write_text('[{"id": 1, "annotations": [], "data": {"image": "a.png"}}]')
@@ -210,6 +211,7 @@ def test_a_folder_one_too_high_archives_and_other_formats_are_explained(tmp_path
         inspect_data(tmp_path)
     told = caught.value.problems
     assert told[0] == f"{tmp_path / 'downloads'} below it holds MVTec AD; give that folder"
+    assert any(text.startswith("it holds 1 image(s) itself, such as photo.png; put those") for text in told)
     assert "it holds archives, such as VisA_20220922.tar; unpack them first" in told
     assert "annotations.xml is CVAT's own format; export as 'COCO 1.0', with images" in told
     assert "project-1.json is Label Studio's own format; export as COCO, with images" in told
@@ -222,3 +224,13 @@ def test_many_problems_end_in_their_number(tmp_path: Path) -> None:
     failed = texts(inspect_data(root), "failed")
     assert len(failed) == 21
     assert failed[-1] == "images: and 10 more problems"
+
+
+def test_names_that_speak_to_a_terminal_are_told_in_plain_letters(tmp_path: Path) -> None:
+    root = part_folders(tmp_path)
+    folder = root / "p\x1b[2J"
+    draw(folder / "C1.png")
+    (folder / "C2.png").write_bytes(b"no image")
+    found = inspect_data(root)
+    assert any("p\\x1b[2J/C2.png: not an image" in text for text in texts(found, "failed"))
+    assert not any("\x1b" in finding.text for finding in found.findings)
