@@ -135,7 +135,8 @@ class ThresholdsPage:
     def _state(self, request: Request) -> str:
         now, problem, proposal = self.runner.now, "", None
         try:
-            proposal = read_proposal(self.config.proposal_path)
+            if now.kind is None:
+                proposal = read_proposal(self.config.proposal_path)
         except DataError as cause:
             problem = "; ".join([cause.message, *cause.problems[:3]])
         trust = self.config.trust

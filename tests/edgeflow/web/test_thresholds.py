@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.commands.audit_log import read_audit
-from edgeflow.config.box import BoxConfig, load_config
+from edgeflow.config.box import BoxConfig, TrustConfig, load_config
 from edgeflow.contracts.messages import BundleInfo, to_json
 from edgeflow.history.database.store import HistoryStore
 from edgeflow.history.labelling import label_part
@@ -157,6 +157,12 @@ def test_what_is_shown_is_what_is_written(client: TestClient, config: BoxConfig)
     assert (record["verb"], record["arguments"]["new"]) == ("calibrate", "bracket-3.bundle")
     assert record["source"].endswith("for user 'local'")
     assert accepted(client, config).startswith("400 This is not the latest calculation")
+    signed = config.model_copy(update={"trust": TrustConfig(keys=(Path("line.pub.pem"),))})
+    restarted = make_app(page_settings(signed), BoxLink(config.control_socket))
+    with TestClient(restarted, base_url="http://127.0.0.1:8088") as again:
+        text = again.get("/thresholds").text
+    assert "bracket-3.bundle, version 3" in text
+    assert "edgeflow keys sign bracket-3.bundle --key" in text
 
 
 def test_labels_that_changed_since_are_calculated_anew_and_nothing_is_written(
@@ -164,6 +170,11 @@ def test_labels_that_changed_since_are_calculated_anew_and_nothing_is_written(
 ) -> None:
     calculated(client)
     first = read_proposal(config.proposal_path)
+    config.bundle.unlink()
+    config.bundle.symlink_to("two.bundle")
+    assert "the box has another bundle now" in accepted(client, config)
+    config.bundle.unlink()
+    config.bundle.symlink_to("one.bundle")
     label(config, GOOD + FALSE_REJECTS + 2, "NG")
     text = accepted(client, config)
     assert "labels have changed since the calculation" in text
