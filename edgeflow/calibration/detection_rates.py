@@ -16,6 +16,8 @@ __all__ = [
     "binomial",
     "false_rejects",
     "keep_scores",
+    "low_recall",
+    "many_rejects",
     "needed_parts",
     "recall",
     "shortcomings",
@@ -99,26 +101,39 @@ def shortcomings(thresholds: Thresholds, min_recall: float | None = None) -> tup
         min_recall: what the recipe asks for; default ``MIN_RECALL``.
     """
     found = []
-    min_recall = MIN_RECALL if min_recall is None else min_recall
     needed = needed_parts(thresholds.false_reject_rate)
     if thresholds.normal_parts < needed:
         found.append(
             f"{thresholds.normal_parts} held-out normal parts are too few for a false-reject rate of "
             f"{thresholds.false_reject_rate:g}, which needs at least {needed}: record more good parts"
         )
-    rate = recall(thresholds)
-    if rate is not None and rate.upper < min_recall:
+    rate = low_recall(thresholds, min_recall)
+    if rate is not None:
+        wanted = MIN_RECALL if min_recall is None else min_recall
         found.append(
             f"it rejects only {rate} of the labelled defective parts, and with 95 % confidence less than "
-            f"{rate.upper:.0%} of all such parts (export.min_recall {min_recall:g})"
+            f"{rate.upper:.0%} of all such parts (export.min_recall {wanted:g})"
         )
-    rejected = false_rejects(thresholds)
-    if rejected is not None and rejected.lower > thresholds.false_reject_rate:
+    rejected = many_rejects(thresholds)
+    if rejected is not None:
         found.append(
             f"it rejects {rejected} of the normal test parts, surely more than the false-reject rate of "
             f"{thresholds.false_reject_rate:g} that was asked for"
         )
     return tuple(found)
+
+
+def low_recall(thresholds: Thresholds, min_recall: float | None = None) -> Rate | None:
+    """Return the recall where it is surely below what the recipe asks for; None where it may be enough."""
+    rate = recall(thresholds)
+    wanted = MIN_RECALL if min_recall is None else min_recall
+    return rate if rate is not None and rate.upper < wanted else None
+
+
+def many_rejects(thresholds: Thresholds) -> Rate | None:
+    """Return the false rejects where they are surely more than the rate; None where they may be as many."""
+    rate = false_rejects(thresholds)
+    return rate if rate is not None and rate.lower > thresholds.false_reject_rate else None
 
 
 def binomial(n: int, p: float) -> npt.NDArray[np.float64]:

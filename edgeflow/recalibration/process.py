@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeflow.clock import utc_text
 from edgeflow.commands.audit_log import Audit, change_record
@@ -27,10 +27,14 @@ from edgeflow.recalibration.proposal import (
     CHANGED,
     GraphThresholds,
     Proposal,
+    Rejected,
     WrittenBundle,
     read_proposal,
     write_proposal,
 )
+
+if TYPE_CHECKING:
+    from edgeflow.calibration.detection_rates import Rate
 
 __all__ = ["main"]
 
@@ -59,6 +63,7 @@ def _propose(job: Job) -> dict[str, Any]:
     # Under the priority, like all that follows: libraries start their threads when they are loaded.
     from edgeflow.backends.runner import Placement  # noqa: PLC0415
     from edgeflow.bundles.bundle import Bundle  # noqa: PLC0415
+    from edgeflow.calibration.detection_rates import low_recall, many_rejects  # noqa: PLC0415
     from edgeflow.calibration.effect import far_moved  # noqa: PLC0415
     from edgeflow.calibration.labelled.calibration import EvidenceCalibration  # noqa: PLC0415
     from edgeflow.calibration.next_version import next_version_number  # noqa: PLC0415
@@ -94,6 +99,8 @@ def _propose(job: Job) -> dict[str, Any]:
             far={name: far for name, one in new.items() if (far := far_moved(one.effect))},
             uncalibrated=tuple(graph.id for graph in manifest.graphs if graph.id not in new),
             preview=preview.document(),
+            low_recall=_rejected(low_recall(preview.after, manifest.min_recall)),
+            many_rejects=_rejected(many_rejects(preview.after)),
             suggested=f"{_as_file_name(manifest.name)}-{version}.bundle",
         )
     write_proposal(Path(job["proposal"]), proposal)
@@ -147,7 +154,6 @@ def _write(job: Job) -> dict[str, Any]:
         by=job["by"],
         at=utc_text(),
         changed_golden=done.changed,
-        shortcomings=done.shortcomings,
     )
     write_proposal(place, proposal.model_copy(update={"written": written}))
     arguments = {
@@ -181,6 +187,10 @@ def _progress() -> Callable[[Iterable[Any]], Iterable[Any]]:
             yield part
 
     return wrap
+
+
+def _rejected(rate: Rate | None) -> Rejected | None:
+    return None if rate is None else Rejected(rejected=rate.rejected, parts=rate.parts)
 
 
 def _as_file_name(name: str) -> str:

@@ -13,7 +13,15 @@ from edgeflow.contracts.manifest import Thresholds
 from edgeflow.errors import DataError, StorageError
 from edgeflow.files import replace_atomically
 
-__all__ = ["CHANGED", "GraphThresholds", "Proposal", "WrittenBundle", "read_proposal", "write_proposal"]
+__all__ = [
+    "CHANGED",
+    "GraphThresholds",
+    "Proposal",
+    "Rejected",
+    "WrittenBundle",
+    "read_proposal",
+    "write_proposal",
+]
 
 
 CHANGED = "labels have changed"
@@ -27,6 +35,13 @@ class GraphThresholds(Document):
     after: Thresholds
 
 
+class Rejected(Document):
+    """Number of rejected parts among some parts."""
+
+    rejected: int
+    parts: int
+
+
 class WrittenBundle(Document):
     """The bundle that was written from a proposal."""
 
@@ -36,7 +51,6 @@ class WrittenBundle(Document):
     by: str
     at: str
     changed_golden: tuple[str, ...]
-    shortcomings: tuple[str, ...]
 
 
 class Proposal(Document):
@@ -49,6 +63,8 @@ class Proposal(Document):
         graph: it ran on the box, and describes the next version.
         uncalibrated: graphs that get no threshold; no box can run them with the next version.
         preview: as ``edgeflow calibrate --json`` prints it.
+        low_recall: of the bundle's own defective parts, where that is surely too few.
+        many_rejects: of the bundle's own normal test parts, where that is surely more than the rate.
         suggested: name of a file for the next version.
     """
 
@@ -67,6 +83,8 @@ class Proposal(Document):
     far: dict[str, dict[str, float]]
     uncalibrated: tuple[str, ...]
     preview: dict[str, Any]
+    low_recall: Rejected | None = None
+    many_rejects: Rejected | None = None
     suggested: str
     written: WrittenBundle | None = None
 
