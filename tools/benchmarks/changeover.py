@@ -55,7 +55,7 @@ class _Unpublished:
 def main(parts: int, returns: int, json_output: bool) -> None:
     """Measure, print the figures, and end with 1 where a changeover adds more than 1 ms."""
     shorten_switch_interval()
-    console = Console(highlight=False, stderr=json_output)
+    console = Console(highlight=False, soft_wrap=True, stderr=json_output)
     with tempfile.TemporaryDirectory() as folder:
         found = _changes(_config(Path(folder), cache=False), parts)
         seconds = {
