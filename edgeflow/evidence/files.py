@@ -43,7 +43,7 @@ class EvidenceJob:
 
     Attributes:
         originals: view → uint8 (H, W, 3), red first, as the camera gave it.
-        images: view → the same after crop, mirror and resize; the image that the view's map belongs to.
+        images: view → the model image, after the view's geometry; the image that the view's map belongs to.
         maps: view → float32 (h, w), raw; a view that was not scored is absent.
         scales: view → its scale, for every view in ``maps``.
         run_s: the box's running time, for the age of the part.

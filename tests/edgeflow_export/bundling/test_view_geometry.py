@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from edgeflow.backends.runner import Placement
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.contracts.images import read_image
+from edgeflow.contracts.messages import Result
 from edgeflow.contracts.preprocess import prepare
+from edgeflow.decision.recorded_parts import score_parts
 from edgeflow.errors import DataError
-from edgeflow.scoring.loading import open_scorer
+from edgeflow.scoring.loading import choose_graph, make_scorer, open_scorer
+from edgeflow.station.replay import replay_box
 from edgeflow_export.bundling.build import build_bundle
 from edgeflow_export.checkpoints.checkpoint import TrainedModel, load_checkpoint
 from edgeflow_export.data.dataset import Dataset, load_dataset, load_images
 from edgeflow_export.recipe import load_recipe
 from edgeflow_export.training.train import train
-from tests.support.tiny import TinyProduct, write_recipe
+from tests.support.tiny import SIZE, write_parts, write_recipe
 from tests.support.tiny import tests_on_path as extractor_on_path
 
 GEOMETRY = {
@@ -45,12 +50,13 @@ class Product:
 
 
 @pytest.fixture(scope="module")
-def product(tiny: TinyProduct, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     folder = tmp_path_factory.mktemp("geometry")
-    write_recipe(folder / "recipe.yaml", tiny.parts, precisions=["fp32"])
+    write_parts(folder / "parts", train=14, normal=2, defective=2)
+    write_recipe(folder / "recipe.yaml", folder / "parts", precisions=["fp32"])
     text = yaml.safe_load((folder / "recipe.yaml").read_text())
     text["image"] = {"height": 80, "width": 80, "tiles": TILES, "geometry": GEOMETRY}
-    text["training"]["epochs"] = 2
+    text["training"]["epochs"] = 1
     (folder / "recipe.yaml").write_text(yaml.safe_dump(text))
     recipe = load_recipe(folder / "recipe.yaml")
 
@@ -110,3 +116,58 @@ def test_an_image_of_another_size_than_the_crop_was_made_for_is_refused_by_name(
             scorer.score(images)
     finally:
         scorer.close()
+
+
+class Shown:
+    """Results of a replay."""
+
+    def __init__(self) -> None:
+        self.results: dict[str | None, Result] = {}
+
+    def ready(self, text: str) -> None:
+        """Nothing to show."""
+
+    def show(self, result: Result) -> None:
+        """Keep one result."""
+        self.results[result.part_id] = result
+
+    def finished(self, *_counts: object) -> None:
+        """Nothing to show."""
+
+
+def test_the_boxes_line_gives_the_scores_of_recorded_parts_bit_by_bit(
+    product: Product, tmp_path: Path
+) -> None:
+    parts = product.data.test
+    box = {
+        "station": {"site": "p", "line": "l", "station": "s"},
+        "bundle": str(product.bundle.path),
+        "trigger": {"source": "interval", "period_ms": 500},
+        "cameras": {
+            view: {"kind": "replay", "parts": str(product.data.root)} for view in product.data.view_ids
+        },
+        "sync": {"max_skew_ms": 50},
+        "decision": {"deadline_ms": 500},
+        "runtime": {"backend": "openvino", "precision": "fp32", "threads": 1},
+        "mqtt": {"host": "127.0.0.1"},
+        "outbox": {"path": str(tmp_path / "outbox.db")},
+        "views": {"at_start": "off", "watch": False, "unusable": "off"},
+    }
+    (tmp_path / "box.yaml").write_text(yaml.safe_dump(box))
+    shown = Shown()
+    replay_box(tmp_path / "box.yaml", product.data.root, expect=None, exact=True, overrides=(), view=shown)
+    graph = choose_graph(product.bundle, backend="openvino", precision="fp32")
+    scorer = make_scorer(product.bundle, graph, placement=Placement(threads=1))
+    try:
+        offline = {part.part_id: part for part, _ in score_parts(product.bundle, scorer, parts)}
+    finally:
+        scorer.close()
+    for part_id, part in offline.items():
+        result = shown.results[part_id]
+        assert (result.score_raw, result.verdict) == (part.score_raw, part.verdict)
+        for view in result.views:
+            for region in view.regions:
+                assert region.camera is not None
+                x, y, width, height = region.camera
+                assert 0 <= x < x + width <= SIZE
+                assert 0 <= y < y + height <= SIZE
