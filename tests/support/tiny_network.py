@@ -84,7 +84,10 @@ def network(
         [numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items()],
     )
     model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], producer_name="tests", ir_version=10
+        graph,
+        opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)],
+        producer_name="tests",
+        ir_version=10,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)

@@ -60,7 +60,8 @@ class ImportedModel:
         """
         network = self.network
         fixed = network.views if "V" in network.layout else network.batch
-        if fixed not in (None, len(views)) and ("V" in network.layout or fixed != 1):
+        alone = "V" not in network.layout and (fixed == 1 or self._judges_images)
+        if fixed not in (None, len(views)) and not alone:
             raise CheckpointError(
                 f"{self.file.path}: input {network.name} takes {fixed} images at once, the parts have "
                 f"{len(views)} views; choose among them with data.views, or export the network with a batch "
@@ -72,8 +73,15 @@ class ImportedModel:
     def takes_whole_parts(self) -> bool:
         """True if one run of the network is one part; else it is one view, whichever that is."""
         return "V" in self.network.layout or (
-            self.network.batch is not None and self.network.batch == len(self.views) > 1
+            not self._judges_images
+            and self.network.batch is not None
+            and self.network.batch == len(self.views) > 1
         )
+
+    @property
+    def _judges_images(self) -> bool:
+        """True if images of a batch never meet, whatever the batch: anomalib exports some with one of two."""
+        return self.recipe.network.origin == "anomalib"
 
     def maps(self, images: Images) -> FloatArray:
         """Maps (V, h, w) of one part as the file itself computes them, on images prepared without the graph.
@@ -87,8 +95,13 @@ class ImportedModel:
             shape = (len(images), size.height, size.width)
             whole = size.kind == "part score"
             return np.broadcast_to(found.reshape((1, 1, 1) if whole else shape), shape).copy()
-        runs = [self._run(images[view : view + 1]) for view in range(len(images))]
-        return np.stack([run.reshape(size.height, size.width) for run in runs])
+        runs = [self._run(np.repeat(image[None], self._alone, axis=0)) for image in images]
+        return np.stack([run[0].reshape(size.height, size.width) for run in runs])
+
+    @property
+    def _alone(self) -> int:
+        """Images of one run where one view goes through alone; it then fills all of a fixed batch."""
+        return self.network.batch or 1
 
     @cached_property
     def size(self) -> MapShape:
@@ -97,7 +110,7 @@ class ImportedModel:
         Raises:
             CheckpointError: neither map nor score, or the network does not run.
         """
-        count = len(self.views) if self.takes_whole_parts else 1
+        count = len(self.views) if self.takes_whole_parts else self._alone
         found = self._run(self._noise(count))
         return map_shape(found.shape, count, f"{self.file.path}: output {self.output.name}")
 
@@ -106,22 +119,23 @@ class ImportedModel:
         """The cheapest form of the part's graph that gives what the views give one by one."""
         if self.takes_whole_parts:
             return "part"
-        views = len(self.views)
-        if views == 1:
-            return "batch"
-        images = self._noise(views)
-        try:
-            session = _session(folded(with_batch(self.cut, self.network, views)), self.file)
-            found = np.asarray(session.run(None, self._fed(images))[0], np.float32)
-            expected = self.maps(images)
+        return "copies" if self._batched is None else "batch"
+
+    @cached_property
+    def _batched(self) -> onnx.ModelProto | None:
+        """The network for all views as one batch; None where it does not give what it gives one by one."""
+        images = self._noise(len(self.views))
+        expected = self.maps(images)
+        for scaled in (False, True):
+            try:
+                model = folded(with_batch(self.cut, self.network, len(self.views), scaled=scaled))
+                found = np.asarray(_session(model, self.file).run(None, self._fed(images))[0], np.float32)
+            except Exception:  # noqa: BLE001, S112 - whatever does not run as a batch runs as copies
+                continue
             same = found.size == expected.size
-            return (
-                "batch"
-                if same and relative_error(found.reshape(expected.shape), expected) <= SAME
-                else "copies"
-            )
-        except Exception:  # noqa: BLE001 - whatever does not run as a batch runs as copies
-            return "copies"
+            if same and relative_error(found.reshape(expected.shape), expected) <= SAME:
+                return model
+        return None
 
     def graph(self) -> onnx.ModelProto:
         """The graph of one part, uint8 images (V, H, W, 3) to float32 maps (V, h, w).
@@ -129,9 +143,11 @@ class ImportedModel:
         Raises:
             CheckpointError: an operator that no box runs.
         """
-        count = 1 if self.form == "copies" else len(self.views)
-        fixed = folded(with_batch(self.cut, self.network, count))
-        made = part_graph(fixed, self.network, self.recipe.network, self.size, len(self.views), self.form)
+        batched = None if self.takes_whole_parts else self._batched
+        count = len(self.views) if self.takes_whole_parts else self._alone
+        fixed = batched or folded(with_batch(self.cut, self.network, count))
+        spec, views = self.recipe.network, len(self.views)
+        made = part_graph(fixed, self.network, spec, self.size, views, self.form, self._alone)
         _require_allowed(made, self.file)
         return made
 
@@ -141,7 +157,7 @@ class ImportedModel:
         file, network, size = self.file, self.network, self.size
         wiring = {
             "batch": "one network for every view, all views as one batch",
-            "copies": "one network for every view, once for each",
+            "copies": f"one network for every view, {self._alone} at a time",
             "part": "one network for all views at once",
         }[self.form]
         result = size.kind if size.kind != "map" else f"map of {size.height}x{size.width}"
@@ -185,9 +201,14 @@ def load_imported(recipe: ImportRecipe) -> ImportedModel:
     """
     spec = recipe.network
     file = read_onnx(spec.file)
-    file = replace(file, model=folded(file.model))
     network = read_input(file, spec, recipe.size)
-    output = choose_output(file, spec.output, anomalib=spec.origin == "anomalib")
+    # Constants are folded to see the end of the graph; of the graph itself only once its axes are fixed.
+    try:
+        end = replace(file, model=folded(file.model))
+    except Exception as cause:  # the library has errors of its own for every kind of damage
+        reason = _last_line(cause.__cause__ or cause)
+        raise CheckpointError(f"{file.path}: not a valid ONNX graph: {reason}; export it again") from cause
+    output = choose_output(end, spec.output, anomalib=spec.origin == "anomalib")
     cut = cut_to(file.model, output.tensor)
     if network.name not in {name for node in cut.graph.node for name in node.input}:
         raise CheckpointError(
@@ -228,6 +249,6 @@ def _session(model: onnx.ModelProto, file: OnnxFile) -> ort.InferenceSession:
         raise CheckpointError(f"{file.path}: ONNX Runtime cannot load it: {_last_line(cause)}") from cause
 
 
-def _last_line(cause: Exception) -> str:
+def _last_line(cause: BaseException) -> str:
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return lines[-1] if lines else type(cause).__name__

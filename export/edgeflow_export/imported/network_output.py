@@ -94,7 +94,7 @@ def folded(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def cut_to(model: onnx.ModelProto, tensor: str) -> onnx.ModelProto:
-    """The model with one tensor as its only output, of a shape that is not stated."""
+    """The model with one tensor as its only output, of a shape that is not stated, and what that needs."""
     kind = next((v.type.tensor_type.elem_type for v in model.graph.output if v.name == tensor), None)
     if kind is None:
         known = {v.name: v.type.tensor_type.elem_type for v in model.graph.value_info}
@@ -103,7 +103,9 @@ def cut_to(model: onnx.ModelProto, tensor: str) -> onnx.ModelProto:
     cut.CopyFrom(model)
     del cut.graph.output[:]
     cut.graph.output.append(helper.make_tensor_value_info(tensor, kind, None))
-    return folded(cut)
+    program = ir.from_proto(cut)
+    optimizer.remove_unused_nodes(program)
+    return ir.to_proto(program)
 
 
 @dataclass

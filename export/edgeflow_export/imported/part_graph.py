@@ -18,8 +18,10 @@ from edgeflow_export.recipe import NetworkSpec
 __all__ = ["IMAGES", "MAPS", "Form", "MapShape", "map_shape", "part_graph", "with_batch"]
 
 IMAGES, MAPS = "images", "maps"
+_SHAPE_INPUT = {"Reshape": 1, "Expand": 1, "Resize": 3}
+"""Operators that read a shape, and at which place."""
 Form = Literal["batch", "copies", "part"]
-"""All views as one batch; the network once for every view; all views as one part."""
+"""All views as one batch; the network as often as views need it; all views as one part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +69,15 @@ def map_shape(shape: Sequence[int], images: int, what: str) -> MapShape:
     )
 
 
-def with_batch(model: onnx.ModelProto, network: NetworkInput, images: int) -> onnx.ModelProto:
-    """The model with every axis of its input fixed, for so many images."""
+def with_batch(
+    model: onnx.ModelProto, network: NetworkInput, images: int, *, scaled: bool = False
+) -> onnx.ModelProto:
+    """The model with every axis of its input fixed, for so many images.
+
+    Args:
+        scaled: the first axis of every constant shape too, in proportion: traced exports write their batch
+            there. Whether that gives the same network shows only when it runs.
+    """
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     del fixed.graph.value_info[:]  # shapes of the axes as they were
@@ -76,7 +85,30 @@ def with_batch(model: onnx.ModelProto, network: NetworkInput, images: int) -> on
         if value.name == network.name:
             kind = value.type.tensor_type.elem_type
             value.CopyFrom(helper.make_tensor_value_info(network.name, kind, network.shape(images)))
+    if scaled:
+        _scale_shapes(fixed.graph, network.batch or 1, images)
     return fixed
+
+
+def _scale_shapes(graph: onnx.GraphProto, before: int, after: int) -> None:
+    """Constant shapes whose first axis is a multiple of one batch, for another batch."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    constants |= {
+        node.output[0]: node.attribute[0].t
+        for node in graph.node
+        if node.op_type == "Constant" and node.attribute[0].name == "value"
+    }
+    for place, node in enumerate(graph.node):
+        at = _SHAPE_INPUT.get(node.op_type, len(node.input))
+        found = constants.get(node.input[at]) if at < len(node.input) else None
+        if found is None:
+            continue
+        shape = numpy_helper.to_array(found).copy()
+        if shape.size and shape[0] > 0 and shape[0] % before == 0:
+            shape[0] = shape[0] // before * after
+            name = f"edgeflow/shape_{place}"
+            graph.initializer.append(numpy_helper.from_array(shape, name))
+            node.input[at] = name
 
 
 def part_graph(
@@ -86,24 +118,31 @@ def part_graph(
     size: MapShape,
     views: int,
     form: Form,
+    alone: int = 1,
 ) -> onnx.ModelProto:
     """The graph of one part.
 
     Args:
         model: with one output, and an input fixed for all views, or for one where it is copied.
         size: of one run's output.
-        form: with ``copies``, the network stands in the graph once for each view and shares its weights.
+        form: with ``copies``, the network stands in the graph as often as views need it; weights are shared.
+        alone: images that one copy takes; the last view stands in the places that are left over.
     """
     made = _Builder(network, spec, views)
     read = made.input()
     tensor = model.graph.output[0].name
     if form == "copies":
         maps = []
-        for view in range(views):
-            one = made.slice(read, view)
-            found = made.copy(model.graph, f"view{view + 1}/", one, tensor)
-            maps.append(made.as_maps(found, (1, size.height, size.width)))
-        result = made.add("Concat", maps, axis=0) if views > 1 else maps[0]
+        for first in range(0, views, alone):
+            there = min(alone, views - first)
+            some = made.slice(read, first, first + there)
+            if there < alone:
+                last = made.slice(read, views - 1, views)
+                some = made.add("Concat", [some, *[last] * (alone - there)], axis=0)
+            found = made.copy(model.graph, f"view{first + 1}/", some, tensor)
+            found = made.as_maps(found, (alone, size.height, size.width))
+            maps.append(found if there == alone else made.slice(found, 0, there))
+        result = made.add("Concat", maps, axis=0) if len(maps) > 1 else maps[0]
     else:
         found = made.copy(model.graph, "", read, tensor)
         if size.kind == "part score":
@@ -171,9 +210,9 @@ class _Builder:
             value = self.add("Reshape", [value, self.constant("part", shape)])
         return value
 
-    def slice(self, tensor: str, view: int) -> str:
-        """One view as a batch of one."""
-        bounds = (self.constant(name, np.array([at])) for name, at in (("start", view), ("end", view + 1)))
+    def slice(self, tensor: str, start: int, end: int) -> str:
+        """Some views as a batch."""
+        bounds = (self.constant(name, np.array([at])) for name, at in (("start", start), ("end", end)))
         return self.add("Slice", [tensor, *bounds, self.constant("axis", np.array([0]))])
 
     def copy(self, graph: onnx.GraphProto, prefix: str, read: str, output: str) -> str:

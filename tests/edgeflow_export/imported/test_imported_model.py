@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from draw_parts import SIZE
 from edgeflow.errors import CheckpointError
@@ -88,21 +89,69 @@ def test_bytes_and_half_precision_are_read(tmp_path: Path) -> None:
         loaded(whole, mean=MEAN)
 
 
-def test_a_network_that_only_takes_one_image_stands_once_for_every_view(tmp_path: Path) -> None:
-    """Its reshape names the batch of one, as traced exports do."""
-    side = SIZE // 4
-    rows = helper.make_node("Constant", [], ["rows"], value_ints=[1, side * side])
-    flat = helper.make_node("Reshape", ["raw", "rows"], ["flat"])
-    shares = helper.make_node("Softmax", ["flat"], ["shares"])
-    form = helper.make_node("Constant", [], ["form"], value_ints=[1, 1, side, side])
-    again = helper.make_node("Reshape", ["shares", "form"], ["value"])
-    extra = (rows, flat, shares, form, again)
-    model = loaded(network(tmp_path / "model.onnx", shape=(1, *NCHW), extra=extra))
+def shares(batch: int, rows: int) -> tuple[onnx.NodeProto, ...]:
+    """Nodes with the batch in their shapes, as traced exports have it: each value's share of its row."""
+    side, make = SIZE // 4, helper.make_node
+    shapes = {"rows": [rows, batch * side * side // rows], "form": [batch, 1, side, side]}
+    constants = [
+        make("Constant", [], [name], value=numpy_helper.from_array(np.array(value)))
+        for name, value in shapes.items()
+    ]
+    return (
+        *constants,
+        make("Reshape", ["raw", "rows"], ["flat"]),
+        make("Softmax", ["flat"], ["shares"]),
+        make("Reshape", ["shares", "form"], ["value"]),
+    )
+
+
+def require_same(model: ImportedModel) -> None:
+    np.testing.assert_allclose(by_graph(model, images()), model.maps(images()), rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_that_stands_in_constant_shapes_is_widened(tmp_path: Path) -> None:
+    model = loaded(network(tmp_path / "model.onnx", shape=(1, *NCHW), extra=shares(1, 1)))
+    assert model.form == "batch"
+    require_same(model)
+
+
+def test_an_anomalib_network_of_two_images_takes_views_one_by_one(tmp_path: Path) -> None:
+    """So anomalib 2.7 exports PatchCore; another network of two images could as well be one of two views."""
+    file = network(tmp_path / "model.onnx", shape=(2, *NCHW), extra=shares(2, 2))
+    with pytest.raises(CheckpointError, match="takes 2 images at once"):
+        loaded(file)
+    model = loaded(file, origin="anomalib")
+    assert model.form == "batch"
+    require_same(model)
+
+
+def halves(batch: int) -> tuple[onnx.NodeProto, ...]:
+    """Nodes that take the first image and the last of a batch, as PatchCore's search in chunks does."""
+    make = helper.make_node
+    places = {"zero": [0], "one": [1], "before": [batch - 1], "end": [batch]}
+    constants = [
+        make("Constant", [], [name], value=numpy_helper.from_array(np.array(value)))
+        for name, value in places.items()
+    ]
+    return (
+        *constants,
+        make("Slice", ["raw", "zero", "one", "zero"], ["head"]),
+        make("Slice", ["raw", "before", "end", "zero"], ["tail"]),
+        make("Concat", ["head", "tail"] if batch == 2 else ["head"], ["value"], axis=0),
+    )
+
+
+@pytest.mark.parametrize(("batch", "copies"), [(1, 3), (2, 2)])
+def test_a_network_for_one_batch_alone_stands_in_the_graph_several_times(
+    tmp_path: Path, batch: int, copies: int
+) -> None:
+    file = network(tmp_path / "model.onnx", shape=(batch, *NCHW), extra=halves(batch))
+    model = loaded(file, origin="anomalib")
     assert model.form == "copies"
     made = model.graph()
-    assert sum(node.op_type == "Conv" for node in made.graph.node) == 2 * len(VIEWS)
+    assert sum(node.op_type == "Conv" for node in made.graph.node) == 2 * copies
     assert sum(weights.name.endswith("first") for weights in made.graph.initializer) == 1
-    np.testing.assert_allclose(by_graph(model, images()), model.maps(images()), rtol=1e-4, atol=1e-5)
+    require_same(model)
 
 
 def test_a_free_size_is_fixed_where_it_is_named(tmp_path: Path) -> None:
@@ -176,6 +225,12 @@ def test_unnamed_preprocessing_is_refused_and_not_guessed(tmp_path: Path) -> Non
 def test_operators_that_no_box_runs_are_named(tmp_path: Path, nodes: list[object], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         loaded(network(tmp_path / "model.onnx", extra=tuple(nodes)))  # type: ignore[arg-type]
+
+
+def test_a_damaged_graph_is_refused(tmp_path: Path) -> None:
+    twice = helper.make_node("Relu", ["raw"], ["a"])
+    with pytest.raises(CheckpointError, match="not a valid ONNX graph"):
+        loaded(network(tmp_path / "model.onnx", extra=(twice, helper.make_node("Relu", ["a"], ["value"]))))
 
 
 def test_control_flow_is_refused(tmp_path: Path) -> None:
