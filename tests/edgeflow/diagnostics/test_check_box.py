@@ -143,6 +143,21 @@ def test_bundle_that_proves_too_little_is_a_grave_warning_and_no_reason_to_stop(
     assert [finding.name for finding in report.findings if finding.grave] == ["bundle"]
 
 
+def test_the_bundle_of_every_product_is_looked_at_with_its_own_views(box: Path) -> None:
+    write_bundle(box.parent / "left.bundle", ("left",))
+    write_bundle(box.parent / "more.bundle", ("left", "bottom"))
+    products = "{A: current.bundle, B: left.bundle, C: more.bundle, D: none.bundle}"
+    box.write_text(box.read_text().replace("bundle: current.bundle", f"products: {products}\nproduct: A"))
+    report = check_box(box)
+    found = [finding for finding in report.findings if finding.name == "bundle"]
+    assert [finding.state for finding in found] == ["ok", "ok", "failed", "failed"]
+    assert "product A: " in found[0].text
+    assert "views top, left" in found[0].text
+    assert found[1].text.endswith("views left"), "B's bundle has no use for the camera at the top"
+    assert "cameras.bottom: missing; the bundle has this view" in found[2].text
+    assert "none.bundle: no such bundle" in found[3].text
+
+
 def test_looking_leaves_nothing_behind(box: Path) -> None:
     before = sorted(box.parent.rglob("*"))
     check_box(box)
