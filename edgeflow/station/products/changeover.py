@@ -102,6 +102,7 @@ class Changeover:
             return
         views = ", ".join(changed)
         text = f"unknown product: the cameras ({views}) are not set up for product '{name}' yet"
+        keep_product(self.config, None)  # a crash from here on leaves cameras of which nobody knows
         bundles.timeline.choose(PartProduct(name=None, problem=text))
         time.sleep(self.config.trigger.timeout_ms / 1000)  # parts that are triggered already get their frames
         with self.manager.patience(_CAMERAS_S, f"opening cameras for product {name}"):

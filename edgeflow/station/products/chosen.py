@@ -21,10 +21,13 @@ _MAX_BYTES = 64 * 1024
 
 
 class _Chosen(Document):
-    """The latest choice, and ``product`` of the box file when it was made: who changes that wants it."""
+    """The latest choice, and ``product`` of the box file when it was made: who changes that wants it.
+
+    ``product`` is null while a changeover is under way.
+    """
 
     schema_: Literal["edgeflow/product/1"] = Field(default="edgeflow/product/1", alias="schema")
-    product: str
+    product: str | None
     box_file: str | None
 
 
@@ -49,17 +52,14 @@ def first_product(config: BoxConfig) -> PartProduct:
         return PartProduct(name=None, problem=text)
     if kept.box_file != config.product:
         return _of_file(config)
-    if kept.product not in (config.products or {}):
-        text = (
-            f"unknown product: '{kept.product}' was commanded last and is not in the box file any more; "
-            "command 'product'"
-        )
-        return PartProduct(name=None, problem=text)
-    return PartProduct(name=kept.product)
+    return _of_record(kept.product, config)
 
 
-def keep_product(config: BoxConfig, product: str) -> None:
+def keep_product(config: BoxConfig, product: str | None) -> None:
     """Keep a choice, before it counts.
+
+    Args:
+        product: None while its cameras are being set up.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -80,3 +80,16 @@ def _of_file(config: BoxConfig) -> PartProduct:
         text = "unknown product: none is chosen yet; command 'product', or set product in the box file"
         return PartProduct(name=None, problem=text)
     return PartProduct(name=config.product)
+
+
+def _of_record(product: str | None, config: BoxConfig) -> PartProduct:
+    if product in (config.products or {}):
+        return PartProduct(name=product)
+    if product is None:
+        text = "unknown product: the last changeover did not come to its end; command 'product'"
+    else:
+        text = (
+            f"unknown product: '{product}' was commanded last and is not in the box file any more; "
+            "command 'product'"
+        )
+    return PartProduct(name=None, problem=text)
