@@ -31,8 +31,7 @@ _AT_ONCE = 2000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _TEXTS = (
     "result_id", "part_id", "verdict", "reason_code", "worst_view", "decided_at", "local_time", "bundle",
-    "bundle_sha256", "graph", "evidence", "kept", "label", "kind",
-    "product",
+    "bundle_sha256", "graph", "evidence", "kept", "label", "kind", "product",
 )  # fmt: skip
 _NUMBERS = ("score", "score_raw", "threshold", "total_ms")
 
@@ -176,7 +175,7 @@ def plain_columns(views: Sequence[str]) -> tuple[str, ...]:
     return (
         "number", "result_id", "part_id", "verdict", "reason_code", "score", "score_raw", "threshold",
         "exact", "worst_view", "decided_at", "local_time", "total_ms", "bundle", "bundle_version",
-        "bundle_sha256", "graph", "evidence", "kept", "label", "kind", "disputed",
+        "bundle_sha256", "graph", "evidence", "kept", "label", "kind", "disputed", "product",
         *(f"score_{view}" for view in views),
     )  # fmt: skip
 

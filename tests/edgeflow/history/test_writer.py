@@ -209,6 +209,8 @@ def test_a_history_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> 
     history.close()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE alarms")
+        connection.execute("DROP INDEX results_by_product")
+        connection.execute("ALTER TABLE results DROP COLUMN product")
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
     assert recorded(path) == []  # a reader changes nothing
