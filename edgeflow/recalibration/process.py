@@ -213,9 +213,10 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _take_lowest_priority() -> None:
-    """Only what nobody else wants: of processor and disk; and first to go where memory runs out."""
+    """Only what nobody else wants: of one processor and the disk; and first to go where memory runs out."""
     os.nice(_NICENESS)
     with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # its disk access is idle, too
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")

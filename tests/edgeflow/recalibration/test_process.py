@@ -79,6 +79,7 @@ def test_it_takes_only_what_is_left_and_ends_with_its_page(tmp_path: Path) -> No
         wait_until(lambda: adjusted.read_text().strip() == "1000")
         assert os.getpriority(os.PRIO_PROCESS, child.pid) == 19
         assert os.sched_getscheduler(child.pid) == os.SCHED_IDLE
+        assert len(os.sched_getaffinity(child.pid)) == 1
         assert child.stdin is not None
         child.stdin.close()
         wait_until(lambda: child.poll() is not None)
