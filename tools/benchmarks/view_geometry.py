@@ -8,7 +8,9 @@ recall is at the score that 3 % of the good test parts exceed. What DIR holds al
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,6 +100,13 @@ def _rendered(folder: Path, count: int, first: int) -> list[Path]:
     missing = [(number, path) for number, path in enumerate(paths, first) if not path.is_file()]
     if not missing:
         return paths
+    # In a process of its own: VTK's drivers and torch do not go together.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(_render, missing).result()
+    return paths
+
+
+def _render(missing: list[tuple[int, Path]]) -> None:
     studio = Studio(SIDE)
     try:
         for number, path in track(missing, description="rendering"):
@@ -120,7 +129,6 @@ def _rendered(folder: Path, count: int, first: int) -> list[Path]:
             unfinished.rename(path)
     finally:
         studio.close()
-    return paths
 
 
 EXTRACTOR = {
