@@ -241,3 +241,36 @@ def test_the_time_of_a_running_bundle_ends_at_its_moment(tmp_path: Path) -> None
             check_expiry(bundle, NOW)
     with Bundle.open(small_bundle(tmp_path / "c")) as bundle:
         check_expiry(bundle, NOW)
+
+
+def runs_for(path: Path, trust: TrustConfig, product: str) -> str:
+    """Run a bundle for a product; return why it is refused, or nothing."""
+    try:
+        bundle = open_admitted(path, trust, NOW, product)
+    except IntegrityError as error:
+        return str(error)
+    with bundle:
+        note_as_run(bundle, trust, product=product)
+        assert not is_new_here(bundle, trust, product)
+    return ""
+
+
+def test_each_product_keeps_its_name_and_its_versions_and_none_goes_back_behind_the_box(
+    tmp_path: Path,
+) -> None:
+    record = tmp_path / "installed.json"
+    trust = TrustConfig(installed=record)
+    one, two, three = (small_bundle(tmp_path / f"{v}", version=v) for v in (1, 2, 3))
+    gasket = small_bundle(tmp_path / "gasket", name="gasket", version=1)
+    ran(two, trust)
+    before = record.read_bytes()
+    assert b"products" not in before, "a box with one bundle writes what it always wrote"
+    assert "older than version 2" in runs_for(one, trust, "A"), "products open no way back"
+    assert runs_for(two, trust, "A") == ""
+    assert runs_for(three, trust, "B") == ""
+    assert runs_for(two, trust, "A") == "", "B's version is not A's"
+    assert "older than version 3" in runs_for(two, trust, "B")
+    assert "product 'A' runs bundles of the name 'bracket'" in runs_for(gasket, trust, "A")
+    assert runs_for(gasket, trust, "C") == ""
+    assert read_installed(record)["bracket"].version == 2, "what ran before there were products stays"
+    assert runs_for(gasket, trust.model_copy(update={"product": "gasket"}), "A") == ""
