@@ -180,7 +180,7 @@ def _before_normalisation(file: OnnxFile, name: str) -> ChosenOutput:
     if found < len(_STEPS) - 1:
         raise CheckpointError(
             f"{file.path}: {name} ends in {node.op_type}, and not in anomalib's normalisation as it is known "
-            "here (2.0 to 2.7); export without it (PostProcessor(enable_normalization=False)), or use "
+            "here (of version 2.7); export without it (PostProcessor(enable_normalization=False)), or use "
             "--onnx, which takes the output as it is"
         )
     return ChosenOutput(name=name, tensor=tensor, removed=tuple(walk.removed))
