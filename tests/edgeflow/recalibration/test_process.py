@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+# A calculation takes what is left of the processor, and beside other tests nothing is.
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 PATIENCE_S = 240.0  # it takes what other tests leave of the processor
 
 

@@ -36,6 +36,8 @@ from tests.edgeflow.web.conftest import token, wait_until
 
 GOOD, FALSE_REJECTS, REJECTS = 110, 8, 4
 LIMIT = 120.0
+# A calculation takes what is left of the processor, and beside other tests nothing is.
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 IDLE_S = 240.0  # a calculation takes what other tests leave of the processor
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
