@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -223,3 +226,38 @@ def test_a_view_without_geometry_is_written_as_ever() -> None:
 def test_geometry_is_told_in_words() -> None:
     view = ViewSpec(id="top", crop=(1, 2, 30, 20), turns=3, mirror=True, letterbox=(1, 1))
     assert view.described == "cropped to 30x20 at 1,2, turned 270°, mirrored, letterboxed"
+
+
+RECTIFIED = """
+import sys
+import numpy as np
+from edgeflow.contracts.geometry.rectification import Rectification
+image = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+tilted = (1.1, 0.1, -2.0), (-0.05, 0.95, 1.0), (2e-4, -1e-4, 1.0)
+plane = Rectification(homography=tilted, width=700, height=500)
+sys.stdout.buffer.write(plane.image(image, (124, 116, 104)).tobytes())
+"""
+
+
+def test_rectification_is_the_same_within_a_grey_level_without_wide_instructions() -> None:
+    features = np._core._multiarray_umath  # type: ignore[attr-defined]
+    dispatched = [name for name in features.__cpu_dispatch__ if features.__cpu_features__.get(name)]
+    plain = {
+        "NPY_DISABLE_CPU_FEATURES": " ".join(dispatched),
+        "OPENCV_CPU_DISABLE": "SSE4.1,SSE4.2,AVX,FP16,AVX2,FMA3,AVX512-SKX,AVX512-ICL",
+        "OPENCV_IPP": "disabled",
+    }
+    found = [
+        np.frombuffer(
+            subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", RECTIFIED],
+                env=os.environ | extra,
+                capture_output=True,
+                check=True,
+            ).stdout,
+            np.uint8,
+        )
+        for extra in ({}, plain)
+    ]
+    assert found[0].size == 700 * 500 * 3
+    assert np.abs(found[0].astype(int) - found[1].astype(int)).max() <= 1
