@@ -29,7 +29,7 @@ PARTS = ("x", "y", "width", "height")
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.xdist_group("browser"),
+    pytest.mark.alone,  # some of it runs at idle priority
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromium-driver"),
 ]
 
