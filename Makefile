@@ -33,7 +33,7 @@ test: $(VENV)/.dev
 
 # One session for all that may run side by side: nothing is made twice, and short tests fill the gaps of long ones.
 test-all: $(VENV)/.dev
-	sh tools/system_packages.sh broker cameras render metrics backup
+	sh tools/system_packages.sh broker cameras render browser metrics backup
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"; first=$$?; $(PYTEST) -m alone && exit $$first
 
 coverage: $(VENV)/.dev
