@@ -15,7 +15,7 @@ from edgeflow.contracts.manifest import Preprocessing, ViewSpec
 from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import DataError
 from edgeflow_export.data.views_sheet import draw_views
-from tests.support.tiny import TinyProduct, write_recipe
+from tests.support.tiny import write_parts, write_recipe
 
 IMAGE = np.random.default_rng(0).integers(0, 90, (160, 160, 3), dtype=np.uint8)
 
@@ -41,8 +41,9 @@ def test_tiles_are_outlined_on_the_models_image() -> None:
     assert lines[:, 50].mean() < 0.1
 
 
-def test_train_show_views_draws_and_does_not_train(tiny: TinyProduct, tmp_path: Path) -> None:
-    write_recipe(tmp_path / "recipe.yaml", tiny.parts)
+def test_train_show_views_draws_and_does_not_train(tmp_path: Path) -> None:
+    write_parts(tmp_path / "parts", train=6, normal=0, defective=0)
+    write_recipe(tmp_path / "recipe.yaml", tmp_path / "parts")
     document = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
     document["image"]["geometry"] = {"C1": {"crop": [0, 0, 32, 48], "mirror": True}}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(document))
