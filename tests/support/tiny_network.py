@@ -27,6 +27,7 @@ def network(
     anomalib: bool = False,
     opset: int = 18,
     extra: tuple[onnx.NodeProto, ...] = (),
+    convolutions: bool = True,
 ) -> Path:
     """Write a network: bright squares on grey give a high map.
 
@@ -35,6 +36,7 @@ def network(
         dtype: of the input and of all that is computed.
         output: map, score (each image's highest pixel) or part (the part's).
         anomalib: end as anomalib's graphs do: normalised, clamped, chosen by constants; four outputs.
+        convolutions: without them, the map is the brightness of the image itself.
         extra: nodes in front of the output ``value``, which they make of ``raw``.
     """
     rng = np.random.default_rng(5)
@@ -57,12 +59,16 @@ def network(
     if shape[-1] == 3:
         nodes.append(helper.make_node("Transpose", [image], ["planes"], perm=[0, 3, 1, 2]))
         image = "planes"
-    nodes += [
+    if not convolutions:
+        weights["colours"] = np.array([1])
+        nodes.append(helper.make_node("ReduceMean", [image, "colours"], ["raw"], keepdims=1))
+        image = ""
+    layers = [
         helper.make_node("Conv", [image, "first"], ["a"], strides=[2, 2], pads=[1, 1, 1, 1]),
         helper.make_node("Abs", ["a"], ["b"]),
         helper.make_node("Conv", ["b", "second"], ["raw"], strides=[2, 2], pads=[1, 1, 1, 1]),
-        *extra,
     ]
+    nodes += [*(layers if convolutions else ()), *extra]
     value = "value" if extra else "raw"
     if anomalib:
         outputs = _anomalib(nodes, weights, value, number)

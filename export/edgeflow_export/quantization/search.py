@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgeflow.backends.openvino.bf16 import computes_in_bf16
 from edgeflow.contracts.manifest import AccuracyReport, Scale
 from edgeflow.contracts.parity import relative_error
-from edgeflow.errors import AccuracyError, DataError
+from edgeflow.errors import AccuracyError, DataError, EdgeflowError
 from edgeflow_export.conversion.calibration_parts import spread
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource
 from edgeflow_export.conversion.int8 import Group, Int8Options
@@ -20,6 +20,7 @@ from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.stage_results import StageResults, statistics_identity
 from edgeflow_export.data.dataset import iterate_images
 from edgeflow_export.data.ground_truth import GroundTruth
+from edgeflow_export.imported.imported_model import ImportedModel
 from edgeflow_export.quantization.accuracy_guard import Scored
 from edgeflow_export.quantization.budget import Judged, hold_budget
 from edgeflow_export.quantization.graph_thresholds import graph_thresholds
@@ -145,10 +146,25 @@ class _Search:
     def int8(self) -> Reduced | None:
         """With the fewest groups in float that hold the budgets, found by halving.
 
-        What is returned was tried.
+        What is returned was tried. The quantizer may not know the form of a network from elsewhere.
         """
-        self._say_calibration()
+        try:
+            return self._searched()
+        except EdgeflowError:
+            raise
+        except Exception as cause:
+            if not isinstance(self.job.model, ImportedModel):
+                raise
+            reason = (str(cause).strip().splitlines() or [type(cause).__name__])[-1]
+            self.steps.append(f"the quantizer does not know this graph: {reason[:200]}")
+            return None
+
+    def _searched(self) -> Reduced | None:
         groups = self.source.groups(self._options)
+        if not groups:
+            self.steps.append("the graph has no convolution with weights of its own to quantize")
+            return None
+        self._say_calibration()
         if not self._attempt(()) and self._is_searched():
             order = self._by_sensitivity(groups)
             bisect_kept_layers(most_in_float(order), lambda count: self._attempt(order[:count]))

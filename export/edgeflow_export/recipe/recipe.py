@@ -74,6 +74,11 @@ def load_recipe(path: Path) -> Recipe:
         ConfigError: with every problem, each with its path, line and what is allowed.
     """
     data, lines = read_yaml(path)
+    if isinstance(data, dict) and "network" in data:
+        raise ConfigError(
+            f"{path}: describes a network that was trained elsewhere (section network): only 'edgeflow "
+            "export --recipe' takes it, there is nothing to train"
+        )
     recipe = parse_document(Recipe, data, what=str(path), error=ConfigError, lines=lines)
     base = named_in_text(path.resolve().parent)
     update: dict[str, object] = {

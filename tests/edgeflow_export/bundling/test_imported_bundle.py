@@ -130,6 +130,22 @@ def test_a_network_that_tells_nothing_is_refused(
     assert not (tmp_path / "disc.bundle").exists()
 
 
+def test_a_network_without_convolutions_stays_in_float_and_says_so(tmp_path: Path, parts: Path) -> None:
+    file = network(tmp_path / "model.onnx", convolutions=False)
+    loose = {"backends": ["onnxruntime"], "min_recall": 0.0}
+    chosen = recipe(tmp_path, parts, file, loose, value_range=[0, 1])
+    done = run("export", "--recipe", chosen, "-o", tmp_path / "disc.bundle", "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert [graph["precision"] for graph in told["graphs"]] == ["fp32"]
+    assert "no convolution with weights of its own" in told["notes"][0]
+
+
+def test_the_recipe_of_a_network_trains_nothing(tmp_path: Path, parts: Path) -> None:
+    chosen = recipe(tmp_path, parts, tmp_path / "model.onnx", FP32)
+    assert "there is nothing to train" in refusal("train", chosen).message
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
