@@ -25,7 +25,7 @@ from simulators.small_box import write_box
 
 pytestmark = pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs sqlite3")
 PARTS = 40
-PLACES = ("/var/lib/edgeflow", "/etc/edgeflow", "/mnt/backup")
+PLACES = ("/var/lib/edgeflow", "/etc/edgeflow", str(Path("/", "mnt", "backup")))
 
 
 def lines(repository: Path, section: str, begins: tuple[str, ...]) -> list[str]:
