@@ -15,18 +15,20 @@ from edgeflow.contracts.documents.document import file_schema
 
 __all__ = ["schema"]
 
+_RECIPES = {"recipe": "Recipe", "network-recipe": "ImportRecipe"}
+
 
 @click.command()
-@click.argument("file", type=click.Choice(["box", "recipe"]))
+@click.argument("file", type=click.Choice(["box", *_RECIPES]))
 @json_option
 def schema(file: str, json_output: bool) -> None:
     """Print the JSON Schema of a box file or a recipe, with which editors complete and check it.
 
-    With --json on a single line.
+    A network-recipe describes a network that was trained elsewhere. With --json on a single line.
     """
     model: type[BaseModel] = BoxConfig
-    if file == "recipe":
-        model = workstation_module("recipe", needed_by="'edgeflow schema recipe'").Recipe
+    if file in _RECIPES:
+        model = getattr(workstation_module("recipe", needed_by=f"'edgeflow schema {file}'"), _RECIPES[file])
     document = file_schema(model)
     if json_output:
         print_json(document)
