@@ -232,7 +232,7 @@ def test_regions_are_drawn_by_finger_and_moved_by_keys(browser: Browser) -> None
     kind.send_keys("dent", Keys.ENTER)
     wait_until(lambda: browser.text(".review h1") != part)
     browser.open("/parts?labelled=NG")
-    browser.click(".list a")
+    browser.driver.find_element(By.XPATH, "//tr[contains(., 'dent')]//a").click()
     wait_until(browser.is_loaded)
     shown = [int(browser.all("svg.drawn rect")[0].get_attribute(name) or 0) for name in PARTS]
     assert shown == kept
