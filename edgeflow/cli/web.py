@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from getpass import getpass
 from pathlib import Path
@@ -15,6 +16,9 @@ from edgeflow.errors import UsageError
 from edgeflow.log_output import use_format
 
 __all__ = ["web"]
+
+_NICENESS = 10
+"""Of the page's process: where the line wants the processor, browsers wait."""
 
 
 @click.command()
@@ -49,6 +53,7 @@ def web(
         return
 
     use_format(config.log.format)
+    os.nice(_NICENESS)
 
     def ready(address: str) -> None:
         if json_output:

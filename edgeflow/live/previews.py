@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,14 +57,18 @@ class LivePart:
         return {name: getattr(self.result, name) for name in names}
 
 
-def previews(part: LivePart) -> dict[str, dict[str, Any]]:
+def previews(part: LivePart, give_way: Callable[[], None] = lambda: None) -> dict[str, dict[str, Any]]:
     """Return view → ``image`` and, where there is a map, ``heat``: JPEG, base64, at most 320 pixels wide.
 
     Of images that can be compared, or are only looked at, also ``figures``, see
     :func:`~edgeflow.monitoring.view_figures.view_figures`.
+
+    Args:
+        give_way: called before every view, which takes about a millisecond of a processor.
     """
     found: dict[str, dict[str, Any]] = {}
     for view, image in part.images.items():
+        give_way()
         small = _small(image)
         found[view] = {"image": _jpeg(small)}
         if part.baseline is not None or part.result is None:

@@ -16,6 +16,7 @@ from edgeflow.contracts.messages import Result, VerdictName
 from edgeflow.errors import UsageError
 from edgeflow.live.previews import LivePart, previews
 from edgeflow.live.subscriber import Kind, Line, Subscriber
+from edgeflow.right_of_way import RightOfWay
 from edgeflow.thread_activity import waiting, working
 
 __all__ = ["LiveStream"]
@@ -30,21 +31,30 @@ _SHARE = 0.02  # of one core, for pictures
 _SILENT_S = 30.0
 _STOP_S = 2.0
 _RATE_S = 60.0
+_PATIENCE_S = 0.2  # of what is shown, where parts follow each other without a gap
 
 
 class LiveStream:
     """Results, status and pictures of a running box, for watchers on its local socket.
 
     The line's part is a few assignments. JSON and pictures are made on the thread ``live`` and only while
-    somebody watches; pictures take at most 2 % of a core, and parts between them have none.
+    somebody watches; pictures take at most 2 % of a core, and parts between them have none. Each message and
+    each picture begins between two parts, where there is a gap.
 
     Args:
         status: the box's status, asked once a second while somebody watches.
         share: of one core, at most, for pictures.
+        right_of_way: the line's; None where no line runs.
     """
 
-    def __init__(self, status: Callable[[], Mapping[str, Any]], share: float = _SHARE) -> None:
+    def __init__(
+        self,
+        status: Callable[[], Mapping[str, Any]],
+        share: float = _SHARE,
+        right_of_way: RightOfWay | None = None,
+    ) -> None:
         self._share = share
+        self._right_of_way = right_of_way or RightOfWay()
         self._status = status
         self._changed = threading.Condition()
         self._subscribers: list[Subscriber] = []
@@ -135,9 +145,11 @@ class LiveStream:
             results, part, watched = self._next(status_due_s)
             working(_SILENT_S)
             try:
+                self._give_way()
                 for result in results:
                     self._send(_line("result", {"result": _plain(result)}))
                 if watched and time.monotonic() >= status_due_s:
+                    self._give_way()
                     self._send(_line("status", {"status": {**self._status(), **self._figures()}}))
                     status_due_s = time.monotonic() + _STATUS_S
                 if part is not None:
@@ -170,9 +182,14 @@ class LiveStream:
                 part, self._part = self._part, None
             return results, part, bool(self._subscribers)
 
+    def _give_way(self) -> None:
+        self._right_of_way.give_way(_PATIENCE_S)
+
     def _send_preview(self, part: LivePart) -> None:
         before_s = time.thread_time()
-        line = _line("preview", {**part.about, "views": previews(part)})
+        views = previews(part, self._give_way)
+        self._give_way()
+        line = _line("preview", {**part.about, "views": views})
         self._preview = line
         self._send(line)
         spent_s = time.thread_time() - before_s

@@ -144,7 +144,7 @@ def run_box(
                 birth.products = bundles.infos
             birth.publish(loaded.bundle, loaded.graph, loaded.chosen_by)
         status = _status(box, capture)
-        live = stack.enter_context(LiveStream(status))
+        live = stack.enter_context(LiveStream(status, right_of_way=out.right_of_way))
         metrics = stack.enter_context(reported(_metrics_sources(box, capture), listener))
         stack.enter_context(_commanded(box, rules, birth, (status, live), capture))
         stack.enter_context(_brought_back(box))

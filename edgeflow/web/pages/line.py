@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,16 +68,15 @@ class LinePage:
         sent: dict[str, str] = {}
         number, quiet_s = -1, 0.0
         while True:
-            now = self.link.now
-            if now.number == number:
+            if self.link.now.number == number:
                 quiet_s += _LOOK_S
                 if quiet_s >= _BREATH_S:
                     quiet_s = 0.0
                     yield ": still here\n\n"
                 await asyncio.sleep(_LOOK_S)
                 continue
-            number, quiet_s = now.number, 0.0
-            parts = await asyncio.to_thread(self._rendered, language, now)
+            quiet_s = 0.0
+            number, parts = await asyncio.to_thread(self._paced.latest, language)
             for name, html in parts.items():
                 if sent.get(name) != html:
                     yield _event(name, html)
@@ -83,19 +84,39 @@ class LinePage:
             await asyncio.sleep(_LOOK_S)
 
     def _rendered(self, language: str, now: LiveState) -> dict[str, str]:
-        return self._for_all_browsers(language, now.number)
+        values = {"now": now, "status": now.status, "figures": self.figures(now), "views": self.views}
+        return {name: self.templates.render(language, f"line/{name}.html", **values) for name in _PARTS}
 
     @functools.cached_property
-    def _for_all_browsers(self) -> Callable[[str, int], dict[str, str]]:
-        """The parts by language and number of the state: made once, however many browsers watch."""
-
-        @functools.lru_cache(maxsize=8)
-        def rendered(language: str, number: int) -> dict[str, str]:  # noqa: ARG001 - the key
+    def _paced(self) -> _Paced:
+        def rendered(language: str) -> tuple[int, dict[str, str]]:
             now = self.link.now
-            values = {"now": now, "status": now.status, "figures": self.figures(now), "views": self.views}
-            return {name: self.templates.render(language, f"line/{name}.html", **values) for name in _PARTS}
+            return now.number, self._rendered(language, now)
 
-        return rendered
+        return _Paced(rendered)
+
+
+class _Paced:
+    """The parts as all browsers of a language get them, made five times a second at most.
+
+    However many browsers watch, each looking at moments of its own, the line's processor is taken as often as
+    by one.
+    """
+
+    def __init__(self, rendered: Callable[[str], tuple[int, dict[str, str]]]) -> None:
+        self._make = rendered
+        self._lock = threading.Lock()
+        self._made: dict[str, tuple[float, tuple[int, dict[str, str]]]] = {}
+
+    def latest(self, language: str) -> tuple[int, dict[str, str]]:
+        """Return the number of a state that is at most 0.2 s old, and its parts."""
+        with self._lock:
+            made_s, found = self._made.get(language, (-_LOOK_S, (-1, {})))
+            now_s = time.monotonic()
+            if now_s - made_s >= _LOOK_S:
+                found = self._make(language)
+                self._made[language] = (now_s, found)
+            return found
 
 
 def _event(name: str, html: str) -> str:

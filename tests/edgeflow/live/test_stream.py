@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 import time
@@ -22,6 +23,7 @@ from edgeflow.errors import UsageError
 from edgeflow.live.previews import LivePart, previews
 from edgeflow.live.stream import LiveStream
 from edgeflow.live.subscriber import Line, Subscriber
+from edgeflow.right_of_way import RightOfWay
 
 SAMPLE = from_json(Result, Path(__file__).parents[2].joinpath("samples/result.json").read_bytes())
 Until = Callable[[Callable[[], bool]], None]
@@ -165,3 +167,29 @@ def test_pictures_are_small_whatever_the_camera_gives() -> None:
         assert image.shape == (160, 320, 3)
     alone = LivePart(result=large.result, images=large.images, maps={}, scales={})
     assert set(previews(alone)["C1"]) == {"image"}
+
+
+def test_nothing_is_made_for_watchers_while_a_part_waits_for_its_decision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The line holds the right of way from a part's images to its decision."""
+    monkeypatch.setattr("edgeflow.live.stream._PATIENCE_S", 60.0)
+    asked: list[bool] = []
+    way, held = RightOfWay(), threading.Event()
+
+    def status() -> dict[str, str]:
+        asked.append(held.is_set())
+        return {"state": "Ready"}
+
+    with LiveStream(status, right_of_way=way) as stream, way:
+        held.set()
+        with watched(stream) as end, end.makefile("rb") as file:
+            assert json.loads(file.readline())["kind"] == "hello"
+            stream.offer(part(1))
+            assert select.select([end], [], [], 0.3)[0] == []
+            held.clear()
+            way.__exit__(None, None, None)
+            kinds = {json.loads(file.readline())["kind"] for _ in range(3)}
+    assert kinds == {"result", "status", "preview"}
+    assert asked
+    assert not any(asked)
