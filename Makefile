@@ -17,9 +17,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 PYTEST := $(BIN)/python -m pytest
-# In the order of tests/conftest.py, which begins with what takes longest; two workers more than cores, since whole
+# In the order of tests/conftest.py, which begins with what takes longest; one worker more than cores, since whole
 # boxes mostly wait.
-WORKERS := $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 2))')
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo packages wheels deb sbom container test test-all test-long coverage check bench faults mutants docs reference demo-bundle format clean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -405,13 +406,20 @@ def test_waiting_parts_take_exactly_the_memory_that_is_allowed(tmp_path: Path) -
     assert [evidence.offer(job(str(tmp_path / f"r-{n}"), n)) for n in range(3)] == [True, True, False]
 
 
+def take_its_place(root: Path) -> None:
+    """Put a file where evidence is kept; the writer may make the folder anew in between."""
+    while not root.is_file():
+        shutil.rmtree(root, ignore_errors=True)
+        with contextlib.suppress(IsADirectoryError):
+            root.write_text("in the way")
+
+
 def test_a_place_that_is_taken_stops_evidence_until_it_is_back(tmp_path: Path) -> None:
     root = tmp_path / "evidence"
     told = Told()
     evidence = Evidence(EvidenceConfig(dir=root, min_free_gb=0), Alarms("s", told))
     evidence.start()
-    shutil.rmtree(root)
-    root.write_text("in the way")
+    take_its_place(root)
     wait_until(lambda: "evidence_stopped" in told.standing)
     assert f"{root}: File exists; nothing is kept until it is back" in told.standing["evidence_stopped"]
     assert evidence.reserve("r-1", "NG") is None
@@ -429,8 +437,7 @@ def test_the_writer_ends_though_its_last_note_cannot_be_written(tmp_path: Path) 
     others = {thread.ident for thread in threading.enumerate()}
     evidence = Evidence(EvidenceConfig(dir=root, min_free_gb=0))
     evidence.start()
-    shutil.rmtree(root)
-    root.write_text("in the way")
+    take_its_place(root)
     evidence.close(20)
     assert [each.name for each in threading.enumerate() if each.ident not in others] == []
 
