@@ -110,7 +110,8 @@ def _print(found: DataInspection) -> None:
     if masks.defective_parts:
         empty = f", {masks.empty} of them empty" if masks.empty else ""
         lines.append(
-            f"{masks.with_masks} of {masks.defective_parts} defective parts have masks: {masks.masks}{empty}"
+            f"{masks.with_masks} of {masks.defective_parts} defective parts have masks "
+            f"({masks.masks} masks{empty})"
         )
     for line in (*lines, *(f"note: {note}" for note in found.notes)):
         out.print(line, markup=False, soft_wrap=True)

@@ -64,7 +64,7 @@ class TileGrid:
         )
 
     def at_stride(self, stride: tuple[int, int]) -> TileGrid:
-        """The same grid on a map with one pixel for ``stride`` (rows, columns) pixels of the image.
+        """Return this grid on a map with one pixel for ``stride`` (rows, columns) pixels of the image.
 
         Raises:
             ValueError: a tile does not begin at a pixel of the map.

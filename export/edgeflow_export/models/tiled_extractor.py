@@ -70,7 +70,7 @@ class TiledExtractor(nn.Module):
         return features
 
     def around(self, network: nn.Module) -> TiledExtractor:
-        """The same tiles for another network of the same stride."""
+        """Return an extractor with these tiles and another network of the same stride."""
         return TiledExtractor(network, self.grid, self.stride).eval()
 
     def extra_repr(self) -> str:

@@ -45,7 +45,7 @@ A, B = PartProduct(name="A"), PartProduct(name="B")
 
 
 class Told:
-    """What a box says, in memory."""
+    """Messages of a box, kept in memory."""
 
     def __init__(self) -> None:
         self.alarms: dict[str, str] = {}
