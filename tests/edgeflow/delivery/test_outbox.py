@@ -20,6 +20,7 @@ from edgeflow.contracts.messages import Alarm, Dropped, Result, VerdictName, fro
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.delivery.store.records import DROPPED, Limits
 from edgeflow.errors import StorageError
+from tests.support.outboxes import made_room
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "result.json"
 
@@ -285,15 +286,6 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(
     (kept,) = tmp_path.glob("outbox.db.damaged-*")
     assert kept.name in caplog.text
     outbox.close()
-
-
-def made_room(outbox: Outbox) -> bool:
-    """Return False while the outbox's own thread uses the database."""
-    try:
-        outbox._store.make_room()
-    except sqlite3.OperationalError:
-        return False
-    return True
 
 
 def test_damage_while_running_costs_what_cannot_be_read_and_nothing_else(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from edgeflow.delivery.outbox import Outbox
 from edgeflow.delivery.store.database import OutboxDatabase
 from edgeflow.delivery.store.records import DROPPED, Limits, entry_of
 from edgeflow.delivery.store.repair import repair
+from tests.support.outboxes import made_room
 
 SAMPLE = from_json(Result, (Path(__file__).parents[3] / "samples" / "result.json").read_bytes())
 PLENTY = Limits(rows=10_000)
@@ -101,15 +102,6 @@ def test_what_was_set_aside_and_what_was_given_up_survives_a_repair(tmp_path: Pa
     (drop,) = again.drops()
     assert (drop.first, drop.last, drop.count) == ("r-0000", "r-0002", 3)
     again.close()
-
-
-def made_room(outbox: Outbox) -> bool:
-    """Return False while the outbox's own thread uses the database."""
-    try:
-        outbox._store.make_room()
-    except sqlite3.OperationalError:
-        return False
-    return True
 
 
 def test_a_step_of_the_repair_that_fails_is_done_again_and_nothing_is_lost(tmp_path: Path) -> None:
