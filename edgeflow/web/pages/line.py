@@ -17,7 +17,7 @@ from edgeflow.web.box_link import BoxLink, LiveState
 from edgeflow.web.language import language_of
 from edgeflow.web.templating import Templates
 
-__all__ = ["LinePage"]
+__all__ = ["LinePage", "PacedParts"]
 
 _LOOK_S = 0.2
 _BREATH_S = 15.0  # a comment after so long without news, so that a browser that went is noticed
@@ -88,16 +88,16 @@ class LinePage:
         return {name: self.templates.render(language, f"line/{name}.html", **values) for name in _PARTS}
 
     @functools.cached_property
-    def _paced(self) -> _Paced:
+    def _paced(self) -> PacedParts:
         def rendered(language: str) -> tuple[int, dict[str, str]]:
             now = self.link.now
             return now.number, self._rendered(language, now)
 
-        return _Paced(rendered)
+        return PacedParts(rendered)
 
 
-class _Paced:
-    """The parts as all browsers of a language get them, made five times a second at most.
+class PacedParts:
+    """Parts of the page as all browsers of a language get them, made five times a second at most.
 
     However many browsers watch, each looking at moments of its own, the line's processor is taken as often as
     by one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from edgeflow.commands.audit_log import read_audit
 from edgeflow.commands.watch import watch
 from edgeflow.config.box import load_config
 from edgeflow.errors import UsageError
+from edgeflow.web.pages.line import PacedParts
 from edgeflow.web.security.users import add_user, remove_user
 from edgeflow.web.settings import page_settings
 from simulators.small_box import write_box
@@ -109,6 +111,29 @@ def test_odd_paths_find_nothing(page: Page, path: str) -> None:
     answer = page.client.get(path)
     assert answer.status_code == 404
     assert "import" not in answer.text
+
+
+def test_the_line_goes_before_the_page(page: Page) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, page.process.pid) == min(19, own + 10)
+
+
+@pytest.mark.parametrize(("look_s", "made"), [(60.0, 1), (0.0, 10)])
+def test_ten_browsers_of_one_language_get_what_was_made_once(
+    look_s: float, made: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeflow.web.pages.line._LOOK_S", look_s)
+    languages: list[str] = []
+
+    def rendered(language: str) -> tuple[int, dict[str, str]]:
+        languages.append(language)
+        return len(languages), {"state": language}
+
+    paced = PacedParts(rendered)
+    seen = [paced.latest("de") for _ in range(10)]
+    assert seen[0] == (1, {"state": "de"})
+    assert len(languages) == made
+    assert paced.latest("en")[1] == {"state": "en"}
 
 
 def _has_a_picture(page: Page) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,3 +215,19 @@ def test_a_value_above_the_depth_that_the_camera_declares_is_refused() -> None:
     assert to_rgb(highest.tobytes(), 1, 2, mono12)[0, :, 0].tolist() == [255, 1]
     with pytest.raises(ValueError, match="value 4096 is above 4095, the highest of 12 bits"):
         to_rgb((highest + 1).astype("<u2").tobytes(), 1, 2, mono12)
+
+
+def test_a_camera_that_stands_still_for_a_moment_when_it_is_opened_is_asked_again() -> None:
+    """One wait is no reason to give a camera up: a loaded computer stops a simulated one for longer."""
+    with fake_cameras(1) as (fake,):
+        camera = genicam(serial=fake.serial, free_running=True, read_timeout_ms=1000)
+        camera.open(0)
+        fake.freeze()
+        while (buffer := camera._stream.timeout_pop_buffer(100_000)) is not None:
+            camera._stream.push_buffer(buffer)
+        camera._arrived_ns = monotonic_ns()
+        again = threading.Timer(1.2, fake.thaw)
+        again.start()
+        camera._take_dropped()
+        again.join()
+        camera.close()
