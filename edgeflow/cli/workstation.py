@@ -88,7 +88,9 @@ def evaluate(json_output: bool, **options: Any) -> None:
 @click.option("-o", "--output", type=FILE, required=True, help=NEW_BUNDLE)
 @model_source
 @click.option("--onnx", type=FILE, help="A network from elsewhere instead: its ONNX file.")
-@click.option("--anomalib", type=FILE, help="A network of anomalib's: its ONNX export, file or folder.")
+@click.option(
+    "--anomalib", type=FILE, help="A network of anomalib's: its ONNX or OpenVINO export, file or folder."
+)
 @click.option("--graph-output", metavar="NAME", help="Its map or score, where it has more outputs.")
 @click.option("--image-size", metavar="HxW", help="Of its images, where the file leaves it open.")
 @click.option("--value-range", metavar="LOW,HIGH", help="Values of black and white: 0,1 or 0,255.")

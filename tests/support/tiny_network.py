@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import openvino as ov
 from onnx import TensorProto, helper, numpy_helper
 
 from draw_parts import SIZE
 
-__all__ = ["MEAN", "STD", "network"]
+__all__ = ["MEAN", "STD", "as_openvino", "network"]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 THRESHOLD, LOWEST, HIGHEST = 1.5, 0.25, 2.75
@@ -98,6 +99,18 @@ def network(
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
     return path
+
+
+def as_openvino(file: Path, *, half: bool = False) -> Path:
+    """Write a network as anomalib's OpenVINO export does, and remove the ONNX file.
+
+    Args:
+        half: weights in half precision.
+    """
+    target = file.with_suffix(".xml")
+    ov.save_model(ov.convert_model(file), target, compress_to_fp16=half)
+    file.unlink()
+    return target
 
 
 def _anomalib(

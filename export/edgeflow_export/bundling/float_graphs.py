@@ -12,7 +12,8 @@ from edgeflow.contracts.manifest import StageParity
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import ParityError
-from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_imported, draft_onnx
+from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource, draft_onnx
+from edgeflow_export.conversion.imported_graph import IrSource, draft_imported
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.onnx_and_ir import FOREGROUND, MAPS
 from edgeflow_export.conversion.rewriting import GraphForms, InferenceModel, rewrite
@@ -58,14 +59,14 @@ class FloatGraphs:
     """The float graphs of every back end, and the settings that scored them.
 
     Attributes:
-        source: the ONNX graph that all of them were made from.
+        source: the graph that all of them were made from.
         expected: the trained model's maps (n, V, h, w) of the first parts.
         graphs: the first is the reference.
         parity: errors of the steps before the graphs.
         forms: of the rewritten graph; None of a network from elsewhere, which is not rewritten.
     """
 
-    source: OnnxSource
+    source: OnnxSource | IrSource
     expected: FloatArray
     trial: GraphTrial
     graphs: tuple[MeasuredGraph, ...]
@@ -82,7 +83,7 @@ class FloatGraphs:
 class _Origin:
     """The graph that all others are made from, and what the model itself computes."""
 
-    source: OnnxSource
+    source: OnnxSource | IrSource
     expected: FloatArray
     parity: tuple[StageParity, ...] = ()
     forms: GraphForms | None = None
@@ -131,7 +132,7 @@ def float_graphs(job: ExportJob, teacher: MaskTeacher | None) -> FloatGraphs:
         forms=origin.forms,
     )
     if isinstance(job.model, ImportedModel):
-        require_varying(floats.reference.scored.maps, job.model.file.path.name)
+        require_varying(floats.reference.scored.maps, job.model.path.name)
     return floats
 
 
@@ -155,7 +156,7 @@ def _of_network(job: ExportJob, model: ImportedModel) -> _Origin:
         expected = np.stack(
             [model.maps(images) for images in iterate_images(job.parts[:PARITY_PARTS], job.data)]
         )
-    require_finite(expected, job.parts, job.data, model.file.path.name)
+    require_finite(expected, job.parts, job.data, model.path.name)
     return _Origin(source=source, expected=expected)
 
 

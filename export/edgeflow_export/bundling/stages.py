@@ -19,6 +19,8 @@ from edgeflow_export.bundling.float_graphs import (
     verified_error,
 )
 from edgeflow_export.bundling.golden_parts import Expected, GraphScores, choose_golden, golden_files
+from edgeflow_export.conversion.candidate_graphs import OnnxSource
+from edgeflow_export.conversion.imported_graph import IrSource
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.data.dataset import load_images
 from edgeflow_export.data.ground_truth import GroundTruth, load_ground_truth
@@ -94,14 +96,18 @@ def foreground(job: ExportJob, teacher: MaskTeacher | None, floats: FloatGraphs)
             scored = trial.scored(graph.scored.maps, own if distilled else masks, own)
             rescored.append(replace(graph, scored=scored))
         floats = replace(floats, trial=trial, graphs=tuple(rescored))
-    if len(floats.source.tensors.outputs) > 1 and not floats.trial.distilled:
-        floats = _cut(job, floats)
+    source = floats.source
+    if isinstance(source, OnnxSource) and len(source.tensors.outputs) > 1 and not floats.trial.distilled:
+        floats = _cut(job, floats, source.cut())
     return ForegroundStage(floats=floats, built=built)
 
 
-def _cut(job: ExportJob, floats: FloatGraphs) -> FloatGraphs:
-    """Graphs without the foreground head: their errors are measured again, their scores still hold."""
-    source = floats.source.cut()
+def _cut(job: ExportJob, floats: FloatGraphs, source: OnnxSource) -> FloatGraphs:
+    """Graphs without the foreground head: their errors are measured again, their scores still hold.
+
+    Args:
+        source: without the head.
+    """
     drafts = source.drafts(job.spec.backends, ("fp32",))
     first = replace(floats.trial, parts=job.parts[:PARITY_PARTS], masks=None)
     graphs = []
@@ -135,14 +141,15 @@ def reduced_graphs(job: ExportJob, floats: FloatGraphs, limits: Thresholds) -> R
     """
     graphs: list[MeasuredGraph] = []
     accuracy: list[AccuracyReport] = []
-    notes: list[str] = []
+    source = floats.source
+    notes = [*source.notes(job.spec.backends)] if isinstance(source, IrSource) else []
     asked = set(job.spec.precisions) - {"fp32"}
     truth = _truth(job) if asked else None
     for graph in floats.graphs if asked else ():
         reference = Fp32Reference(
             draft=graph.draft, scored=floats.reference.scored, scale=limits.part, truth=truth
         )
-        found, note = reduce_precision(job, floats.source, graph.draft.backend, floats.trial, reference)
+        found, note = reduce_precision(job, source, graph.draft.backend, floats.trial, reference)
         notes += [note] if note else []
         for reduced in found:
             error = reduced.report.map_error or 0.0

@@ -16,7 +16,6 @@ from edgeflow.backends.openvino.compute_cost import macs_of_model
 from edgeflow.backends.registry import make_runner
 from edgeflow.backends.runner import GraphRunner
 from edgeflow.contracts.manifest import Graph, Tensor
-from edgeflow.errors import StorageError
 from edgeflow_export.conversion.int8 import (
     Calibration,
     Group,
@@ -39,11 +38,9 @@ from edgeflow_export.conversion.onnx_and_ir import (
 from edgeflow_export.conversion.stage_results import StageResults, module_identity
 from edgeflow_export.data.dataset import Images
 from edgeflow_export.features.extractors import function_source
-from edgeflow_export.imported.imported_model import ImportedModel
-from edgeflow_export.imported.part_graph import IMAGES, MAPS
 from edgeflow_export.recipe import Recipe
 
-__all__ = ["CandidateGraph", "OnnxSource", "draft_imported", "draft_onnx"]
+__all__ = ["CandidateGraph", "OnnxSource", "draft_onnx"]
 
 _TENSORS = TypeAdapter(tuple[Tensor, ...])
 
@@ -248,28 +245,3 @@ def draft_onnx(
     path.write_bytes(files["model"])
     first, *others = _TENSORS.validate_json(files["tensors"])
     return OnnxSource(path=path, tensors=Tensors(input=first, outputs=tuple(others)), prefix=prefix)
-
-
-def draft_imported(model: ImportedModel, job: ExportJob) -> OnnxSource:
-    """The graph of a network from elsewhere, in a folder of its own."""
-    target = job.folder / "model"
-    target.mkdir(parents=True, exist_ok=True)
-    path = target / "model.onnx"
-    graph = model.graph()
-    try:
-        onnx.save(graph, path)
-    except OSError as cause:
-        raise StorageError(
-            f"{target}: a graph cannot be written there: {cause}; free some space, or name another folder "
-            "for temporary files in TMPDIR; no bundle was written"
-        ) from cause
-    read, given = (_shape(values[0]) for values in (graph.graph.input, graph.graph.output))
-    tensors = Tensors(
-        input=Tensor(name=IMAGES, dtype="uint8", shape=read),
-        outputs=(Tensor(name=MAPS, dtype="float32", shape=given),),
-    )
-    return OnnxSource(path=path, tensors=tensors, prefix="")
-
-
-def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    return tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)

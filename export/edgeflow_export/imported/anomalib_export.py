@@ -10,8 +10,11 @@ from edgeflow.errors import CheckpointError
 
 __all__ = ["anomalib_file"]
 
-_PLACES = ("model.onnx", "onnx/model.onnx", "weights/onnx/model.onnx", "../onnx/model.onnx")
-"""Below the folder that was named; the last where that is the OpenVINO one."""
+_PLACES = (
+    *("model.onnx", "onnx/model.onnx", "weights/onnx/model.onnx", "../onnx/model.onnx"),
+    *("model.xml", "openvino/model.xml", "weights/openvino/model.xml"),
+)
+"""Below the folder that was named, the first that is there; ``..`` where that is the OpenVINO one."""
 _CHECKPOINTS = {".ckpt", ".pt", ".pth"}
 _EXPORT = (
     "export it where it was trained: 'anomalib export --model {model} --ckpt_path {path} --export_type onnx "
@@ -20,13 +23,15 @@ _EXPORT = (
 
 
 def anomalib_file(path: Path) -> Path:
-    """The ONNX file of an anomalib export.
+    """The file of an anomalib export: the ONNX one, and the OpenVINO one where that is alone.
+
+    An OpenVINO graph is made from the ONNX one, which gives INT8 and ONNX Runtime too.
 
     Args:
         path: the file, or the folder of the export.
 
     Raises:
-        CheckpointError: a checkpoint, an OpenVINO graph alone, or a folder without a model.
+        CheckpointError: a checkpoint, or a folder without a model.
     """
     if path.suffix.lower() in _CHECKPOINTS and path.is_file():
         raise CheckpointError(f"{path}: {_checkpoint(path)}; {_EXPORT.format(model=_model(path), path=path)}")
@@ -37,13 +42,10 @@ def anomalib_file(path: Path) -> Path:
     for place in _PLACES:
         if (folder / place).is_file():
             return (folder / place).resolve()
-    if openvino or any(folder.rglob("*.xml")):
-        raise CheckpointError(
-            f"{path}: an OpenVINO graph without the ONNX one that it was made from; INT8, ONNX Runtime and "
-            f"the comparison with the network need that: {_EXPORT.format(model='NAME', path='FILE')}"
-        )
+    if openvino:
+        return path.with_suffix(".xml").resolve()
     checkpoints = sorted(path.rglob("*.ckpt"))
-    held = f"holds {checkpoints[0].name} alone" if checkpoints else "holds no model.onnx"
+    held = f"holds {checkpoints[0].name} alone" if checkpoints else "holds neither model.onnx nor model.xml"
     raise CheckpointError(f"{path}: {held}; {_EXPORT.format(model='NAME', path='FILE')}")
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import onnx
-import onnxruntime as ort
+import openvino as ov
 
-from edgeflow.backends.inspect_onnx import refused_in
-from edgeflow.backends.onnxruntime.runner import open_session
-from edgeflow.backends.runner import DEFAULT_PLACEMENT
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray, Scoring
-from edgeflow.errors import CheckpointError, DataError
-from edgeflow_export.imported.network_input import Images, NetworkInput, read_input
-from edgeflow_export.imported.network_output import ChosenOutput, choose_output, cut_to, folded
-from edgeflow_export.imported.onnx_file import OnnxFile, read_onnx
-from edgeflow_export.imported.part_graph import Form, MapShape, map_shape, part_graph, with_batch
+from edgeflow.errors import CheckpointError, ConfigError, DataError
+from edgeflow_export.imported.ir_file import read_ir
+from edgeflow_export.imported.ir_network import load_ir_network
+from edgeflow_export.imported.network_input import Images, NetworkInput
+from edgeflow_export.imported.network_output import ChosenOutput
+from edgeflow_export.imported.onnx_file import read_onnx
+from edgeflow_export.imported.onnx_network import load_onnx_network
+from edgeflow_export.imported.part_graph import Form, MapShape, PartForm, map_shape
 from edgeflow_export.recipe import ImageSpec, ImportRecipe
 
 __all__ = ["KIND", "ImportedModel", "load_imported", "require_varying"]
@@ -29,24 +33,64 @@ SAME = 1e-5
 """Relative error up to which the views of a batch are the views one by one."""
 
 
+class Network(Protocol):
+    """A network in one format of file; the graphs of each format are its own."""
+
+    @property
+    def input(self) -> NetworkInput:
+        """The description of its input."""
+
+    @property
+    def output(self) -> ChosenOutput[Any]:
+        """The output that is judged."""
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """The origin as the file states it."""
+
+    def run(self, tensor: npt.NDArray[np.generic]) -> FloatArray:
+        """The output of the network as the file holds it."""
+
+    def fixed(self, images: int) -> Any:
+        """The network for so many images, with every axis fixed."""
+
+    @property
+    def batches(self) -> Sequence[Callable[[int], Any]]:
+        """Give the network for so many images, in forms that may give what it gives one by one."""
+
+    def result(self, fixed: Any, tensor: npt.NDArray[np.generic]) -> FloatArray:
+        """The output of a network with fixed axes."""
+
+    def part(self, fixed: Any, form: PartForm) -> onnx.ModelProto | ov.Model:
+        """The graph of one part around a network with fixed axes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImportedModel:
     """A network and all that its scores depend on.
 
     Attributes:
-        cut: the file's graph with the chosen output alone.
+        path: of the network's file.
         views: in the order of the graph's first axis; empty until the parts are known.
     """
 
     recipe: ImportRecipe
-    file: OnnxFile
-    network: NetworkInput
-    output: ChosenOutput
-    cut: onnx.ModelProto
+    path: Path
+    net: Network
     views: tuple[str, ...] = ()
 
     statistics = None
     """There are none: they come from training."""
+
+    @property
+    def network(self) -> NetworkInput:
+        """The description of the network's input."""
+        return self.net.input
+
+    @property
+    def output(self) -> ChosenOutput[Any]:
+        """The output that is judged."""
+        return self.net.output
 
     def scoring(self, statistics_file: str | None = None) -> Scoring:
         """The manifest's rules from maps to scores."""
@@ -63,7 +107,7 @@ class ImportedModel:
         alone = "V" not in network.layout and (fixed == 1 or self._judges_images)
         if fixed not in (None, len(views)) and not alone:
             raise CheckpointError(
-                f"{self.file.path}: input {network.name} takes {fixed} images at once, the parts have "
+                f"{self.path}: input {network.name} takes {fixed} images at once, the parts have "
                 f"{len(views)} views; choose among them with data.views, or export the network with a batch "
                 f"of 1 (one view shared by all) or of {len(views)} (all views at once)"
             )
@@ -112,7 +156,7 @@ class ImportedModel:
         """
         count = len(self.views) if self.takes_whole_parts else self._alone
         found = self._run(self._noise(count))
-        return map_shape(found.shape, count, f"{self.file.path}: output {self.output.name}")
+        return map_shape(found.shape, count, f"{self.path}: output {self.output.name}")
 
     @cached_property
     def form(self) -> Form:
@@ -122,22 +166,22 @@ class ImportedModel:
         return "copies" if self._batched is None else "batch"
 
     @cached_property
-    def _batched(self) -> onnx.ModelProto | None:
+    def _batched(self) -> Any | None:
         """The network for all views as one batch; None where it does not give what it gives one by one."""
         images = self._noise(len(self.views))
         expected = self.maps(images)
-        for scaled in (False, True):
+        for attempt in self.net.batches:
             try:
-                model = folded(with_batch(self.cut, self.network, len(self.views), scaled=scaled))
-                found = np.asarray(_session(model, self.file).run(None, self._fed(images))[0], np.float32)
+                fixed = attempt(len(self.views))
+                found = self.net.result(fixed, self._fed(images))
             except Exception:  # noqa: BLE001, S112 - whatever does not run as a batch runs as copies
                 continue
             same = found.size == expected.size
             if same and relative_error(found.reshape(expected.shape), expected) <= SAME:
-                return model
+                return fixed
         return None
 
-    def graph(self) -> onnx.ModelProto:
+    def graph(self) -> onnx.ModelProto | ov.Model:
         """The graph of one part, uint8 images (V, H, W, 3) to float32 maps (V, h, w).
 
         Raises:
@@ -145,16 +189,19 @@ class ImportedModel:
         """
         batched = None if self.takes_whole_parts else self._batched
         count = len(self.views) if self.takes_whole_parts else self._alone
-        fixed = batched or folded(with_batch(self.cut, self.network, count))
-        spec, views = self.recipe.network, len(self.views)
-        made = part_graph(fixed, self.network, spec, self.size, views, self.form, self._alone)
-        _require_allowed(made, self.file)
-        return made
+        form = PartForm(
+            spec=self.recipe.network,
+            size=self.size,
+            views=len(self.views),
+            kind=self.form,
+            alone=self._alone,
+        )
+        return self.net.part(self.net.fixed(count) if batched is None else batched, form)
 
     @property
     def provenance(self) -> dict[str, str]:
         """Origin of the network, for the manifest and the report."""
-        file, network, size = self.file, self.network, self.size
+        network, size = self.network, self.size
         wiring = {
             "batch": "one network for every view, all views as one batch",
             "copies": f"one network for every view, {self._alone} at a time",
@@ -163,9 +210,7 @@ class ImportedModel:
         result = size.kind if size.kind != "map" else f"map of {size.height}x{size.width}"
         return {
             KIND: self.recipe.network.origin,
-            "network_file": f"{file.path.name}, sha256 {file.sha256}",
-            "network_producer": file.producer,
-            "network_opset": str(file.opset),
+            **self.net.provenance,
             "network_input": f"{network.name}, {network.layout} {network.dtype}, "
             f"{network.height}x{network.width}",
             "network_output": f"{self.output.described}, {result}",
@@ -176,48 +221,33 @@ class ImportedModel:
         shape = (count, self.network.height, self.network.width, 3)
         return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
-    def _fed(self, images: Images) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
-        return {self.network.name: self.network.tensor(images, self.recipe.network)}
+    def _fed(self, images: Images) -> npt.NDArray[np.generic]:
+        return self.network.tensor(images, self.recipe.network)
 
     def _run(self, images: Images) -> FloatArray:
-        try:
-            return np.asarray(self._session.run(None, self._fed(images))[0], np.float32)
-        except Exception as cause:  # ONNX Runtime has no common base class for its errors
-            raise CheckpointError(
-                f"{self.file.path}: the network does not run on {len(images)} image(s) of "
-                f"{self.network.height}x{self.network.width}: {_last_line(cause)}"
-            ) from cause
-
-    @cached_property
-    def _session(self) -> ort.InferenceSession:
-        return _session(self.cut, self.file)
+        return self.net.run(self._fed(images))
 
 
 def load_imported(recipe: ImportRecipe) -> ImportedModel:
     """Read a network; nothing of it is run.
 
     Raises:
-        CheckpointError: see ``read_onnx``, ``read_input``, ``choose_output``; or no box runs an operator.
+        CheckpointError: see ``read_onnx``, ``read_ir``, ``read_input``, ``choose_output``; or no box runs an
+            operator.
+        ConfigError: graphs for ONNX Runtime alone, of a network in OpenVINO's format.
     """
     spec = recipe.network
-    file = read_onnx(spec.file)
-    network = read_input(file, spec, recipe.size)
-    # Constants are folded to see the end of the graph; of the graph itself only once its axes are fixed.
-    try:
-        end = replace(file, model=folded(file.model))
-    except Exception as cause:  # the library has errors of its own for every kind of damage
-        reason = _last_line(cause.__cause__ or cause)
-        raise CheckpointError(f"{file.path}: not a valid ONNX graph: {reason}; export it again") from cause
-    output = choose_output(end, spec.output, anomalib=spec.origin == "anomalib")
-    cut = cut_to(file.model, output.tensor)
-    if network.name not in {name for node in cut.graph.node for name in node.input}:
-        raise CheckpointError(
-            f"{file.path}: output {output.name} does not depend on the images; name another one"
-        )
-    _require_allowed(folded(with_batch(cut, network, network.views or network.batch or 1)), file)
-    image = recipe.image or ImageSpec(height=network.height, width=network.width)
-    recipe = recipe.model_copy(update={"image": image})
-    return ImportedModel(recipe=recipe, file=file, network=network, output=output, cut=cut)
+    if spec.file.suffix.lower() in {".xml", ".bin"} and spec.origin == "anomalib":
+        if "openvino" not in recipe.export.backends:
+            raise ConfigError(
+                f"export.backends: {spec.file} is an OpenVINO graph, which OpenVINO alone runs; add "
+                "openvino, or export the network to ONNX"
+            )
+        net: Network = load_ir_network(read_ir(spec.file), recipe)
+    else:
+        net = load_onnx_network(read_onnx(spec.file), recipe)
+    image = recipe.image or ImageSpec(height=net.input.height, width=net.input.width)
+    return ImportedModel(recipe=recipe.model_copy(update={"image": image}), path=spec.file, net=net)
 
 
 def require_varying(maps: FloatArray, name: str) -> None:
@@ -232,23 +262,3 @@ def require_varying(maps: FloatArray, name: str) -> None:
             "nothing; check mean, std, value_range and the name of the output (a map after normalisation and "
             "clamp is 0 on good parts: see --anomalib)"
         )
-
-
-def _require_allowed(model: onnx.ModelProto, file: OnnxFile) -> None:
-    reason = refused_in(model.SerializeToString())
-    if reason is not None:
-        raise CheckpointError(
-            f"{file.path}: {reason}; boxes refuse such graphs: change the network, or export it without this"
-        )
-
-
-def _session(model: onnx.ModelProto, file: OnnxFile) -> ort.InferenceSession:
-    try:
-        return open_session(model.SerializeToString(), DEFAULT_PLACEMENT)
-    except Exception as cause:  # ONNX Runtime has no common base class for its errors
-        raise CheckpointError(f"{file.path}: ONNX Runtime cannot load it: {_last_line(cause)}") from cause
-
-
-def _last_line(cause: BaseException) -> str:
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return lines[-1] if lines else type(cause).__name__

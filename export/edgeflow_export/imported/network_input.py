@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto
 
 from edgeflow.errors import CheckpointError
-from edgeflow_export.imported.onnx_file import OnnxFile
 from edgeflow_export.recipe import NetworkSpec
 
-__all__ = ["Images", "NetworkInput", "read_input"]
+__all__ = ["Images", "InputPort", "NetworkInput", "read_input"]
 
 Images = npt.NDArray[np.uint8]
 COLOURS = 3
-_TYPES: dict[int, np.dtype[np.generic]] = {
-    TensorProto.FLOAT: np.dtype(np.float32),
-    TensorProto.FLOAT16: np.dtype(np.float16),
-    TensorProto.UINT8: np.dtype(np.uint8),
-}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputPort:
+    """The input of a file as the file describes it.
+
+    Attributes:
+        kind: type of its elements, as the file names it.
+        dtype: None where no image becomes it.
+        axes: sizes; None where the file leaves one open.
+        labels: sizes or names of the axes, for people.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    dtype: np.dtype[np.generic] | None
+    axes: tuple[int | None, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        """Name and axes."""
+        return f"{self.name} ({', '.join(self.labels)})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +50,6 @@ class NetworkInput:
         layout: order of the axes; with V the views of one part stand behind a batch of one.
         batch: images of one run; None where any number goes.
         views: of the layouts with V: their number; None where any number goes.
-        free: axes that the file leaves open, by their names, without the batch.
     """
 
     name: str
@@ -43,7 +59,6 @@ class NetworkInput:
     views: int | None
     height: int
     width: int
-    free: tuple[str, ...] = ()
 
     def shape(self, images: int) -> tuple[int, ...]:
         """The tensor's shape for so many images; with V in the layout all of them are one part's."""
@@ -70,75 +85,54 @@ class NetworkInput:
         return (scale[::-1], shift[::-1]) if spec.colour == "bgr" else (scale, shift)
 
 
-def read_input(file: OnnxFile, spec: NetworkSpec, size: tuple[int | None, int | None]) -> NetworkInput:
+def read_input(port: InputPort, spec: NetworkSpec, size: tuple[int | None, int | None]) -> NetworkInput:
     """Look at a network's input.
 
     Args:
         size: height and width that the recipe names; they fill what the file leaves open.
 
     Raises:
-        CheckpointError: not one image tensor, free axes beside the batch that nobody named, another size
-            than the recipe's, or a type that no image becomes.
+        CheckpointError: no tensor of images, free axes beside the batch that nobody named, another size than
+            the recipe's, or a type that no image becomes.
     """
-    weights = {tensor.name for tensor in file.model.graph.initializer}
-    inputs = [value for value in file.model.graph.input if value.name not in weights]
-    if len(inputs) != 1:
-        named = ", ".join(value.name for value in inputs) or "none"
-        raise CheckpointError(f"{file.path}: a network reads one tensor of images; this one reads: {named}")
-    (value,) = inputs
-    dtype: np.dtype[np.generic] | None = _TYPES.get(value.type.tensor_type.elem_type)
+    path, name, dtype = port.path, port.name, port.dtype
     if dtype is None:
-        found = TensorProto.DataType.Name(value.type.tensor_type.elem_type)
         raise CheckpointError(
-            f"{file.path}: input {value.name} is {found}; FLOAT, FLOAT16 and UINT8 are read: export it so"
+            f"{path}: input {name} is {port.kind}; FLOAT, FLOAT16 and UINT8 are read: export it so"
         )
     if dtype != np.uint8 and spec.origin == "onnx" and not spec.says_values:
         raise CheckpointError(
-            f"{file.path}: nothing says how pixels become input {value.name}; name it as it was in training: "
+            f"{path}: nothing says how pixels become input {name}; name it as it was in training: "
             "--value-range 0,1 with --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 (ImageNet), "
             "--value-range 0,1 alone, or 0,255"
         )
     if dtype == np.uint8 and (spec.mean, spec.std, spec.value_range) != ((0,) * 3, (1,) * 3, (0, 1)):
         raise CheckpointError(
-            f"{file.path}: input {value.name} is uint8, which is the image itself; leave mean, std and "
-            "value_range out"
+            f"{path}: input {name} is uint8, which is the image itself; leave mean, std and value_range out"
         )
-    return _described(file, value, dtype, size)
+    return _described(port, dtype, size)
 
 
 def _described(
-    file: OnnxFile,
-    value: onnx.ValueInfoProto,
-    dtype: np.dtype[np.generic],
-    size: tuple[int | None, int | None],
+    port: InputPort, dtype: np.dtype[np.generic], size: tuple[int | None, int | None]
 ) -> NetworkInput:
-    dims = value.type.tensor_type.shape.dim
-    axes = [dim.dim_value if dim.HasField("dim_value") else None for dim in dims]
-    shown = _shown(value)
+    axes = list(port.axes)
     layout = _layout(axes)
     if layout is None:
         raise CheckpointError(
-            f"{file.path}: input {shown} is no tensor of colour images; NCHW and NHWC with 3 channels are "
-            "read, and the same with an axis of views behind the batch"
+            f"{port.path}: input {port.shown} is no tensor of colour images; NCHW and NHWC with 3 channels "
+            "are read, and the same with an axis of views behind the batch"
         )
     places = {axis: axes[place] for place, axis in enumerate(layout)}
-    free = tuple(
-        dims[place].dim_param or axis
-        for place, axis in enumerate(layout)
-        if axis in "HW" and axes[place] is None
-    )
-    height, width = (
-        _side(file, shown, places[axis], wanted) for axis, wanted in zip("HW", size, strict=True)
-    )
+    height, width = (_side(port, places[axis], wanted) for axis, wanted in zip("HW", size, strict=True))
     return NetworkInput(
-        name=value.name,
+        name=port.name,
         dtype=dtype,
         layout=layout,
         batch=places["N"],
         views=places.get("V"),
         height=height,
         width=width,
-        free=free,
     )
 
 
@@ -150,19 +144,15 @@ def _layout(axes: list[int | None]) -> Literal["NCHW", "NHWC", "NVCHW", "NVHWC"]
     return None
 
 
-def _side(file: OnnxFile, shown: str, found: int | None, wanted: int | None) -> int:
+def _side(port: InputPort, found: int | None, wanted: int | None) -> int:
     if found is None and wanted is None:
         raise CheckpointError(
-            f"{file.path}: input {shown} leaves the image's size open; name that of its training "
+            f"{port.path}: input {port.shown} leaves the image's size open; name that of its training "
             "(--image-size 256x256, or image.height and image.width), or export it with a fixed size "
             "(anomalib: input_size)"
         )
     if found is not None and wanted not in (None, found):
-        raise CheckpointError(f"{file.path}: input {shown} is for another size than the one named ({wanted})")
+        raise CheckpointError(
+            f"{port.path}: input {port.shown} is for another size than the one named ({wanted})"
+        )
     return int(found or wanted or 0)
-
-
-def _shown(value: onnx.ValueInfoProto) -> str:
-    dims = value.type.tensor_type.shape.dim
-    axes = (str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims)
-    return f"{value.name} ({', '.join(axes)})"

@@ -15,7 +15,7 @@ from edgeflow.errors import CheckpointError
 from edgeflow_export.imported.network_input import NetworkInput
 from edgeflow_export.recipe import NetworkSpec
 
-__all__ = ["IMAGES", "MAPS", "Form", "MapShape", "map_shape", "part_graph", "with_batch"]
+__all__ = ["IMAGES", "MAPS", "Form", "MapShape", "PartForm", "map_shape", "part_graph", "with_batch"]
 
 IMAGES, MAPS = "images", "maps"
 _SHAPE_INPUT = {"Reshape": 1, "Expand": 1, "Resize": 3}
@@ -111,27 +111,34 @@ def _scale_shapes(graph: onnx.GraphProto, before: int, after: int) -> None:
             node.input[at] = name
 
 
-def part_graph(
-    model: onnx.ModelProto,
-    network: NetworkInput,
-    spec: NetworkSpec,
-    size: MapShape,
-    views: int,
-    form: Form,
-    alone: int = 1,
-) -> onnx.ModelProto:
+@dataclass(frozen=True, kw_only=True)
+class PartForm:
+    """The graph of one part that is to be made around a network.
+
+    Attributes:
+        size: of the result of one run.
+        kind: with ``copies``, the network stands in the graph as often as views need it; weights are shared.
+        alone: images that one copy takes; the last view stands in the places that are left over.
+    """
+
+    spec: NetworkSpec
+    size: MapShape
+    views: int
+    kind: Form
+    alone: int = 1
+
+
+def part_graph(model: onnx.ModelProto, network: NetworkInput, form: PartForm) -> onnx.ModelProto:
     """The graph of one part.
 
     Args:
         model: with one output, and an input fixed for all views, or for one where it is copied.
-        size: of one run's output.
-        form: with ``copies``, the network stands in the graph as often as views need it; weights are shared.
-        alone: images that one copy takes; the last view stands in the places that are left over.
     """
+    spec, size, views, alone = form.spec, form.size, form.views, form.alone
     made = _Builder(network, spec, views)
     read = made.input()
     tensor = model.graph.output[0].name
-    if form == "copies":
+    if form.kind == "copies":
         maps = []
         for first in range(0, views, alone):
             there = min(alone, views - first)

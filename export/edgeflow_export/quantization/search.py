@@ -15,6 +15,7 @@ from edgeflow.contracts.parity import relative_error
 from edgeflow.errors import AccuracyError, DataError, EdgeflowError
 from edgeflow_export.conversion.calibration_parts import spread
 from edgeflow_export.conversion.candidate_graphs import CandidateGraph, OnnxSource
+from edgeflow_export.conversion.imported_graph import IrSource
 from edgeflow_export.conversion.int8 import Group, Int8Options
 from edgeflow_export.conversion.job import ExportJob
 from edgeflow_export.conversion.stage_results import StageResults, statistics_identity
@@ -81,7 +82,7 @@ Quantizer = Callable[[Sequence[Group]], CandidateGraph]
 
 def reduce_precision(
     job: ExportJob,
-    source: OnnxSource,
+    source: OnnxSource | IrSource,
     backend: str,
     trial: GraphTrial,
     fp32: Fp32Reference,
@@ -127,7 +128,7 @@ class _Search:
     def __init__(
         self,
         job: ExportJob,
-        source: OnnxSource,
+        source: OnnxSource | IrSource,
         backend: str,
         trial: GraphTrial,
         fp32: Fp32Reference,
@@ -160,6 +161,9 @@ class _Search:
             return None
 
     def _searched(self) -> Reduced | None:
+        if isinstance(self.source, IrSource):
+            self.steps.append(self.source.unquantizable)
+            return None
         groups = self.source.groups(self._options)
         if not groups:
             self.steps.append("the graph has no convolution with weights of its own to quantize")
@@ -189,14 +193,19 @@ class _Search:
             self._decided_by(kept),
             lambda: self._quantizer()(kept).files,
         )
-        return self.source.int8(self.backend, files)
+        return self._onnx.int8(self.backend, files)
 
     def _quantizer(self) -> Quantizer:
         """Calibrated once, and only where something has to be quantized."""
         if self._calibrated is None:
             images = iterate_images(self._parts, self.job.data)
-            self._calibrated = self.source.quantizer(self.backend, images, self._options, self.job.results)
+            self._calibrated = self._onnx.quantizer(self.backend, images, self._options, self.job.results)
         return self._calibrated
+
+    @property
+    def _onnx(self) -> OnnxSource:
+        assert isinstance(self.source, OnnxSource)  # noqa: S101 - nothing else comes this far
+        return self.source
 
     def _decided_by(self, kept: Sequence[Group]) -> tuple[str, ...]:
         members = sorted(member for group in kept for member in group.members)

@@ -31,7 +31,9 @@ class NetworkSpec(Document):
     A pixel p from 0 to 255 becomes ``(low + p / 255 * (high - low) - mean) / std``, each channel by itself.
     """
 
-    file: Path = Field(description="ONNX file; with origin: anomalib also the folder of its export")
+    file: Path = Field(
+        description="ONNX file; with origin: anomalib also an OpenVINO graph, or the folder of its export"
+    )
     origin: Literal["onnx", "anomalib"] = Field(
         default="onnx",
         description="anomalib: the image is its own (0 to 1, normalised inside), and the map is taken before "

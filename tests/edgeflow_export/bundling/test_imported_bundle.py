@@ -23,7 +23,7 @@ from edgeflow.scoring.loading import make_scorer
 from edgeflow_export.imported.imported_model import load_imported
 from edgeflow_export.recipe import load_export_recipe
 from tests.support.tiny import LOOSE, write_parts
-from tests.support.tiny_network import MEAN, STD, network
+from tests.support.tiny_network import MEAN, STD, as_openvino, network
 
 FP32 = {"precisions": ["fp32"], "backends": ["openvino"]}
 
@@ -92,6 +92,32 @@ def test_an_anomalib_network_becomes_a_bundle_like_ours(tmp_path: Path, parts: P
             np.testing.assert_allclose(scores.raw_maps, own, rtol=1e-4, atol=1e-5)
             assert scores.part == pytest.approx(float(own.max()), rel=1e-4)
             assert (scores.part > scorer.thresholds.part.threshold) == part.defective
+
+
+def test_an_openvino_export_alone_becomes_a_bundle_for_openvino(tmp_path: Path, parts: Path) -> None:
+    folder = tmp_path / "weights" / "openvino"
+    as_openvino(network(folder / "model.onnx", anomalib=True))
+    bundle = tmp_path / "disc.bundle"
+    done = run("export", "--anomalib", tmp_path, "--parts", parts, "-o", bundle)
+    assert done.exit_code == 0, done.output
+    for told in (done.output, run("inspect", bundle).output):
+        flat = " ".join(told.split())
+        assert "onnxruntime: no graph, since the network came as an OpenVINO graph" in flat
+        assert "INT8 is made from ONNX, and this network came as an OpenVINO graph" in flat
+    with Bundle.open(bundle) as opened:
+        manifest = opened.manifest
+        assert {graph.backend for graph in manifest.graphs} == {"openvino"}
+        assert "int8" not in {graph.precision for graph in manifest.graphs}
+        assert manifest.provenance["network_runs_on"].startswith("openvino alone")
+        assert "network_runs_on" in opened.read(REPORT_NAME).decode()
+        scorer = make_scorer(opened, manifest.graphs[0])
+        reading = reading_of(manifest.preprocessing)
+        for part in find_parts(parts):
+            if part.split == "test":
+                images = {view: read_image(path, reading) for view, path in part.images.items()}
+                over = scorer.score(images).part > scorer.thresholds.part.threshold
+                assert over == part.defective
+    assert run("verify", bundle).exit_code == 0
 
 
 def test_options_alone_describe_a_network(tmp_path: Path, parts: Path) -> None:
