@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
+from typing import Protocol
 
-__all__ = ["RightOfWay"]
+__all__ = ["Pausable", "RightOfWay"]
+
+
+class Pausable(Protocol):
+    """Work in another process that stands still while a part waits for its decision; never raises."""
+
+    def pause(self) -> None:
+        """Stand still at once; called on the line's thread, so it must not wait."""
+
+    def resume(self) -> None:
+        """Go on."""
 
 
 class RightOfWay:
@@ -18,14 +29,23 @@ class RightOfWay:
     def __init__(self) -> None:
         self._free = threading.Event()
         self._free.set()
+        self._paused: tuple[Pausable, ...] = ()
+
+    def pause_for_parts(self, work: Pausable) -> None:
+        """Let work in another process stand still whenever a part waits for its decision."""
+        self._paused = (*self._paused, work)
 
     def __enter__(self) -> None:
         self._free.clear()
+        for work in self._paused:
+            work.pause()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._free.set()
+        for work in self._paused:
+            work.resume()
 
     def give_way(self, at_most_s: float) -> None:
         """Wait until no part waits for its decision, for ``at_most_s`` at most."""

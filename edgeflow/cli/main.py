@@ -126,6 +126,9 @@ COMMANDS: Mapping[str, CommandSource] = {
         "score",
         "Score recorded PARTS with BUNDLE: Real-IAD layout, or one folder per part with one image per view.",
     ),
+    "shadow": CommandSource(
+        "shadow", "shadow", "Look at a candidate bundle that judges the same parts beside the running one."
+    ),
     "train": CommandSource(
         "workstation", "train", "Train the model that RECIPE (a YAML file) describes on normal parts."
     ),

@@ -29,10 +29,11 @@ from edgeflow.config.delivery import (
 )
 from edgeflow.config.history import HistoryConfig, ShiftsConfig
 from edgeflow.config.monitoring import LogConfig, MetricsConfig
-from edgeflow.config.products.rules import product_problems
+from edgeflow.config.products.rules import product_problems, shadow_problem
 from edgeflow.config.products.section import ProductName, Products
 from edgeflow.config.products.short_form import with_product_sections
 from edgeflow.config.scoring import DecisionConfig, RuntimeConfig, TrustConfig
+from edgeflow.config.updates.shadow import ShadowConfig
 from edgeflow.config.views import ViewsConfig
 from edgeflow.config.web import WebConfig
 from edgeflow.contracts.documents.document import Document, parse_document
@@ -61,6 +62,7 @@ __all__ = [
     "RtspConfig",
     "RuntimeConfig",
     "SealConfig",
+    "ShadowConfig",
     "ShiftsConfig",
     "StationConfig",
     "SyncConfig",
@@ -123,6 +125,7 @@ class BoxConfig(Document):
     web: WebConfig = WebConfig()
     metrics: MetricsConfig = MetricsConfig()
     log: LogConfig = LogConfig()
+    shadow: ShadowConfig | None = Field(default=None, exclude_if=_is_none)
 
     @property
     def history_path(self) -> Path:
@@ -150,6 +153,11 @@ class BoxConfig(Document):
         return self.outbox.path.with_name("proposal.json")
 
     @property
+    def shadow_path(self) -> Path:
+        """The database of parts that a candidate bundle scored; its pictures lie in a folder beside it."""
+        return self.outbox.path.with_name("shadow.db")
+
+    @property
     def control_socket(self) -> Path:
         """Path of the socket on which the running box listens for ``edgeflow ctl``."""
         return self.commands.socket or self.outbox.path.with_suffix(".sock")
@@ -174,6 +182,13 @@ class BoxConfig(Document):
     @model_validator(mode="after")
     def _products_fit(self) -> BoxConfig:
         problem = product_problems(self.products, self.product, self.trigger, self.trust, self.runtime)
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _shadow_is_of_a_product(self) -> BoxConfig:
+        problem = shadow_problem(self.shadow, self.products)
         if problem:
             raise ValueError(problem)
         return self

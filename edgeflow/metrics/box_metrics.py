@@ -14,6 +14,7 @@ from edgeflow.errors import StorageError
 from edgeflow.metrics.figures import (
     BoxFigures,
     BundleFigures,
+    CandidateFigures,
     EvidenceFigures,
     LinkFigures,
     OutboxFigures,
@@ -73,6 +74,7 @@ class Sources:
     watchdog: Callable[[], WatchdogFigures]
     products: Callable[[], Mapping[str, bool]] = dict
     thermal: Path = THERMAL
+    candidate: Callable[[], CandidateFigures | None] = lambda: None
 
 
 class BoxMetrics:
@@ -102,6 +104,7 @@ class BoxMetrics:
             memory_bytes=resident_bytes(),
             temperatures_c=temperatures_c(sources.thermal),
             products=sources.products(),
+            candidate=sources.candidate(),
         )
 
     def _outbox(self) -> OutboxFigures | None:

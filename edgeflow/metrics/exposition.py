@@ -16,7 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from edgeflow.contracts.message_parts.names import StateName
-from edgeflow.metrics.figures import BoxFigures, EvidenceFigures, OutboxFigures
+from edgeflow.metrics.figures import BoxFigures, CandidateFigures, EvidenceFigures, OutboxFigures
 from edgeflow.metrics.histogram import HistogramFigures
 from edgeflow.metrics.part_metrics import PartFigures
 
@@ -53,6 +53,8 @@ class BoxCollector(Collector):
         yield from _alarms(figures)
         if figures.evidence is not None:
             yield from _evidence(figures.evidence)
+        if figures.candidate is not None:
+            yield from _candidate(figures.candidate)
         yield from _process(figures)
 
     def _identity(self, figures: BoxFigures) -> Iterator[Metric]:
@@ -178,6 +180,19 @@ def _evidence(evidence: EvidenceFigures) -> Iterator[Metric]:
     yield GaugeMetricFamily("edgeflow_evidence_parts", "Parts with evidence on the disk.", evidence.parts)
     text = "Parts whose evidence was wanted but could not be kept."
     yield CounterMetricFamily("edgeflow_evidence_lost_parts", text, evidence.lost)
+
+
+def _candidate(candidate: CandidateFigures) -> Iterator[Metric]:
+    text = "1 while a candidate bundle is compared with the running one."
+    yield GaugeMetricFamily("edgeflow_shadow_comparing", text, float(candidate.comparing))
+    outcomes = [((outcome,), float(count)) for outcome, count in candidate.outcomes.items()]
+    text = "Parts that a candidate bundle judged beside the running one, by outcome."
+    yield _counter("edgeflow_shadow_parts", text, ("outcome",), outcomes)
+    skipped = [((reason,), float(count)) for reason, count in candidate.skipped.items()]
+    text = "Parts that the candidate bundle did not judge, by reason."
+    yield _counter("edgeflow_shadow_skipped_parts", text, ("reason",), skipped)
+    text = "Processes of the candidate bundle that crashed, hung or grew too large."
+    yield CounterMetricFamily("edgeflow_shadow_ended_processes", text, float(candidate.ended))
 
 
 def _process(figures: BoxFigures) -> Iterator[Metric]:

@@ -12,6 +12,7 @@ from edgeflow.metrics.part_metrics import PartFigures
 __all__ = [
     "BoxFigures",
     "BundleFigures",
+    "CandidateFigures",
     "EvidenceFigures",
     "LinkFigures",
     "OutboxFigures",
@@ -89,6 +90,23 @@ class WatchdogFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CandidateFigures:
+    """The candidate bundle beside the running one, since the box started.
+
+    Attributes:
+        comparing: it is loaded and takes parts.
+        outcomes: compared parts, by outcome.
+        skipped: parts that were not compared, by reason.
+        ended: its processes that crashed, hung or grew too large.
+    """
+
+    comparing: bool
+    outcomes: Mapping[str, int]
+    skipped: Mapping[str, int]
+    ended: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoxFigures:
     """Everything that metrics tell.
 
@@ -102,6 +120,7 @@ class BoxFigures:
         memory_bytes: resident memory of the box's main process.
         temperatures_c: sensor → °C.
         products: product → True while its bundle is loaded; empty on a box with one bundle.
+        candidate: None where no candidate bundle runs beside.
     """
 
     session: str
@@ -119,3 +138,4 @@ class BoxFigures:
     memory_bytes: int
     temperatures_c: Mapping[str, float]
     products: Mapping[str, bool] = field(default_factory=dict)
+    candidate: CandidateFigures | None = None

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.contracts.datasets.part_label import KeptWhy
-from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import Decision, Result, VerdictName
 from edgeflow.decision.deadline import DeadlineMonitor, ScoringTime
 from edgeflow.decision.decision import Policy, Verdict, answer_by_ns, decide, no_time_left
 from edgeflow.decision.result import Timing
 from edgeflow.errors import EdgeflowError, failure_text
-from edgeflow.evidence.writer import EvidenceJob, Reserved
+from edgeflow.evidence.writer import EvidenceJob
 from edgeflow.history.records import HistoryEntry
 from edgeflow.live import LivePart
-from edgeflow.monitoring.drift.accepted_part import AcceptedPart, accepted_part
+from edgeflow.monitoring.drift.accepted_part import accepted_part
 from edgeflow.monitoring.line_monitor import LineMonitor
-from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.right_of_way import RightOfWay
 from edgeflow.scoring.scorer import Scores
+from edgeflow.shadow.runner import FinishedPart
 from edgeflow.station.active_bundle import LoadedBundle
 from edgeflow.station.products.box_bundles import BoxBundles
 from edgeflow.station.products.no_bundle import NoBundle
+from edgeflow.station.reporting.line_sinks import (
+    DriftSink,
+    EvidenceSink,
+    Gate,
+    HistorySink,
+    LiveSink,
+    MetricsSink,
+    ResultSink,
+    ShadowSink,
+    ViewSink,
+)
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.station.view_check import ViewCheck
 
@@ -46,69 +56,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _HANG_NS = 5_000_000_000
-
-
-class Gate(Protocol):
-    """Takes decisions; never blocks."""
-
-    def publish_decision(self, decision: Decision) -> bool:
-        """Publish a decision; return False where it reached nobody."""
-
-
-class ResultSink(Protocol):
-    """Takes results for delivery, as the outbox does; never waits for a disk."""
-
-    def put(self, result: Result) -> None:
-        """Store one result and deliver it."""
-
-
-class EvidenceSink(Protocol):
-    """Takes images of parts for writing; never waits for a disk."""
-
-    def reserve(self, result_id: str, verdict: VerdictName) -> Reserved | None:
-        """Return the folder of a part's evidence, and why it is kept; None where none is kept."""
-
-    def offer(self, job: EvidenceJob) -> bool:
-        """Take a part for writing; return False where it is not kept."""
-
-
-class HistorySink(Protocol):
-    """Takes results for the record on the box; never waits."""
-
-    def offer(self, entry: HistoryEntry) -> None:
-        """Take one result."""
-
-
-class MetricsSink(Protocol):
-    """Takes results to count them; never waits."""
-
-    def offer(self, result: Result) -> None:
-        """Take one result."""
-
-
-class DriftSink(Protocol):
-    """Takes scores of accepted parts for the watch over their drift; never waits."""
-
-    def offer(self, part: AcceptedPart) -> None:
-        """Take one part."""
-
-
-class ViewSink(Protocol):
-    """Takes model images for watching the cameras; never waits."""
-
-    def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
-        """Take the images of one part, view → uint8 (H, W, 3)."""
-
-
-class LiveSink(Protocol):
-    """Takes finished parts for those who watch; never waits for them."""
-
-    @property
-    def watched(self) -> bool:
-        """True if somebody watches, so that images are wanted."""
-
-    def offer(self, part: LivePart) -> None:
-        """Take one part; arrays are not copied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +88,7 @@ class InspectionLine:
         views: takes the model images of scored parts; None where the box does not watch its cameras.
         metrics: counts every result, before the outbox has it; None where nobody counts.
         live: takes every finished part, for people who watch; None where nobody can.
+        shadow: takes every finished part for a candidate bundle; None where there is none.
         gate_told: returns True or False for a result id whose decision reached the gate or did not; None
             while that is not known.
         view_check: finds frozen and blind views, which never acquit a part.
@@ -163,6 +111,7 @@ class InspectionLine:
     views: ViewSink | None = None
     metrics: MetricsSink | None = None
     live: LiveSink | None = None
+    shadow: ShadowSink | None = None
     gate_told: Callable[[str], bool | None] = lambda _: None
     view_check: ViewCheck = field(default_factory=ViewCheck)
     scoring: ScoringThread = field(default_factory=ScoringThread)
@@ -279,6 +228,8 @@ class InspectionLine:
             self.show(result)
             if self.live is not None:
                 self.live.offer(_live_part(loaded, result, view_set, scores, self.live.watched))
+            if self.shadow is not None and isinstance(loaded, LoadedBundle):
+                self.shadow.offer(_finished_part(loaded, result, view_set, scores))
         except Exception as error:
             logger.exception(
                 "part %s was decided, but not recorded",
@@ -381,6 +332,19 @@ def _live_part(
     job = _evidence_job(loaded, result, view_set, scores)
     return LivePart(
         result=result, images=job.images, maps=job.maps, scales=job.scales, baseline=loaded.baseline
+    )
+
+
+def _finished_part(
+    loaded: LoadedBundle, result: Result, view_set: ViewSet, scores: Scores | None
+) -> FinishedPart:
+    return FinishedPart(
+        result=result,
+        images={view: frame.image for view, frame in view_set.frames.items()},
+        complete=scores is not None and not view_set.missing and not view_set.fault,
+        bundle_name=loaded.manifest.name,
+        bundle_sha256=loaded.bundle.sha256,
+        tolerance=loaded.graph.tolerance,
     )
 
 

@@ -32,6 +32,7 @@ from edgeflow.monitoring.camera_health import CameraHealthReporter
 from edgeflow.monitoring.line_monitor import LineMonitor
 from edgeflow.monitoring.supervision import DeadThreads, Supervisor
 from edgeflow.monitoring.view_monitor import ViewMonitor, check_identity
+from edgeflow.shadow.runner import ShadowRunner
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle, load_verified
 from edgeflow.station.birth import BirthPublisher, StatusReport, summary
 from edgeflow.station.line import InspectionLine, RunView
@@ -145,10 +146,11 @@ def run_box(
             birth.publish(loaded.bundle, loaded.graph, loaded.chosen_by)
         status = _status(box, capture)
         live = stack.enter_context(LiveStream(status, right_of_way=out.right_of_way))
-        metrics = stack.enter_context(reported(_metrics_sources(box, capture), listener))
+        shadow = _shadowed(box, stack)
+        metrics = stack.enter_context(reported(_metrics_sources(box, capture, shadow), listener))
         stack.enter_context(_commanded(box, rules, birth, (status, live), capture))
         stack.enter_context(_brought_back(box))
-        counts = _inspect(box, capture, watch, (live, metrics), once=once, view=view)
+        counts = _inspect(box, capture, watch, (live, metrics, shadow), once=once, view=view)
         manager.stopping()
         out.delivery.close(DRAIN_S)
         waiting = out.outbox.count()
@@ -239,7 +241,7 @@ def _status(box: _Box, capture: Capture) -> StatusReport:
     )
 
 
-def _metrics_sources(box: _Box, capture: Capture) -> MetricsSources:
+def _metrics_sources(box: _Box, capture: Capture, shadow: ShadowRunner | None) -> MetricsSources:
     return MetricsSources(
         config=box.config,
         session=box.session,
@@ -248,7 +250,16 @@ def _metrics_sources(box: _Box, capture: Capture) -> MetricsSources:
         bundles=box.bundles,
         manager=box.manager,
         cameras=capture.statuses,
+        shadow=shadow,
     )
+
+
+def _shadowed(box: _Box, stack: ExitStack) -> ShadowRunner | None:
+    """The candidate bundle beside the running one, where the box file names one."""
+    if box.config.shadow is None:
+        return None
+    out = box.out
+    return stack.enter_context(ShadowRunner(box.config, box.config.shadow, out.alarms, out.right_of_way))
 
 
 def _commanded(
@@ -294,14 +305,14 @@ def _inspect(
     box: _Box,
     capture: Capture,
     watch: ViewMonitor | None,
-    watchers: tuple[LiveStream, PartMetrics],
+    watchers: tuple[LiveStream, PartMetrics, ShadowRunner | None],
     *,
     once: bool,
     view: RunView,
 ) -> Counter[VerdictName]:
     """The line, from ready to its last part; how many got which verdict."""
     out, state = box.out, box.state
-    live, metrics = watchers
+    live, metrics, shadow = watchers
     view.ready(summary(box.config, box.bundles.newest))
     wait_for_broker(out.link)
     line_monitor = LineMonitor(
@@ -329,6 +340,7 @@ def _inspect(
         views=watch,
         live=live,
         metrics=metrics,
+        shadow=shadow,
         gate_told=out.link.gate.told,
         show=view.show,
         clock=monotonic_ns,

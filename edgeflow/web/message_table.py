@@ -120,6 +120,14 @@ ADVICE: Mapping[str, Advice] = {
     "results_set_aside": Advice(
         _("Results are set aside"), _("Run 'edgeflow outbox aside BOX', remove the cause, then restore them.")
     ),
+    "shadow_refused": Advice(
+        _("The candidate model is not for this box"),
+        _("Tell whoever tries it. Parts are inspected as before."),
+    ),
+    "shadow_stopped": Advice(
+        _("The candidate model is no longer compared"),
+        _("Tell whoever tries it. Parts are inspected as before."),
+    ),
     "score_drift": Advice(
         _("Camera {subject}: the scores of good parts have drifted"),
         _("Clean the glass, check light, exposure and focus. If the change is wanted, calibrate."),

@@ -38,3 +38,20 @@ def test_a_part_that_is_never_decided_holds_nobody_up() -> None:
     right_of_way = RightOfWay()
     with right_of_way:
         right_of_way.give_way(0.01)
+
+
+def test_other_processes_stand_still_while_a_part_waits() -> None:
+    told: list[str] = []
+
+    class Work:
+        def pause(self) -> None:
+            told.append("pause")
+
+        def resume(self) -> None:
+            told.append("resume")
+
+    right_of_way = RightOfWay()
+    right_of_way.pause_for_parts(Work())
+    with right_of_way:
+        assert told == ["pause"]
+    assert told == ["pause", "resume"]

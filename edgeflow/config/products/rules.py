@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from edgeflow.config.capture import TriggerConfig
 from edgeflow.config.products.section import ProductConfig
 from edgeflow.config.scoring import RuntimeConfig, TrustConfig
+from edgeflow.config.updates.shadow import ShadowConfig
 
-__all__ = ["product_problems"]
+__all__ = ["product_problems", "shadow_problem"]
 
 
 def product_problems(
@@ -41,4 +42,17 @@ def product_problems(
         )
     if trust is not None and trust.product is not None:
         return "trust.product goes with bundle; with products, give products.NAME.name"
+    return ""
+
+
+def shadow_problem(shadow: ShadowConfig | None, products: Mapping[str, ProductConfig] | None) -> str:
+    """Return the contradiction between a candidate and the products; empty where there is none."""
+    if shadow is None:
+        return ""
+    if products is None:
+        return "shadow.product goes with products" if shadow.product is not None else ""
+    if shadow.product is None:
+        return f"shadow.product: missing; name the product that the candidate is for: {', '.join(products)}"
+    if shadow.product not in products:
+        return f"shadow.product: '{shadow.product}' is none of the products: {', '.join(products)}"
     return ""

@@ -46,6 +46,8 @@ AlarmCode = Literal[
     "score_drift",
     "scoring_failed",
     "scoring_hangs",
+    "shadow_refused",
+    "shadow_stopped",
     "thread_died",
     "thread_hangs",
     "undecided_rate",

@@ -13,6 +13,8 @@ from edgeflow.clock import monotonic_ns
 from edgeflow.config.box import BoxConfig
 from edgeflow.decision.session import Session
 from edgeflow.metrics import BoxMetrics, BundleFigures, MetricsPublisher, PartMetrics, Sources
+from edgeflow.metrics.figures import CandidateFigures
+from edgeflow.shadow.runner import ShadowRunner
 from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.products.box_bundles import BoxBundles
 from edgeflow.station.products.resident import ProductBundles
@@ -33,6 +35,7 @@ class MetricsSources:
     bundles: BoxBundles
     manager: ServiceManager
     cameras: Callable[[], Mapping[str, CameraHealth]]
+    shadow: ShadowRunner | None = None
 
 
 def open_listener(config: BoxConfig, stack: ExitStack) -> socket.socket | None:
@@ -103,6 +106,7 @@ def _sources(sources: MetricsSources) -> Sources:
         history_missed=lambda: history.writer.missed if history is not None else 0,
         products=lambda: _loaded(sources.bundles),
         watchdog=lambda: sources.manager.watchdog(monotonic_ns()),
+        candidate=lambda: _candidate(sources.shadow),
     )
 
 
@@ -110,6 +114,18 @@ def _loaded(bundles: BoxBundles) -> Mapping[str, bool]:
     if not isinstance(bundles, ProductBundles):
         return {}
     return {product["name"]: product["loaded"] for product in bundles.status()}
+
+
+def _candidate(shadow: ShadowRunner | None) -> CandidateFigures | None:
+    if shadow is None:
+        return None
+    found = shadow.figures()
+    return CandidateFigures(
+        comparing=found.state == "comparing",
+        outcomes=found.outcomes,
+        skipped=found.skipped,
+        ended=found.ended,
+    )
 
 
 def _bundle(bundles: BoxBundles) -> BundleFigures:

@@ -35,6 +35,7 @@ from edgeflow.monitoring.view_appearance import Baseline
 from edgeflow.monitoring.view_monitor import bundle_baseline
 from edgeflow.right_of_way import RightOfWay
 from edgeflow.scoring.scorer import Scorer, Scores
+from edgeflow.shadow.runner import FinishedPart
 from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.line import InspectionLine
 from edgeflow.station.scoring_thread import ScoringThread
@@ -218,6 +219,22 @@ def test_the_gate_hears_first_then_the_result_is_kept_then_shown(
         assert result.score_raw == pytest.approx(1.0)
         assert result.durations_ms["score"] >= 0
     assert [decision.seq for decision in told.decisions] == [1, 2]
+
+
+def test_a_candidate_gets_each_part_after_its_result_with_what_makes_it_comparable(
+    line: Callable[..., InspectionLine], loaded: Callable[..., LoadedBundle], told: Told
+) -> None:
+    offered: list[FinishedPart] = []
+
+    class Shadow:
+        def offer(self, part: FinishedPart) -> None:
+            assert told.results[-1].result_id == part.result.result_id
+            offered.append(part)
+
+    line(loaded(Runner()), shadow=Shadow()).run([part(0), part(1, missing=("left",)), part(2, fault="skew")])
+    assert [one.complete for one in offered] == [True, False, False]
+    assert set(offered[0].images) == set(VIEWS)
+    assert offered[0].bundle_name == "bracket"
 
 
 def test_a_part_over_the_threshold_is_ng(

@@ -128,6 +128,7 @@ def command_lines(files: Files) -> dict[str, list[str | Path]]:
         "results list": [box],
         "results stats": [box],
         "results export": [box, "-o", out / "results.csv"],
+        "shadow report": [box, "-o", out / "shadow.html"],
         "web": [box, "--remove-user", "nobody"],
         "config list": [],
         "config show": ["boxes/usb5.yaml"],

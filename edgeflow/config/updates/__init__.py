@@ -1,0 +1,1 @@
+"""Sections of a box file about new bundles: a candidate beside the running one, and the fleet."""
