@@ -88,7 +88,8 @@ class Capture:
         self._messages = messages
         self._products = products
         self._monitor = SyncMonitor(config, views, alarms)
-        self._assembler = Assembler(make_synchronizer(config, views, session), self._monitor, views)
+        synchronizer = make_synchronizer(config, views, session, products)
+        self._assembler = Assembler(synchronizer, self._monitor, views)
         self._cameras = CameraGroup(
             config, views, make, on_frame=self._on_frame, on_lost=self._on_lost, on_end=self._on_end
         )
@@ -296,8 +297,14 @@ class Capture:
         return self._assembler.next_expiry_ns() is None and self._events.empty()
 
 
-def make_synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> Synchronizer:
-    """Return the synchronizer that a box file describes."""
+def make_synchronizer(
+    config: BoxConfig, views: Sequence[str], session: str, products: ProductTimeline | None = None
+) -> Synchronizer:
+    """Return the synchronizer that a box file describes.
+
+    Args:
+        products: whose bundles have views of their own; None: every part has all views.
+    """
     trigger, sync = config.trigger, config.sync
     modes: dict[str, SyncMode] = {"free": "free", "hardware": "hardware"}
     return Synchronizer(
@@ -311,6 +318,7 @@ def make_synchronizer(config: BoxConfig, views: Sequence[str], session: str) -> 
         announce_ms=trigger.part_id_window_ms,
         transfer_ms=sync.transfer_ms,
         min_period_ms=trigger.min_period_ms,
+        own_views=None if products is None else products.views,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from edgeflow.clock import monotonic_ns
@@ -41,12 +41,17 @@ class ProductTimeline:
     Args:
         first: since ever.
         clock: monotonic, in nanoseconds, as of triggers.
+
+    Attributes:
+        views_of: product → views of its bundle, None where they are not known; whoever holds the bundles sets
+            it, and every thread calls it.
     """
 
     def __init__(self, first: PartProduct, clock: Callable[[], int] = monotonic_ns) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._choices = [_Choice(since_ns=0, product=first)]
+        self.views_of: Callable[[str], Collection[str] | None] = lambda _name: None
 
     @property
     def now(self) -> PartProduct:
@@ -72,3 +77,12 @@ class ProductTimeline:
                 if choice.since_ns <= moment_ns:
                     return choice.product
             return PartProduct(name=None, problem="unknown product: the trigger is older than all choices")
+
+    def views(self, told: PartProduct | None, moment_ns: int) -> Collection[str] | None:
+        """Return the views that a part is judged by; None where they are not known: then it waits for all.
+
+        Args:
+            told: by the part's own trigger.
+        """
+        product = self.at(moment_ns) if told is None else told
+        return None if product.name is None else self.views_of(product.name)

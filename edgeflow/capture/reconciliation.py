@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgeflow.alarms import AlarmHysteresis
 from edgeflow.capture.view_set import ViewSet
@@ -21,6 +21,7 @@ class Tally:
     Attributes:
         triggers: that the line gave; of cameras that run by themselves, the sets that were found.
         frames: view → frames that were used.
+        unasked: view → parts whose product lacks it.
         refused: sets that were made without asking the cameras.
     """
 
@@ -29,12 +30,14 @@ class Tally:
     results: int
     refused: int
     frames: Mapping[str, int]
+    unasked: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
-        """True if every trigger has one set, one frame of every camera, and one result."""
+        """True if every trigger has one set, one frame of every camera of its product, and one result."""
         asked = self.view_sets - self.refused
-        return self.triggers == self.view_sets == self.results and set(self.frames.values()) <= {asked}
+        used = {count + self.unasked.get(view, 0) for view, count in self.frames.items()}
+        return self.triggers == self.view_sets == self.results and used <= {asked}
 
 
 class Reconciler:
@@ -49,6 +52,7 @@ class Reconciler:
         self._waiting: deque[str] = deque()
         self._triggers = self._view_sets = self._results = self._refused = 0
         self._frames = dict.fromkeys(views, 0)
+        self._unasked = dict.fromkeys(views, 0)
         self._disagreement = AlarmHysteresis(_WELL_AFTER)
 
     @property
@@ -65,9 +69,11 @@ class Reconciler:
         """Count a view set."""
         self._view_sets += 1
         self._triggers += not self._named
-        self._refused += not view_set.frames and not view_set.missing
-        for view in view_set.frames:
-            self._frames[view] += 1
+        refused = not view_set.frames and not view_set.missing
+        self._refused += refused
+        for view in self._frames:
+            self._frames[view] += view in view_set.frames
+            self._unasked[view] += not refused and view not in (*view_set.frames, *view_set.missing)
         disagreement = self._out_of_turn(view_set.trigger_id) or _without_frames(view_set)
         if disagreement:
             self._disagreement.bad(disagreement)
@@ -90,6 +96,7 @@ class Reconciler:
             results=self._results,
             refused=self._refused,
             frames=dict(self._frames),
+            unasked=dict(self._unasked),
         )
 
     def _out_of_turn(self, trigger_id: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 from edgeflow.cameras.camera import Frame
@@ -11,6 +11,7 @@ from edgeflow.capture.matching.by_time import ByTime
 from edgeflow.capture.matching.by_trigger import ByTrigger
 from edgeflow.capture.matching.matcher import Matcher, MatchingRules
 from edgeflow.capture.matching.part_ids import PartIdAssigner
+from edgeflow.capture.part_product import PartProduct
 from edgeflow.capture.triggers import Trigger
 from edgeflow.capture.view_set import ViewSet
 
@@ -49,6 +50,7 @@ class Synchronizer:
         transfer_ms: of cameras whose clock is not compared with the computer's, how long the quickest frame
             takes from its exposure at most; None: not known, so that in hardware mode no part is named.
         min_period_ms: the shortest time between two parts; None: twice ``announce_ms``.
+        own_views: see ``MatchingRules``.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Synchronizer:
         announce_ms: float | None = None,
         transfer_ms: float | None = None,
         min_period_ms: float | None = None,
+        own_views: Callable[[PartProduct | None, int], Collection[str] | None] | None = None,
     ) -> None:
         pull_ms = transfer_ms if window_ms is None else window_ms
         if window_ms is None:
@@ -77,6 +80,7 @@ class Synchronizer:
             session=session,
             transfer_ns=_ns(transfer_ms),
             pull_ns=_ns(pull_ms),
+            own_views=own_views,
         )
         self._matcher: Matcher = _MATCHERS[mode](self._rules)
         self._part_ids = None

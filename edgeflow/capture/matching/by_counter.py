@@ -49,7 +49,7 @@ class ByCounter:
     def __init__(self, rules: MatchingRules) -> None:
         self._rules = rules
         self._counters = {view: UnwrappedCounter() for view in rules.views}
-        self._loose = replace(rules, max_skew_ns=max(rules.window_ns, rules.max_skew_ns))
+        self._loose = replace(rules, max_skew_ns=max(rules.window_ns, rules.max_skew_ns), own_views=None)
         self._arming: ByTime | None = ByTime(self._loose)
         self._offsets: dict[str, int] = {}
         self._next = 0  # the oldest open set
@@ -260,9 +260,12 @@ class ByCounter:
 
     def _settled(self) -> list[ViewSet]:
         sets = []
-        while self._open and len(self._open[self._next].frames) == len(self._rules.views):
+        while self._open and self._is_complete(self._open[self._next]):
             sets.append(self._close_first())
         return sets
+
+    def _is_complete(self, waiting: _Open) -> bool:
+        return all(view in waiting.frames for view in self._rules.needed(None, waiting.at_ns))
 
     def _close_first(self) -> ViewSet:
         waiting = self._open.pop(self._next)

@@ -33,6 +33,8 @@ class ByTime:
 
     def add(self, frame: Frame) -> list[ViewSet]:
         """Take a frame; return the sets that it settles."""
+        if frame.view not in self._rules.needed(None, frame.captured_ns):
+            return []  # alone it would be a part of its own
         bisect.insort(self._waiting, frame, key=lambda f: f.captured_ns)
         best = self._best()
         if best:
@@ -72,12 +74,14 @@ class ByTime:
         least_ns = self._rules.max_skew_ns
         for start, first in enumerate(self._waiting):
             chosen: dict[str, Frame] = {}
+            needed = set(self._rules.needed(None, first.captured_ns))
             for frame in self._waiting[start:]:
                 spread_ns = frame.captured_ns - first.captured_ns
                 if spread_ns > least_ns:
                     break
-                chosen.setdefault(frame.view, frame)
-                if len(chosen) == len(self._rules.views):
+                if frame.view in needed:
+                    chosen.setdefault(frame.view, frame)
+                if len(chosen) == len(needed):
                     best, least_ns = chosen, spread_ns
                     break
         return best

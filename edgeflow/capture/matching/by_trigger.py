@@ -22,6 +22,7 @@ class _Open:
         deadline_ns: up to here the set waits.
         last_ns: up to here a frame may be stamped.
         until_ns: up to here a frame may have been exposed: the next trigger is of the next part.
+        needed: views that the set waits for.
         lost: views known not to deliver.
         refused: why no frame belongs to it at all.
     """
@@ -30,6 +31,7 @@ class _Open:
     deadline_ns: int
     last_ns: int
     until_ns: int
+    needed: tuple[str, ...]
     refused: str = ""
     frames: dict[str, Frame] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
@@ -112,6 +114,7 @@ class ByTrigger:
             deadline_ns=at_ns + rules.timeout_ns,
             last_ns=at_ns + rules.window_ns,
             until_ns=at_ns + rules.window_ns,
+            needed=rules.needed(trigger.product, at_ns),
         )
 
     def _take(self, frame: Frame) -> bool:
@@ -135,9 +138,10 @@ class ByTrigger:
     def _settled(self) -> list[ViewSet]:
         """The first triggers as far as nothing more is to come for them."""
         sets = []
-        while self._open and all(self._is_settled(self._open[0], view) for view in self._rules.views):
+        over = self._ended.issuperset(self._rules.views)
+        while self._open and all(self._is_settled(self._open[0], view) for view in self._open[0].needed):
             first = self._open[0]
-            if first.frames or first.lost or first.refused:
+            if first.frames or first.lost or first.refused or not over:
                 sets.append(self._close_first())
             else:  # given after the end of every recording
                 self._open.popleft()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from edgeflow.cameras.camera import Frame
+from edgeflow.capture.part_product import PartProduct
 from edgeflow.capture.triggers import Trigger, trigger_name
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
@@ -30,6 +31,7 @@ class MatchingRules:
             whose clock is not compared with the computer's; None where nobody says it.
         pull_ns: how far apart transfer may pull the stamps of one moment, for these cameras; None where
             nobody says it.
+        own_views: of a part, by its trigger's product and its moment; None: every part has all views.
     """
 
     views: tuple[str, ...]
@@ -40,7 +42,18 @@ class MatchingRules:
     session: str
     transfer_ns: int | None = None
     pull_ns: int | None = None
+    own_views: Callable[[PartProduct | None, int], Collection[str] | None] | None = None
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def needed(self, product: PartProduct | None, at_ns: int) -> tuple[str, ...]:
+        """Return the views that a part waits for; all of them where its own are not known.
+
+        Args:
+            product: as the part's trigger says it.
+            at_ns: the part's moment.
+        """
+        own = None if self.own_views is None else self.own_views(product, at_ns)
+        return self.views if own is None else tuple(view for view in self.views if view in own)
 
     def new_trigger(self, at_ns: int) -> Trigger:
         """Return a trigger for a set that has none of the line."""
@@ -50,15 +63,17 @@ class MatchingRules:
     def view_set(
         self, trigger: Trigger, frames: Mapping[str, Frame], *, skew_ns: int | None = None
     ) -> ViewSet:
-        """Return the set of some frames, with all faults that they have.
+        """Return the set of some frames, with all their faults; views that the part has no need of stay out.
 
         Args:
             skew_ns: where better known than from the frames' capture stamps.
         """
+        views = self.needed(trigger.product, trigger.moment_ns)
+        frames = {view: frames[view] for view in views if view in frames}
         if skew_ns is None and frames:
             stamps = [frame.captured_ns for frame in frames.values()]
             skew_ns = max(stamps) - min(stamps)
-        recorded = {view: f.part_id for view in self.views if (f := frames.get(view)) and f.part_id}
+        recorded = {view: frame.part_id for view, frame in frames.items() if frame.part_id}
         agreed = next(iter(recorded.values())) if len(set(recorded.values())) == 1 else None
         faults: dict[ReasonCode, str] = {}
         if len(set(recorded.values())) > 1:
@@ -71,8 +86,8 @@ class MatchingRules:
             trigger_id=trigger.trigger_id,
             part_id=trigger.part_id or agreed or trigger.trigger_id,
             triggered_ns=trigger.moment_ns,
-            frames={view: frames[view] for view in self.views if view in frames},
-            missing=tuple(view for view in self.views if view not in frames),
+            frames=frames,
+            missing=tuple(view for view in views if view not in frames),
             skew_ms=None if skew_ns is None else skew_ns / 1e6,
             fault="; ".join(faults.values()),
             fault_code=next(iter(faults), None),

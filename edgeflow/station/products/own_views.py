@@ -1,4 +1,4 @@
-"""Views of a part that its product's bundle has; all cameras of the box take every part."""
+"""Views of a part that its product's bundle has; all cameras of the box may take every part."""
 
 from __future__ import annotations
 
@@ -21,5 +21,10 @@ def own_views(view_set: ViewSet, views: Sequence[str]) -> ViewSet:
     return replace(
         view_set,
         frames={view: view_set.frames[view] for view in views if view in view_set.frames},
-        missing=tuple(view for view in views if view in view_set.missing),
+        missing=tuple(view for view in views if view in view_set.missing or _is_lost(view, view_set)),
     )
+
+
+def _is_lost(view: str, view_set: ViewSet) -> bool:
+    """Return True for a view that a part did not wait for, since its bundle had it not yet."""
+    return bool(view_set.frames) and view not in view_set.frames

@@ -51,6 +51,7 @@ class ProductBundles:
         self._products = dict(products)
         self._no_bundle = no_bundle
         self.timeline = timeline
+        timeline.views_of = self._views_of
         self._load = load
         self._release = release
         self._memory_mb = memory_mb
@@ -188,6 +189,13 @@ class ProductBundles:
             for product in self._products.values():
                 if product.slot is not None:
                     product.slot.close()
+
+    def _views_of(self, name: str) -> tuple[str, ...] | None:
+        """Return the views of a product's bundle, for the threads that collect its parts."""
+        with self._lock:
+            product = self._products.get(name)
+            manifest = product.manifest if product is not None else None
+        return manifest.view_ids if manifest is not None else None
 
     def _put(self, product: Product, loaded: LoadedBundle, mb: float) -> None:
         if product.slot is None:

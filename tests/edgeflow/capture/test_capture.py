@@ -19,6 +19,7 @@ from PIL import Image
 from edgeflow.alarms import Alarms
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.capture import Capture
+from edgeflow.capture.part_product import PartProduct, ProductTimeline
 from edgeflow.capture.trigger_messages.mqtt_triggers import MqttTriggers
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.capture.view_set_queue import OVERRUN
@@ -339,16 +340,32 @@ def test_every_camera_has_a_status(parts: Path) -> None:
     assert all(health.fps and health.fps > 0 for health in statuses.values())
 
 
-def test_a_view_that_never_answers_expires_although_no_frame_comes(parts: Path) -> None:
-    """A video of one frame in 100 s stands in for a camera that does not answer."""
+def never_answering(parts: Path, timeout_ms: float) -> BoxConfig:
+    """A box whose left camera does not answer; a video of one frame in 100 s stands in for it."""
     video = parts.parent / "slow.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 0.01, (48, 32))
     for _ in range(3):
         writer.write(np.zeros((32, 48, 3), np.uint8))
     writer.release()
     cameras: dict[str, object] = {"left": {"kind": "file", "path": video}}
-    config = box(parts, period_ms=60_000.0, timeout_ms=100.0, cameras=cameras)
-    with Capture(config, VIEWS, "s") as capture:
+    return box(parts, period_ms=60_000.0, timeout_ms=timeout_ms, cameras=cameras)
+
+
+def test_a_part_does_not_wait_for_a_camera_that_its_product_lacks(parts: Path) -> None:
+    timeline = ProductTimeline(PartProduct(name="A"))
+    timeline.views_of = {"A": ("top", "right")}.get
+    told = Told()
+    config = never_answering(parts, timeout_ms=300_000.0)
+    with Capture(config, VIEWS, "s", alarms=Alarms("s", told), products=timeline) as capture:
+        view_set = next(capture.view_sets())
+        tally = capture.tally()
+    assert (list(view_set.frames), view_set.missing) == (["top", "right"], ())
+    assert (tally.frames, tally.unasked["left"]) == ({"top": 1, "left": 0, "right": 1}, 1)
+    assert told.alarms == []
+
+
+def test_a_view_that_never_answers_expires_although_no_frame_comes(parts: Path) -> None:
+    with Capture(never_answering(parts, timeout_ms=100.0), VIEWS, "s") as capture:
         view_set = next(capture.view_sets())
     assert (view_set.trigger_id, view_set.missing) == ("s-000001", ("left",))
     assert list(view_set.frames) == ["top", "right"]

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeflow.cameras.camera import Frame
+from edgeflow.capture.part_product import PartProduct, ProductTimeline
 from edgeflow.capture.synchronizer import Synchronizer, SyncMode
 from edgeflow.capture.triggers import Trigger
 from edgeflow.capture.view_set import ViewSet
@@ -506,3 +507,67 @@ def test_real_free_running_webcams_are_matched_as_recorded(shared: Path) -> None
     matched = {frozenset(id(f) for f in s.frames.values()) for s in complete}
     assert sum(len(s.frames) for s in sets) == len(frames)
     assert len(matched & recorded) >= 0.98 * len(recorded)
+
+
+# Products with fewer views
+
+
+def of_products(mode: SyncMode) -> Synchronizer:
+    """Product A has all views, B two of them; B is chosen from 1000 ms on."""
+    timeline = ProductTimeline(PartProduct(name="A"), clock=lambda: 1000 * MS)
+    timeline.views_of = {"A": VIEWS, "B": ("top", "right")}.get
+    timeline.choose(PartProduct(name="B"))
+    return Synchronizer(
+        VIEWS, max_skew_ms=10, timeout_ms=TIMEOUT_MS, mode=mode, session="s", own_views=timeline.views
+    )
+
+
+def test_a_triggered_part_waits_for_the_views_of_its_product_alone() -> None:
+    sync = of_products("triggered")
+    sync.trigger(trigger(2000), 2000 * MS)
+    (view_set,) = add_all(sync, [frame("top", 2001), frame("right", 2002)])
+    assert (list(view_set.frames), view_set.missing) == (["top", "right"], ())
+    # What another camera sends afterwards is of no part.
+    sync.trigger(trigger(2050, "t1"), 2050 * MS)
+    assert add_all(sync, [frame("left", 2051), frame("top", 2052)]) == []
+    (view_set,) = add_all(sync, [frame("right", 2053)])
+    assert list(view_set.frames) == ["top", "right"]
+
+
+def test_the_product_that_a_trigger_names_goes_before_the_one_that_is_chosen() -> None:
+    sync = of_products("triggered")
+    sync.trigger(replace(trigger(2000), product=PartProduct(name="A")), 2000 * MS)
+    assert add_all(sync, [frame("top", 2001), frame("right", 2002)]) == []
+    (view_set,) = add_all(sync, [frame("left", 2003)])
+    assert list(view_set.frames) == list(VIEWS)
+
+
+def test_a_camera_that_a_product_lacks_neither_spoils_its_parts_nor_is_missed() -> None:
+    sync = of_products("triggered")
+    sync.trigger(trigger(2000), 2000 * MS)
+    # Of another part, and too late for the others.
+    add_all(sync, [frame("left", 2000, part="x"), frame("top", 2015, part="y")])
+    (view_set,) = add_all(sync, [frame("right", 2016, part="y")])
+    assert (view_set.fault, view_set.skew_ms, view_set.part_id) == ("", 1.0, "y")
+    sync.trigger(trigger(2200, "t1"), 2200 * MS)
+    add_all(sync, [frame("top", 2201)])
+    (view_set,) = sync.expire((2200 + TIMEOUT_MS) * MS)
+    assert view_set.missing == ("right",)
+
+
+def test_parts_of_cameras_that_run_by_themselves_have_their_products_views() -> None:
+    sync = of_products("free")
+    sets = add_all(sync, [frame(view, at, at) for at in (100, 200) for view in VIEWS])
+    assert [list(found.frames) for found in sets] == [list(VIEWS)] * 2
+    sets = add_all(sync, [frame(view, at, at) for at in (1100, 1200) for view in VIEWS])
+    assert [list(found.frames) for found in sets] == [["top", "right"]] * 2
+    assert sync.expire(10_000 * MS) == []
+
+
+def test_parts_of_cameras_with_a_trigger_line_have_their_products_views() -> None:
+    sync = of_products("hardware")
+    times = (100, 200, 1100, 1200)
+    sets = add_all(sync, [frame(view, at, n) for n, at in enumerate(times) for view in VIEWS])
+    assert [list(found.frames) for found in sets] == [list(VIEWS)] * 2 + [["top", "right"]] * 2
+    (found,) = add_all(sync, [frame(view, 1300, 4) for view in ("top", "right")])
+    assert found.missing == ()

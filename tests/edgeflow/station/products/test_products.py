@@ -229,6 +229,21 @@ def test_products_see_the_views_of_their_bundle_in_its_order(box: Box) -> None:
     assert (tuple(part.frames), part.missing) == (VIEWS, ())
 
 
+def test_whoever_collects_parts_knows_the_views_of_every_product(box: Box) -> None:
+    assert box.timeline.views(A, 0) == VIEWS
+    assert box.timeline.views(PartProduct(name="Z"), 0) is None
+    assert box.timeline.views(None, 0) is None  # none is chosen yet: such a part waits for all cameras
+    box.timeline.choose(B)
+    assert box.timeline.views(None, monotonic_ns()) == VIEWS
+
+
+def test_a_view_that_was_not_waited_for_is_missing_where_the_bundle_has_it_by_now(box: Box) -> None:
+    whole = box.part(A)
+    frames = {view: whole.frames[view] for view in VIEWS[1:]}
+    _, part = box.bundles.for_part(box.part(A, frames=frames, missing=()))
+    assert part.missing == VIEWS[:1]
+
+
 def test_a_command_changes_the_product_of_later_triggers_and_outlives_a_restart(box: Box) -> None:
     assert box.timeline.now.name is None
     assert "none is chosen yet" in box.timeline.now.problem
