@@ -16,6 +16,7 @@ from edgeflow.files import replace_atomically
 from edgeflow.history.box import shift_plan
 from edgeflow.history.reader import HistoryReader
 from edgeflow.history.shifts import Shift, ShiftPlan
+from edgeflow.monitoring.drift.monitor import state_path
 from edgeflow.monitoring.drift.state import read_state
 
 __all__ = ["report"]
@@ -53,7 +54,9 @@ def report(
     with reader:
         plan, now = shift_plan(config), utc_now()
         chosen = _chosen(reader, plan, shift, day, now)
-        found = shift_report(reader, plan, chosen, read_state(config.drift_path), now)
+        found = shift_report(
+            reader, plan, chosen, lambda name: read_state(state_path(config.drift_path, name)), now
+        )
         if json_output:
             print_json(as_data(found))
         if output is not None or not json_output:

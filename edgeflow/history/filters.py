@@ -59,6 +59,7 @@ class ResultFilter:
         part: part id or result id; ``*`` stands for any letters.
         view: the view that the verdict is about, see :func:`~edgeflow.history.database.store.worst_view`.
         product: of a box with several, or name of the bundle.
+        of_product: of a box with several, and nothing else.
         bundle_sha256: of the bundle.
         graph: id of the graph, such as ``openvino-int8``.
         reason_code: of the verdict.
@@ -71,6 +72,7 @@ class ResultFilter:
     part: str | None = None
     view: str | None = None
     product: str | None = None
+    of_product: str | None = None
     bundle_sha256: str | None = None
     graph: str | None = None
     reason_code: str | None = None
@@ -92,6 +94,7 @@ class ResultFilter:
         for condition, value in (
             ("r.worst_view = ?", self.view),
             ("r.reason_code = ?", self.reason_code),
+            ("r.product = ?", self.of_product),
             (of_bundle.format("sha256"), self.bundle_sha256),
             (of_bundle.format("graph"), self.graph),
         ):

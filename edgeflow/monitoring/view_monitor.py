@@ -44,6 +44,7 @@ _ENOUGH = 5
 _BASELINES = 16  # of bundles that take turns
 _LIKENESSES = 3  # one part may be odd, and views alike; what cameras show then stands out
 _LIKENESS_EVERY = 3  # looks; comparing all views with all is the costly part
+_REMEMBERED = 120  # looks; a problem under a bundle that inspected nothing meanwhile is of the past
 _UNLIKE = 0.6  # share of the golden images' likeness that normal parts never lose
 
 
@@ -133,6 +134,9 @@ class _Watched:
 
     Attributes:
         compared: views that ``likeness`` is of.
+        problems: view → what the latest looks found; only of views that were looked at often enough.
+        swapped: views that show others; None as long as nobody knows.
+        latest: number of the latest look, counted over all bundles.
     """
 
     baseline: Baseline
@@ -140,17 +144,33 @@ class _Watched:
     likeness: deque[FloatArray] = field(default_factory=lambda: deque(maxlen=_LIKENESSES))
     compared: list[str] = field(default_factory=list)
     count: int = 0
+    product: str | None = None
+    problems: dict[str, str] = field(default_factory=dict)
+    swapped: Mapping[str, str] | None = None
+    latest: int = 0
+
+    def told(self, text: str) -> str:
+        """Return an alarm's text with the product whose parts showed it, on a box with several."""
+        return text if self.product is None else f"{text} (seen with parts of product '{self.product}')"
 
 
 class ViewMonitor:
-    """Looks at one part a second in a thread of its own; the line never waits for it."""
+    """Looks at one part a second in a thread of its own; the line never waits for it.
+
+    Where bundles of several products take turns, the alarm of a view stands as long as one of them finds it
+    wrong: what another one finds right ends nothing.
+    """
 
     def __init__(self, baseline: Baseline, config: ViewsConfig, alarms: Alarms) -> None:
         self._config = config
         self._alarms = alarms
-        self._offered: queue.Queue[tuple[Mapping[str, RgbImage], Baseline] | None] = queue.Queue(1)
+        self._offered: queue.Queue[tuple[Mapping[str, RgbImage], Baseline, str | None] | None] = queue.Queue(
+            1
+        )
         self._first = baseline
         self._watched: deque[_Watched] = deque(maxlen=_BASELINES)
+        self._looks = 0
+        self._standing: set[str] = set()  # views with an alarm
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="views", daemon=True)
 
@@ -166,25 +186,37 @@ class ViewMonitor:
                 self._offered.put_nowait(None)
             self._thread.join(2.0)
 
-    def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
+    def offer(self, images: Mapping[str, RgbImage], baseline: Baseline, product: str | None = None) -> None:
         """A part's model images, view → uint8 (H, W, 3); most are not looked at. Does not wait.
 
         Args:
             baseline: of the bundle that inspects; after another one took over, parts look different.
+            product: of the part, on a box with several.
         """
-        self._offer(images, baseline)
+        if not self._offered.full():  # a copy: it must not hold a camera's memory
+            images = {view: image.copy() for view, image in images.items()}
+        with contextlib.suppress(queue.Full):
+            self._offered.put_nowait((images, baseline, product))
 
-    def look(self, images: Mapping[str, RgbImage], baseline: Baseline | None = None) -> None:
+    def look(
+        self, images: Mapping[str, RgbImage], baseline: Baseline | None = None, product: str | None = None
+    ) -> None:
         """Measure one part, and raise or clear alarms.
 
         Args:
             baseline: of the bundle that inspected it; None: the first one.
+            product: of the part, on a box with several.
         """
         watched = self._of(baseline or self._first)
+        self._looks += 1
+        watched.latest, watched.product = self._looks, product
         for view, image in images.items():
             watched.looks[view].append(look_at(image, view, watched.baseline))
             if len(watched.looks[view]) >= _ENOUGH:
-                self._raise_or_clear(watched, view)
+                looks = watched.looks[view]
+                watched.problems[view] = view_problem(looks, view, watched.baseline, self._config)
+        for view in self._standing | set(watched.problems):
+            self._raise_or_clear(view)
         if watched.count % _LIKENESS_EVERY == 0 and len(images) == len(watched.baseline.views):
             self._compare(watched, images)
         watched.count += 1
@@ -207,28 +239,36 @@ class ViewMonitor:
             watched.compared = views
         if views:
             watched.likeness.append(likenesses({view: images[view] for view in views}, watched.baseline))
-            self._raise_or_clear_swapped(watched)
+            likeness = np.mean(watched.likeness, axis=0)
+            found = swapped_views(likeness, watched.baseline, watched.compared)
+            watched.swapped = watched.swapped if found is None else found
+            self._raise_or_clear_swapped()
 
-    def _raise_or_clear(self, watched: _Watched, view: str) -> None:
-        problem = view_problem(watched.looks[view], view, watched.baseline, self._config)
-        if problem:
-            self._alarms.raise_("camera_view", "error", f"view '{view}' {problem}", subject=view)
-        else:
+    def _present(self) -> list[_Watched]:
+        """What was looked at lately, the latest first."""
+        oldest = self._looks - _REMEMBERED
+        found = [watched for watched in self._watched if watched.latest > oldest]
+        return sorted(found, key=lambda watched: -watched.latest)
+
+    def _raise_or_clear(self, view: str) -> None:
+        wrong = [watched for watched in self._present() if watched.problems.get(view)]
+        if not wrong:
+            self._standing.discard(view)
             self._alarms.clear("camera_view", subject=view)
+            return
+        one = min(wrong, key=lambda watched: watched.product or "")  # of several, always the same one
+        self._standing.add(view)
+        text = one.told(f"view '{view}' {one.problems[view]}")
+        self._alarms.raise_("camera_view", "error", text, subject=view)
 
-    def _raise_or_clear_swapped(self, watched: _Watched) -> None:
-        likeness = np.mean(watched.likeness, axis=0)
-        swapped = swapped_views(likeness, watched.baseline, watched.compared)
-        if swapped:
-            self._alarms.raise_("camera_swapped", "error", swap_text(swapped))
-        elif swapped == {}:
+    def _raise_or_clear_swapped(self) -> None:
+        present = self._present()
+        wrong = [watched for watched in present if watched.swapped]
+        if wrong:
+            one = min(wrong, key=lambda watched: watched.product or "")
+            self._alarms.raise_("camera_swapped", "error", one.told(swap_text(one.swapped or {})))
+        elif any(watched.swapped == {} for watched in present):
             self._alarms.clear("camera_swapped")
-
-    def _offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
-        if not self._offered.full():  # a copy: it must not hold a camera's memory
-            images = {view: image.copy() for view, image in images.items()}
-        with contextlib.suppress(queue.Full):
-            self._offered.put_nowait((images, baseline))
 
     def _run(self) -> None:
         while not self._stop.is_set():

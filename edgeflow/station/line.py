@@ -224,7 +224,7 @@ class InspectionLine:
             self._offer_history(loaded, result, kept)
             if isinstance(loaded, LoadedBundle):
                 self._offer_drift(loaded, result, scores)
-                self._offer_views(loaded, scores)
+                self._offer_views(loaded, result, scores)
             self.show(result)
             if self.live is not None:
                 self.live.offer(_live_part(loaded, result, view_set, scores, self.live.watched))
@@ -278,10 +278,11 @@ class InspectionLine:
             if accepted is not None:
                 self.drift.offer(accepted)
 
-    def _offer_views(self, loaded: LoadedBundle, scores: Scores | None) -> None:
+    def _offer_views(self, loaded: LoadedBundle, result: Result, scores: Scores | None) -> None:
         if self.views is not None and scores is not None:
             inputs = dict(zip(loaded.manifest.view_ids, scores.inputs, strict=True))
-            self.views.offer({view: inputs[view] for view in scores.views}, loaded.baseline)
+            images = {view: inputs[view] for view in scores.views}
+            self.views.offer(images, loaded.baseline, result.product)
 
 
 def _decide(policy: Policy, view_set: ViewSet, attempt: _Attempt, now_ns: int) -> Verdict:

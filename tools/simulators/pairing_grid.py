@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -134,7 +134,9 @@ class _Line:
         }
         self.shows: dict[tuple[str, int], str] = {}  # view and frame id → the part that it shows
         self._intake = TriggerFilter(names_only=True)
-        named = {} if self.software else {"announce_ms": 0.4 * period_ms, "min_period_ms": period_ms}
+        named: dict[str, Any] = (
+            {} if self.software else {"announce_ms": 0.4 * period_ms, "min_period_ms": period_ms}
+        )
         transfer_ms = latency_ms + 15 + jitter_ms if source == "hardware, transfer_ms" else None
         self.sync = Synchronizer(
             VIEWS, max_skew_ms=5, timeout_ms=_TIMEOUT_MS, mode="triggered" if self.software else "hardware",

@@ -75,7 +75,7 @@ class DriftSink(Protocol):
 class ViewSink(Protocol):
     """Takes model images for watching the cameras; never waits."""
 
-    def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
+    def offer(self, images: Mapping[str, RgbImage], baseline: Baseline, product: str | None = None) -> None:
         """Take the images of one part, view → uint8 (H, W, 3)."""
 
 

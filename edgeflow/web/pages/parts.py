@@ -116,8 +116,16 @@ class PartsPage:
                 "views": views,
                 "zone": self.history.plan.zone.key if self.history.config.shifts else "",
                 "pairs": [(view, view) for view in views],
+                "products": self._products(choice.fields["product"]),
                 "shifts": [(name, name) for name in self.history.plan.starts],
             }
+
+    def _products(self, chosen: str) -> list[tuple[str, str]]:
+        """Products to choose among, with the one that is chosen, which may be gone; none for one bundle."""
+        names = list(self.history.config.products or ())
+        if names and chosen and chosen not in names:
+            names.append(chosen)
+        return [(name, name) for name in names]
 
     def _record(self, request: Request) -> PartRecord | None:
         with self.history.reader() as reader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -28,9 +28,14 @@ _STEP_MS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class ViewTrend:
-    """Scores of one view; ``drift`` is None where they cannot be compared with the reference."""
+    """Scores of one view; ``drift`` is None where they cannot be compared with the reference.
+
+    Attributes:
+        product: on a box with several.
+    """
 
     view: str
+    product: str | None
     points: Sequence[TrendPoint]
     drift: DriftTrend | None
 
@@ -103,12 +108,16 @@ class ShiftReport:
 
 
 def shift_report(
-    reader: HistoryReader, plan: ShiftPlan, shift: Shift, drift: DriftState | None, now: datetime
+    reader: HistoryReader,
+    plan: ShiftPlan,
+    shift: Shift,
+    drift_of: Callable[[str | None], DriftState | None],
+    now: datetime,
 ) -> ShiftReport:
     """Gather the figures of a shift.
 
     Args:
-        drift: state of the drift watch; None where there is none.
+        drift_of: product → state of the drift watch; None where there is none.
         now: aware, UTC.
 
     Raises:
@@ -126,7 +135,7 @@ def shift_report(
         clock_change=(change[0] or timedelta()) - (change[1] or timedelta()),
         statistics=statistics_of(reader, chosen, [shift]),
         statistics_before=statistics_of(reader, ResultFilter(shifts=[before]), [before]),
-        trends=tuple(_trends(reader, chosen, drift, bundles)),
+        trends=tuple(_trends(reader, chosen, drift_of)),
         alarms=tuple(reader.alarms(shift.start, until)),
         times=tuple(_times(reader, chosen)),
         bundles=tuple(bundles),
@@ -137,15 +146,22 @@ def shift_report(
 
 
 def _trends(
-    reader: HistoryReader, chosen: ResultFilter, drift: DriftState | None, bundles: Sequence[BundleUse]
+    reader: HistoryReader, chosen: ResultFilter, drift_of: Callable[[str | None], DriftState | None]
 ) -> list[ViewTrend]:
-    latest = bundles[-1].sha256 if bundles else ""
+    """Return the scores of every view, on a box with several products of each product by itself."""
+    named = sorted(
+        name for (name,) in reader.select("DISTINCT r.product", chosen) if name is not None
+    )  # parts of no product have no scores
     trends = []
-    for view in reader.view_names():
-        points = reader.trend(view, chosen, count=_TREND)
-        if points:
-            scores = [point.score for point in points]
-            trends.append(ViewTrend(view=view, points=points, drift=drift_trend(drift, view, latest, scores)))
+    for product in named or [None]:
+        own = chosen if product is None else replace(chosen, of_product=product)
+        bundles, drift = _bundles(reader, own), drift_of(product)
+        latest = bundles[-1].sha256 if bundles else ""
+        for view in reader.view_names():
+            points = reader.trend(view, own, count=_TREND)
+            if points:
+                found = drift_trend(drift, view, latest, [point.score for point in points])
+                trends.append(ViewTrend(view=view, product=product, points=points, drift=found))
     return trends
 
 

@@ -86,6 +86,7 @@ def as_data(report: ShiftReport) -> dict[str, Any]:
         "views": [
             {
                 "view": trend.view,
+                "product": trend.product,
                 "scores": len(trend.points),
                 "drift_low": trend.drift.low if trend.drift else None,
                 "drift_high": trend.drift.high if trend.drift else None,

@@ -37,6 +37,18 @@ class Told:
             self.standing[name] = alarm
 
 
+class Counting(Told):
+    """Also the alarms that ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: list[str] = []
+
+    def publish_alarm(self, name: str, alarm: Alarm | None) -> None:
+        super().publish_alarm(name, alarm)
+        self.ended += [name] if alarm is None else []
+
+
 @pytest.fixture(scope="module")
 def demo(repository: Path) -> Iterator[Bundle]:
     with Bundle.open(repository / "tools" / "demo" / "housing.bundle") as bundle:
@@ -183,3 +195,36 @@ def test_parts_of_bundles_that_take_turns_are_compared_with_their_own(
     for part in parts:
         watch.look(exchanged(part, "C2", "C5"), baseline)
     assert "'C2' shows view 'C5'" in told.standing["camera_swapped"].text
+
+
+def test_an_alarm_of_one_product_stands_while_another_product_finds_nothing(
+    baseline: Baseline, parts: list[Images]
+) -> None:
+    told = Counting()
+    watch = ViewMonitor(baseline, ViewsConfig(), Alarms("s", told))
+    bright = [{view: 255 - (255 - image) // 2 for view, image in part.items()} for part in parts]
+    other = make_baseline(bright[:4])
+    for part, brighter in zip(parts, bright, strict=True):
+        dark = {**part, "C1": part["C1"] // 3}
+        watch.look(exchanged(dark, "C2", "C5"), baseline, "A")
+        watch.look(brighter, other, "B")
+    assert {name.partition(".")[0] for name in told.standing} == {"camera_view", "camera_swapped"}
+    assert told.ended == []
+    assert told.standing["camera_view.C1"].text.endswith("(seen with parts of product 'A')")
+    assert told.standing["camera_swapped"].text.endswith("(seen with parts of product 'A')")
+    for part in parts:
+        watch.look(part, baseline, "A")
+    assert told.standing == {}
+
+
+def test_an_alarm_of_a_product_that_runs_no_more_ends(baseline: Baseline, parts: list[Images]) -> None:
+    told = Told()
+    watch = ViewMonitor(baseline, ViewsConfig(), Alarms("s", told))
+    for part in parts:
+        watch.look({**part, "C1": np.roll(part["C1"], 60, axis=1)}, baseline, "A")
+    assert list(told.standing) == ["camera_view.C1"]
+    other = make_baseline(parts[:4])
+    for look in range(120):
+        assert list(told.standing) == ["camera_view.C1"], look
+        watch.look({"C2": parts[look % 4]["C2"]}, other, "B")
+    assert told.standing == {}

@@ -409,8 +409,10 @@ def test_the_cameras_are_watched_by_the_images_of_scored_parts_alone(
     offered: list[tuple[str, ...]] = []
 
     class Views:
-        def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:
-            assert set(baseline.views) == set(VIEWS)
+        def offer(
+            self, images: Mapping[str, RgbImage], baseline: Baseline, product: str | None = None
+        ) -> None:
+            assert (set(baseline.views), product) == (set(VIEWS), None)
             offered.append(tuple(images))
 
     line(loaded(Runner()), views=Views()).run([part(0), part(1, fault="skew of 9 ms")])
@@ -512,7 +514,10 @@ def test_images_that_do_not_belong_to_the_views_are_not_shown_under_their_names(
     offered: list[Mapping[str, RgbImage]] = []
 
     class Views:
-        def offer(self, images: Mapping[str, RgbImage], baseline: Baseline) -> None:  # noqa: ARG002
+        def offer(
+            self, images: Mapping[str, RgbImage], baseline: Baseline, product: str | None = None
+        ) -> None:
+            assert (set(baseline.views), product) == (set(VIEWS), None)
             offered.append(images)
 
     bundle = given(loaded(Runner()))

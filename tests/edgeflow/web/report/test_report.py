@@ -199,6 +199,46 @@ def test_drift_bounds_are_drawn_of_views_that_the_watch_knows(config: BoxConfig,
     assert (tmp_path / "r.html").read_text().count('class="bounds"') == 1
 
 
+def test_on_a_box_with_products_every_product_has_trends_and_drift_of_its_own(
+    config: BoxConfig, tmp_path: Path
+) -> None:
+    """The parts of B have another level, and its bundle bears the name of the other product."""
+    store = HistoryStore(config.history_path, read_boot())
+    store.write(
+        [entry(300 + n, NIGHT + timedelta(hours=8, minutes=n), 0.3, product="A") for n in range(9)],
+        [],
+        read_boot(),
+    )
+    store.write(
+        [entry(400 + n, NIGHT + timedelta(hours=8, minutes=n), 0.8, product="B") for n in range(7)],
+        [],
+        read_boot(),
+    )
+    store.close()
+    watch = DriftMonitor(config.drift_path, Alarms("s", Silent()), bound=0.3, parts=200)
+    for product, level in (("A", 0.3), ("B", 0.8)):
+        loaded = object()
+        for score in np.random.default_rng(2).normal(level, 0.05, 210).tolist():
+            watch.take(
+                AcceptedPart(
+                    loaded=loaded, bundle=SHA256, graph="openvino-fp32", calibration=1, product=product,
+                    views={"C1": ViewScore(score, True, score)}, at="2026-10-24T10:00:00.000Z",
+                )
+            )  # fmt: skip
+    watch.keep()
+    page = tmp_path / "r.html"
+    views = data(config, "-o", str(page))["views"]
+    views = {(view["product"], view["view"]): view for view in views}
+    assert {key: view["scores"] for key, view in views.items() if key[1] == "C1"} == {
+        ("A", "C1"): 9,
+        ("B", "C1"): 7,
+    }
+    assert 0.27 < views["A", "C1"]["drift_low"] < 0.3 < views["A", "C1"]["drift_high"] < 0.33
+    assert 0.77 < views["B", "C1"]["drift_low"] < 0.8 < views["B", "C1"]["drift_high"] < 0.83
+    assert page.read_text().count('class="bounds"') == 2
+    assert "<h3>B · C1</h3>" in page.read_text()
+
+
 def test_a_shift_without_results_is_a_report_too(config: BoxConfig, tmp_path: Path) -> None:
     found = data(config, "--shift", "now", "-o", str(tmp_path / "r.html"))
     assert found["results"]["parts"] == 0
