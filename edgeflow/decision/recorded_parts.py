@@ -114,7 +114,10 @@ def _require_depth(bundle: Bundle, parts: tuple[RecordedPart, ...], remedy: str,
     files = [part.images[view] for part in parts for view in manifest.view_ids if view in part.images]
     depth = data_depth(files, declared=manifest.preprocessing.bits or DEEPEST, what="the parts")
     if depth.deep and not allow_dark:
-        require_filled_range(files, depth.bits, what="the parts", remedy=remedy)
+        views = {
+            view: [part.images[view] for part in parts if view in part.images] for view in manifest.view_ids
+        }
+        require_filled_range(views, depth.bits, what="the parts", remedy=remedy)
 
 
 def score_parts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,32 +71,47 @@ def data_depth(files: Sequence[Path], *, declared: int | None, what: str) -> Dat
     return DataDepth(bits=bits, deep=room > SHALLOWEST, turned=turned)
 
 
-def require_filled_range(files: Iterable[Path], bits: int, *, what: str, remedy: str) -> None:
-    """Check that some value of a data set uses the range of its bits.
+def require_filled_range(views: Mapping[str, Iterable[Path]], bits: int, *, what: str, remedy: str) -> None:
+    """Check that some value of every view uses the range of its bits.
 
-    Files that cannot be read are left to whoever decodes them.
+    One camera may give another depth than the others, so each view is checked by itself. Files that cannot
+    be read are left to whoever decodes them.
 
     Args:
+        views: view → its image files.
         remedy: how to accept the data set as it is, by the name of the option.
 
     Raises:
-        DataError: all values are below a quarter of the range: probably the depth is another one.
+        DataError: all values of a view are below a quarter of the range: probably the depth is another one.
     """
     least = 1 << (bits - _UNUSED_BITS)
-    highest = 0
-    readable = False
+    highest = {view: _highest(files, least) for view, files in views.items()}
+    low = {view: value for view, value in highest.items() if value is not None and value < least}
+    if not low:
+        return
+    reached = max(low.values())
+    likely = max(SHALLOWEST, reached.bit_length() + reached.bit_length() % 2)
+    asked = f"values up to {reached} of {2**bits - 1}: is this {likely}-bit data?"
+    if len(low) == sum(value is not None for value in highest.values()):
+        raise DataError(
+            f"{what}: {asked} Then set image.bits: {likely} in the recipe; if the images are just dark, "
+            f"{remedy}"
+        )
+    raise DataError(
+        f"{what}: view {', '.join(low)}: {asked} Other views use the whole range, and one image.bits holds "
+        f"for all: save the images of all cameras with one depth; if these are just dark, {remedy}"
+    )
+
+
+def _highest(files: Iterable[Path], enough: int) -> int | None:
+    """The highest value, or the first that is enough; None where no file can be read."""
+    highest: int | None = None
     for file in files:
         with contextlib.suppress(DataError):
-            highest, readable = max(highest, brightest_value(file)), True
-        if highest >= least:
-            return
-    if not readable:
-        return
-    likely = max(SHALLOWEST, highest.bit_length() + highest.bit_length() % 2)
-    raise DataError(
-        f"{what}: values up to {highest} of {2**bits - 1}: is this {likely}-bit data? Then set image.bits: "
-        f"{likely} in the recipe; if the images are just dark, {remedy}"
-    )
+            highest = max(highest or 0, brightest_value(file))
+        if highest is not None and highest >= enough:
+            return highest
+    return highest
 
 
 def _headers(files: Sequence[Path]) -> Iterable[tuple[Path, ImageHeader]]:

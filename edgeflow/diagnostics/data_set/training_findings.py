@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from edgeflow.contracts.datasets.data_depth import require_filled_range
 from edgeflow.contracts.datasets.evidence_folders import require_good_evidence
@@ -67,15 +69,14 @@ def _counts(parts: Sequence[RecordedPart], candidates: Sequence[RecordedPart]) -
 
 def _dark(candidates: Sequence[RecordedPart], images: ImagesSeen) -> list[Finding]:
     """Deep images that leave the upper bits of their range unused."""
-    deep = [
-        file
-        for part in candidates
-        for file in part.images.values()
-        if file in images.headers and images.headers[file].is_deep
-    ]
+    deep: dict[str, list[Path]] = defaultdict(list)
+    for part in candidates:
+        for view, file in part.images.items():
+            if file in images.headers and images.headers[file].is_deep:
+                deep[view].append(file)
     if not deep:
         return []
-    header = images.headers[deep[0]]
+    header = images.headers[next(iter(deep.values()))[0]]
     try:
         require_filled_range(
             deep,

@@ -98,10 +98,6 @@ class Dataset:
         """True if versions that knew neither depth nor orientation read the same pixels."""
         return not self.depth.turned and self.depth.bits in (SHALLOWEST, DEEPEST)
 
-    def files(self, parts: Iterable[RecordedPart]) -> list[Path]:
-        """The image files of parts, view after view."""
-        return [part.images[view] for part in parts for view in self.view_ids]
-
 
 def load_dataset(recipe: Recipe | ImportRecipe, *, root: Path | None = None) -> Dataset:
     """Find the parts of a recipe and split them; of the images only headers are read.
@@ -170,17 +166,18 @@ def require_depth(dataset: Dataset, *, allow_dark: bool) -> None:
     """Check that the images to train on have the depth that they are read with.
 
     Raises:
-        DataError: 8-bit images where more bits are declared, or values that use less than a quarter of the
-            range.
+        DataError: 8-bit images where more bits are declared, or a view whose values use less than a quarter
+            of the range.
     """
     bits = dataset.depth.bits
     if not dataset.depth.deep:
         if bits > SHALLOWEST:
             raise DataError(f"{dataset.root}: image.bits: {bits}, but the images have 8 bits; leave it out")
     elif not allow_dark:
-        files = dataset.files((*dataset.training, *dataset.stopping, *dataset.validation))
+        parts = (*dataset.training, *dataset.stopping, *dataset.validation)
+        views = {view: [part.images[view] for part in parts] for view in dataset.view_ids}
         remedy = "accept them with image.allow_dark: true"
-        require_filled_range(files, bits, what=str(dataset.root), remedy=remedy)
+        require_filled_range(views, bits, what=str(dataset.root), remedy=remedy)
 
 
 def require_training_parts(dataset: Dataset, batch: int) -> None:

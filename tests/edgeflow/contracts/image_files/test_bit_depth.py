@@ -178,24 +178,34 @@ def test_a_data_set_far_below_its_depth_is_refused(tmp_path: Path, highest: int,
     with pytest.raises(
         DataError, match=f"values up to {highest} of 65535: is this {likely}-bit data"
     ) as caught:
-        require_filled_range(files, 16, what="data", remedy="say so")
+        require_filled_range({"C1": files}, 16, what="data", remedy="say so")
     assert "just dark, say so" in str(caught.value)
 
 
 def test_a_file_that_cannot_be_read_says_nothing_of_the_range(tmp_path: Path) -> None:
     files = written(tmp_path, b"no image", png(np.full((2, 2), 4095, np.uint16)))
-    require_filled_range(files[:1], 16, what="data", remedy="")
+    require_filled_range({"C1": files[:1]}, 16, what="data", remedy="")
     with pytest.raises(DataError, match="values up to 4095 of 65535: is this 12-bit data"):
-        require_filled_range(files, 16, what="data", remedy="")
+        require_filled_range({"C1": files}, 16, what="data", remedy="")
+
+
+def test_one_camera_of_less_depth_than_the_others_is_named(tmp_path: Path) -> None:
+    shallow, full = np.full((4, 4), 4000, np.uint16), np.full((4, 4), 64000, np.uint16)
+    files = written(tmp_path, png(shallow), png(full))
+    views = {"C1": files[:1], "C2": files[1:]}
+    with pytest.raises(DataError, match="view C1: values up to 4000 of 65535: is this 12-bit data") as caught:
+        require_filled_range(views, 16, what="data", remedy="say so")
+    assert "with one depth" in str(caught.value)
+    require_filled_range({"C2": files[1:]}, 16, what="data", remedy="")
 
 
 def test_one_bright_value_in_a_data_set_is_enough(tmp_path: Path) -> None:
     dark, bright = np.zeros((4, 4), np.uint16), np.zeros((4, 4), np.uint16)
     bright[2, 3] = 1024
     files = written(tmp_path, png(dark), png(bright))
-    require_filled_range(files, 12, what="data", remedy="")
+    require_filled_range({"C1": files}, 12, what="data", remedy="")
     with pytest.raises(DataError):
-        require_filled_range(files, 13, what="data", remedy="")
+        require_filled_range({"C1": files}, 13, what="data", remedy="")
 
 
 def test_the_brightest_value_is_read_at_full_depth(tmp_path: Path) -> None:
