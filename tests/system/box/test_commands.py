@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jsonschema import Draft202012Validator
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edgeflow.contracts.images import read_image
 from edgeflow.contracts.messages import shipped_schema
-from edgeflow.contracts.sealing import seal
+from edgeflow.contracts.sealing import Secret, seal
 from faults.bundle_swap_kills import kill_again_and_again
 from faults.command_attacks import HUGE, Attacker, attacks, command
+from simulators.product_box import write_product_box
 from simulators.small_box import ROOT, ctl, start_box, write_box
 from simulators.small_bundle import colour_mean, small_bundle
 
@@ -237,6 +240,72 @@ def test_with_issuers_only_what_they_sealed_is_carried_out(
     out, err = process.communicate(timeout=30)
     written = out + err + "".join(p.read_text("utf-8", "replace") for p in (tmp_path / "state").iterdir())
     assert "a secret of this line" not in written
+
+
+def test_a_product_is_chosen_over_mqtt_only_by_whoever_may_and_only_once(
+    tmp_path: Path, broker: Broker, client: Clients, box: Boxes
+) -> None:
+    """What would let parts of one product be judged as another's: forged, changed, replayed, retained."""
+    secret, private = b"a secret of this line", Ed25519PrivateKey.generate()
+    (tmp_path / "mes.secret").write_bytes(secret)
+    (tmp_path / "plc.pub.pem").write_bytes(
+        private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    issuers = {
+        "mes": {"secret_file": "mes.secret", "allow": ["product"]},
+        "plc": {"key": "plc.pub.pem", "allow": ["product"]},
+        "shift": {"secret_file": "mes.secret", "allow": ["stop"]},
+    }
+    path = write_product_box(tmp_path, broker.port, product="A", commands={"issuers": issuers})
+    watcher = client(f"{ROOT}/#")
+
+    def asked(name: str, issuer: str, key: Secret | None) -> dict[str, Any]:
+        made = command(ROOT, "product", issuer=issuer, arguments={"name": name})
+        return made if key is None else made | {"signature": seal(made, key)}
+
+    def reply(number: int) -> tuple[str, str]:
+        watcher.wait(lambda: len(watcher.payloads("/rsp/product")) > number)
+        found = json.loads(watcher.payloads("/rsp/product")[number])
+        return found["outcome"], found["text"]
+
+    def answer(document: dict[str, Any]) -> tuple[str, str]:
+        number = len(watcher.payloads("/rsp/product"))
+        send(watcher, document)
+        return reply(number)
+
+    def products() -> set[str]:
+        """Of parts that are triggered from now on; the second one was triggered after its predecessor."""
+        seen = len(watcher.payloads("/decision"))
+        watcher.wait(lambda: len(watcher.payloads("/decision")) >= seen + 4)
+        return {json.loads(payload)["product"] for payload in watcher.payloads("/decision")[seen + 2 :]}
+
+    # Kept by the broker, and well signed: the box gets it when it comes.
+    kept = json.dumps(asked("B", "mes", secret)).encode()
+    watcher.publish(f"{ROOT}/cmd/product", kept, retain=True)
+    box(path)
+    outcome, text = reply(0)
+    assert (outcome, "retained" in text) == ("refused", True), text
+
+    right = asked("B", "mes", secret)
+    for forged in (
+        asked("B", "mes", None),
+        asked("B", "mes", b"another secret of a line"),
+        asked("B", "plc", Ed25519PrivateKey.generate()),
+        asked("B", "plc", secret),
+        right | {"arguments": {"name": "A"}},
+        right | {"command_id": "another"},
+    ):
+        outcome, text = answer(forged)
+        assert (outcome, "not signed" in text) == ("refused", True), text
+    assert "not allowed" in answer(asked("B", "shift", secret))[1]
+    assert products() == {"A"}
+
+    assert answer(right)[0] == "done"
+    assert products() == {"B"}
+    assert answer(asked("A", "plc", private))[0] == "done"
+    assert products() == {"A"}
+    outcome, text = answer(right)
+    assert (outcome, "has come before" in text) == ("refused", True)
 
 
 def test_no_secret_is_written_or_told_anywhere(tmp_path: Path, broker: Broker, client: Clients) -> None:
