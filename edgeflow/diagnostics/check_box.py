@@ -7,7 +7,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,20 +18,15 @@ from edgeflow.bundles.trust import open_admitted
 from edgeflow.calibration.detection_rates import shortcomings
 from edgeflow.clock import utc_now
 from edgeflow.commands.issuers import read_rules
-from edgeflow.config.box import (
-    BoxConfig,
-    EvidenceConfig,
-    RuntimeConfig,
-    V4l2Config,
-    load_config,
-)
+from edgeflow.config.box import BoxConfig, EvidenceConfig, RuntimeConfig, load_config
 from edgeflow.config.camera_views import check_views
 from edgeflow.config.products.resolve import only_product, product_config
 from edgeflow.config.units import host_and_port
-from edgeflow.contracts.manifest import Thresholds, ViewSpec
+from edgeflow.contracts.manifest import Thresholds
 from edgeflow.decision.decision import check_degraded
 from edgeflow.diagnostics.check_broker import broker_findings
 from edgeflow.diagnostics.check_cameras import camera_findings, load_findings, source_findings
+from edgeflow.diagnostics.check_pictures import require_sizes
 from edgeflow.diagnostics.check_sync import sync_findings
 from edgeflow.diagnostics.findings import Finding, Report, failed, failures, ok, warning
 from edgeflow.diagnostics.graph_speed import speed_findings
@@ -49,7 +44,8 @@ _LONGEST_PAGE = 1_000_000
 def check_box(config_path: Path, overrides: tuple[str, ...] = (), *, publish: bool = False) -> Report:
     """Look at everything that a box file names. Raises nothing for what it finds.
 
-    Cameras are not opened, since the line may be using them; of network cameras the address is tried.
+    Cameras are not opened, since the line may be using them; of network cameras the address is tried, and
+    where no box runs here and the bundle has a crop or a rectification, one picture is taken of a stream.
     What a user may read or write is found for the user who runs this.
 
     Args:
@@ -135,7 +131,7 @@ def _bundle(config: BoxConfig) -> list[Finding]:
             *_misfits(partial(check_views, config, views)),
             *_misfits(partial(check_degraded, config.sync, thresholds)),
             *_misfits(partial(_graphs, bundle, runtime)),
-            *_misfits(partial(_camera_sizes, config, manifest.views)),
+            *_misfits(partial(require_sizes, config, manifest.views)),
         ]
         weak = shortcomings(thresholds, manifest.min_recall)
     whose = f"product {product}: " if product is not None else ""
@@ -159,23 +155,6 @@ def _graphs(bundle: Bundle, runtime: RuntimeConfig) -> None:
     for graph in (*bundle.manifest.graphs, *(foreground.graphs if foreground else ())):
         weights = bundle.read(graph.weights) if graph.weights else None
         inspect_graph(graph, bundle.read(graph.model), weights)
-
-
-def _camera_sizes(config: BoxConfig, views: Sequence[ViewSpec]) -> None:
-    """Cameras whose box file names a size give the one that crop and rectification were made for."""
-    problems = []
-    for view in views:
-        camera = config.cameras.get(view.id)
-        if view.camera_size is None or not isinstance(camera, V4l2Config):
-            continue
-        width, height = view.camera_size
-        if camera.width not in (None, width) or camera.height not in (None, height):
-            problems.append(
-                f"cameras.{view.id}: {camera.width}x{camera.height}, but the bundle's crop and rectification "
-                f"were made for {width}x{height}"
-            )
-    if problems:
-        raise ConfigError("set these cameras to the bundle's sizes, or train anew", problems=problems)
 
 
 def _misfits(compare: Callable[[], object]) -> list[Finding]:

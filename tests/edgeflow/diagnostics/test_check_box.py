@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import socket
 import subprocess
@@ -11,12 +12,15 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 
 from edgeflow.bundles.signing import sign_bundle
 from edgeflow.diagnostics.check_box import Finding, Report, check_box
 from edgeflow.security.keys import new_key, read_private_key
+from tests.edgeflow.cameras.streams.test_rtsp import MjpegCamera, jpeg
 from tests.support.brokers import Broker, mosquitto
 
 NULL_DEVICE = "/dev/null"  # a character device that everyone may read and write, as a camera is
@@ -227,12 +231,86 @@ def test_views_and_graph_of_the_bundle_must_fit_the_box(box: Path) -> None:
 
 def test_a_camera_of_another_size_than_the_crop_was_made_for_is_found(box: Path) -> None:
     write_bundle(box.parent / "current.bundle", ("top", "left"), crop=[0, 0, 64, 64], camera_size=[640, 480])
+    for part in ("p1", "p2"):
+        Image.new("RGB", (640, 480)).save(box.parent / "parts" / part / "left.png")
     sizes = ("cameras.top.width=640", "cameras.top.height=480")
     assert check_box(box, sizes).ok
     report = check_box(box, ("cameras.top.width=1280", "cameras.top.height=720"))
     assert texts(report, "failed") == [
-        "bundle: cameras.top: 1280x720, but the bundle's crop and rectification were made for 640x480"
+        "bundle: cameras.top: set to 1280x720, but the bundle's crop and rectification were made for 640x480"
     ]
+
+
+SIZE = "but the bundle's crop and rectification were made for 640x480"
+CROP = "but the bundle's crop of 100x40 at 50,8 reaches to 150x48: outside of the picture"
+
+
+def picture_box(box: Path, kind: str, size: tuple[int, int]) -> tuple[str, str]:
+    """A camera of a kind that gives pictures of this size, and what tells that size."""
+    folder, (width, height) = box.parent, size
+    if kind == "replay":
+        for part in ("p1", "p2"):
+            Image.new("RGB", size).save(folder / "parts" / part / "top.png")
+        return "{kind: replay, parts: parts}", f"{folder}/parts/p1/top.png is"
+    if kind == "genicam":
+        (folder / "top.yaml").write_text(f"features: {{Width: {width}, Height: {height}}}\n")
+        return "{kind: genicam, serial: A1, features: top.yaml}", "top.yaml sets"
+    with av.open(str(folder / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        black = np.zeros((height, width, 3), np.uint8)
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(black, format="rgb24")))
+        container.mux(stream.encode(None))
+    return "{kind: file, path: clip.mp4}", f"{folder}/clip.mp4 gives"
+
+
+@pytest.mark.parametrize("kind", ["replay", "genicam", "file"])
+@pytest.mark.parametrize(
+    ("geometry", "words"),
+    [
+        ({"crop": [0, 0, 64, 48], "camera_size": [640, 480]}, SIZE),
+        ({"crop": [50, 8, 100, 40]}, CROP),
+    ],
+    ids=["size", "crop"],
+)
+def test_pictures_of_every_kind_of_camera_are_compared_with_the_crop(
+    box: Path, kind: str, geometry: dict[str, object], words: str
+) -> None:
+    write_bundle(box.parent / "current.bundle", ("top",), **geometry)
+    text = box.read_text()
+    box.write_text("\n".join(line for line in text.splitlines() if not line.startswith("  left:")))
+    fitting = (640, 480) if "camera_size" in geometry else (150, 48)
+    for size, expected in ((fitting, []), ((128, 96), [words])):
+        camera, source = picture_box(box, kind, size)
+        failed = texts(check_box(box, (f"cameras.top={camera}",)), "failed")
+        told = [text for text in failed if text.startswith("bundle: ")]
+        assert told == [f"bundle: cameras.top: {source} 128x96, {one}" for one in expected]
+
+
+@pytest.mark.timeout(60)
+def test_a_stream_is_looked_at_where_no_box_uses_it(box: Path) -> None:
+    write_bundle(box.parent / "current.bundle", ("top",), crop=[0, 0, 64, 48], camera_size=[640, 480])
+    text = box.read_text()
+    box.write_text("\n".join(line for line in text.splitlines() if not line.startswith("  left:")))
+    stream = MjpegCamera()
+    try:
+        url = f"http://127.0.0.1:{stream.url.rpartition(':')[2]}"
+        failed = texts(check_box(box, (f"cameras.top={{kind: rtsp, url: {url}}}",)), "failed")
+    finally:
+        stream.close()
+    height, width = Image.open(io.BytesIO(jpeg(200))).size[::-1]
+    shown = url.rpartition("/")[0]
+    assert failed == [f"bundle: cameras.top: {shown} gives {width}x{height}, {SIZE}"]
+
+
+def test_a_recording_of_pictures_of_two_sizes_is_found(box: Path) -> None:
+    """Of a camera that was set otherwise for a while."""
+    write_bundle(box.parent / "current.bundle", ("top", "left"), crop=[0, 0, 2, 2], camera_size=[4, 4])
+    assert check_box(box).ok
+    Image.new("RGB", (5, 4)).save(box.parent / "parts" / "p2" / "left.png")
+    (found,) = texts(check_box(box), "failed")
+    assert "parts/p2/left.png is 5x4, but" in found
 
 
 def test_recorded_parts_without_the_view_are_all_named_up_to_a_limit(box: Path) -> None:
