@@ -12,17 +12,21 @@ import click
 from PIL import Image
 from rich.console import Console
 
+from edgeflow.bundles.trust import open_admitted
 from edgeflow.cameras.discovery import attached_cameras
 from edgeflow.capture.framing.charuco_board import DICTIONARIES, BoardSpec, board_image, calibrate_plane
-from edgeflow.capture.framing.crop_proposal import CropProposal, propose_crop
+from edgeflow.capture.framing.crop_proposal import BORDER, CropProposal, propose_crop
+from edgeflow.capture.framing.foreground_crop import foreground_proposals
 from edgeflow.capture.recorder import record as record_sets
 from edgeflow.capture.recorder import recording_config
 from edgeflow.capture.recorder import snapshot as take_snapshot
 from edgeflow.cli.options import FILE, box_overrides, json_option
 from edgeflow.cli.terminal.output import print_json
+from edgeflow.clock import utc_now
+from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.geometry.view_geometry import MEAN_COLOUR
 from edgeflow.contracts.images import RgbImage, read_image
-from edgeflow.errors import StorageError, UsageError
+from edgeflow.errors import EdgeflowError, StorageError, UsageError
 
 __all__ = ["cameras", "record"]
 
@@ -85,7 +89,8 @@ def list_(*, json_output: bool) -> None:
 @click.option(
     "--propose-crops",
     is_flag=True,
-    help="Also print a crop round the part of each view, for the recipe's image.geometry.",
+    help="Also print a crop round the part of each view, for the recipe's image.geometry: by the foreground "
+    "of the box's bundle where it has one, else by what differs from the image's border.",
 )
 def snapshot(
     box: Path,
@@ -100,7 +105,7 @@ def snapshot(
     config = recording_config(box, overrides, every_ms)
     taken = take_snapshot(config, output)
     seen = {view: frame.image for view, frame in taken.frames.items()} if propose_crops else {}
-    proposals = {view: propose_crop(image) for view, image in seen.items()}
+    proposals, note = _proposals(config, seen) if seen else ({}, "")
     if json_output:
         crops = {"crops": {view: asdict(found) for view, found in proposals.items()}} if propose_crops else {}
         print_json(
@@ -121,6 +126,7 @@ def snapshot(
     # What is pasted into a recipe stands alone on standard output.
     Console(highlight=False, stderr=propose_crops).print(text, markup=False, soft_wrap=True)
     if propose_crops:
+        Console(highlight=False, stderr=True).print(note, markup=False, soft_wrap=True)
         _print_geometry({view: _crop_line(found, seen[view]) for view, found in proposals.items()})
 
 
@@ -199,6 +205,24 @@ def _board(options: Mapping[str, Any]) -> BoardSpec:
         marker_mm=options["marker_mm"],
         dictionary=options["dictionary"],
     )
+
+
+def _proposals(config: BoxConfig, images: Mapping[str, RgbImage]) -> tuple[dict[str, CropProposal], str]:
+    """Crops, by the foreground of the box's bundle where that is to be had; a sentence on their source."""
+    if config.products is not None:
+        why = "a box with several products"
+    elif not config.bundle.exists():
+        why = "no bundle yet"
+    else:
+        try:
+            with open_admitted(config.bundle, config.trust, utc_now()) as bundle:
+                found = foreground_proposals(bundle, images, backend=config.runtime.backend)
+        except EdgeflowError as error:
+            why = error.message.partition(";")[0]
+        else:
+            sources = dict.fromkeys(proposal.source for proposal in found.values())
+            return found, f"crops by {' and '.join(sources)}"
+    return {view: propose_crop(image) for view, image in images.items()}, f"crops by {BORDER} ({why})"
 
 
 def _crop_line(found: CropProposal, image: RgbImage) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def small_bundle(
     golden: bytes | None = None,
     recorded_factor: float = 1.0,
     offset: float = 0.0,
+    extra: Mapping[str, bytes] | None = None,
     **fields: Any,
 ) -> Path:
     """Write the bundle; ``fields`` replace those of the manifest.
@@ -76,6 +78,7 @@ def small_bundle(
     Args:
         part: the golden part's score, instead of the true one.
         golden: the file of every golden image.
+        extra: more files, which ``fields`` name.
         offset: added to every score, so that scores tell which bundle they are of.
         recorded_factor: times the maps that reduced graphs gave at export; beside 1, none reproduces them.
     """
@@ -89,6 +92,7 @@ def small_bundle(
         "golden/maps.npz": _npz(maps, part, {name: maps * np.float32(recorded_factor) for name in recorded}),
     }
     files |= {f"golden/{view}.png": golden or _png(image) for view, image in images.items()}
+    files |= extra or {}
     scale = {"centre": 0.0, "threshold": 1000.0}
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from edgeflow.contracts.geometry.view_spec import Crop
 from edgeflow.contracts.images import RgbImage
 
-__all__ = ["MARGIN", "CropProposal", "propose_crop"]
+__all__ = ["BORDER", "MARGIN", "CropProposal", "proposal_of", "propose_crop"]
 
 MARGIN = 0.05
 """Space left round the part on each side, as a share of the crop's longer side."""
 
+BORDER = "what differs from the image's border"
 _SMALL = 512
 """Longer side of the image that is looked at, in pixels."""
 _BORDER = 0.03
@@ -33,10 +34,12 @@ class CropProposal:
     Attributes:
         crop: x, y, width, height in pixels of the image.
         reason: why not, and what would help; empty where there is a crop.
+        source: of what is taken for the part.
     """
 
     crop: Crop | None
     reason: str = ""
+    source: str = BORDER
 
 
 def propose_crop(image: RgbImage, *, margin: float = MARGIN) -> CropProposal:
@@ -64,14 +67,24 @@ def propose_crop(image: RgbImage, *, margin: float = MARGIN) -> CropProposal:
             crop=None, reason=f"{what} differs from the image's border; set image.geometry by hand"
         )
     rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
-    crop = _with_margin(
-        (columns[0] / scale, rows[0] / scale, (columns[-1] + 1) / scale, (rows[-1] + 1) / scale),
-        margin,
-        (height, width),
-    )
-    if crop[2] * crop[3] > _NOT_WORTH * height * width:
-        return CropProposal(crop=None, reason="the part fills the image; a crop would gain nothing")
-    return CropProposal(crop=crop)
+    box = columns[0] / scale, rows[0] / scale, (columns[-1] + 1) / scale, (rows[-1] + 1) / scale
+    return proposal_of(box, margin, (height, width), BORDER)
+
+
+def proposal_of(
+    box: tuple[float, float, float, float], margin: float, size: tuple[int, int], source: str
+) -> CropProposal:
+    """Propose the crop of a box (left, top, right, bottom) in an image (height, width), if it gains anything.
+
+    Args:
+        margin: see ``propose_crop``.
+        source: of the box.
+    """
+    crop = _with_margin(box, margin, size)
+    if crop[2] * crop[3] > _NOT_WORTH * size[0] * size[1]:
+        reason = "the part fills the image; a crop would gain nothing"
+        return CropProposal(crop=None, reason=reason, source=source)
+    return CropProposal(crop=crop, source=source)
 
 
 def _part(image: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 from edgeflow.cli.main import cli
 from edgeflow.errors import DataError, UsageError
 from edgeflow_export.recipe import ImageSpec
-from simulators.small_bundle import VIEWS
+from simulators.small_bundle import SIDE, VIEWS, small_bundle
 
 
 def invoke(*arguments: object) -> Result:
@@ -53,7 +54,8 @@ def test_calibrate_refuses_a_picture_without_the_board_and_sizes_that_are_none(t
         invoke("calibrate", tmp_path / "top.png", "--squares", "seven")
 
 
-def test_snapshot_proposes_crops_for_the_recipe(tmp_path: Path) -> None:
+def box_of(tmp_path: Path) -> Path:
+    """A box whose first view shows a part on grey, and whose second one shows nothing."""
     for view, (x, y) in zip(VIEWS, ((30, 20), (0, 0)), strict=True):
         image = np.full((96, 128, 3), 40, np.uint8)
         if x:
@@ -76,7 +78,11 @@ def test_snapshot_proposes_crops_for_the_recipe(tmp_path: Path) -> None:
             }
         )
     )
-    done = invoke("snapshot", box, "-o", tmp_path / "seen", "--propose-crops")
+    return box
+
+
+def test_snapshot_proposes_crops_for_the_recipe(tmp_path: Path) -> None:
+    done = invoke("snapshot", box_of(tmp_path), "-o", tmp_path / "seen", "--propose-crops")
     first, second = (image_section(done.stdout).geometry[view] for view in VIEWS)
     assert first.camera_size == (128, 96)
     assert first.crop is not None
@@ -84,3 +90,36 @@ def test_snapshot_proposes_crops_for_the_recipe(tmp_path: Path) -> None:
     assert second.crop is None
     assert "nothing differs from the background; put a part before the camera" in done.stdout
     assert "contact_sheet.png: 2 views" in done.stderr
+    assert "crops by what differs from the image's border (no bundle yet)" in done.stderr
+
+
+def test_where_the_bundle_has_a_foreground_its_masks_frame_the_part(tmp_path: Path) -> None:
+    """The mask is on the bundle's own crop of the second view, turned, and comes back to the camera."""
+    masks, file = np.zeros((2, SIDE, SIDE), np.uint8), io.BytesIO()
+    masks[0, 2:4, 1:5] = 1
+    masks[1, :4] = 1
+    np.savez(file, masks=masks)
+    views = [{"id": VIEWS[0]}, {"id": VIEWS[1], "crop": [32, 16, 64, 64], "turns": 1}]
+    small_bundle(
+        tmp_path / "b.bundle",
+        views=views,
+        extra={"masks.npz": file.getvalue()},
+        foreground={"kind": "fixed", "masks": "masks.npz"},
+    )
+    box = box_of(tmp_path)
+    done = invoke("snapshot", box, "-o", tmp_path / "seen", "--propose-crops", "--json")
+    crops = json.loads(done.stdout)["crops"]
+    across, down = 128 / SIDE, 96 / SIDE
+    expected = [across, 2 * down, 4 * across, 2 * down]
+    np.testing.assert_allclose(crops[VIEWS[0]]["crop"], with_margin(expected), atol=2)
+    # The upper half of the turned view is its left half before.
+    np.testing.assert_allclose(crops[VIEWS[1]]["crop"], with_margin([32, 16, 32, 64]), atol=2)
+    assert {crop["source"] for crop in crops.values()} == {"the foreground of bundle bracket"}
+    shown = invoke("snapshot", box, "-o", tmp_path / "again", "--propose-crops")
+    assert "crops by the foreground of bundle bracket" in shown.stderr
+
+
+def with_margin(box: list[float]) -> list[float]:
+    x, y, width, height = box
+    space = 0.05 * max(width, height)
+    return [x - space, y - space, width + 2 * space, height + 2 * space]
