@@ -24,9 +24,9 @@ from edgeflow.config.products.resolve import only_product, product_config
 from edgeflow.config.units import host_and_port
 from edgeflow.contracts.manifest import Thresholds
 from edgeflow.decision.decision import check_degraded
+from edgeflow.diagnostics.cameras.check_cameras import camera_findings, load_findings, source_findings
+from edgeflow.diagnostics.cameras.check_pictures import require_sizes
 from edgeflow.diagnostics.check_broker import broker_findings
-from edgeflow.diagnostics.check_cameras import camera_findings, load_findings, source_findings
-from edgeflow.diagnostics.check_pictures import require_sizes
 from edgeflow.diagnostics.check_sync import sync_findings
 from edgeflow.diagnostics.findings import Finding, Report, failed, failures, ok, warning
 from edgeflow.diagnostics.graph_speed import speed_findings

@@ -245,7 +245,7 @@ class ViewMonitor:
             self._raise_or_clear_swapped()
 
     def _present(self) -> list[_Watched]:
-        """What was looked at lately, the latest first."""
+        """The bundles whose parts were looked at lately, the latest first."""
         oldest = self._looks - _REMEMBERED
         found = [watched for watched in self._watched if watched.latest > oldest]
         return sorted(found, key=lambda watched: -watched.latest)

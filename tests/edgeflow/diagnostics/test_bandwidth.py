@@ -8,7 +8,7 @@ import pytest
 
 from edgeflow.config.box import BoxConfig
 from edgeflow.diagnostics.bandwidth import box_loads, usb_controller
-from edgeflow.diagnostics.check_cameras import load_findings, source_findings
+from edgeflow.diagnostics.cameras.check_cameras import load_findings, source_findings
 
 VIEWS = ("top", "front", "left", "back", "right")
 

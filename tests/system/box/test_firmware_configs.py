@@ -24,7 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edgeflow.cameras.genicam.features import read_features
 from edgeflow.config.box import BoxConfig, GenicamConfig, RtspConfig, V4l2Config, load_config
 from edgeflow.diagnostics.bandwidth import box_loads
-from edgeflow.diagnostics.check_cameras import source_findings
+from edgeflow.diagnostics.cameras.check_cameras import source_findings
 from edgeflow.station.process.shutdown import STOP_LIMIT_S
 
 FIRMWARE = Path(__file__).resolve().parents[3] / "firmware_configs"

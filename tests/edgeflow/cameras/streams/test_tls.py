@@ -22,7 +22,7 @@ import pytest
 
 from edgeflow.cameras.streams.rtsp import RtspCamera
 from edgeflow.config.box import RtspConfig
-from edgeflow.diagnostics.check_cameras import camera_findings
+from edgeflow.diagnostics.cameras.check_cameras import camera_findings
 from edgeflow.errors import CameraError
 from tests.support.certificates import Authority
 from tests.support.fake_cameras import need
