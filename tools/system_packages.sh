@@ -29,6 +29,16 @@ for purpose in "$@"; do
     metrics) # Prometheus with promtool, for the tests of metrics, rules and dashboard
         command -v prometheus >/dev/null && command -v promtool >/dev/null || need prometheus
         ;;
+    database) # PostgreSQL, for the tests of the collector; each starts a server of its own
+        ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || {
+            need postgresql
+            # Installing it must not make and start a cluster of the system's.
+            if [ "$(id -u)" = 0 ] && [ -d /etc ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+                mkdir -p /etc/postgresql-common
+                echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf
+            fi
+        }
+        ;;
     backup) # SQLite's program, for the test of the page on backups
         command -v sqlite3 >/dev/null || need sqlite3
         ;;

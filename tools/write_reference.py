@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from edgeflow import errors
 from edgeflow.cli.main import cli
+from edgeflow.collector.settings import CollectorConfig
 from edgeflow.config.box import BoxConfig
 from edgeflow.contracts.messages import MESSAGES
 from edgeflow_export.recipe import ImportRecipe, Recipe
@@ -38,10 +39,15 @@ One YAML file per product whose network was [trained elsewhere](../how-to/other-
 `edgeflow export --recipe`.
 The section `network` makes it one.
 """
+COLLECTOR = """# The collector's file
+
+One YAML file per [collector](../how-to/collector.md), for `edgeflow collect`.
+"""
 DOCUMENTS: dict[str, tuple[type[BaseModel], str]] = {
     "box-file": (BoxConfig, BOX_FILE),
     "recipe": (Recipe, RECIPE),
     "network-recipe": (ImportRecipe, NETWORK_RECIPE),
+    "collector-file": (CollectorConfig, COLLECTOR),
 }
 PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
 LIMITS = ((">", "gt"), ("≥", "ge"), ("<", "lt"), ("≤", "le"))

@@ -52,6 +52,11 @@ COMMANDS: Mapping[str, CommandSource] = {
     "check": CommandSource(
         "check", "check", "Check everything that BOX (a YAML file) needs, without running the line."
     ),
+    "collect": CommandSource(
+        "collect",
+        "collect",
+        "Collect the results of many boxes into the database that COLLECTOR (a YAML file) names.",
+    ),
     "config": CommandSource(
         "config",
         "config",
@@ -119,7 +124,8 @@ COMMANDS: Mapping[str, CommandSource] = {
     "schema": CommandSource(
         "schema",
         "schema",
-        "Print the JSON Schema of a box file or a recipe, with which editors complete and check it.",
+        "Print the JSON Schema of a box file, collector's file or recipe, "
+        "for editors to complete and check it.",
     ),
     "score": CommandSource(
         "score",
@@ -190,7 +196,8 @@ def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
     Workstation: data, train, evaluate, export.  Box: check, run, web, ctl, results, report, evidence,
-    calibrate, outbox.  Anywhere: inspect, verify, bench, score, monitor, keys, config, schema.
+    calibrate, outbox.  Plant: collect.
+    Anywhere: inspect, verify, bench, score, monitor, keys, config, schema.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     begin_log(level)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from edgeflow.contracts.documents.document import Document, Text
 
 __all__ = [
+    "BrokerConfig",
     "EvidenceConfig",
     "HomeAssistantConfig",
     "MqttConfig",
@@ -83,8 +84,8 @@ class HomeAssistantConfig(Document):
     prefix: TopicRoot = Field(default="homeassistant", description="Home Assistant's discovery prefix")
 
 
-class MqttConfig(Document):
-    """The broker. Secrets come from a file, never from this one."""
+class BrokerConfig(Document):
+    """Connection to a broker. Secrets come from a file, never from this one."""
 
     host: HostName = Field(description="the broker's name or address")
     port: int = Field(default=1883, ge=1, le=65535, description="the broker's port; with tls usually 8883")
@@ -96,9 +97,6 @@ class MqttConfig(Document):
         description="MQTT keep-alive in seconds; a broken connection is noticed after about 1.5 times as "
         "long",
     )
-    root: TopicRoot | None = Field(
-        default=None, description="first levels of all topics; default: edgeflow/v1/{site}/{line}/{station}"
-    )
     client_id: str | None = Field(
         default=None, description="the box's MQTT client id; default: edgeflow-{site}-{line}-{station}"
     )
@@ -108,6 +106,14 @@ class MqttConfig(Document):
         default=None, min_length=1, description="name of the environment variable that holds the password"
     )
     tls: TlsConfig | None = Field(default=None, description="encrypted connection; default: none")
+
+
+class MqttConfig(BrokerConfig):
+    """The broker. Secrets come from a file, never from this one."""
+
+    root: TopicRoot | None = Field(
+        default=None, description="first levels of all topics; default: edgeflow/v1/{site}/{line}/{station}"
+    )
     seal: SealConfig | None = Field(default=None, description="signature on every decision; default: none")
     home_assistant: HomeAssistantConfig | None = Field(
         default=None, description="discovery messages for Home Assistant; default: none"

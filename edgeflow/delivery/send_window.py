@@ -147,13 +147,17 @@ class SendWindow:
         return True
 
     def confirm(self, result_ids: Sequence[str], now_s: float) -> bool:
-        """Remove confirmed results and learn how long that takes; return True if any of them was sent."""
+        """Remove confirmed results and learn how long that takes; return True if any of them was sent.
+
+        A consumer that confirms anything is there, also one that has just come and confirms what is unknown
+        here: what waits goes to it at once, and not when a long delay is over.
+        """
         known = [result for result_id in result_ids if (result := self._results.pop(result_id, None))]
         self._confirmed += len(known)
         for result in known:
             if result.first_s != NEVER:
                 self._delay.add(now_s - result.first_s)
-        if known:
+        if result_ids:
             self._retry_s = self._delay.timeout_s()
             self._held_until_s = NEVER
         return bool(known)

@@ -12,7 +12,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edgeflow.config.box import MqttConfig, TlsConfig
+from edgeflow.config.delivery import BrokerConfig, TlsConfig
 from edgeflow.errors import ConfigError
 from edgeflow.mqtt.broker.answers import Settings
 from edgeflow.security.secret_file import read_password
@@ -23,7 +23,7 @@ _CONNECT_TIMEOUT_S = 5.0
 _USER_TIMEOUT_MS = 2000  # a partition is noticed after this, not after minutes of kernel retries
 
 
-def check_files(config: MqttConfig) -> None:
+def check_files(config: BrokerConfig) -> None:
     """Refuse settings with which no connection is possible.
 
     Raises:
@@ -45,7 +45,7 @@ def check_files(config: MqttConfig) -> None:
         raise ConfigError("the broker cannot be reached with these settings", problems=problems)
 
 
-def new_client(config: MqttConfig, client_id: str, *, reconnects: bool = False) -> paho.Client:
+def new_client(config: BrokerConfig, client_id: str, *, reconnects: bool = False) -> paho.Client:
     """Return a client for one connection; secrets and certificates are read now.
 
     Args:
@@ -87,7 +87,7 @@ def connect_failure(cause: Exception, settings: Settings) -> str:
     return f"{cause}; check the network and {settings.address}"
 
 
-def _password(config: MqttConfig) -> str | None:
+def _password(config: BrokerConfig) -> str | None:
     if config.password_env is not None:
         return os.environ.get(config.password_env)
     path = config.password_file

@@ -15,7 +15,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeflow.change_log import ChangeLog
-from edgeflow.config.box import MqttConfig
+from edgeflow.config.delivery import BrokerConfig
 from edgeflow.errors import EdgeflowError
 from edgeflow.mqtt.broker.answers import RETAIN_NOT_SUPPORTED, Settings, closed_early, no_mqtt, refusal
 from edgeflow.mqtt.broker.limits import BrokerLimits, limits_of
@@ -76,7 +76,7 @@ class Connection:
 
     def __init__(
         self,
-        config: MqttConfig,
+        config: BrokerConfig,
         client_id: str,
         *,
         prepare: Callable[[paho.Client], None],

@@ -23,6 +23,7 @@ from faults.bundle_swaps import swap_killed
 from faults.cameras import camera_stopped, packets_lost
 from faults.changeover import changeover
 from faults.clock_steps import clock_steps
+from faults.collectors import collectors_killed
 from faults.conservation import conservation
 from faults.figures import Figure
 from faults.frozen import frozen_view
@@ -68,6 +69,9 @@ LONG: dict[str, Fault] = {
     "frozen_disk": lambda folder: evidence_frozen(folder, parts=200),
     "hung": lambda folder: hung_scoring(folder, seconds=20),
     "changeover": lambda folder: changeover(folder, parts=10_000, kills=20, rate_hz=30),
+    "collectors": lambda folder: collectors_killed(
+        folder, boxes=20, rate_hz=500, kills=15, outage_s=(2.0, 20.0)
+    ),
 }
 DAY: dict[str, Fault] = {
     "day": lambda folder: conservation(folder, parts=500_000, rate_hz=600, kills=40),
@@ -98,6 +102,7 @@ SHORT: dict[str, Fault] = {
     "frozen_disk": lambda folder: evidence_frozen(folder, parts=60),
     "hung": lambda folder: hung_scoring(folder, seconds=3),
     "changeover": lambda folder: changeover(folder, parts=200, kills=2, rate_hz=25),
+    "collectors": lambda folder: collectors_killed(folder, boxes=3, rate_hz=60, kills=1, outage_s=(1.5, 2.5)),
 }
 
 

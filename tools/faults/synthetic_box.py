@@ -138,7 +138,8 @@ def feed(plan: dict[str, Any], outbox: Outbox, link: MqttLink, ended: threading.
         if ended.is_set():
             return
         decision, result = make(plan["session"], seq)
-        link.publish_decision(decision)
+        if plan.get("decisions", True):
+            link.publish_decision(decision)
         if every and seq % every == 0:
             result = result.model_copy(update={"reason": "x" * size})
         outbox.put(result)

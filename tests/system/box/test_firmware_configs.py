@@ -22,6 +22,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgeflow.cameras.genicam.features import read_features
+from edgeflow.collector.settings import load_collector_config
 from edgeflow.config.box import BoxConfig, GenicamConfig, RtspConfig, V4l2Config, load_config
 from edgeflow.diagnostics.bandwidth import box_loads
 from edgeflow.diagnostics.cameras.check_cameras import source_findings
@@ -49,6 +50,7 @@ CLOCK = "chrony/edgeflow.conf"
 BUFFERS = "network/90-edgeflow-gige.conf"
 NETWORK = ("network/10-edgeflow-gige.link", "network/20-edgeflow-gige.network")
 PTP = "ptp/edgeflow-ptp4l.conf"
+COLLECTOR, COLLECTOR_UNIT = "collector/collector.yaml", "systemd/edgeflow-collector.service"
 PLC = {"plc/README.md", "plc/node-red-flow.json"}  # read by tests/tools/test_plc_files.py
 PROMETHEUS = {"prometheus/prometheus.yml", "prometheus/edgeflow-alerts.yml"}  # by test_metrics.py
 DASHBOARD = {"grafana/edgeflow-dashboard.json"}  # by test_metrics.py
@@ -58,6 +60,8 @@ LOADED = {
     *CAMERAS,
     UNIT,
     PAGE_UNIT,
+    COLLECTOR,
+    COLLECTOR_UNIT,
     BROKER,
     BROKER_LAN,
     BROKER_ACL,
@@ -246,7 +250,7 @@ def verified_unit(folder: Path, content: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", [UNIT, PAGE_UNIT])
+@pytest.mark.parametrize("name", [UNIT, PAGE_UNIT, COLLECTOR_UNIT])
 def test_systemd_accepts_the_service(tmp_path: Path, name: str) -> None:
     content = text(name).replace("/opt/edgeflow/bin/edgeflow", shutil.which("true") or "/bin/true")
     assert verified_unit(tmp_path, content) == ""
@@ -576,3 +580,13 @@ def test_the_clock_has_a_source_and_may_jump() -> None:
     chronyd = program("chronyd")
     if chronyd:
         subprocess.run([chronyd, "-p", "-f", str(FIRMWARE / CLOCK)], check=True, capture_output=True)
+
+
+def test_the_collectors_file_is_read_with_either_database(tmp_path: Path) -> None:
+    found = load_collector_config(FIRMWARE / COLLECTOR)
+    assert found.store.kind == "sqlite"
+    lines = text(COLLECTOR).splitlines()
+    begin = lines.index("store:")
+    other = [line.removeprefix("# ") for line in lines[begin + 3 : begin + 7]]
+    (tmp_path / "collector.yaml").write_text("\n".join([*lines[:begin], *other, *lines[begin + 7 :]]))
+    assert load_collector_config(tmp_path / "collector.yaml").store.kind == "postgresql"

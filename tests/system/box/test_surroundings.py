@@ -42,6 +42,10 @@ class Files:
     bundle: Path
 
     @property
+    def collector(self) -> Path:
+        return self.root / "collector.yaml"
+
+    @property
     def key(self) -> Path:
         return self.root / "line.key.pem"
 
@@ -65,6 +69,8 @@ def write_files(root: Path, *, part: str = "p%d", box_encoding: str = "utf-8") -
     new_key(root / "line", None)
     (root / "password").write_text("secret")
     files.box.write_bytes(yaml.safe_dump(box_document(), allow_unicode=True).encode(box_encoding))
+    collector = {"mqtt": {"host": "127.0.0.1"}, "store": {"kind": "sqlite", "path": "results.db"}}
+    files.collector.write_bytes(yaml.safe_dump(collector).encode(box_encoding))
     write_recipe(files.recipe, Path("parts"))
     document = yaml.safe_load(files.recipe.read_text())
     document["image"] = {"height": SIDE, "width": SIDE}
@@ -130,6 +136,7 @@ def command_lines(files: Files) -> dict[str, list[str | Path]]:
         "results export": [box, "-o", out / "results.csv"],
         "shadow report": [box, "-o", out / "shadow.html"],
         "web": [box, "--remove-user", "nobody"],
+        "collect": [files.collector, "--status"],
         "config list": [],
         "config show": ["boxes/usb5.yaml"],
         "config write": ["line_controller", "-o", out / "files"],
