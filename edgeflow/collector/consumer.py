@@ -85,7 +85,7 @@ class Consumer:
 
     @property
     def problem(self) -> str:
-        """What keeps results away; empty where nothing does."""
+        """The reason why no results come; empty while they do."""
         problems = [self._connection.problem, *self._refused.values()]
         if self.connected and not self._collecting:
             problems += [f"stands by: {text}; end that one" for text in self._others.active()]

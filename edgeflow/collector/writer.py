@@ -63,7 +63,7 @@ class Writer:
 
     @property
     def problem(self) -> str:
-        """Why the database takes nothing; empty while it takes rows."""
+        """The reason why the database takes nothing; empty while it takes rows."""
         if self._problems.problem:
             return self._problems.problem
         since_s = self._busy_since_s

@@ -39,7 +39,7 @@ class RowRefusedError(DataError):
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What one transaction did.
+    """Effect of one transaction.
 
     Attributes:
         new: results that were not there before.
@@ -85,7 +85,7 @@ class Posting:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreSummary:
-    """What a database holds.
+    """Contents of a database, in numbers.
 
     Attributes:
         identity: of this database, among all.
