@@ -89,6 +89,16 @@ COMMANDS: Mapping[str, CommandSource] = {
     "monitor": CommandSource(
         "monitor", "monitor", "Show decisions and results from the broker at URL as a live table."
     ),
+    "modbus": CommandSource(
+        "modbus",
+        "modbus",
+        "Serve the decisions of the box that BOX (its YAML file) describes over Modbus TCP, read only.",
+    ),
+    "opcua": CommandSource(
+        "opcua",
+        "opcua",
+        "Serve the box that BOX (its YAML file) describes over OPC UA, beside the running box.",
+    ),
     "outbox": CommandSource(
         "outbox",
         "outbox",
@@ -195,8 +205,8 @@ class _LazyGroup(click.Group):
 def cli(verbose: int) -> None:
     """Multi-camera anomaly detection from a trained model to the factory line.
 
-    Workstation: data, train, evaluate, export.  Box: check, run, web, ctl, results, report, evidence,
-    calibrate, outbox.  Plant: collect.
+    Workstation: data, train, evaluate, export.  Box: check, run, web, opcua, modbus, ctl, results, report,
+    evidence, calibrate, outbox.  Plant: collect.
     Anywhere: inspect, verify, bench, score, monitor, keys, config, schema.
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]

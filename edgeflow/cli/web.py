@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
-from getpass import getpass
 from pathlib import Path
 
 import click
 
 from edgeflow.cli.options import FILE, box_overrides, json_option
 from edgeflow.cli.terminal.output import print_json
+from edgeflow.cli.users import change_users, user_options
 from edgeflow.config.box import load_config
 from edgeflow.errors import UsageError
 from edgeflow.log_output import use_format
@@ -24,9 +23,7 @@ _NICENESS = 10
 @click.command()
 @click.argument("box", type=FILE)
 @click.option("--listen", metavar="HOST:PORT", help="Instead of web.listen in BOX.")
-@click.option("--add-user", metavar="NAME", help="Add a user of the page, or give one a new password.")
-@click.option("--role", type=click.Choice(["viewer", "operator", "engineer"]), help="Of the added user.")
-@click.option("--remove-user", metavar="NAME", help="Remove a user of the page.")
+@user_options
 @box_overrides
 @json_option
 def web(
@@ -49,7 +46,7 @@ def web(
         raise UsageError("the page needs more packages: pip install 'edgeflow[web]'") from cause
     config = load_config(box, overrides)
     if add_user or remove_user:
-        _change_users(config.web_users_path, add_user, role, remove_user)
+        change_users(config.web_users_path, add_user, role, remove_user)
         return
 
     use_format(config.log.format)
@@ -62,24 +59,3 @@ def web(
             click.echo(f"{config.topic_root}: the page is at {address} (Ctrl+C ends it)")
 
     serve_page(page_settings(config, listen), ready)
-
-
-def _change_users(path: Path, add: str | None, role: str | None, remove: str | None) -> None:
-    from edgeflow.web.security import users  # noqa: PLC0415
-
-    if remove is not None:
-        users.remove_user(path, remove)
-        click.echo(f"{path}: {remove} is removed")
-    if add is not None:
-        chosen: users.Role | None = next((known for known in users.ROLES if known == role), None)
-        if chosen is None:
-            raise UsageError(f"--add-user {add}: give --role viewer, operator or engineer")
-        users.add_user(path, add, chosen, _password())
-        click.echo(f"{path}: {add} is a user with the role {chosen}")
-
-
-def _password() -> str:
-    """Ask for the password; a program gives it as one line of standard input."""
-    if sys.stdin.isatty():
-        return getpass("password: ")
-    return sys.stdin.readline().rstrip("\n")

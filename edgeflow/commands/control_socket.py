@@ -17,13 +17,16 @@ from edgeflow.commands.dispatcher import Answer
 from edgeflow.commands.socket_address import short_address
 from edgeflow.errors import HardwareError, StorageError, UsageError
 
-__all__ = ["PATIENCE_S", "WATCH", "ControlSocket", "Watch", "ask"]
+__all__ = ["FOLLOW", "PATIENCE_S", "WATCH", "ControlSocket", "Watch", "ask"]
 
 PATIENCE_S = 590.0
 """Longest time of a command; the verification of a new bundle takes longest."""
 
 WATCH = b'{"verb": "watch"}\n'
 """Request after which a connection carries the live stream."""
+
+FOLLOW = b'{"verb": "follow"}\n'
+"""Request after which a connection carries decisions, results and state as they come."""
 
 _MAX_LINE = 8192
 _READ_S = 5.0
@@ -34,7 +37,7 @@ Carry = Callable[[str, Mapping[str, str], str, float], Answer]
 """Verb, arguments, who, patience in seconds."""
 
 Watch = Callable[[socket.socket], None]
-"""Writes the live stream to a connection until it ends."""
+"""Writes a stream to a connection until it ends."""
 
 
 class ControlSocket:
@@ -44,18 +47,27 @@ class ControlSocket:
         carry: carries out a command; called on a thread of the connection.
         status: answers the verb ``status``, which changes nothing.
         watch: serves the verb ``watch``, after which the connection carries the live stream.
+        follow: serves the verb ``follow``; None where there are no decisions to follow.
 
     Raises:
         UsageError: another running box answers there.
         StorageError: the socket cannot be made.
     """
 
-    def __init__(self, path: Path, carry: Carry, status: Callable[[], dict[str, Any]], watch: Watch) -> None:
+    def __init__(
+        self,
+        path: Path,
+        carry: Carry,
+        status: Callable[[], dict[str, Any]],
+        watch: Watch,
+        follow: Watch | None = None,
+    ) -> None:
         self._path = path
+        streams = {WATCH: watch, FOLLOW: follow or _no_decisions}
         try:
             with short_address(path) as address:
                 _remove_stale(path, address)
-                self._server = _Server(address, _handler(carry, status, watch))
+                self._server = _Server(address, _handler(carry, status, streams))
                 os.chmod(address, _MODE)  # noqa: PTH101 - the short address
         except OSError as cause:
             raise StorageError(
@@ -114,7 +126,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
 
 def _handler(
-    carry: Carry, status: Callable[[], dict[str, Any]], watch: Watch
+    carry: Carry, status: Callable[[], dict[str, Any]], streams: Mapping[bytes, Watch]
 ) -> type[socketserver.StreamRequestHandler]:
     class Handler(socketserver.StreamRequestHandler):
         timeout = _READ_S
@@ -122,13 +134,14 @@ def _handler(
         def handle(self) -> None:
             with contextlib.suppress(OSError):  # whoever asked may go at any time
                 line = self.rfile.readline(_MAX_LINE)
-                answer = self._watched() if line == WATCH else self._answer(line)
+                stream = streams.get(line)
+                answer = self._answer(line) if stream is None else self._streamed(stream)
                 self.wfile.write(json.dumps(answer).encode() + b"\n")
 
-        def _watched(self) -> dict[str, Any]:
-            """Serve the stream; return the last line, for a watcher that is still there."""
+        def _streamed(self, stream: Watch) -> dict[str, Any]:
+            """Serve a stream; return the last line, for a reader that is still there."""
             try:
-                watch(self.connection)
+                stream(self.connection)
             except UsageError as cause:
                 return _refused(cause.message)
             return {"kind": "end"}
@@ -154,6 +167,10 @@ def _handler(
             }
 
     return Handler
+
+
+def _no_decisions(_: socket.socket) -> None:
+    raise UsageError("this box does not inspect parts now, so that there are no decisions to follow")
 
 
 def _refused(text: str) -> dict[str, Any]:

@@ -73,12 +73,14 @@ def commanded(
     early: CommandInbox,
     status: Callable[[], dict[str, Any]],
     watch: Watch,
+    follow: Watch | None = None,
 ) -> Iterator[None]:
     """Carry out commands while this context lasts.
 
     Args:
         operations: verb → what carries it out.
         watch: serves the live stream on the local socket.
+        follow: serves decisions and results there, as they come.
 
     Raises:
         UsageError, StorageError: the control socket or the record of commands.
@@ -93,7 +95,7 @@ def commanded(
         refused=Audit(refused_path(path), max_bytes),
         known=_known(read_audit(path, _KNOWN_AGAIN)),
     )
-    control = ControlSocket(config.control_socket, dispatcher.local, status, watch)
+    control = ControlSocket(config.control_socket, dispatcher.local, status, watch, follow)
     dispatcher.start()
     control.start()
     early.admit(dispatcher)

@@ -27,6 +27,7 @@ from edgeflow.config.delivery import (
     StationConfig,
     TlsConfig,
 )
+from edgeflow.config.fieldbus import ModbusConfig, OpcUaConfig
 from edgeflow.config.history import HistoryConfig, ShiftsConfig
 from edgeflow.config.monitoring import LogConfig, MetricsConfig
 from edgeflow.config.products.rules import product_problems, shadow_problem
@@ -56,7 +57,9 @@ __all__ = [
     "IssuerConfig",
     "LogConfig",
     "MetricsConfig",
+    "ModbusConfig",
     "MqttConfig",
+    "OpcUaConfig",
     "OutboxConfig",
     "ReplayConfig",
     "RtspConfig",
@@ -123,6 +126,8 @@ class BoxConfig(Document):
     views: ViewsConfig = ViewsConfig()
     alarms: AlarmsConfig = AlarmsConfig()
     web: WebConfig = WebConfig()
+    opcua: OpcUaConfig | None = Field(default=None, exclude_if=_is_none)
+    modbus: ModbusConfig | None = Field(default=None, exclude_if=_is_none)
     metrics: MetricsConfig = MetricsConfig()
     log: LogConfig = LogConfig()
     shadow: ShadowConfig | None = Field(default=None, exclude_if=_is_none)
@@ -164,8 +169,14 @@ class BoxConfig(Document):
 
     @property
     def web_users_path(self) -> Path:
-        """The users of the box's page."""
+        """The users of the box's page and of its OPC UA server."""
         return self.web.users or self.outbox.path.with_name("web-users.json")
+
+    @property
+    def opcua_path(self) -> Path:
+        """Folder with the certificates of the box's OPC UA server and its clients."""
+        given = None if self.opcua is None else self.opcua.certificates
+        return given or self.outbox.path.with_name("opcua")
 
     @property
     def topic_root(self) -> str:

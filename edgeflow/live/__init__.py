@@ -1,14 +1,16 @@
-"""Live stream of a running box: results, status and small pictures for whoever watches it.
+"""Live streams of a running box, for programs beside it.
 
-In: finished parts from the line, which never waits here. Out: JSON lines on the box's local socket, for
-``edgeflow web``. Without a watcher only the latest results and the counts are kept.
+In: decisions and finished parts from the line, which never waits here. Out: JSON lines on the box's local
+socket: results, status and small pictures for ``edgeflow web``; decisions, results and state at once for
+``edgeflow opcua`` and ``edgeflow modbus``. Without a reader only the latest results and the counts are kept.
 
-Threads: ``live`` makes pictures and JSON; each watcher is written to on the thread of its connection.
+Threads: ``live`` makes pictures and JSON; each reader is written to on the thread of its connection.
 
-Read ``stream.py`` first.
+Read ``stream.py`` first, then ``decision_stream.py``.
 """
 
+from edgeflow.live.decision_stream import DecisionStream
 from edgeflow.live.previews import LivePart
 from edgeflow.live.stream import LiveStream
 
-__all__ = ["LivePart", "LiveStream"]
+__all__ = ["DecisionStream", "LivePart", "LiveStream"]

@@ -102,23 +102,30 @@ class StationState:
             self._degraded = views
             self.publish()
 
+    def message(self) -> State:
+        """Return the present state as it is published."""
+        now = self._now
+        return State(
+            session=self._session,
+            state=now,
+            detail=self._detail,
+            recipe=self._recipe(),
+            ready=now in ("Ready", "ContinuousExecution"),
+            degraded_views=self._degraded,
+            product=self._product(),
+            at=utc_text(),
+        )
+
     def publish(self) -> None:
         """Publish the state, again if another thread moves it meanwhile: the last one stays."""
         while True:
-            now, detail, degraded = self._now, self._detail, self._degraded
-            self._states.publish_state(
-                State(
-                    session=self._session,
-                    state=now,
-                    detail=detail,
-                    recipe=self._recipe(),
-                    ready=now in ("Ready", "ContinuousExecution"),
-                    degraded_views=degraded,
-                    product=self._product(),
-                    at=utc_text(),
-                )
-            )
-            if (now, detail, degraded) == (self._now, self._detail, self._degraded):
+            message = self.message()
+            self._states.publish_state(message)
+            if (message.state, message.detail, message.degraded_views) == (
+                self._now,
+                self._detail,
+                self._degraded,
+            ):
                 return
 
     def inspected(self, view_sets: Iterable[ViewSet], *, asked: bool) -> Iterator[ViewSet]:

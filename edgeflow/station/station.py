@@ -25,7 +25,6 @@ from edgeflow.contracts.messages import VerdictName
 from edgeflow.decision.deadline import DeadlineMonitor
 from edgeflow.decision.session import Session, new_session
 from edgeflow.errors import DeviceError, ThreadError
-from edgeflow.live import LiveStream
 from edgeflow.log_output import use_format
 from edgeflow.metrics import PartMetrics
 from edgeflow.monitoring.camera_health import CameraHealthReporter
@@ -47,6 +46,7 @@ from edgeflow.station.products.loader import ProductLoader
 from edgeflow.station.products.opening import Opening, load_bundles, open_bundles
 from edgeflow.station.products.resident import ProductBundles
 from edgeflow.station.reporting.box_reporting import MetricsSources, open_listener, reported
+from edgeflow.station.reporting.followed_line import FollowedGate, FollowedStream, open_streams
 from edgeflow.station.scoring_thread import ScoringThread
 from edgeflow.station.services import (
     BoxServices,
@@ -145,7 +145,7 @@ def run_box(
                 birth.products = bundles.infos
             birth.publish(loaded.bundle, loaded.graph, loaded.chosen_by)
         status = _status(box, capture)
-        live = stack.enter_context(LiveStream(status, right_of_way=out.right_of_way))
+        live = open_streams(status, state, out.right_of_way, stack)
         shadow = _shadowed(box, stack)
         metrics = stack.enter_context(reported(_metrics_sources(box, capture, shadow), listener))
         stack.enter_context(_commanded(box, rules, birth, (status, live), capture))
@@ -266,7 +266,7 @@ def _commanded(
     box: _Box,
     rules: Rules,
     birth: BirthPublisher,
-    watched: tuple[StatusReport, LiveStream],
+    watched: tuple[StatusReport, FollowedStream],
     capture: Capture,
 ) -> AbstractContextManager[None]:
     """The box takes commands, and answers for itself."""
@@ -283,8 +283,17 @@ def _commanded(
         manager=box.manager,
         cameras=capture,
     )
-    status, live = watched
-    return commanded(box.config, rules, operations.verbs(), out.link, out.early, status, live.serve)
+    status, streams = watched
+    return commanded(
+        box.config,
+        rules,
+        operations.verbs(),
+        out.link,
+        out.early,
+        status,
+        streams.live.serve,
+        streams.decisions.serve,
+    )
 
 
 @contextmanager
@@ -305,7 +314,7 @@ def _inspect(
     box: _Box,
     capture: Capture,
     watch: ViewMonitor | None,
-    watchers: tuple[LiveStream, PartMetrics, ShadowRunner | None],
+    watchers: tuple[FollowedStream, PartMetrics, ShadowRunner | None],
     *,
     once: bool,
     view: RunView,
@@ -332,7 +341,7 @@ def _inspect(
     box.manager.ready()
     line = InspectionLine(
         bundles=box.bundles,
-        gate=out.link,
+        gate=FollowedGate(link=out.link, decisions=live.decisions),
         outbox=out.outbox,
         evidence=out.evidence,
         history=out.history,

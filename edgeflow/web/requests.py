@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from edgeflow.security.users import ROLES, Role
 from edgeflow.web.security.guard import MOST_BYTES
-from edgeflow.web.security.users import ROLES, Role
 
 __all__ = ["Endpoint", "fields_of", "for_role", "form_of"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeflow.config.box import BoxConfig
 from edgeflow.errors import UsageError
-from edgeflow.web.security.users import Users
+from edgeflow.security.users import Users
 
 __all__ = ["PageSettings", "page_settings"]
 

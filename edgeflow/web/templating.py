@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from edgeflow.security.users import ROLES
 from edgeflow.web.language import LANGUAGES, Translations, language_of, translations
 from edgeflow.web.message_table import ADVICE, REASONS, STATES, VERDICTS
-from edgeflow.web.security.users import ROLES
 
 __all__ = ["Templates", "local_time"]
 

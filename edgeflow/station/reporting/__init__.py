@@ -1,6 +1,6 @@
-"""Reports of a running box about itself: its metrics, gathered from its services.
+"""Reports of a running box about itself: its metrics, and its decisions for programs beside it.
 
-In: the services of the station. Out: what ``edgeflow.metrics`` serves and publishes.
+In: the services of the station. Out: what ``edgeflow.metrics`` publishes and ``edgeflow.live`` streams.
 
 Threads: those of ``edgeflow.metrics``. Read ``box_reporting.py``.
 """

@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from edgeflow.commands.control_socket import ask
 from edgeflow.config.box import BoxConfig
 from edgeflow.errors import EdgeflowError
+from edgeflow.security.users import ROLES, Role
 from edgeflow.web.language import language_of
 from edgeflow.web.requests import form_of
-from edgeflow.web.security.users import ROLES, Role
 from edgeflow.web.templating import Templates
 
 __all__ = ["CommandButtons", "bundle_names"]

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from edgeflow.security.attempts import Attempts
+from edgeflow.security.users import Users
 from edgeflow.web.language import COOKIE as LANGUAGE_COOKIE
 from edgeflow.web.language import LANGUAGES
 from edgeflow.web.requests import form_of
-from edgeflow.web.security.attempts import Attempts
 from edgeflow.web.security.guard import COOKIE
 from edgeflow.web.security.sessions import Sessions
-from edgeflow.web.security.users import Users
 from edgeflow.web.templating import Templates
 
 __all__ = ["LoginPage"]

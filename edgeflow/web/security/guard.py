@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgeflow.errors import StorageError
+from edgeflow.security.users import Users
 from edgeflow.web.security.sessions import Session, Sessions
-from edgeflow.web.security.users import Users
 
 __all__ = ["COOKIE", "CSRF_HEADER", "LOCAL_USER", "MOST_BYTES", "Guard"]
 

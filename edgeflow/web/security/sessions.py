@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgeflow.web.security.users import Role
+from edgeflow.security.users import Role
 
 __all__ = ["Session", "Sessions"]
 

@@ -16,8 +16,8 @@ from edgeflow.commands.audit_log import read_audit
 from edgeflow.commands.watch import watch
 from edgeflow.config.box import load_config
 from edgeflow.errors import UsageError
+from edgeflow.security.users import add_user, remove_user
 from edgeflow.web.pages.line import PacedParts
-from edgeflow.web.security.users import add_user, remove_user
 from edgeflow.web.settings import page_settings
 from simulators.small_box import write_box
 from tests.edgeflow.web.conftest import PATIENCE_S, Page, served, wait_until

@@ -25,9 +25,9 @@ from edgeflow.history.labelling import label_part
 from edgeflow.history.records import HistoryEntry
 from edgeflow.recalibration.proposal import read_proposal
 from edgeflow.run_time import read_boot
+from edgeflow.security.users import add_user
 from edgeflow.web.app import make_app
 from edgeflow.web.box_link import BoxLink
-from edgeflow.web.security.users import add_user
 from edgeflow.web.settings import page_settings
 from simulators.results import simulated_result
 from simulators.small_box import write_box

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from edgeflow.errors import StorageError, UsageError
-from edgeflow.web.security.attempts import Attempts
+from edgeflow.security.attempts import Attempts
+from edgeflow.security.users import Users, add_user, remove_user
 from edgeflow.web.security.sessions import Sessions
-from edgeflow.web.security.users import Users, add_user, remove_user
 
 
 def test_a_session_ends_after_twelve_hours_without_use_and_when_it_is_told_to() -> None:

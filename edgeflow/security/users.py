@@ -1,4 +1,4 @@
-"""Users of the page: names, roles and hashed passwords in one file."""
+"""Users of the page and of OPC UA: names, roles and hashed passwords in one file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNKNOWN = _HASHER.hash("somebody who is not there takes as long")
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """One user of the page."""
+    """One user of the box."""
 
     name: str
     role: Role

@@ -1,0 +1,110 @@
+"""OPC UA clients for tests: node-opcua from npm, which shares no code with the server; its certificates."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+__all__ = ["CLIENT_URI", "NodeOpcUa", "client_certificate", "node_opcua"]
+
+CLIENT_URI = "urn:edgeflow:test-client"
+PACKAGE = "node-opcua-client@2.182.0"
+SCRIPT = Path(__file__).parent.parent / "system" / "opcua" / "client.js"
+_DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeOpcUa:
+    """The installed client; a job is a JSON document, each step answers with one line."""
+
+    modules: Path
+
+    def start(self, job: dict[str, Any]) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            ["node", str(SCRIPT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={
+                "PATH": "/usr/local/bin:/usr/bin:/bin",
+                "NODE_PATH": str(self.modules),
+                "HOME": str(self.modules),
+            },
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(job))
+        process.stdin.close()
+        return process
+
+    def run(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+        """The lines of a job, but for those that only say that the client is connected."""
+        with self.start(job) as process:
+            assert process.stdout is not None
+            lines = [json.loads(line) for line in process.stdout if line.startswith("{")]
+            assert process.wait(120) in (0, 1)
+        return [line for line in lines if line["step"] not in ("endpoints", "subscribed")]
+
+
+def node_opcua(repository: Path) -> NodeOpcUa:
+    """Install the client from npm below ``runs``, once; skip where that cannot be done."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program}: install Debian's nodejs and npm")
+    folder = repository / "runs" / "npm-opcua"
+    modules = folder / "node_modules"
+    if not (modules / "node-opcua-client").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), PACKAGE]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"npm cannot install {PACKAGE}: {done.stderr[-300:]}")
+    return NodeOpcUa(modules=modules)
+
+
+def client_certificate(folder: Path, name: str, *, valid: dt.timedelta = _DAY) -> tuple[Path, Path]:
+    """Write ``NAME.pem`` and ``NAME.key`` of a client; ``valid`` counts from now and may lie in the past."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    usage = dict.fromkeys(("key_agreement", "crl_sign", "encipher_only", "decipher_only"), False)
+    usage |= dict.fromkeys(
+        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_cert_sign"),
+        True,
+    )
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - 10 * _DAY)
+        .not_valid_after(now + valid)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(**usage), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(CLIENT_URI)]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / f"{name}.pem", folder / f"{name}.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return files
