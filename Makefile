@@ -33,14 +33,14 @@ test: $(VENV)/.dev
 
 # One session for all that may run side by side: nothing is made twice, and short tests fill the gaps of long ones.
 test-all: $(VENV)/.dev
-	sh tools/system_packages.sh broker cameras render browser metrics backup database
+	sh tools/system_packages.sh broker cameras render browser metrics backup database fieldbus
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"; first=$$?; $(PYTEST) -m alone && exit $$first
 
 coverage: $(VENV)/.dev
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not long" --cov=edgeflow --cov=edgeflow_export --cov-branch --cov-report=term:skip-covered
 
 test-long: $(VENV)/.dev
-	sh tools/system_packages.sh broker cameras render browser metrics backup database
+	sh tools/system_packages.sh broker cameras render browser metrics backup database fieldbus
 	$(PYTEST) $(SIDE_BY_SIDE) -m "long and not alone"; first=$$?; $(PYTEST) -m "long and alone" && exit $$first
 
 check: $(VENV)/.dev

@@ -42,6 +42,11 @@ for purpose in "$@"; do
     backup) # SQLite's program, for the test of the page on backups
         command -v sqlite3 >/dev/null || need sqlite3
         ;;
+    fieldbus) # clients of OPC UA (node-opcua, from npm) and Modbus, for the tests of both
+        command -v npm >/dev/null || need npm
+        command -v node >/dev/null || need nodejs
+        command -v mbpoll >/dev/null || need mbpoll
+        ;;
     *) echo "unknown purpose: $purpose" >&2; exit 2 ;;
     esac
 done

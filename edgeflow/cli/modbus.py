@@ -27,7 +27,7 @@ _NICENESS = 5
 def modbus(box: Path, listen: str | None, overrides: tuple[str, ...], json_output: bool) -> None:
     """Serve the decisions of the box that BOX (its YAML file) describes over Modbus TCP, read only."""
     try:
-        from edgeflow.modbus import serve_modbus  # noqa: PLC0415
+        from edgeflow.modbus.server import serve_modbus  # noqa: PLC0415
     except ImportError as cause:
         raise UsageError("Modbus needs one more package: pip install 'edgeflow[modbus]'") from cause
     config = load_config(box, overrides)

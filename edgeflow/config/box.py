@@ -27,16 +27,16 @@ from edgeflow.config.delivery import (
     StationConfig,
     TlsConfig,
 )
-from edgeflow.config.fieldbus import ModbusConfig, OpcUaConfig
 from edgeflow.config.history import HistoryConfig, ShiftsConfig
 from edgeflow.config.monitoring import LogConfig, MetricsConfig
 from edgeflow.config.products.rules import product_problems, shadow_problem
 from edgeflow.config.products.section import ProductName, Products
 from edgeflow.config.products.short_form import with_product_sections
 from edgeflow.config.scoring import DecisionConfig, RuntimeConfig, TrustConfig
+from edgeflow.config.servers.fieldbus import ModbusConfig, OpcUaConfig
+from edgeflow.config.servers.web import WebConfig
 from edgeflow.config.updates.shadow import ShadowConfig
 from edgeflow.config.views import ViewsConfig
-from edgeflow.config.web import WebConfig
 from edgeflow.contracts.documents.document import Document, parse_document
 from edgeflow.contracts.documents.paths import against, named_in_text
 from edgeflow.contracts.documents.problems import ON_COMMAND_LINE

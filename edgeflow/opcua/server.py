@@ -118,7 +118,7 @@ async def _mirror(settings: ServerSettings, space: AddressSpace, bounded: Bounde
 
 @dataclass
 class _Mirror:
-    """What clients see of the box, kept up with the box's stream.
+    """The box as clients see it, kept up with the box's stream.
 
     Attributes:
         state: latest state of the box; empty while it does not answer.

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ def followed(stream: DecisionStream) -> Iterator[socket.socket]:
     try:
         yield end
     finally:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
         end.close()
         thread.join(20)
         assert not thread.is_alive()

@@ -39,6 +39,7 @@ BOXES = {
 }  # cameras of each
 UNIT = "systemd/edgeflow.service"
 PAGE_UNIT = "systemd/edgeflow-web.service"
+OPCUA_UNIT, MODBUS_UNIT = "systemd/edgeflow-opcua.service", "systemd/edgeflow-modbus.service"
 BROKER, BROKER_LAN, BROKER_ACL = (
     "mosquitto/edgeflow.conf",
     "mosquitto/edgeflow-lan.conf",
@@ -62,6 +63,8 @@ LOADED = {
     PAGE_UNIT,
     COLLECTOR,
     COLLECTOR_UNIT,
+    OPCUA_UNIT,
+    MODBUS_UNIT,
     BROKER,
     BROKER_LAN,
     BROKER_ACL,
@@ -227,8 +230,13 @@ def test_the_service_starts_a_command_that_exists() -> None:
     assert arguments[1] in done.stdout
 
 
-def test_the_service_of_the_page_is_the_boxs_user_and_the_first_to_go_when_memory_runs_out() -> None:
-    box_service, service = unit()["Service"], unit(PAGE_UNIT)["Service"]
+@pytest.mark.parametrize(
+    ("name", "command"), [(PAGE_UNIT, "web"), (OPCUA_UNIT, "opcua"), (MODBUS_UNIT, "modbus")]
+)
+def test_what_serves_people_is_the_boxs_user_and_the_first_to_go_when_memory_runs_out(
+    name: str, command: str
+) -> None:
+    box_service, service = unit()["Service"], unit(name)["Service"]
     assert (service["User"], service["StateDirectory"]) == (
         box_service["User"],
         box_service["StateDirectory"],
@@ -236,7 +244,7 @@ def test_the_service_of_the_page_is_the_boxs_user_and_the_first_to_go_when_memor
     assert int(service["OOMScoreAdjust"]) > 0 > int(box_service["OOMScoreAdjust"])
     assert int(service["Nice"]) > 0
     _, *arguments = service["ExecStart"].split()
-    assert arguments == ["web", "/etc/edgeflow/box.yaml"]
+    assert arguments == [command, "/etc/edgeflow/box.yaml"]
 
 
 def verified_unit(folder: Path, content: str) -> str:
@@ -250,7 +258,7 @@ def verified_unit(folder: Path, content: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", [UNIT, PAGE_UNIT, COLLECTOR_UNIT])
+@pytest.mark.parametrize("name", [UNIT, PAGE_UNIT, COLLECTOR_UNIT, OPCUA_UNIT, MODBUS_UNIT])
 def test_systemd_accepts_the_service(tmp_path: Path, name: str) -> None:
     content = text(name).replace("/opt/edgeflow/bin/edgeflow", shutil.which("true") or "/bin/true")
     assert verified_unit(tmp_path, content) == ""

@@ -137,6 +137,8 @@ def command_lines(files: Files) -> dict[str, list[str | Path]]:
         "shadow report": [box, "-o", out / "shadow.html"],
         "web": [box, "--remove-user", "nobody"],
         "collect": [files.collector, "--status"],
+        "opcua": [box, "--trust", files.root / "line.pub.pem"],
+        "modbus": [box, "--listen", "127.0.0.1:99999"],
         "config list": [],
         "config show": ["boxes/usb5.yaml"],
         "config write": ["line_controller", "-o", out / "files"],

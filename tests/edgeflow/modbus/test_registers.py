@@ -8,7 +8,7 @@ import pytest
 
 from edgeflow.contracts.message_parts.reason_codes import ReasonCode
 from edgeflow.contracts.messages import StateName, VerdictName
-from edgeflow.modbus import REASON_NUMBERS, STATE_NUMBERS, VERDICT_NUMBERS, Registers
+from edgeflow.modbus.registers import REASON_NUMBERS, STATE_NUMBERS, VERDICT_NUMBERS, Registers
 
 GATE, BEAT, ANSWERS, READY, STATE, VERDICT, REASON = 1, 2, 3, 4, 5, 6, 7
 SEQUENCE, PART, AGE, PRODUCT, COUNTS = 8, 10, 12, 13, 14

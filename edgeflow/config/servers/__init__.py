@@ -1,0 +1,1 @@
+"""Sections of a box file about what serves people and controllers beside the box."""
