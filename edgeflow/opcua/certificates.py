@@ -53,7 +53,7 @@ def own_certificate(folder: Path, uri: str, names: tuple[str, ...], now: dt.date
         UsageError: it has ended.
         StorageError: it cannot be read or written.
     """
-    own = OwnCertificate(certificate=folder / "own" / "edgeflow.der", key=folder / "own" / "edgeflow.key.pem")
+    own = OwnCertificate(certificate=folder / "own" / "server.der", key=folder / "own" / "server.key.pem")
     try:
         if not own.certificate.exists():
             for name in ("own", "trusted", "refused"):

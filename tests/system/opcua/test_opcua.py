@@ -283,7 +283,7 @@ def test_ended_certificates_wrong_users_and_open_connections_are_refused(served:
     assert "user 'nobody': unknown, or a wrong password" in served.log.read_text()
     assert served.refusal(state, user=None)  # no anonymous endpoint is offered
     assert served.refusal(state, mode="None", policy="None")
-    assert (served.folder / "own" / "edgeflow.key.pem").stat().st_mode & 0o077 == 0
+    assert (served.folder / "own" / "server.key.pem").stat().st_mode & 0o077 == 0
 
 
 def test_a_session_that_nobody_logged_in_to_reads_nothing(served: Served) -> None:
