@@ -17,7 +17,7 @@ import edgeflow
 MAX_LINES = 400
 HEAVY = ("edgeflow_export", "nncf", "onnx", "safetensors", "timm", "torch")
 # Optional parts of the runtime, whose libraries only the extras bring.
-EXTRAS = ("av", "gi", "logging_journald", "onnxruntime", "openvino")
+EXTRAS = ("av", "gi", "logging_journald", "onnxruntime", "openvino", "psycopg", "boto3", "botocore")
 
 
 def python_files(repository: Path, *folders: str) -> list[Path]:

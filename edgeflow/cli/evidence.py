@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.evidence_upload import upload
 from edgeflow.cli.options import FILE, json_option
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.commands.audit_log import Audit, change_record, local_source
@@ -35,6 +36,9 @@ __all__ = ["evidence"]
 @click.group()
 def evidence() -> None:
     """Look at the parts whose images a box has kept, and label them; also while it runs."""
+
+
+evidence.add_command(upload)
 
 
 @evidence.command("list")

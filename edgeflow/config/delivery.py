@@ -18,6 +18,7 @@ __all__ = [
     "SealConfig",
     "StationConfig",
     "TlsConfig",
+    "UploadConfig",
 ]
 
 TopicLevel = Annotated[
@@ -145,6 +146,34 @@ class OutboxConfig(Document):
     )
 
 
+class UploadConfig(Document):
+    """A store with the S3 interface, to which 'edgeflow evidence upload' brings the kept parts."""
+
+    bucket: Annotated[
+        str,
+        Text(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", words="3 to 63 small letters, digits, dots or -"),
+    ] = Field(description="name of the bucket; it is not made")
+    endpoint: (
+        Annotated[str, Text(pattern=r"^https?://[^\s/@]+$", words="a web address without a path")] | None
+    ) = Field(
+        default=None, description="address of the store, such as https://s3.plant.example; default: AWS"
+    )
+    region: str | None = Field(
+        default=None, min_length=1, description="region of the bucket, where it has one"
+    )
+    prefix: TopicRoot | None = Field(
+        default=None, description="beginning of all names in it; default: edgeflow/{site}/{line}/{station}"
+    )
+    credentials_file: Path | None = Field(
+        default=None,
+        description="file with the keys, in the form of AWS (section default); default: as boto3 finds",
+    )
+    ca: Path | None = Field(
+        default=None, description="certificate authority of the store; default: the system's"
+    )
+    max_mbit_s: float = Field(default=20, gt=0, description="megabits a second that uploads take at most")
+
+
 class EvidenceConfig(Document):
     """Images and maps kept per part."""
 
@@ -175,4 +204,8 @@ class EvidenceConfig(Document):
         ge=0,
         description="gigabytes of free disk below which the oldest parts are removed; when none are left, "
         "nothing is kept",
+    )
+    upload: UploadConfig | None = Field(
+        default=None,
+        description="store for 'edgeflow evidence upload', which runs beside the box; default: none",
     )

@@ -83,6 +83,13 @@ class Site:
         if not wait_for(self._answers, _START_S):
             raise SystemExit(f"mosquitto does not start, see {self.folder}/mosquitto.log")
 
+    @property
+    def broker_pid(self) -> int:
+        """Process id of the broker."""
+        if self._broker is None:
+            raise RuntimeError("the broker does not run")
+        return self._broker.pid
+
     def kill_broker(self) -> None:
         """SIGKILL."""
         if self._broker is not None:

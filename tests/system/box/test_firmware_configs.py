@@ -51,6 +51,7 @@ CLOCK = "chrony/edgeflow.conf"
 BUFFERS = "network/90-edgeflow-gige.conf"
 NETWORK = ("network/10-edgeflow-gige.link", "network/20-edgeflow-gige.network")
 PTP = "ptp/edgeflow-ptp4l.conf"
+UPLOAD_UNIT = "systemd/edgeflow-evidence-upload.service"
 COLLECTOR, COLLECTOR_UNIT = "collector/collector.yaml", "systemd/edgeflow-collector.service"
 PLC = {"plc/README.md", "plc/node-red-flow.json"}  # read by tests/tools/test_plc_files.py
 PROMETHEUS = {"prometheus/prometheus.yml", "prometheus/edgeflow-alerts.yml"}  # by test_metrics.py
@@ -65,6 +66,7 @@ LOADED = {
     COLLECTOR_UNIT,
     OPCUA_UNIT,
     MODBUS_UNIT,
+    UPLOAD_UNIT,
     BROKER,
     BROKER_LAN,
     BROKER_ACL,
@@ -258,7 +260,7 @@ def verified_unit(folder: Path, content: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", [UNIT, PAGE_UNIT, COLLECTOR_UNIT, OPCUA_UNIT, MODBUS_UNIT])
+@pytest.mark.parametrize("name", [UNIT, PAGE_UNIT, COLLECTOR_UNIT, OPCUA_UNIT, MODBUS_UNIT, UPLOAD_UNIT])
 def test_systemd_accepts_the_service(tmp_path: Path, name: str) -> None:
     content = text(name).replace("/opt/edgeflow/bin/edgeflow", shutil.which("true") or "/bin/true")
     assert verified_unit(tmp_path, content) == ""

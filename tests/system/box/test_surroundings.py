@@ -130,6 +130,7 @@ def command_lines(files: Files) -> dict[str, list[str | Path]]:
         "evidence show": ["p-1", box, "-o", out / "overview.png"],
         "evidence label": [box, "p-1", "--ok"],
         "evidence export": [box, "--labelled", "-o", out / "labelled"],
+        "evidence upload": [box, "--once"],
         "report": [box, "-o", out / "report.html"],
         "results list": [box],
         "results stats": [box],
