@@ -82,6 +82,11 @@ COMMANDS: Mapping[str, CommandSource] = {
         "export",
         "Turn CHECKPOINT, or official files, into a bundle: graphs, thresholds, and the proof of both.",
     ),
+    "fleet": CommandSource(
+        "fleet",
+        "fleet",
+        "Publish bundles for groups of boxes in a repository of static files, and follow it at a box.",
+    ),
     "inspect": CommandSource("bundle", "inspect", "Say what BUNDLE holds and what was verified of it."),
     "keys": CommandSource(
         "keys", "keys", "Make keys and certificates, sign bundles, and verify who signed a bundle."

@@ -35,6 +35,7 @@ from edgeflow.config.products.short_form import with_product_sections
 from edgeflow.config.scoring import DecisionConfig, RuntimeConfig, TrustConfig
 from edgeflow.config.servers.fieldbus import ModbusConfig, OpcUaConfig
 from edgeflow.config.servers.web import WebConfig
+from edgeflow.config.updates.fleet import FleetConfig
 from edgeflow.config.updates.shadow import ShadowConfig
 from edgeflow.config.views import ViewsConfig
 from edgeflow.contracts.documents.document import Document, parse_document
@@ -52,6 +53,7 @@ __all__ = [
     "DecisionConfig",
     "EvidenceConfig",
     "FileConfig",
+    "FleetConfig",
     "GenicamConfig",
     "HistoryConfig",
     "IssuerConfig",
@@ -131,6 +133,7 @@ class BoxConfig(Document):
     metrics: MetricsConfig = MetricsConfig()
     log: LogConfig = LogConfig()
     shadow: ShadowConfig | None = Field(default=None, exclude_if=_is_none)
+    fleet: FleetConfig | None = Field(default=None, exclude_if=_is_none)
 
     @property
     def history_path(self) -> Path:
@@ -161,6 +164,11 @@ class BoxConfig(Document):
     def shadow_path(self) -> Path:
         """The database of parts that a candidate bundle scored; its pictures lie in a folder beside it."""
         return self.outbox.path.with_name("shadow.db")
+
+    @property
+    def fleet_path(self) -> Path:
+        """Folder of what the box knows of its fleet's repository."""
+        return self.outbox.path.with_name("fleet")
 
     @property
     def control_socket(self) -> Path:

@@ -13,6 +13,7 @@ from edgeflow.contracts.documents.document import Growing, parse_document
 from edgeflow.contracts.message_parts.alarm_codes import AlarmCode
 from edgeflow.contracts.message_parts.base import Message, Timestamp
 from edgeflow.contracts.message_parts.context import Context
+from edgeflow.contracts.message_parts.fleet_status import FleetStatus
 from edgeflow.contracts.message_parts.metrics import Metrics
 from edgeflow.contracts.message_parts.names import Availability, Severity, StateName, VerdictName
 from edgeflow.contracts.message_parts.product import Product
@@ -52,10 +53,6 @@ __all__ = [
     "shipped_schema",
     "to_json",
 ]
-
-
-def _is_empty(value: tuple[object, ...]) -> bool:
-    return not value
 
 
 _CODE = r"[a-z][a-z0-9_]{0,63}"
@@ -250,7 +247,7 @@ class Birth(Message):
     cameras: tuple[CameraInfo, ...]
     message_schemas: tuple[str, ...]
     products: tuple[ProductInfo, ...] = Field(
-        default=(), exclude_if=_is_empty, description="of a box with several products"
+        default=(), exclude_if=lambda value: not value, description="of a box with several products"
     )
     at: Timestamp
 
@@ -316,6 +313,7 @@ MESSAGES: dict[str, type[Message]] = {
     "camera-status": CameraStatus,
     "alarm": Alarm,
     "metrics": Metrics,
+    "fleet": FleetStatus,
     "command": Command,
     "reply": Reply,
 }

@@ -72,6 +72,11 @@ class Topics:
         return f"{self.root}/metrics"
 
     @property
+    def fleet(self) -> str:
+        """Retained: the bundle that the box's fleet wants, and how far it is."""
+        return f"{self.root}/fleet"
+
+    @property
     def commands(self) -> str:
         """Filter of all commands."""
         return f"{self.root}/cmd/+"

@@ -199,6 +199,10 @@ class ShadowRunner:
         if running is None:
             return
         self._loaded, self._again, self._good = (file, running), False, 0
+        if file is None and self._config.fleet is not None:  # its agent brings one when there is one
+            self._state = "waiting"
+            self._alarms.clear("shadow_refused")
+            return
         if file is None:
             self._refused({"message": f"{self._shadow.bundle}: no such bundle; it is awaited there"})
             return

@@ -110,8 +110,8 @@ class Operations:
 
     def rollback(self, arguments: Mapping[str, str]) -> str:
         """Go back to the previous bundle, although it may be older than the installed record allows."""
-        _only(arguments, "product")
-        return self._exchange.rollback(arguments.get("product"))
+        _only(arguments, "product", "from")
+        return self._exchange.rollback(arguments.get("product"), running=arguments.get("from"))
 
     def product(self, arguments: Mapping[str, str]) -> str:
         """Inspect another product from the next trigger on."""

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from edgeflow.cli.terminal.tables import make_table, print_table
 
 SHARE, MS = 1.05, 0.3
 SETTLE_S = 3.0
-_READY_S = 120.0
+_READY_S = 900.0  # a candidate takes what others leave of the processors
 
 
 @click.command()
@@ -51,6 +51,7 @@ def main(turns: int, seconds: float, period_ms: float, *, json_output: bool) -> 
             process = stack.enter_context(running("run", str(box), "--json"))
             results = results_of(process)
             boxes[name] = (process, results, box)
+            stack.callback(_stand, process, still=False)  # else it could not end
             _warm(results, box, shadow=name == "with")
             _stand(process, still=True)
         for turn in range(turns):
@@ -59,8 +60,6 @@ def main(turns: int, seconds: float, period_ms: float, *, json_output: bool) -> 
                 _stand(process, still=False)
                 found[name].append(_phase(results, seconds))
                 _stand(process, still=True)
-        for process, _, _ in boxes.values():
-            _stand(process, still=False)
         compared = _compared(boxes["with"][2])
     rows = _figures(found)
     _report(console, found, rows, compared)
@@ -99,8 +98,9 @@ def _compared(box: Path) -> int:
 
 def _stand(process: subprocess.Popen[str], *, still: bool) -> None:
     """Stop a box with all its processes, or let it go on."""
-    for pid in (process.pid, *_children(process.pid)):
-        os.kill(pid, signal.SIGSTOP if still else signal.SIGCONT)
+    with suppress(OSError):
+        for pid in (process.pid, *_children(process.pid)):
+            os.kill(pid, signal.SIGSTOP if still else signal.SIGCONT)
 
 
 def _children(pid: int) -> list[int]:

@@ -61,8 +61,11 @@ class BundleExchange:
         path = config.bundle if name is None else current_link.sibling(config.bundle, name)
         return self._take(path, config, link=name is not None)
 
-    def rollback(self, product: str | None) -> str:
+    def rollback(self, product: str | None, *, running: str | None = None) -> str:
         """Go back to the previous bundle, although it may be older than the installed record allows.
+
+        Args:
+            running: SHA-256 of the bundle to leave; a command that is sent twice goes back once.
 
         Raises:
             UsageError: no such product, or no bundle before this one.
@@ -70,6 +73,7 @@ class BundleExchange:
         """
         config = product_named(self.config, product)
         self._require_own_link(config, change=True)
+        self._require_running(config, running)
         path = current_link.previous_target(config.bundle)
         older = config.trust.model_copy(update={"allow_older": True}) if config.trust else None
         return self._take(path, config.model_copy(update={"trust": older}), link=True)
@@ -140,6 +144,15 @@ class BundleExchange:
                 f"it is of product '{manifest.name}', the box inspects '{running.name}'; to change "
                 "that on purpose, restart the box with that bundle"
             )
+
+    def _require_running(self, config: BoxConfig, sha256: str | None) -> None:
+        if isinstance(self.bundles, ProductBundles):
+            info = self.bundles.product(only_product(config) or "").info
+            found = info.sha256 if info is not None else ""
+        else:
+            found = self.bundles.newest.bundle.sha256
+        if sha256 is not None and sha256 != found:
+            raise UsageError(f"the bundle that inspects is {found}, not {sha256}; nothing is exchanged")
 
     def _require_own_link(self, config: BoxConfig, *, change: bool) -> None:
         """Two products with one link would both change."""

@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from edgeflow.contracts.commands import Command, Outcome, Reply
+from edgeflow.contracts.message_parts.fleet_status import FleetStatus
 from edgeflow.contracts.messages import (
     MESSAGES,
     Ack,
@@ -93,6 +94,17 @@ EXAMPLES: dict[str, tuple[Message, ...]] = {
         Alarm(session="s", code=code, subject=subject, severity="error", text="look", since=AT)
         for code in typing.get_args(AlarmCode)
         for subject in ("", "top")
+    ),
+    "fleet": (
+        FleetStatus(box="box1", group="canary", phase="idle", at=AT),
+        FleetStatus(
+            box="box1", group="canary", phase="watching", release="bracket-3-0a1b2c3d", reason="",
+            bundle_sha256="0" * 64, parts=17, of_parts=200, repository_version=4, at=AT,
+        ),
+        FleetStatus(
+            box="box1", group="canary", phase="rolled_back", release="bracket-3-0a1b2c3d",
+            reason="12 of 90 parts judged otherwise", problem="expired", seen_at=AT, at=AT,
+        ),
     ),
     "metrics": tuple(
         from_json(Metrics, file.read_bytes()) for file in sorted((GOLDEN / "messages").glob("metrics-*"))

@@ -40,6 +40,7 @@ BOXES = {
 UNIT = "systemd/edgeflow.service"
 PAGE_UNIT = "systemd/edgeflow-web.service"
 OPCUA_UNIT, MODBUS_UNIT = "systemd/edgeflow-opcua.service", "systemd/edgeflow-modbus.service"
+FLEET_UNIT = "systemd/edgeflow-fleet.service"
 BROKER, BROKER_LAN, BROKER_ACL = (
     "mosquitto/edgeflow.conf",
     "mosquitto/edgeflow-lan.conf",
@@ -67,6 +68,7 @@ LOADED = {
     OPCUA_UNIT,
     MODBUS_UNIT,
     UPLOAD_UNIT,
+    FLEET_UNIT,
     BROKER,
     BROKER_LAN,
     BROKER_ACL,
@@ -260,7 +262,9 @@ def verified_unit(folder: Path, content: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", [UNIT, PAGE_UNIT, COLLECTOR_UNIT, OPCUA_UNIT, MODBUS_UNIT, UPLOAD_UNIT])
+@pytest.mark.parametrize(
+    "name", [UNIT, PAGE_UNIT, COLLECTOR_UNIT, OPCUA_UNIT, MODBUS_UNIT, UPLOAD_UNIT, FLEET_UNIT]
+)
 def test_systemd_accepts_the_service(tmp_path: Path, name: str) -> None:
     content = text(name).replace("/opt/edgeflow/bin/edgeflow", shutil.which("true") or "/bin/true")
     assert verified_unit(tmp_path, content) == ""

@@ -101,6 +101,7 @@ def box_document() -> dict[str, object]:
 def command_lines(files: Files) -> dict[str, list[str | Path]]:
     """One call of each command, with all that it can be given here."""
     out, box, bundle = files.root / "out", files.box, files.bundle
+    fleet_keys = ("--keys", out / "fleet-keys")
     return {
         "run": [box, "--once"],
         "check": [box],
@@ -148,6 +149,14 @@ def command_lines(files: Files) -> dict[str, list[str | Path]]:
         "keys show": [files.key, "--passphrase-file", files.root / "password"],
         "keys sign": [bundle, "--key", files.key],
         "keys check": [bundle, "--trust", files.root / "line.pub.pem"],
+        "fleet init": [out / "fleet", *fleet_keys, "--group", "canary:1", "--group", "line3"],
+        "fleet publish": [out / "fleet", bundle, *fleet_keys],
+        "fleet promote": [out / "fleet", "bracket", "--to", "line3", *fleet_keys],
+        "fleet status": [out / "fleet"],
+        "fleet revoke": [out / "fleet", "bracket", *fleet_keys],
+        "fleet refresh": [out / "fleet", *fleet_keys],
+        "fleet rotate": [out / "fleet", "timestamp", *fleet_keys],
+        "fleet follow": [box, "--once"],
     }
 
 

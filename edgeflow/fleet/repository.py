@@ -1,0 +1,233 @@
+"""The publisher's side of a repository: bundles added, promoted from group to group, and revoked."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api._payload import TargetFile
+
+from edgeflow.bundles.bundle import Bundle
+from edgeflow.contracts.message_parts.fleet_status import FleetStatus
+from edgeflow.errors import IntegrityError, StorageError, UsageError
+from edgeflow.files import replace_atomically
+from edgeflow.fleet.metadata import EXPIRES, Keys, MetadataFolder
+from edgeflow.fleet.rollout import (
+    ROLLOUT,
+    Bounds,
+    Group,
+    Release,
+    Rollout,
+    parse_rollout,
+    promotion_problems,
+)
+
+__all__ = ["FleetRepository"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetRepository:
+    """A folder of static files: ``metadata/`` and ``targets/``; one change at a time.
+
+    Attributes:
+        now: aware, UTC.
+    """
+
+    path: Path
+    now: datetime
+
+    def create(self, keys: Keys, groups: Sequence[Group]) -> None:
+        """Make keys and an empty repository.
+
+        Raises:
+            UsageError: there is one already, or no group, or one twice.
+            StorageError: a folder cannot be written.
+        """
+        names = [group.name for group in groups]
+        if not names or len(set(names)) != len(names):
+            raise UsageError("give each group of boxes once, in the order of promotion: --group canary:1 …")
+        with self._alone():
+            self._metadata.create(keys)
+            self._write(Rollout(groups=tuple(groups)), {}, keys)
+
+    def publish(self, bundle: Path, bounds: Bounds, keys: Keys) -> Release:
+        """Add a bundle as a release of the first group.
+
+        Raises:
+            UsageError: no such bundle, or its version is published already.
+            IntegrityError: it is damaged, or not signed.
+            StorageError: the repository cannot be written.
+        """
+        with self._alone():
+            rollout = self.rollout()
+            with Bundle.open(bundle) as opened:
+                manifest, sha256 = opened.manifest, opened.sha256
+                if opened.signature is None:
+                    raise IntegrityError(
+                        f"{bundle}: not signed; 'edgeflow keys sign' does that, and boxes know who made it"
+                    )
+            if sha256 in rollout.revoked:
+                raise UsageError(f"{bundle}: was revoked; publish another version")
+            name = f"{_plain(manifest.name)}-{manifest.version}-{sha256[:8]}"
+            if any(one.id == name for one in rollout.releases):
+                raise UsageError(f"{name}: published already; 'edgeflow fleet status' shows where it is")
+            target = f"bundles/{name}.bundle"
+            release = Release(
+                id=name,
+                target=target,
+                name=manifest.name,
+                version=manifest.version,
+                sha256=sha256,
+                groups=(rollout.groups[0].name,),
+                bounds=bounds,
+                published_at=self.now.isoformat(timespec="seconds"),
+            )
+            after = rollout.model_copy(update={"releases": (*rollout.releases, release)})
+            self._write(after, {target: bundle}, keys)
+        return release
+
+    def promote(
+        self,
+        name: str,
+        to: str,
+        statuses: Sequence[FleetStatus],
+        keys: Keys,
+        *,
+        although_paused: bool = False,
+    ) -> Release:
+        """Give a release to the next group, once the ones before have reported success.
+
+        Raises:
+            UsageError: no such release or group, or it may not have it yet; says every reason.
+            StorageError: the repository cannot be written.
+        """
+        with self._alone():
+            rollout = self.rollout()
+            release = rollout.release(name)
+            problems = promotion_problems(rollout, release, to, statuses, although_paused=although_paused)
+            if problems:
+                raise UsageError(f"{release.id} is not given to group '{to}'", problems=problems)
+            groups = tuple(dict.fromkeys([*release.groups, to]))
+            return self._replace(rollout, release.model_copy(update={"groups": groups}), keys)
+
+    def revoke(self, name: str, keys: Keys) -> Release:
+        """Take a release back from all groups: boxes that run it go back to the bundle before.
+
+        Raises:
+            UsageError: no such release.
+            StorageError: the repository cannot be written.
+        """
+        with self._alone():
+            rollout = self.rollout()
+            release = rollout.release(name).model_copy(update={"revoked": True})
+            revoked = tuple(dict.fromkeys([*rollout.revoked, release.sha256]))
+            return self._replace(rollout.model_copy(update={"revoked": revoked}), release, keys)
+
+    def refresh(self, keys: Keys, *, root: bool = False) -> dict[str, datetime]:
+        """Renew what expires soon; boxes take a repository that nobody renews for one that stands still.
+
+        Args:
+            root: the root, too, which needs its keys.
+
+        Raises:
+            UsageError: keys are missing.
+            StorageError: the repository cannot be written.
+        """
+        with self._alone():
+            if root:
+                self._metadata.renew_root(keys)
+            late = self.now + EXPIRES["targets"] / 2
+            targets = self._metadata.targets() if self._metadata.expiry()["targets"] < late else None
+            self._metadata.write(targets, keys)
+            return self._metadata.expiry()
+
+    def rotate(self, role: str, keys: Keys, *, lost: str | None = None) -> None:
+        """Replace a role's key; as :meth:`MetadataFolder.rotate`."""
+        with self._alone():
+            self._metadata.rotate(role, keys, lost=lost)
+
+    def rollout(self) -> Rollout:
+        """Return the roll-out as it is published.
+
+        Raises:
+            UsageError: no repository.
+            IntegrityError: a file is missing or damaged.
+        """
+        self._metadata.root()
+        target = self._metadata.targets().get(ROLLOUT)
+        if target is None:
+            raise IntegrityError(f"{self.path}: holds no {ROLLOUT}; restore it from a backup")
+        path = self._place(target)
+        try:
+            data = path.read_bytes()
+        except OSError as cause:
+            raise IntegrityError(f"{path}: cannot be read: {cause.strerror}; restore it") from cause
+        if hashlib.sha256(data).hexdigest() != target.hashes["sha256"]:
+            raise IntegrityError(f"{path}: not what was signed; restore it from a backup")
+        return parse_rollout(data)
+
+    def expiry(self) -> dict[str, datetime]:
+        """Return role → time at which its metadata expires."""
+        return self._metadata.expiry()
+
+    def _replace(self, rollout: Rollout, release: Release, keys: Keys) -> Release:
+        releases = tuple(release if one.id == release.id else one for one in rollout.releases)
+        self._write(rollout.model_copy(update={"releases": releases}), {}, keys)
+        return release
+
+    def _write(self, rollout: Rollout, bundles: dict[str, Path], keys: Keys) -> None:
+        """Targets first, then the metadata that names them: a reader finds the old state or the new one."""
+        targets = self._metadata.targets()
+        for path, source in bundles.items():
+            targets[path] = TargetFile.from_file(path, str(source), ["sha256"])
+            self._put(targets[path], source)
+        data = rollout.model_dump_json(by_alias=True, indent=1).encode()
+        targets[ROLLOUT] = TargetFile.from_data(ROLLOUT, data, ["sha256"])
+        self._put(targets[ROLLOUT], data)
+        self._metadata.write(targets, keys)
+
+    def _put(self, target: TargetFile, content: Path | bytes) -> None:
+        path = self._place(target)
+        try:
+            with replace_atomically(path) as file:
+                if isinstance(content, bytes):
+                    file.write(content)
+                else:
+                    with content.open("rb") as source:
+                        shutil.copyfileobj(source, file)
+            os.chmod(path, 0o644)  # noqa: PTH101 - for the web server
+        except OSError as cause:
+            raise StorageError(f"{path}: cannot be written: {cause.strerror}; make room") from cause
+
+    def _place(self, target: TargetFile) -> Path:
+        folder, _, name = target.path.rpartition("/")
+        return self.path / "targets" / folder / f"{target.hashes['sha256']}.{name}"
+
+    @property
+    def _metadata(self) -> MetadataFolder:
+        return MetadataFolder(path=self.path / "metadata", now=self.now)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with (self.path / ".lock").open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as cause:
+                    raise UsageError(f"{self.path}: somebody publishes there; wait for that") from cause
+                yield
+        except OSError as cause:
+            raise StorageError(f"{self.path}: cannot be written: {cause.strerror}") from cause
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)

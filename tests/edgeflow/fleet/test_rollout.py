@@ -1,0 +1,91 @@
+"""Promotion from group to group: refused until the groups before have reported success."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgeflow.contracts.message_parts.fleet_status import FleetPhase, FleetStatus
+from edgeflow.errors import DataError, UsageError
+from edgeflow.fleet.rollout import (
+    Group,
+    Release,
+    Rollout,
+    parse_rollout,
+    promotion_problems,
+    wanted_release,
+)
+
+AT = "2026-11-29T10:00:00.000Z"
+
+
+def release(number: int, groups: tuple[str, ...] = ("canary",), *, revoked: bool = False) -> Release:
+    return Release(
+        id=f"bracket-{number}-{number:08x}",
+        target="t",
+        name="bracket",
+        version=number,
+        sha256=f"{number:064x}",
+        groups=groups,
+        revoked=revoked,
+        published_at="2026-11-29T10:00:00+00:00",
+    )
+
+
+GROUPS = (Group(name="canary", boxes=2), Group(name="line3"), Group(name="line4"))
+
+
+def status(box: str, phase: FleetPhase, about: Release, group: str = "canary") -> FleetStatus:
+    return FleetStatus(box=box, group=group, phase=phase, release=about.id, reason="because", at=AT)
+
+
+def test_a_group_runs_its_latest_release_that_is_not_revoked() -> None:
+    releases = (release(1, ("canary", "line3")), release(2), release(3, ("canary",), revoked=True))
+    rollout = Rollout(groups=GROUPS, releases=releases)
+    assert wanted_release(rollout, "canary") == releases[1]
+    assert wanted_release(rollout, "line3") == releases[0]
+    assert wanted_release(rollout, "line4") is None
+
+
+def test_a_release_waits_for_the_success_of_enough_boxes() -> None:
+    wanted = release(2)
+    rollout = Rollout(groups=GROUPS, releases=(wanted,))
+    assert "0 of 2 boxes" in promotion_problems(rollout, wanted, "line3", [])[0]
+    one = [status("b1", "good", wanted), status("b2", "watching", wanted)]
+    assert (
+        "1 of 2 boxes have reported success (b2 watching"
+        in promotion_problems(rollout, wanted, "line3", one)[0]
+    )
+    both = [status("b1", "good", wanted), status("b2", "good", wanted)]
+    assert promotion_problems(rollout, wanted, "line3", both) == []
+    assert "group 'line3' comes before" in promotion_problems(rollout, wanted, "line4", both)[0]
+    of_another = [status("b1", "good", release(1)), status("b2", "good", release(1))]
+    assert promotion_problems(rollout, wanted, "line3", of_another)
+
+
+@pytest.mark.parametrize("phase", ["rolled_back", "rolling_back", "refused", "paused"])
+def test_one_box_that_failed_stops_the_promotion_everywhere(phase: FleetPhase) -> None:
+    wanted = release(2)
+    rollout = Rollout(groups=GROUPS, releases=(wanted,))
+    statuses = [status(box, "good", wanted) for box in ("b1", "b2")] + [status("b3", phase, wanted)]
+    (problem,) = promotion_problems(rollout, wanted, "line3", statuses)
+    assert "b3 (canary)" in problem
+    assert "because" in problem
+    allowed = promotion_problems(rollout, wanted, "line3", statuses, although_paused=True)
+    assert (allowed == []) == (phase == "paused")
+
+
+def test_a_release_is_found_by_its_beginning_and_unknown_ones_are_told() -> None:
+    rollout = Rollout(groups=GROUPS, releases=(release(1), release(2)))
+    assert rollout.release("bracket-2").version == 2
+    with pytest.raises(UsageError, match="2 such release"):
+        rollout.release("bracket")
+    with pytest.raises(UsageError, match="no such release; there are: bracket-1"):
+        rollout.release("housing")
+    with pytest.raises(UsageError, match="no such group; there are: canary, line3, line4"):
+        rollout.group("line9")
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"schema": "edgeflow/rollout/2", "groups": []}', b"[" * 9999])
+def test_a_document_that_is_none_is_refused(data: bytes) -> None:
+    with pytest.raises(DataError, match=r"rollout\.json"):
+        parse_rollout(data)
