@@ -29,7 +29,6 @@ from edgeflow_export.recipe import Recipe
 PARTS = Path(__file__).resolve().parents[1] / "demo" / "parts"
 RECIPE = {
     "name": "full-size",
-    "image": {"height": 768, "width": 768},
     "flow": {"graph": "cs_neigh", "hidden": 64, "kernels": [3, 3, 3, 3, 3, 5]},
     "training": {"standardise": "channel"},
     "export": {
@@ -47,11 +46,12 @@ RECIPE = {
 @click.option(
     "--parts", "count", type=click.IntRange(min=6), default=12, show_default=True, help="Exported with."
 )
+@click.option("--side", type=click.IntRange(min=64), default=768, show_default=True, help="Of the images.")
 @click.option("--turns", type=click.IntRange(min=3), default=10, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Folder for checkpoint and bundle; reused.")
 @click.option("--json", "json_output", is_flag=True)
-def main(count: int, turns: int, threads: int, keep: Path | None, json_output: bool) -> None:
+def main(count: int, side: int, turns: int, threads: int, keep: Path | None, json_output: bool) -> None:
     """Export the full size, then set it against its naive export."""
     console = Console(stderr=True, highlight=False)
     with tempfile.TemporaryDirectory() as scratch:
@@ -60,7 +60,7 @@ def main(count: int, turns: int, threads: int, keep: Path | None, json_output: b
         checkpoint, bundle = folder / "full.safetensors", folder / "full.bundle"
         if not checkpoint.exists():
             console.print("making a checkpoint of random weights")
-            _write_checkpoint(checkpoint, _normal_parts(folder / "parts", count))
+            _write_checkpoint(checkpoint, _normal_parts(folder / "parts", count), side)
         exported = None
         if not bundle.exists():
             exported = _export(checkpoint, bundle)
@@ -87,12 +87,13 @@ def _normal_parts(folder: Path, count: int) -> Path:
     return folder
 
 
-def _write_checkpoint(path: Path, parts: Path) -> None:
+def _write_checkpoint(path: Path, parts: Path, side: int) -> None:
     """Random weights of the published shapes; features of deviation 1, couplings away from the identity."""
     torch.manual_seed(0)
     weights = path.with_name("extractor.pt")
     document = {
         **RECIPE,
+        "image": {"height": side, "width": side},
         "data": {"root": str(parts), "validation_fraction": 0.5},
         "extractor": {"kind": "efficientnet_b5", "weights": str(weights)},
     }

@@ -41,7 +41,7 @@ class StageResults:
         folder: None keeps nothing.
         reuse: False computes everything anew, and keeps it.
         most_bytes: what all kept results may take; the longest unused go first.
-        say: told what is taken over, and what cannot be kept.
+        say: told what is taken over, what cannot be kept, and how far a long stage is.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class StageResults:
         most_bytes: int = MOST_BYTES,
         say: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self._folder, self._reuse, self._say = folder, reuse, say
+        self._folder, self._reuse, self.say = folder, reuse, say
         self._most_bytes = most_bytes
         self._part_digests: dict[tuple[str, str], str] = {}
 
@@ -70,7 +70,7 @@ class StageResults:
         path = self._folder / f"{key[:40]}.npz"
         found = _read(path) if self._reuse else None
         if found is not None:
-            self._say(f"taken over from an earlier export: {stage}")
+            self.say(f"taken over from an earlier export: {stage}")
             return found
         made = make()
         self._write(path, stage, made)
@@ -119,7 +119,7 @@ class StageResults:
             os.replace(partial, path)  # noqa: PTH105 - the atomic form
             _make_room(path.parent, self._most_bytes)
         except OSError as cause:
-            self._say(f"not kept, an interruption would repeat it: {stage}: {cause.strerror or cause}")
+            self.say(f"not kept, an interruption would repeat it: {stage}: {cause.strerror or cause}")
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from edgeflow_export.conversion.int8.activation_ranges import Range, find_ranges, observe
+from edgeflow_export.conversion.int8.activation_ranges import Range, find_ranges
 from edgeflow_export.conversion.int8.batch_norm import fold_batch_norms
 from edgeflow_export.conversion.int8.equalisation import equalise
 from edgeflow_export.conversion.int8.input_moments import InputMoments, Window
 from edgeflow_export.conversion.int8.layers import Layer, find_layers
 from edgeflow_export.conversion.int8.onnx_graph import OnnxGraph
 from edgeflow_export.conversion.int8.options import Int8Options
+from edgeflow_export.conversion.int8.passes import HELD_BYTES, Passes
 from edgeflow_export.conversion.int8.quantized_graph import Calibration, GridWeights, write_quantized
 from edgeflow_export.conversion.int8.second_order import (
     Floats,
@@ -47,7 +48,14 @@ def prepare(path: Path, options: Int8Options) -> tuple[onnx.ModelProto, tuple[La
     return model, layers
 
 
-def calibrate(path: Path, samples: Samples, options: Int8Options) -> Calibration:
+def calibrate(
+    path: Path,
+    samples: Samples,
+    options: Int8Options,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    *,
+    held_bytes: int = HELD_BYTES,
+) -> Calibration:
     """Find ranges and round weights on normal parts.
 
     The extractor's layers are rounded from the image on, each for what the layers before it, already in
@@ -56,17 +64,21 @@ def calibrate(path: Path, samples: Samples, options: Int8Options) -> Calibration
     Args:
         path: the ONNX graph in float.
         samples: the graph's inputs, one per part.
+        progress: told how many of the extractor's layers are rounded, and how many there are.
+        held_bytes: memory for values between the steps, which saves time; see ``Passes``.
     """
     model, layers = prepare(path, options)
-    steps = _Rounding(OnnxGraph(model), layers, samples, options)
+    steps = _Rounding(OnnxGraph(model), layers, Passes(model, samples, held_bytes), options)
     steps.find_ranges()
     steps.round_nearest([layer for layer in layers if layer.in_flow])
     others = [layer for layer in layers if not layer.in_flow]
     if options.rounding == "nearest":
         steps.round_nearest(others)
     else:
-        for stage in np.array_split(np.arange(len(others)), min(STAGES, len(others)) or 1):
+        stages = np.array_split(np.arange(len(others)), min(STAGES, len(others))) if others else []
+        for stage in stages:
             steps.round_second_order([others[place] for place in stage])
+            progress(int(stage[-1]) + 1, len(others))
     steps.find_flow_ranges()
     return Calibration(model=model, layers=layers, ranges=steps.ranges, weights=steps.weights)
 
@@ -77,7 +89,7 @@ class _Rounding:
 
     graph: OnnxGraph
     layers: tuple[Layer, ...]
-    samples: Samples
+    passes: Passes
     options: Int8Options
     ranges: dict[str, Range] = field(default_factory=dict)
     weights: dict[str, GridWeights] = field(default_factory=dict)
@@ -85,7 +97,7 @@ class _Rounding:
     def find_ranges(self) -> None:
         """Ranges of all layers, of the graph in float."""
         wanted = dict.fromkeys(layer.edge.tensor for layer in self.layers)
-        self.ranges = find_ranges(self.graph.model, list(wanted), self.samples)
+        self.ranges = find_ranges(self.graph.model, list(wanted), self.passes)
         for layer in self.layers:
             if layer.reads_image and _is_image(self.ranges[layer.edge.tensor]):
                 self.ranges[layer.edge.tensor] = _IMAGE
@@ -94,7 +106,7 @@ class _Rounding:
         """Ranges of the flow's layers anew, now that the extractor before it is in INT8, with headroom."""
         flow = [layer for layer in self.layers if layer.in_flow]
         wanted = dict.fromkeys(layer.edge.tensor for layer in flow)
-        found = find_ranges(self._quantized(flow), list(wanted), self.samples)
+        found = find_ranges(self._quantized(flow), list(wanted), self.passes)
         self.ranges |= {name: bounds.widened(self.options.headroom) for name, bounds in found.items()}
 
     def round_nearest(self, layers: Sequence[Layer]) -> None:
@@ -128,13 +140,14 @@ class _Rounding:
         later = [layer for layer in self.layers if layer.in_flow or layer.name not in self.weights]
         found: dict[str, InputMoments] = {}
         wanted = list(dict.fromkeys(inputs.values()))
-        for values in observe(self._quantized(later), wanted, self.samples):
+        unsettled = {name for layer in later for name in (layer.name, layer.edge.node)}
+        for values in self.passes.observe(self._quantized(later), wanted, unsettled):
             for layer in layers:
                 value = values[inputs[layer.name]]
                 if layer.name not in found:
                     window = Window.of(nodes[layer.name], self._kernel(nodes[layer.name]))
                     bounds = self.ranges[layer.edge.tensor]
-                    found[layer.name] = InputMoments(window, bounds, len(value) * len(self.samples))
+                    found[layer.name] = InputMoments(window, bounds, len(value) * len(self.passes))
                 found[layer.name].add(value)
         return found
 

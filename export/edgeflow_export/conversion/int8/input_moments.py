@@ -23,7 +23,10 @@ __all__ = ["MOST_POSITIONS", "InputMoments", "Window"]
 
 MOST_POSITIONS = 32_768
 """Positions of a layer's kernel that are looked at, spread evenly over all images."""
-_EXACT_ROWS = 256  # 256 products of 8-bit integers add up exactly in float32
+_GROUPED_POSITIONS = 8_192
+"""The same for a layer of several groups, whose kernels see few inputs each."""
+_MIDDLE = 128
+_EXACT_ROWS = 1024  # so many products of integers between -128 and 128 add up exactly in float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +73,31 @@ class InputMoments:
     @property
     def mean(self) -> Floats:
         """(groups, inputs), inputs in the order of the kernel's weights, in steps of the range."""
-        assert self._sum is not None  # noqa: S101 - calibration has at least one part
-        return np.asarray(self._sum.numpy() / self._positions)
+        return self._mean + self._shift
 
     @property
     def covariance(self) -> Floats:
         """(groups, inputs, inputs), times the number of positions."""
         assert self._squares is not None  # noqa: S101 - calibration has at least one part
-        mean = self.mean
+        mean = self._mean
         return np.asarray(self._squares.numpy() - self._positions * mean[:, :, None] * mean[:, None])
+
+    @property
+    def _mean(self) -> Floats:
+        """The mean of the integers as they are added up, which lie around 0."""
+        assert self._sum is not None  # noqa: S101 - calibration has at least one part
+        return np.asarray(self._sum.numpy() / self._positions)
+
+    @property
+    def _shift(self) -> int:
+        return _MIDDLE - self._bounds.zero_point
 
     def add(self, inputs: npt.NDArray[np.float32]) -> None:
         """Take in the layer's inputs (N, C, H, W)."""
-        images = torch.from_numpy(inputs)
-        patches = torch.cat([self._patches(self._integers(image[None])) for image in images], dim=2)
+        for image in torch.from_numpy(inputs):
+            self._add(self._patches(image[None]))
+
+    def _add(self, patches: Tensor) -> None:
         groups, size, positions = patches.shape
         if self._sum is None or self._squares is None:
             self._sum = torch.zeros((groups, size), dtype=torch.float64)
@@ -93,28 +107,33 @@ class InputMoments:
             self._sum += rows.sum(dim=2)
         self._positions += positions
 
-    def _integers(self, image: Tensor) -> Tensor:
-        """Distance from the zero point, -255 to 255."""
+    def _integers(self, values: Tensor) -> Tensor:
+        """The integers of values less 128; ``_shift`` more is the distance from the zero point."""
         scale, zero = self._bounds.scale, self._bounds.zero_point
-        return torch.clamp(torch.round(image / scale) + zero, 0, 255) - zero
+        return torch.round(values / scale).add_(zero).clamp_(0, 255).sub_(_MIDDLE)
 
     def _patches(self, image: Tensor) -> Tensor:
         """Kernel inputs (groups, inputs, positions) of one image (1, C, H, W), thinned out evenly."""
         window, turn = self._window, self._seen
         self._seen += 1
         top, left, bottom, right = window.pads
-        padded = F.pad(image, (left, right, top, bottom))
+        height, width = image.shape[2] + top + bottom, image.shape[3] + left + right
         rows, columns = (
             (size - dilation * (kernel - 1) - 1) // stride + 1
             for size, dilation, kernel, stride in zip(
-                padded.shape[2:], window.dilation, window.kernel, window.stride, strict=True
+                (height, width), window.dilation, window.kernel, window.stride, strict=True
             )
         )
-        step = max(1, int(np.ceil(np.sqrt(rows * columns * self._images / MOST_POSITIONS))))
+        most = MOST_POSITIONS if window.groups == 1 else _GROUPED_POSITIONS
+        step = max(1, int(np.ceil(np.sqrt(rows * columns * self._images / most))))
         step = min(step, rows, columns)
         # Another offset in every image, so that no place of the images is left out.
-        down, across = (turn // step) % step, turn % step
-        padded = padded[:, :, down * window.stride[0] :, across * window.stride[1] :]
+        down, across = (turn // step) % step * window.stride[0], turn % step * window.stride[1]
         strides = (window.stride[0] * step, window.stride[1] * step)
+        if window.kernel == (1, 1) and not any(window.pads):
+            seen = self._integers(image[:, :, down :: strides[0], across :: strides[1]])
+            return seen.reshape(window.groups, seen.shape[1] // window.groups, -1)
+        integers = self._integers(image)
+        padded = F.pad(integers, (left, right, top, bottom), value=-self._shift)[:, :, down:, across:]
         unfolded = F.unfold(padded, window.kernel, dilation=window.dilation, stride=strides)
         return unfolded[0].reshape(window.groups, -1, unfolded.shape[-1])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from edgeflow_export.conversion.stage_results import StageResults
 __all__ = ["kept_calibration", "samples_identity"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+
+_LINE_EVERY_S = 30.0
 
 
 def kept_calibration(
@@ -36,7 +39,7 @@ def kept_calibration(
     arrays = results.kept(
         "ranges of activations and rounded weights",
         decided_by,
-        lambda: _packed(calibrate(path, samples, options)),
+        lambda: _packed(calibrate(path, samples, options, _Lines(results.say))),
     )
     return _unpacked(path, options, arrays)
 
@@ -47,6 +50,21 @@ def samples_identity(samples: Sequence[npt.NDArray[Any]], options: Int8Options) 
     for sample in samples:
         digest.update(f"{sample.shape}{sample.dtype}".encode() + np.ascontiguousarray(sample).tobytes())
     return digest.hexdigest()
+
+
+class _Lines:
+    """A line now and then on a calibration that takes long."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said_s = time.monotonic()
+
+    def __call__(self, done: int, whole: int) -> None:
+        """Tell how many layers are rounded, if the last line is old enough."""
+        now_s = time.monotonic()
+        if now_s - self._said_s >= _LINE_EVERY_S:
+            self._said_s = now_s
+            self._say(f"rounded {done} of {whole} convolutions")
 
 
 def _packed(calibration: Calibration) -> dict[str, npt.NDArray[Any]]:

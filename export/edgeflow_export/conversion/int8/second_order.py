@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 __all__ = ["DAMPING", "Floats", "grid_scales", "output_error", "round_nearest", "round_second_order"]
 
@@ -16,6 +17,8 @@ Integers = npt.NDArray[np.int8]
 
 DAMPING = 0.01
 """Added to the diagonal of E[xxᵀ], as a share of its mean: inputs beyond the calibration's vary too."""
+_BLOCK = 128
+"""Columns whose losses go to the later ones together: a product of matrices in place of many vectors."""
 _SHRINK = np.linspace(1.0, 0.7, 13)
 
 
@@ -63,12 +66,17 @@ def round_second_order(
     rest = np.take_along_axis(weights, order[:, None], axis=2)
     factors = _compensation(moments, order, damping)
     rounded = np.empty(weights.shape, np.float64)
-    for column in range(columns):
-        value = rest[:, :, column]
-        integers = np.clip(np.rint(value / scales), -limit, limit)
-        lost = (value - integers * scales) / factors[:, None, column, column]
-        rest[:, :, column + 1 :] -= lost[..., None] * factors[:, None, column, column + 1 :]
-        rounded[:, :, column] = integers
+    for begun in range(0, columns, _BLOCK):
+        end = min(begun + _BLOCK, columns)
+        lost = np.empty((*weights.shape[:2], end - begun), np.float64)
+        for column in range(begun, end):
+            value = rest[:, :, column]
+            rounded[:, :, column] = np.clip(np.rint(value / scales), -limit, limit)
+            moved = (value - rounded[:, :, column] * scales) / factors[:, None, column, column]
+            rest[:, :, column + 1 : end] -= moved[..., None] * factors[:, None, column, column + 1 : end]
+            lost[:, :, column - begun] = moved
+        # What the later columns make up for, for a whole block at once.
+        rest[:, :, end:] -= lost @ factors[:, begun:end, end:]
     result = np.empty_like(rounded)
     np.put_along_axis(result, np.broadcast_to(order[:, None], result.shape), rounded, axis=2)
     return result.astype(np.int8)
@@ -89,4 +97,8 @@ def _compensation(moments: Floats, order: npt.NDArray[np.intp], damping: float) 
     mean = np.diagonal(ordered, axis1=1, axis2=2).mean(axis=1)
     added = np.maximum(damping * mean, 1e-12)
     ordered = ordered + added[:, None, None] * np.eye(ordered.shape[1])
-    return np.asarray(np.linalg.cholesky(np.linalg.inv(ordered)).transpose(0, 2, 1))
+    # H = R Rᵀ with R upper triangular, by Cholesky from the last input on; then H⁻¹ = (R⁻¹)ᵀ R⁻¹.
+    lower = torch.linalg.cholesky(torch.from_numpy(np.ascontiguousarray(ordered[:, ::-1, ::-1])))
+    upper = lower.flip(1, 2)
+    unit = torch.eye(upper.shape[1], dtype=upper.dtype).expand_as(upper)
+    return np.asarray(torch.linalg.solve_triangular(upper, unit, upper=True).numpy())
