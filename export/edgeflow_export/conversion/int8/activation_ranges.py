@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +38,18 @@ class Range:
         return Range(low=self.low * factor, high=self.high * factor)
 
 
-def find_ranges(model: onnx.ModelProto, tensors: Sequence[str], passes: Passes) -> dict[str, Range]:
+def find_ranges(
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    passes: Passes,
+    unsettled: Collection[str] | None = None,
+) -> dict[str, Range]:
     """Smallest and largest value of tensors over all parts.
 
-    Both are found inside the graph, so that no tensor is kept as a whole.
+    Both are found inside the graph, so that no tensor leaves it as a whole.
+
+    Args:
+        unsettled: where the next run may start; see :meth:`~Passes.observe`.
     """
     if not tensors:
         return {}
@@ -53,7 +61,7 @@ def find_ranges(model: onnx.ModelProto, tensors: Sequence[str], passes: Passes) 
         for kind, name in zip(("ReduceMin", "ReduceMax"), names[tensor], strict=True):
             watched.graph.node.append(onnx.helper.make_node(kind, [tensor], [name], name=name, keepdims=0))
     found: dict[str, Range] = {}
-    for values in passes.observe(watched, [name for both in names.values() for name in both]):
+    for values in passes.observe(watched, [name for both in names.values() for name in both], unsettled):
         for tensor, (least, largest) in names.items():
             low, high = float(values[least].min()), float(values[largest].max())
             known = found.get(tensor, Range(low=low, high=high))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def calibrate(
         held_bytes: memory for values between the steps, which saves time; see ``Passes``.
     """
     model, layers = prepare(path, options)
-    steps = _Rounding(OnnxGraph(model), layers, Passes(model, samples, held_bytes), options)
+    steps = _Rounding(OnnxGraph(model), layers, Passes.of(model, samples, held_bytes), options)
     steps.find_ranges()
     steps.round_nearest([layer for layer in layers if layer.in_flow])
     others = [layer for layer in layers if not layer.in_flow]
@@ -96,8 +96,14 @@ class _Rounding:
 
     def find_ranges(self) -> None:
         """Ranges of all layers, of the graph in float."""
-        wanted = dict.fromkeys(layer.edge.tensor for layer in self.layers)
-        self.ranges = find_ranges(self.graph.model, list(wanted), self.passes)
+        wanted = list(dict.fromkeys(layer.edge.tensor for layer in self.layers))
+        passes = self.passes.copy()
+        for chunk in np.array_split(np.arange(len(wanted)), min(STAGES, len(wanted))) if wanted else ():
+            # In steps: the library holds every tensor that is watched until a run ends.
+            end = int(chunk[-1]) + 1
+            tensors, later = wanted[int(chunk[0]) : end], set(wanted[end:])
+            unsettled = _nodes(layer for layer in self.layers if layer.edge.tensor in later)
+            self.ranges |= find_ranges(self.graph.model, tensors, passes, unsettled)
         for layer in self.layers:
             if layer.reads_image and _is_image(self.ranges[layer.edge.tensor]):
                 self.ranges[layer.edge.tensor] = _IMAGE
@@ -140,8 +146,7 @@ class _Rounding:
         later = [layer for layer in self.layers if layer.in_flow or layer.name not in self.weights]
         found: dict[str, InputMoments] = {}
         wanted = list(dict.fromkeys(inputs.values()))
-        unsettled = {name for layer in later for name in (layer.name, layer.edge.node)}
-        for values in self.passes.observe(self._quantized(later), wanted, unsettled):
+        for values in self.passes.observe(self._quantized(later), wanted, _nodes(later)):
             for layer in layers:
                 value = values[inputs[layer.name]]
                 if layer.name not in found:
@@ -169,6 +174,11 @@ class _Rounding:
         kernel = self._kernel(node)
         groups = Window.of(node, kernel).groups
         return kernel.astype(np.float64).reshape(groups, kernel.shape[0] // groups, -1), kernel.shape
+
+
+def _nodes(layers: Iterable[Layer]) -> set[str]:
+    """The nodes that have another form once layers are in INT8."""
+    return {name for layer in layers for name in (layer.name, layer.edge.node)}
 
 
 def _is_image(bounds: Range) -> bool:

@@ -28,16 +28,25 @@ class Passes:
     """The calibration parts, and the values that they have where the next run starts.
 
     Args:
-        samples: the graph's inputs, one per part.
+        feeds: of every part, values by the tensor's name.
         held_bytes: see ``HELD_BYTES``.
     """
 
-    def __init__(
-        self, model: onnx.ModelProto, samples: Sequence[npt.NDArray[np.generic]], held_bytes: int = HELD_BYTES
-    ) -> None:
-        name = model.graph.input[0].name
-        self._feeds: _Feeds = [{name: sample} for sample in samples]
+    def __init__(self, feeds: _Feeds, held_bytes: int = HELD_BYTES) -> None:
+        self._feeds = feeds
         self._held_bytes = held_bytes
+
+    @classmethod
+    def of(
+        cls, model: onnx.ModelProto, samples: Sequence[npt.NDArray[np.generic]], held_bytes: int = HELD_BYTES
+    ) -> Passes:
+        """Runs that start at a graph's input, one sample per part."""
+        name = model.graph.input[0].name
+        return cls([{name: sample} for sample in samples], held_bytes)
+
+    def copy(self) -> Passes:
+        """The same parts, for runs of their own."""
+        return Passes(self._feeds, self._held_bytes)
 
     def __len__(self) -> int:
         return len(self._feeds)

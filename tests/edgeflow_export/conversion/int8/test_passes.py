@@ -42,7 +42,7 @@ def sums(passes: Passes, model: onnx.ModelProto) -> list[np.ndarray]:
 
 
 def test_a_run_from_the_settled_part_gives_what_a_whole_run_gives(model: onnx.ModelProto) -> None:
-    whole, short = Passes(model, SAMPLES), Passes(model, SAMPLES)
+    whole, short = Passes.of(model, SAMPLES), Passes.of(model, SAMPLES)
     for wanted, unsettled in (("one", {"second", "third"}), ("two", {"third"})):
         shown = [values[wanted] for values in short.observe(model, [wanted], unsettled)]
         again = [values[wanted] for values in whole.observe(model, [wanted])]
@@ -51,17 +51,17 @@ def test_a_run_from_the_settled_part_gives_what_a_whole_run_gives(model: onnx.Mo
 
 
 def test_what_is_settled_is_not_computed_again(model: onnx.ModelProto) -> None:
-    passes = Passes(model, SAMPLES)
+    passes = Passes.of(model, SAMPLES)
     before = sums(passes, model)
     list(passes.observe(model, ["two"], {"third"}))
     # Another first convolution changes nothing any more: its output is held for every part.
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.zeros((2, 2, 1, 1), np.float32), "w1"))
     np.testing.assert_array_equal(sums(passes, model), before)
-    assert not np.array_equal(sums(Passes(model, SAMPLES), model), before)
+    assert not np.array_equal(sums(Passes.of(model, SAMPLES), model), before)
 
 
 def test_values_that_take_too_much_memory_are_computed_again(model: onnx.ModelProto) -> None:
-    passes = Passes(model, SAMPLES, held_bytes=2 * SAMPLES[0].nbytes)  # of three parts
+    passes = Passes.of(model, SAMPLES, held_bytes=2 * SAMPLES[0].nbytes)  # of three parts
     list(passes.observe(model, ["two"], {"third"}))
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.zeros((2, 2, 1, 1), np.float32), "w1"))
     np.testing.assert_array_equal(sums(passes, model), np.zeros((3, 1, 2, 8, 8)))
