@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import openvino as ov
 import torch
 from torch import nn
 from torch._subclasses import FakeTensorMode
@@ -16,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from edgeflow.errors import HardwareError
 
-__all__ = ["Need", "Volume", "attainable_bytes", "needed", "require_memory", "volume_of"]
+__all__ = ["Need", "Volume", "attainable_bytes", "needed", "require_memory", "volume_of", "volume_of_graph"]
 
 _ROOT = Path("/")
 _UNLIMITED = 1 << 60
@@ -170,6 +172,28 @@ def volume_of(module: nn.Module, shape: tuple[int, ...]) -> Volume | None:
     except Exception:  # noqa: BLE001 - whatever it is, it only costs the estimate
         return None
     return Volume(weights=weights, activations=written.bytes)
+
+
+_VIEWS = {"Reshape", "Squeeze", "Unsqueeze", "Parameter", "Result"}
+"""Operations of a graph that write nothing."""
+
+
+def volume_of_graph(model: ov.Model) -> Volume | None:
+    """The volume of a graph with fixed shapes, as :func:`volume_of` counts it.
+
+    Returns:
+        None where a shape depends on the input.
+    """
+    weights = activations = 0
+    for node in model.get_ops():
+        ports = node.outputs()
+        if any(port.partial_shape.is_dynamic for port in ports):
+            return None
+        size = sum(int(np.prod(list(port.shape))) * port.get_element_type().size for port in ports)
+        kind = node.get_type_name()
+        weights += size if kind == "Constant" else 0
+        activations += size if kind not in {"Constant", *_VIEWS} else 0
+    return Volume(weights=weights, activations=activations)
 
 
 def needed(kind: str, volume: Volume, *, int8: bool, samples_bytes: int = 0) -> Need:

@@ -26,7 +26,12 @@ from edgeflow.station.active_bundle import (
     open_for_box,
     warn_of_graph,
 )
-from edgeflow.station.products.memory import import_library, measured_load, require_room_for_two
+from edgeflow.station.products.memory import (
+    import_library,
+    measured_load,
+    require_room_for_two,
+    without_set_up,
+)
 from edgeflow.station.products.no_bundle import make_no_bundle
 from edgeflow.station.products.product import Product
 from edgeflow.station.products.resident import ProductBundles
@@ -155,6 +160,7 @@ def load_bundles(
         _fail(products[name], problem, alarms)
     errors: list[EdgeflowError] = []
     import_library(config.runtime.backend)
+    alone = len(opening.opened) == 1
     for one in sorted(opening.opened, key=lambda one: one is opening.first):  # it stays, whatever the memory
         product = products[only_product(one.config) or ""]
         product.manifest = one.bundle.manifest
@@ -168,6 +174,8 @@ def load_bundles(
         note_as_run(one.bundle, config.trust, alarms, product.name)
         warn_of_graph(loaded, alarms, subject=product.name)
         product.info, product.mb, product.used_ns = loaded.make.bundle, mb, monotonic_ns()
+        if not alone and not any(other.slot for other in products.values()):
+            product.mb = without_set_up(mb, partial(load_again, product, session=session, load=load))
         product.slot = ActiveBundle(loaded, release=release)
         _give_way(products, product, config.runtime.memory_mb)
     verified = [product for product in products.values() if not product.problem]

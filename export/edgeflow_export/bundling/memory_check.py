@@ -21,7 +21,7 @@ def export_need(job: ExportJob, teacher: MaskTeacher | None) -> Need | None:
     samples = job.spec.calibration_parts * count * size.height * size.width * 3
     int8 = "int8" in job.spec.precisions
     needs = []
-    volume = None if isinstance(job.model, ImportedModel) else volume_of(job.module, shape)
+    volume = job.model.volume if isinstance(job.model, ImportedModel) else volume_of(job.module, shape)
     if volume is not None:
         needs.append(needed("model", volume, int8=int8, samples_bytes=samples))
     if isinstance(teacher, NetworkTeacher):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnx
 import openvino as ov
 
+from edgeflow.backends.openvino.core import openvino_core
 from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray, Scoring
 from edgeflow.errors import CheckpointError, ConfigError, DataError
@@ -23,6 +24,7 @@ from edgeflow_export.imported.network_output import ChosenOutput
 from edgeflow_export.imported.onnx_file import read_onnx
 from edgeflow_export.imported.onnx_network import load_onnx_network
 from edgeflow_export.imported.part_graph import Form, MapShape, PartForm, map_shape
+from edgeflow_export.memory import Volume, volume_of_graph
 from edgeflow_export.recipe import ImageSpec, ImportRecipe
 
 __all__ = ["KIND", "ImportedModel", "load_imported", "require_varying"]
@@ -182,11 +184,26 @@ class ImportedModel:
         return None
 
     def graph(self) -> onnx.ModelProto | ov.Model:
-        """The graph of one part, uint8 images (V, H, W, 3) to float32 maps (V, h, w).
+        """The graph of one part, uint8 images (V, H, W, 3) to float32 maps (V, h, w); made once.
 
         Raises:
             CheckpointError: an operator that no box runs.
         """
+        return self._graph
+
+    @property
+    def volume(self) -> Volume | None:
+        """Bytes that the graph of one part holds and writes; None where OpenVINO cannot tell."""
+        graph = self.graph()
+        if isinstance(graph, ov.Model):
+            return volume_of_graph(graph)
+        try:
+            return volume_of_graph(openvino_core().read_model(model=graph.SerializeToString(), weights=b""))
+        except Exception:  # noqa: BLE001 - an operator that it lacks, or a file over its limits: no estimate
+            return None
+
+    @cached_property
+    def _graph(self) -> onnx.ModelProto | ov.Model:
         batched = None if self.takes_whole_parts else self._batched
         count = len(self.views) if self.takes_whole_parts else self._alone
         form = PartForm(

@@ -20,6 +20,7 @@ from tests.edgeflow_export.imported.test_imported_model import shares
 from tests.support.tiny_network import as_openvino, network
 
 VIEWS = ("C1", "C2", "C3")
+SIDE_2 = SIZE * SIZE
 NCHW, NHWC = (3, SIZE, SIZE), (SIZE, SIZE, 3)
 IMAGES = np.random.default_rng(3).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)
 
@@ -78,6 +79,22 @@ def test_the_raw_value_is_taken_and_not_the_clamped_one(
     model = loaded(as_openvino(file, half=half), output)
     assert model.output.removed[-3:] == ("Clip", "Add", "Mul")
     np.testing.assert_allclose(by_graph(model).ravel(), expected.ravel(), rtol=2e-3 if half else 1e-5)
+
+
+def test_the_memory_of_an_export_is_estimated_alike_in_both_formats(tmp_path: Path) -> None:
+    file = network(tmp_path / "model.onnx", anomalib=True)
+    by_onnx = loaded(file).volume
+    by_ir = loaded(as_openvino(file)).volume
+    assert by_onnx is not None
+    assert by_ir is not None
+    # Three images as float, their planes, three layers of eight, eight and one channel, and the maps.
+    image, half, quarter = 3 * SIDE_2 * 3 * 4, 3 * SIDE_2 // 4 * 8 * 4, 3 * SIDE_2 // 16 * 4
+    assert by_ir.activations == pytest.approx(3 * image + 2 * half + quarter, rel=0.02)
+    assert by_onnx.activations == pytest.approx(by_ir.activations, rel=0.1)
+    assert by_ir.weights == pytest.approx((8 * 3 * 9 + 8 * 9) * 4, rel=0.2)
+    twice = loaded(as_openvino(network(tmp_path / "wide.onnx", shape=(1, 3, 2 * SIZE, SIZE), anomalib=True)))
+    assert twice.volume is not None
+    assert twice.volume.activations == pytest.approx(2 * by_ir.activations, rel=0.02)
 
 
 def test_the_origin_says_on_what_it_can_run(tmp_path: Path) -> None:
