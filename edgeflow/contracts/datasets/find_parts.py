@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeflow.contracts.datasets.annotated.coco_json import cvat_files
 from edgeflow.contracts.datasets.layouts import (
     LAYOUTS,
     PartsRequest,
@@ -104,12 +105,28 @@ def look_for_parts(
                 "leave it out"
             )
         parts = LAYOUTS[name].read(root, request, remarks) if name is not None else []
+        if parts and name == "part_folders" and layout is None:
+            _require_not_cvat(root)
     except OSError as cause:
         raise DataError(
             f"{cause.filename or root}: cannot be read: {cause.strerror}; check its rights"
         ) from cause
     problems = [*remarks.problems, *_problems_of(parts, request.views, incomplete=incomplete)]
     return FoundParts(layout=name, parts=tuple(parts), problems=tuple(problems), notes=tuple(remarks.notes))
+
+
+def _require_not_cvat(root: Path) -> None:
+    """Refuse images beside CVAT's own annotations: without these, defects would count as normal.
+
+    Raises:
+        DataError: there is such a file.
+    """
+    files = cvat_files(root)
+    if files:
+        raise DataError(
+            f"{files[0]}: is CVAT's own format, which is not read; export the task as 'COCO 1.0', with "
+            "images, which holds the same masks (data.layout: part_folders reads the images without them)"
+        )
 
 
 def _named(layout: str, root: Path) -> str:

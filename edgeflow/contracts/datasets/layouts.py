@@ -154,8 +154,8 @@ LAYOUTS: dict[str, Layout] = {
         read=lambda root, request, remarks: mvtec_parts(root, request.class_name, remarks.problems),
     ),
     "coco": Layout(
-        title="COCO JSON of CVAT or Label Studio",
-        mark="annotations/instances_SUBSET.json or result.json, beside images/",
+        title="COCO JSON of CVAT or Label Studio, or Label Studio's own JSON",
+        mark="annotations/instances_SUBSET.json, result.json or Label Studio's JSON, beside images/",
         matches=is_coco_export,
         read=lambda root, request, remarks: coco_parts(root, request.views, remarks.problems, remarks.notes),
     ),

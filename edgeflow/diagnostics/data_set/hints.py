@@ -41,8 +41,6 @@ def hints(root: Path) -> list[str]:
         head = _head(file) if file.suffix.lower() in (".xml", ".json") else b""
         if b"<annotations>" in head:
             found.append(f"{as_text(file.name)} is CVAT's own format; export as 'COCO 1.0', with images")
-        elif head.lstrip().startswith(b"[") and b'"data"' in head and b'"annotations"' in head:
-            found.append(f"{as_text(file.name)} is Label Studio's own format; export as COCO, with images")
     return found
 
 

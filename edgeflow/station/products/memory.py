@@ -6,12 +6,12 @@ import importlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from edgeflow.errors import ConfigError, EdgeflowError
+from edgeflow.errors import ConfigError
 from edgeflow.metrics.system import resident_bytes
 from edgeflow.station.active_bundle import LoadedBundle
 from edgeflow.station.products.product import Product
 
-__all__ = ["import_library", "measured_load", "require_room_for_two", "without_set_up"]
+__all__ = ["import_library", "measured_load", "require_room_for_two"]
 
 
 def import_library(backend: str) -> None:
@@ -31,24 +31,6 @@ def measured_load(load: Callable[[], LoadedBundle]) -> tuple[LoadedBundle, float
     files = loaded.manifest.files
     graph = sum(files[name].size for name in (loaded.graph.model, loaded.graph.weights) if name in files)
     return loaded, max(grown, graph) / 1e6
-
-
-def without_set_up(first_mb: float, load: Callable[[], LoadedBundle]) -> float:
-    """Return the megabytes of the bundle that was loaded first, without what its library takes once.
-
-    A second copy of it takes what every later bundle takes. What that leaves behind when it is closed is used
-    again by the next one, which therefore may count a little less.
-
-    Args:
-        first_mb: as measured when it was loaded.
-        load: loads the copy.
-    """
-    try:
-        copy, mb = measured_load(load)
-    except EdgeflowError:
-        return first_mb
-    copy.close()
-    return min(first_mb, mb)
 
 
 def require_room_for_two(products: Sequence[Product], memory_mb: float | None) -> None:

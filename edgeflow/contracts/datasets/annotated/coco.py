@@ -1,4 +1,4 @@
-"""Exports of CVAT and Label Studio as COCO JSON, read to recorded parts."""
+"""Exports of CVAT and Label Studio, as COCO JSON or Label Studio's own, read to recorded parts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from edgeflow.contracts.datasets.annotated.coco_json import Picture, coco_files, read_coco
 from edgeflow.contracts.datasets.annotated.drawn_mask import DrawnMask, Shape
 from edgeflow.contracts.datasets.annotated.image_lookup import ImageLookup
+from edgeflow.contracts.datasets.annotated.label_studio import label_studio_files, read_label_studio
 from edgeflow.contracts.datasets.annotated.view_groups import group_views
 from edgeflow.contracts.datasets.recorded_part import NORMAL, RecordedPart, Split, natural
 from edgeflow.contracts.image_files.mask_sources import DefectMask
@@ -40,8 +41,8 @@ class _Found:
 
 
 def is_coco_export(root: Path) -> bool:
-    """True if a folder holds annotations as COCO JSON."""
-    return bool(coco_files(root))
+    """True if a folder holds annotations as COCO JSON, or Label Studio's own."""
+    return bool(coco_files(root) or label_studio_files(root))
 
 
 def coco_parts(
@@ -83,9 +84,11 @@ def _found(root: Path, problems: list[str]) -> list[_Found]:
     """The images of all exports that are there; ``problems`` gets the others."""
     lookup = ImageLookup(root)
     found: dict[Path, _Found] = {}
-    for export in coco_files(root):
+    exports = [(export, read_coco) for export in coco_files(root)]
+    exports += [(export, read_label_studio) for export in label_studio_files(root)]
+    for export, read in exports:
         subset = _subset(export)
-        for picture in read_coco(export, _GOOD_NAMES, problems):
+        for picture in read(export, _GOOD_NAMES, problems):
             file = lookup.find(picture.name, subset=subset)
             if isinstance(file, str):
                 problems.append(f"{export.name}: {file}")

@@ -8,6 +8,7 @@ of a subset.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from edgeflow.contracts.datasets.annotated.drawn_mask import Shape, shapes_of
 from edgeflow.contracts.documents.file_names import as_text, is_foreign
 from edgeflow.errors import DataError
 
-__all__ = ["Picture", "coco_files", "read_coco"]
+__all__ = ["Picture", "coco_files", "cvat_files", "read_coco"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HEAD = 65_536
@@ -62,6 +63,16 @@ def coco_files(root: Path) -> list[Path]:
     """The COCO files of a folder: in it, in ``annotations/``, or one in each subset's folder."""
     candidates = [*root.glob("*.json"), *root.glob("annotations/*.json"), *root.glob(f"*/{_IN_A_SUBSET}")]
     return [file for file in sorted(candidates) if not is_foreign(file) and _is_coco(file)]
+
+
+def cvat_files(root: Path) -> list[Path]:
+    """The files of a folder in CVAT's own format, which is XML."""
+    found = []
+    for file in sorted(root.glob("*.xml")):
+        if not is_foreign(file):
+            with contextlib.suppress(OSError), file.open("rb") as opened:
+                found += [file] if b"<annotations>" in opened.read(_HEAD) else []
+    return found
 
 
 def _is_coco(file: Path) -> bool:

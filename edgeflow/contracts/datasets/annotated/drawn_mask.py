@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeflow.contracts.datasets.annotated.brush_strokes import Brush, decode_brush
 from edgeflow.contracts.datasets.annotated.shapes import decode_run_lengths, draw_polygon, run_lengths_of
 from edgeflow.contracts.image_files.mask_sources import MaskSource
 from edgeflow.contracts.image_files.masks import Mask
 from edgeflow.errors import DataError
 
-__all__ = ["DrawnMask", "Runs", "Shape", "shapes_of"]
+__all__ = ["DrawnMask", "Polygon", "Runs", "Shape", "shapes_of"]
 
 Polygon = npt.NDArray[np.float32]
 """Corners (n, 2), x and y in pixels."""
@@ -29,7 +30,7 @@ class Runs:
     size: tuple[int, int]
 
 
-Shape = Polygon | Runs
+Shape = Polygon | Runs | Brush
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class DrawnMask(MaskSource):
         """
         mask = np.zeros(self.size(), np.bool_)
         for shape in self.shapes:
-            if isinstance(shape, Runs):
+            if isinstance(shape, Runs | Brush):
                 mask |= self._decoded(shape)
             else:
                 draw_polygon(mask, shape)
@@ -74,13 +75,15 @@ class DrawnMask(MaskSource):
         """The export alone."""
         return (self.export,)
 
-    def _decoded(self, runs: Runs) -> Mask:
+    def _decoded(self, runs: Runs | Brush) -> Mask:
         if runs.size != self.size():
             raise DataError(
                 f"mask {self}: is for {runs.size[1]}x{runs.size[0]} pixels, its image has "
                 f"{self.width}x{self.height}; export the annotations again"
             )
         try:
+            if isinstance(runs, Brush):
+                return decode_brush(runs.packed, self.size())
             counts = run_lengths_of(runs.counts) if isinstance(runs.counts, str) else runs.counts
             return decode_run_lengths(counts, self.size())
         except (ValueError, OverflowError) as cause:

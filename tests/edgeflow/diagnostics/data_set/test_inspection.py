@@ -206,7 +206,6 @@ def test_a_folder_one_too_high_archives_and_other_formats_are_explained(tmp_path
     draw(tmp_path / "photo.png")
     (tmp_path / "VisA_20220922.tar").write_bytes(b"archive")
     (tmp_path / "annotations.xml").write_text("<?xml version='1.0'?>\n<annotations><version>1.1</version>")
-    (tmp_path / "project-1.json").write_text('[{"id": 1, "annotations": [], "data": {"image": "a.png"}}]')
     with pytest.raises(DataError) as caught:
         inspect_data(tmp_path)
     told = caught.value.problems
@@ -214,7 +213,6 @@ def test_a_folder_one_too_high_archives_and_other_formats_are_explained(tmp_path
     assert any(text.startswith("it holds 1 image(s) itself, such as photo.png; put those") for text in told)
     assert "it holds archives, such as VisA_20220922.tar; unpack them first" in told
     assert "annotations.xml is CVAT's own format; export as 'COCO 1.0', with images" in told
-    assert "project-1.json is Label Studio's own format; export as COCO, with images" in told
 
 
 def test_many_problems_end_in_their_number(tmp_path: Path) -> None:
