@@ -65,6 +65,7 @@ bench: $(VENV)/.dev
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.score_drift
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.metrics
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.changeover
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.opcua
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.shadow
 	sh tools/system_packages.sh cameras
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.capture

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -63,7 +65,7 @@ async def _serve(
         return (own or config.decision.valid_ms) / 1000
 
     registers = Registers(valid_s, tuple(products))
-    await _require_free(address)
+    _require_free(address)
     server = _Server(registers, address, section.clients)
     try:
         await server.serve_forever(background=True)
@@ -168,19 +170,18 @@ class _Connection(ServerRequestHandler):
         self.close()
 
 
-async def _require_free(address: tuple[str, int]) -> None:
+def _require_free(address: tuple[str, int]) -> None:
     """Refuse an address that cannot be listened at, with its reason: pymodbus only says that there is one."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
-        probe = await asyncio.get_running_loop().create_server(asyncio.Protocol, *address)
+        socket.create_server(address, family=family).close()
     except OSError as cause:
-        raise _not_listening(address, str(cause.strerror or cause)) from cause
-    probe.close()
-    await probe.wait_closed()
+        raise _not_listening(address, os.strerror(cause.errno) if cause.errno else str(cause)) from cause
 
 
 def _not_listening(address: tuple[str, int], reason: str) -> UsageError:
     host, port = address
-    low = "; ports below 1024 need CAP_NET_BIND_SERVICE, as in edgeflow-modbus.service" if port < 1024 else ""
+    low = ". Ports below 1024 need CAP_NET_BIND_SERVICE, as in edgeflow-modbus.service" if port < 1024 else ""
     return UsageError(
         f"{host}:{port}: cannot be listened at: {reason}; end what uses it, or give another --listen{low}"
     )

@@ -62,7 +62,8 @@ def own_certificate(folder: Path, uri: str, names: tuple[str, ...], now: dt.date
         end = x509.load_der_x509_certificate(own.certificate.read_bytes()).not_valid_after_utc
     except (OSError, ValueError) as cause:
         raise StorageError(
-            f"{own.certificate.parent}: no certificate there: {cause}; check the folder"
+            f"{own.certificate.parent}: no certificate to read there: {cause}; check its rights, or remove "
+            "it, so that a new one is made"
         ) from cause
     if end <= now:
         raise UsageError(

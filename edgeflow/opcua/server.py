@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
+import os
 import resource
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +60,7 @@ def serve_opcua(settings: ServerSettings, ready: Callable[[str], None]) -> None:
 
 
 async def _serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
+    _require_free(settings)
     own = own_certificate(settings.folder, settings.application_uri, settings.names, dt.datetime.now(dt.UTC))
     access = Access(
         users=settings.users,
@@ -82,13 +85,7 @@ async def _serve(settings: ServerSettings, ready: Callable[[str], None]) -> None
     await server.load_private_key(own.key)
     space = await make_address_space(server)
     mirror = await _mirror(settings, space, bounded)
-    try:
-        await server.start()
-    except OSError as cause:
-        raise UsageError(
-            f"{settings.host}:{settings.port}: cannot be listened at: {cause.strerror or cause}; end what "
-            "uses it, or give another --listen"
-        ) from cause
+    await server.start()
     try:
         ready(f"opc.tcp://{host}:{server.bserver.port if server.bserver else settings.port}")
         await _until_a_signal(
@@ -179,6 +176,19 @@ async def _until_a_signal(*works: Any) -> None:
         for task in (*tasks, end):
             task.cancel()
         await asyncio.gather(*tasks, end, return_exceptions=True)
+
+
+def _require_free(settings: ServerSettings) -> None:
+    """Refuse an address that cannot be listened at before the nodes are made, which takes seconds."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as cause:
+        reason = os.strerror(cause.errno) if cause.errno else cause
+        raise UsageError(
+            f"{settings.host}:{settings.port}: cannot be listened at: {reason}; end what uses it, or give "
+            "another --listen"
+        ) from cause
 
 
 def _bound_memory() -> None:

@@ -34,11 +34,13 @@ BESIDE_OTHERS = (
     "box/test_keys_cli.py",
     "box/test_line_controller.py",
     "box/test_metrics.py",
+    "box/test_modbus.py",
     "box/test_monitor_live.py",
     "box/test_nothing_leaves.py",
     "box/test_outbox_full_disk.py",
     "box/test_replay_command.py",
     "box/test_surroundings.py",
+    "opcua",
     "readme",
     "workstation",
 )

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from edgeflow.errors import UsageError
 from edgeflow.opcua.certificates import TrustList, own_certificate, thumbprint, trust_refused
-from tests.support.opcua_clients import client_certificate
+from simulators.opcua_client import client_certificate
 
 NOW = dt.datetime.now(dt.UTC)
 YEARS = dt.timedelta(days=366 * 10)

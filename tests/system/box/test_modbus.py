@@ -64,7 +64,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
             process.wait(30)
             server.terminate()
             assert server.wait(30) == 0
-            server.stdout.close()
+            if server.stdout is not None:
+                server.stdout.close()
 
 
 def wait(happened: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:

@@ -24,8 +24,8 @@ import pytest
 from edgeflow.config.box import load_config
 from edgeflow.opcua.certificates import trust_refused
 from edgeflow.security.users import add_user
+from simulators.opcua_client import CLIENT_URI, NodeOpcUa, client_certificate, install_node_opcua
 from simulators.small_box import ctl, start_box, write_box
-from tests.support.opcua_clients import CLIENT_URI, NodeOpcUa, client_certificate, node_opcua
 
 PASSWORD = "correct-horse-1"  # noqa: S105
 PATIENCE_S = 120.0
@@ -90,7 +90,10 @@ def edgeflow(*words: str, text: str = "") -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def served(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    node = node_opcua(repository)
+    try:
+        node = install_node_opcua(repository / "runs" / "npm-opcua")
+    except RuntimeError as cause:
+        pytest.skip(str(cause))
     folder = tmp_path_factory.mktemp("opcua")
     box = write_box(folder, 1, opcua={"listen": "127.0.0.1:0", "results": 500})
     config = load_config(box)
@@ -130,7 +133,8 @@ def served(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             process.wait(30)
             server.terminate()
             assert server.wait(30) == 0
-            server.stdout.close()
+            if server.stdout is not None:
+                server.stdout.close()
 
 
 def wait_for_parts(served: Served) -> None:
@@ -341,7 +345,8 @@ def test_clients_that_never_read_or_stand_still_disturb_nobody(served: Served) -
         flood.close()
         os.kill(still.pid, signal.SIGKILL)
         still.wait()
-        still.stdout.close()
+        if still.stdout is not None:
+            still.stdout.close()
 
 
 def is_cut(flood: socket.socket) -> bool:

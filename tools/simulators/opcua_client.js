@@ -1,4 +1,4 @@
-// OPC UA client for tests, independent of the server: reads one JSON job, does its steps, prints a JSON line for each.
+// OPC UA client for tests and benchmarks, independent of the server: reads one JSON job, does its steps, prints a JSON line for each.
 "use strict";
 const fs = require("fs");
 const opcua = require("node-opcua-client");
@@ -7,7 +7,7 @@ const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
 const job = JSON.parse(fs.readFileSync(0, "utf8"));
 const say = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const now = () => Date.now() / 1000;
+const now = () => (performance.timeOrigin + performance.now()) / 1000;
 
 function plain(value) {
   if (value === null || value === undefined) return null;

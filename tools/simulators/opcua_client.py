@@ -1,4 +1,4 @@
-"""OPC UA clients for tests: node-opcua from npm, which shares no code with the server; its certificates."""
+"""OPC UA client that shares no code with the server: node-opcua from npm, and certificates for it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["CLIENT_URI", "NodeOpcUa", "client_certificate", "node_opcua"]
+__all__ = ["CLIENT_URI", "NodeOpcUa", "client_certificate", "install_node_opcua"]
 
 CLIENT_URI = "urn:edgeflow:test-client"
 PACKAGE = "node-opcua-client@2.182.0"
-SCRIPT = Path(__file__).parent.parent / "system" / "opcua" / "client.js"
+SCRIPT = Path(__file__).with_name("opcua_client.js")
 _DAY = dt.timedelta(days=1)
 
 
@@ -31,6 +30,7 @@ class NodeOpcUa:
     modules: Path
 
     def start(self, job: dict[str, Any]) -> subprocess.Popen[str]:
+        """Start a job."""
         process = subprocess.Popen(
             ["node", str(SCRIPT)],
             stdin=subprocess.PIPE,
@@ -42,33 +42,35 @@ class NodeOpcUa:
                 "HOME": str(self.modules),
             },
         )
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(job))
-        process.stdin.close()
+        if process.stdin is not None:
+            process.stdin.write(json.dumps(job))
+            process.stdin.close()
         return process
 
     def run(self, job: dict[str, Any]) -> list[dict[str, Any]]:
         """The lines of a job, but for those that only say that the client is connected."""
         with self.start(job) as process:
-            assert process.stdout is not None
-            lines = [json.loads(line) for line in process.stdout if line.startswith("{")]
-            assert process.wait(120) in (0, 1)
+            lines = [json.loads(line) for line in process.stdout or () if line.startswith("{")]
+            process.wait(120)
         return [line for line in lines if line["step"] not in ("endpoints", "subscribed")]
 
 
-def node_opcua(repository: Path) -> NodeOpcUa:
-    """Install the client from npm below ``runs``, once; skip where that cannot be done."""
+def install_node_opcua(folder: Path) -> NodeOpcUa:
+    """Install the client from npm below a folder, once.
+
+    Raises:
+        RuntimeError: there is no node or npm, or npm cannot install it.
+    """
     for program in ("node", "npm"):
         if shutil.which(program) is None:
-            pytest.skip(f"no {program}: install Debian's nodejs and npm")
-    folder = repository / "runs" / "npm-opcua"
+            raise RuntimeError(f"no {program}: install Debian's nodejs and npm")
     modules = folder / "node_modules"
     if not (modules / "node-opcua-client").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), PACKAGE]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            pytest.skip(f"npm cannot install {PACKAGE}: {done.stderr[-300:]}")
+            raise RuntimeError(f"npm cannot install {PACKAGE}: {done.stderr[-300:]}")
     return NodeOpcUa(modules=modules)
 
 
