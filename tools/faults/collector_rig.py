@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -107,10 +108,11 @@ class CollectorSite:
             raise SystemExit(f"a box does not start; see {self.folder}")
         time.sleep(2)
 
-    def wait_for_boxes(self, seconds: float) -> None:
-        """Return once every box has ended, with all its results delivered or its time over."""
-        deadline_s = time.monotonic() + seconds + DRAIN_S
+    def end_boxes(self) -> None:
+        """Let boxes make no more; return once each has ended, all delivered or its time over."""
+        deadline_s = time.monotonic() + DRAIN_S
         for process in self.running:
+            process.send_signal(signal.SIGUSR1)
             process.wait(max(1.0, deadline_s - time.monotonic()))
 
     def made_ids(self) -> list[str]:

@@ -14,9 +14,10 @@ from faults import synthetic_box
 
 
 def main() -> None:
-    """Start every box; SIGTERM kills them."""
+    """Start every box; SIGTERM kills them, and SIGUSR1 lets each make no more, deliver, and end."""
     pids = [_start(plan) for plan in json.loads(sys.argv[1])]
-    signal.signal(signal.SIGTERM, lambda *_: _kill(pids))
+    signal.signal(signal.SIGTERM, lambda *_: _send(pids, signal.SIGKILL))
+    signal.signal(signal.SIGUSR1, lambda *_: _send(pids, signal.SIGTERM))
     for pid in pids:
         os.waitpid(pid, 0)
 
@@ -33,10 +34,10 @@ def _start(plan: dict[str, object]) -> int:
         os._exit(0)
 
 
-def _kill(pids: list[int]) -> None:
+def _send(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         except ProcessLookupError:
             continue
 

@@ -56,7 +56,10 @@ UPLOAD_UNIT = "systemd/edgeflow-evidence-upload.service"
 COLLECTOR, COLLECTOR_UNIT = "collector/collector.yaml", "systemd/edgeflow-collector.service"
 PLC = {"plc/README.md", "plc/node-red-flow.json"}  # read by tests/tools/test_plc_files.py
 PROMETHEUS = {"prometheus/prometheus.yml", "prometheus/edgeflow-alerts.yml"}  # by test_metrics.py
-DASHBOARD = {"grafana/edgeflow-dashboard.json"}  # by test_metrics.py
+DASHBOARD = {
+    "grafana/edgeflow-dashboard.json",
+    "grafana/edgeflow-results.json",
+}  # by test_metrics, test_dashboard
 CAMERAS = ("cameras/aravis-fake.yaml", "cameras/area-colour.yaml", "cameras/area-mono.yaml")
 LOADED = {
     *BOXES,
