@@ -28,19 +28,19 @@ demo: $(VENV)/.demo
 	PYTHONPATH=tools $(BIN)/python -m demo.run
 
 test: $(VENV)/.dev
-	sh tools/system_packages.sh broker cameras render metrics backup database
+	sh tools/system_packages.sh broker cameras render metrics backup database fleet
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not long"
 
 # One session for all that may run side by side: nothing is made twice, and short tests fill the gaps of long ones.
 test-all: $(VENV)/.dev
-	sh tools/system_packages.sh broker cameras render browser metrics backup database fieldbus
+	sh tools/system_packages.sh broker cameras render browser metrics backup database fieldbus fleet
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"; first=$$?; $(PYTEST) -m alone && exit $$first
 
 coverage: $(VENV)/.dev
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not long" --cov=edgeflow --cov=edgeflow_export --cov-branch --cov-report=term:skip-covered
 
 test-long: $(VENV)/.dev
-	sh tools/system_packages.sh broker cameras render browser metrics backup database fieldbus
+	sh tools/system_packages.sh broker cameras render browser metrics backup database fieldbus fleet
 	$(PYTEST) $(SIDE_BY_SIDE) -m "long and not alone"; first=$$?; $(PYTEST) -m "long and alone" && exit $$first
 
 check: $(VENV)/.dev
@@ -71,7 +71,7 @@ bench: $(VENV)/.dev
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.capture
 
 faults: $(VENV)/.dev
-	sh tools/system_packages.sh broker cameras database
+	sh tools/system_packages.sh broker cameras database fleet
 	PYTHONPATH=tools $(BIN)/python -m faults.run
 
 mutants: $(VENV)/.dev

@@ -42,6 +42,9 @@ for purpose in "$@"; do
     backup) # SQLite's program, for the test of the page on backups
         command -v sqlite3 >/dev/null || need sqlite3
         ;;
+    fleet) # a web server for the repository of a fleet; each test starts its own
+        command -v nginx >/dev/null || need nginx
+        ;;
     fieldbus) # clients of OPC UA (node-opcua, from npm) and Modbus, for the tests of both
         command -v npm >/dev/null || need npm
         command -v node >/dev/null || need nodejs

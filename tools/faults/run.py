@@ -26,6 +26,7 @@ from faults.clock_steps import clock_steps
 from faults.collectors import collectors_killed
 from faults.conservation import conservation
 from faults.figures import Figure
+from faults.fleet import fleet_rolled_out
 from faults.frozen import frozen_view
 from faults.frozen_evidence import evidence_frozen
 from faults.full_disk import disk_full, row_cap
@@ -72,6 +73,7 @@ LONG: dict[str, Fault] = {
     "collectors": lambda folder: collectors_killed(
         folder, boxes=20, rate_hz=500, kills=15, outage_s=(2.0, 20.0)
     ),
+    "fleet": lambda folder: fleet_rolled_out(folder, boxes=8, kills=100),
 }
 DAY: dict[str, Fault] = {
     "day": lambda folder: conservation(folder, parts=500_000, rate_hz=600, kills=40),
@@ -103,6 +105,7 @@ SHORT: dict[str, Fault] = {
     "hung": lambda folder: hung_scoring(folder, seconds=3),
     "changeover": lambda folder: changeover(folder, parts=200, kills=2, rate_hz=25),
     "collectors": lambda folder: collectors_killed(folder, boxes=3, rate_hz=60, kills=1, outage_s=(1.5, 2.5)),
+    "fleet": lambda folder: fleet_rolled_out(folder, boxes=2, kills=4),
 }
 
 

@@ -16,8 +16,8 @@ from edgeflow.errors import EdgeflowError, IntegrityError, StorageError, UsageEr
 from edgeflow.fleet.client import FleetClient
 from edgeflow.fleet.rollout import wanted_release
 from edgeflow.security.keys import read_private_key
+from simulators.fleet_repository import Publisher, nginx
 from simulators.small_bundle import small_bundle
-from tests.support.fleets import Publisher, nginx
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx", path="/usr/sbin:/usr/bin") is None, reason="no nginx")
 

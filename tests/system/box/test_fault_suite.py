@@ -36,6 +36,7 @@ NAMES = (
     "frozen_disk",
     "changeover",
     "collectors",
+    "fleet",
 )
 
 
@@ -53,7 +54,7 @@ def test_nothing_is_lost_or_told_wrongly(repository: Path, name: str) -> None:
     figures = json.loads(done.stdout)
     impossible = [figure["what"] for figure in figures if figure["value"] is None]
     if impossible:
-        refuse_or_skip(f"{impossible[0]}; run, as root: sh tools/system_packages.sh broker cameras database")
+        refuse_or_skip(f"{impossible[0]}; run, as root: sh tools/system_packages.sh broker cameras database fleet")
     held = [figure for figure in figures if figure["limit"] is not None and not figure["timed"]]
     assert held
     assert [figure for figure in held if not figure["good"]] == [], done.stderr

@@ -86,7 +86,8 @@ def nginx(root: Path, folder: Path) -> Iterator[str]:
         f"http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{port}; root {root}; }} }}"
     )
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin")
-    assert program is not None
+    if program is None:
+        raise RuntimeError("no nginx here; install it: apt-get install nginx")
     with subprocess.Popen(
         [program, "-c", str(config), "-p", str(folder)], stderr=subprocess.DEVNULL
     ) as server:
@@ -96,7 +97,8 @@ def nginx(root: Path, folder: Path) -> Iterator[str]:
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
-                assert time.monotonic() < end_s
+                if time.monotonic() > end_s:
+                    raise RuntimeError((folder / "error.log").read_text())
                 time.sleep(0.02)
             yield f"http://127.0.0.1:{port}"
         finally:
