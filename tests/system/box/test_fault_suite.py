@@ -54,7 +54,8 @@ def test_nothing_is_lost_or_told_wrongly(repository: Path, name: str) -> None:
     figures = json.loads(done.stdout)
     impossible = [figure["what"] for figure in figures if figure["value"] is None]
     if impossible:
-        refuse_or_skip(f"{impossible[0]}; run, as root: sh tools/system_packages.sh broker cameras database fleet")
+        needed = "broker cameras database fleet"
+        refuse_or_skip(f"{impossible[0]}; run, as root: sh tools/system_packages.sh {needed}")
     held = [figure for figure in figures if figure["limit"] is not None and not figure["timed"]]
     assert held
     assert [figure for figure in held if not figure["good"]] == [], done.stderr
