@@ -65,6 +65,8 @@ bench: $(VENV)/.dev
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.score_drift
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.metrics
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.changeover
+	sh tools/system_packages.sh broker database
+	PYTHONPATH=tools $(BIN)/python -m benchmarks.collector
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.opcua
 	PYTHONPATH=tools $(BIN)/python -m benchmarks.shadow
 	sh tools/system_packages.sh cameras

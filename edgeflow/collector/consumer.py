@@ -170,7 +170,8 @@ class Consumer:
         for topics in self._config.topics:
             for kind in _KINDS:
                 live.wire.subscribe(f"$share/{self._config.group}/{topics}/{kind}")
-            live.wire.subscribe(f"{topics}/result/ack")
+            # One of the group looks at each acknowledgement: as many come as results.
+            live.wire.subscribe(f"$share/{self._config.group}-acks/{topics}/result/ack")
             live.wire.subscribe(f"{topics}/availability")
         logger.info("collecting %s as '%s' of group '%s'", ", ".join(self._config.topics), *self._me())
         self.register({})

@@ -26,7 +26,7 @@ SHORT = ("box/test_alert_rules.py", "box/test_mqtt.py", "box/test_outbox_cli.py"
 BESIDE_OTHERS = (
     "box/test_broker_refuses.py",
     "box/test_check_broker.py",
-    "box/test_collector.py",
+    "box/test_collector",
     "box/test_fault_suite.py",
     "box/test_feedback.py",
     "box/test_firmware_configs.py",
