@@ -65,7 +65,7 @@ def _one(model: Any, images: Path, target: Path) -> None:
     model = model.eval().cpu()
     model.to_onnx(target, input_size=(SIDE, SIDE))
     model.to_openvino(target, input_size=(SIDE, SIDE))
-    paths = sorted([*(images / "test/good").glob("*.png"), *(images / "test/defect").glob("*.png")])
+    paths = sorted(path for kind in ("good", "defect") for path in (images / "test" / kind).iterdir())
     maps, scores = [], []
     with torch.inference_mode():
         for path in paths:
