@@ -19,7 +19,8 @@ def export_need(job: ExportJob, teacher: MaskTeacher | None) -> Need | None:
     size, count, recipe = job.data.preprocessing, len(job.data.views), job.model.recipe
     shape = (count, size.height, size.width, 3)
     samples = job.spec.calibration_parts * count * size.height * size.width * 3
-    int8 = "int8" in job.spec.precisions
+    float_alone = isinstance(job.model, ImportedModel) and job.model.is_float_alone
+    int8 = "int8" in job.spec.precisions and not float_alone
     needs = []
     volume = job.model.volume if isinstance(job.model, ImportedModel) else volume_of(job.module, shape)
     if volume is not None:

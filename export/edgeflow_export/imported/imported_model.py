@@ -18,7 +18,7 @@ from edgeflow.contracts.parity import relative_error
 from edgeflow.contracts.scoring import FloatArray, Scoring
 from edgeflow.errors import CheckpointError, ConfigError, DataError
 from edgeflow_export.imported.ir_file import read_ir
-from edgeflow_export.imported.ir_network import load_ir_network
+from edgeflow_export.imported.ir_network import IrNetwork, load_ir_network
 from edgeflow_export.imported.network_input import Images, NetworkInput
 from edgeflow_export.imported.network_output import ChosenOutput
 from edgeflow_export.imported.onnx_file import read_onnx
@@ -190,6 +190,11 @@ class ImportedModel:
             CheckpointError: an operator that no box runs.
         """
         return self._graph
+
+    @property
+    def is_float_alone(self) -> bool:
+        """True of an OpenVINO graph, from which no INT8 is made."""
+        return isinstance(self.net, IrNetwork)
 
     @property
     def volume(self) -> Volume | None:
