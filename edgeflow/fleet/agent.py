@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -88,6 +89,9 @@ class FleetAgent:
             pass
         except EdgeflowError as error:
             self._problem = "; ".join([error.message, *error.problems])
+            logger.warning("fleet: %s", self._problem)
+        except OSError as error:
+            self._problem = f"{error.filename}: {error.strerror}; check space and rights"
             logger.warning("fleet: %s", self._problem)
         return self._publish()
 
@@ -197,7 +201,8 @@ class FleetAgent:
         if not same:
             self._told = status
             logger.info("fleet: %s %s %s %s", state.phase, state.release, state.reason, self._problem)
-            self._write(STATUS_FILE, status.model_dump_json(by_alias=True).encode())
+            with suppress(StorageError):  # it is told over MQTT nevertheless
+                self._write(STATUS_FILE, status.model_dump_json(by_alias=True).encode())
             self.tell(status)
         return status
 

@@ -230,4 +230,4 @@ class FleetRepository:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)[:80]

@@ -64,12 +64,13 @@ class Release(Document):
     """One bundle on its way through the groups.
 
     Attributes:
+        id: NAME-VERSION-HASH; also the name of its file at a box, which can so be no other file of it.
         target: path of the bundle in the repository.
         sha256: of the bundle, as boxes report it: of its manifest, not of its file.
         groups: that have it.
     """
 
-    id: str
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}-[0-9]{1,12}-[0-9a-f]{8}$")]
     target: str
     name: str
     version: int

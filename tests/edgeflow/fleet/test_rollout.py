@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from edgeflow.contracts.message_parts.fleet_status import FleetPhase, FleetStatus
 from edgeflow.errors import DataError, UsageError
@@ -83,6 +84,13 @@ def test_a_release_is_found_by_its_beginning_and_unknown_ones_are_told() -> None
         rollout.release("housing")
     with pytest.raises(UsageError, match="no such group; there are: canary, line3, line4"):
         rollout.group("line9")
+
+
+@pytest.mark.parametrize("name", ["current", "../x-1-00000000", "x/y-1-00000000", "a-1-0000000g", ""])
+def test_the_name_of_a_release_names_no_other_file_of_a_box(name: str) -> None:
+    good = release(1).model_dump(mode="json")
+    with pytest.raises(ValidationError):
+        Release.model_validate({**good, "id": name})
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"schema": "edgeflow/rollout/2", "groups": []}', b"[" * 9999])

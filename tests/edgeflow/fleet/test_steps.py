@@ -18,7 +18,7 @@ BOUNDS = Bounds(parts=100)
 
 def release(sha256: str = NEW, **bounds: object) -> Release:
     return Release(
-        id=f"bracket-{sha256[0]}",
+        id=f"bracket-2-{sha256[:8]}",
         target="bundles/x.bundle",
         name="bracket",
         version=2,
