@@ -75,7 +75,7 @@ def install_node_opcua(folder: Path) -> NodeOpcUa:
 
 
 def client_certificate(folder: Path, name: str, *, valid: dt.timedelta = _DAY) -> tuple[Path, Path]:
-    """Write ``NAME.pem`` and ``NAME.key`` of a client; ``valid`` counts from now and may lie in the past."""
+    """Write ``NAME.pem`` and ``NAME.key.pem`` of a client; ``valid`` counts from now, also back."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -102,7 +102,7 @@ def client_certificate(folder: Path, name: str, *, valid: dt.timedelta = _DAY) -
         )
         .sign(key, hashes.SHA256())
     )
-    files = folder / f"{name}.pem", folder / f"{name}.key"
+    files = folder / f"{name}.pem", folder / f"{name}.key.pem"
     files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     files[1].write_bytes(
         key.private_bytes(

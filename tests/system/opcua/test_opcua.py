@@ -60,7 +60,7 @@ class Served:
             "endpoint": self.address,
             "uri": CLIENT_URI,
             "certificate": str(self.box.parent / f"{name}.pem"),
-            "key": str(self.box.parent / f"{name}.key"),
+            "key": str(self.box.parent / f"{name}.key.pem"),
             "folder": str(self.box.parent / "pki"),
             "user": user,
             "password": PASSWORD,
@@ -319,6 +319,58 @@ def test_a_session_that_nobody_logged_in_to_reads_nothing(served: Served) -> Non
         return seen
 
     assert asyncio.run(attack()) == ["BadSessionNotActivated"] * 3
+
+
+def test_a_trusted_client_gets_its_share_and_touches_nobody_elses(served: Served) -> None:
+    """asyncua lets any session use any other's subscriptions, and has no bound for one session."""
+    from asyncua import Client, ua
+    from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256 as Policy
+
+    async def connected() -> Client:
+        client = Client(served.address)
+        client.application_uri = CLIENT_URI
+        client.set_user("vera")
+        client.set_password(PASSWORD)
+        folder = served.box.parent
+        own = served.folder / "own" / "server.der"
+        await client.set_security(
+            Policy, str(folder / "known.pem"), str(folder / "known.key.pem"), server_certificate=own
+        )
+        await client.connect()
+        return client
+
+    async def refused(work: Any) -> str:
+        try:
+            answer = await work
+        except ua.UaStatusCodeError as error:
+            return type(error).__name__
+        return str(answer)
+
+    async def attack() -> list[str]:
+        first, second = await connected(), await connected()
+        try:
+            handler = type("Handler", (), {"datachange_notification": lambda *_: None})()
+            many = [await first.create_subscription(500, handler) for _ in range(5)]
+            seen = [await refused(first.create_subscription(500, handler))]
+            fast = many[0].parameters.RequestedPublishingInterval
+            other = many[0].subscription_id
+            uses = second.uaclient
+            seen += [await refused(uses.delete_subscriptions([other]))]
+            seen += [await refused(uses.transfer_subscriptions(ua.TransferSubscriptionsParameters([other])))]
+            node = first.get_node("ns=3;s=Inspection.Verdict")
+            seen += [await refused(many[1].subscribe_data_change([node] * 501))]
+            assert fast == 500
+            return seen
+        finally:
+            await first.disconnect()
+            await second.disconnect()
+
+    assert asyncio.run(attack()) == [
+        "BadTooManySubscriptions",
+        "BadSubscriptionIdInvalid",
+        "BadServiceUnsupported",
+        "BadTooManyMonitoredItems",
+    ]
 
 
 def test_clients_that_never_read_or_stand_still_disturb_nobody(served: Served) -> None:
