@@ -99,6 +99,14 @@ const steps = {
     await subscription.terminate();
     return seen;
   },
+  // Wait until a node has a value, for a minute at most: a loaded computer may keep the box silent for a second.
+  async until(session, step) {
+    for (let n = 0; n < 600; n++) {
+      if (plain((await session.read({ nodeId: step.node })).value) === step.value) return true;
+      await pause(100);
+    }
+    return false;
+  },
   async wait(_, step) {
     await pause(1000 * step.seconds);
     return null;
