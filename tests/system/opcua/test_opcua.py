@@ -248,7 +248,7 @@ def test_only_an_operator_starts_stops_and_chooses_and_the_box_records_who(serve
     nothing = {"type": "String", "value": ""}
     stopped, _, ready, started, _, runs, product, recipe, halt = served.answers(
         call(OWN, "Stop"), until("Ready"), state,
-        call(AUTOMATIC, "StartContinuous", NONE, NONE, NONE, NONE, nothing), until("ContinuousExecution"), state,
+        call(AUTOMATIC, "StartContinuous", *[NONE] * 4, nothing), until("ContinuousExecution"), state,
         call(OWN, "SelectProduct", {"type": "String", "value": "A"}),
         call(
             f"{VISION}.RecipeManagement", "PrepareRecipe",
