@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.graphs.graph_timing import operations, timed_in_turns
-from benchmarks.graphs.random_models import rewritten_graphs
+from benchmarks.graphs.random_models import SHAPES, rewritten_graphs
 from edgeflow.bundles.bundle import Bundle
 from edgeflow.diagnostics.peak_memory import own_peak_bytes
 
@@ -36,26 +36,36 @@ TOP = 10
 @click.command()
 @click.option("--bundle", type=click.Path(path_type=Path, exists=True), default=DEMO)
 @click.option("--against", type=click.Path(path_type=Path, exists=True), help="Bundle whose fp32 is 1.")
+@click.option("--shape", type=click.Choice(list(SHAPES)), help="Random weights of a recipe's shape instead.")
 @click.option("--turns", type=click.IntRange(min=5), default=60, show_default=True)
 @click.option("--scaling", is_flag=True, help="Views and image sizes instead, random weights.")
 @click.option("--operations", "by_operation", is_flag=True, help="The longest operations of each graph.")
 @click.option("--child", hidden=True, help="Measures in this process: threads, or views,side,threads.")
 def main(
-    bundle: Path, against: Path | None, turns: int, scaling: bool, by_operation: bool, child: str | None
+    bundle: Path,
+    against: Path | None,
+    shape: str | None,
+    turns: int,
+    scaling: bool,
+    by_operation: bool,
+    child: str | None,
 ) -> None:
     """Ratios on one and two threads: natively, without AMX, and held to AVX2."""
     console = Console(highlight=False)
     if scaling:
-        _scaling(console, turns, child)
+        _scaling(console, shape or "fast", turns, child)
     elif by_operation:
-        _operations(console, bundle, against)
+        _operations(console, rewritten_graphs(5, SIDES[0], shape) if shape else _graphs(bundle, against))
     else:
-        _speed(console, bundle, against, turns, child)
+        _speed(console, bundle, against, shape, turns, child)
 
 
-def _speed(console: Console, bundle: Path, against: Path | None, turns: int, child: str | None) -> None:
+def _speed(
+    console: Console, bundle: Path, against: Path | None, shape: str | None, turns: int, child: str | None
+) -> None:
     if child is not None:
-        found = timed_in_turns(_graphs(bundle, against), threads=int(child), turns=turns)
+        graphs = rewritten_graphs(5, SIDES[0], shape) if shape else _graphs(bundle, against)
+        found = timed_in_turns(graphs, threads=int(child), turns=turns)
         print(json.dumps({name: vars(timing) for name, timing in found.items()}))
         return
     table = Table("graph", "held to", "threads", "wall ms", "CPU ms", "wall ratio", "CPU ratio")
@@ -65,6 +75,7 @@ def _speed(console: Console, bundle: Path, against: Path | None, turns: int, chi
         "--turns",
         str(turns),
         *(["--against", str(against)] if against else []),
+        *(["--shape", shape] if shape else []),
     ]
     for isa in INSTRUCTIONS:
         for threads in (1, 2):
@@ -76,8 +87,8 @@ def _speed(console: Console, bundle: Path, against: Path | None, turns: int, chi
     console.print(table)
 
 
-def _operations(console: Console, bundle: Path, against: Path | None) -> None:
-    for name, model in _graphs(bundle, against).items():
+def _operations(console: Console, graphs: dict[str, ov.Model]) -> None:
+    for name, model in graphs.items():
         rows = operations(model)
         whole = sum(row[2] for row in rows)
         table = Table("kind", "operation", "ms", "share", title=f"{name}: {whole:.2f} ms, one thread")
@@ -86,11 +97,11 @@ def _operations(console: Console, bundle: Path, against: Path | None) -> None:
         console.print(table)
 
 
-def _scaling(console: Console, turns: int, child: str | None) -> None:
+def _scaling(console: Console, shape: str, turns: int, child: str | None) -> None:
     """Growth with views at 256 and with the side at five views; 'of linear' is per pixel, to the smallest."""
     if child is not None:
         views, side, threads = map(int, child.split(","))
-        found = timed_in_turns(rewritten_graphs(views, side), threads=threads, turns=turns)
+        found = timed_in_turns(rewritten_graphs(views, side, shape), threads=threads, turns=turns)
         timings = {name: vars(timing) for name, timing in found.items()}
         print(json.dumps({"timings": timings, "peak_mb": own_peak_bytes() / 1e6}))
         return
@@ -99,12 +110,15 @@ def _scaling(console: Console, turns: int, child: str | None) -> None:
     for threads in (1, 2):
         first: dict[str, float] = {}
         for views, side in cases:
-            grown = _in_child(["--scaling", "--turns", str(turns), "--child", f"{views},{side},{threads}"])
+            options = ["--scaling", "--shape", shape, "--turns", str(turns)]
+            grown = _in_child([*options, "--child", f"{views},{side},{threads}"])
             for name, timing in grown["timings"].items():
                 per_pixel = timing["wall_ms"] / (views * side * side)
                 linear = per_pixel / first.setdefault(name, per_pixel)
                 cells = (f"{timing['wall_ms']:.1f}", f"{linear:.2f}", f"{grown['peak_mb']:.0f}")
-                table.add_row(name, str(views), str(side), str(threads), *cells)
+                row = (name, str(views), str(side), str(threads), *cells)
+                table.add_row(*row)
+                click.echo("  ".join(row), err=True)  # the whole takes minutes
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""Graphs of the fast recipe's shapes with random weights, for any number of views and any size."""
+"""Graphs of the recipes' shapes with random weights, for any number of views and any size."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ from edgeflow_export.models.inspection_model import InspectionModel
 from edgeflow_export.models.multiflow import FlowShape, MultiFlow
 from edgeflow_export.models.view_graph import view_graph
 
-__all__ = ["convolutions_in_int8", "graph_of", "rewritten_graphs"]
+__all__ = ["SHAPES", "convolutions_in_int8", "graph_of", "rewritten_graphs"]
 
-CHANNELS, HIDDEN, KERNELS, CLAMP = 32, 16, (3, 1, 1, 1), 1.9
+SHAPES = {"fast": (32, 16, (3, 1, 1, 1)), "balanced": (64, 24, (3, 3, 1, 1)), "full": (64, 32, (3, 3, 3, 3))}
+"""Recipe → channels of the features, hidden channels of the flow, its kernels."""
+CLAMP = 1.9
 
 
-def rewritten_graphs(views: int, side: int) -> dict[str, ov.Model]:
+def rewritten_graphs(views: int, side: int, recipe: str = "fast") -> dict[str, ov.Model]:
     """The model rewritten for inference, in fp32 and with its convolutions in INT8."""
     torch.manual_seed(0)
+    channels, hidden, kernels = SHAPES[recipe]
     flow = MultiFlow(
         FlowShape(
-            channels=CHANNELS,
-            hidden=HIDDEN,
-            kernels=KERNELS,
+            channels=channels,
+            hidden=hidden,
+            kernels=kernels,
             clamp=CLAMP,
             conditioned=True,
             graph=view_graph("cs_neigh", views),
         )
     )
     cells = side // 8
-    shape = (views, CHANNELS, cells, cells)
-    trained = InspectionModel(CompactNet(CHANNELS), torch.randn(shape), torch.rand(shape) + 0.5, flow).eval()
+    shape = (views, channels, cells, cells)
+    trained = InspectionModel(CompactNet(channels), torch.randn(shape), torch.rand(shape) + 0.5, flow).eval()
     images = torch.zeros((views, side, side, 3), dtype=torch.uint8)
     whole = graph_of(rewrite(trained, (side, side)), images)
     sample = np.random.default_rng(0).integers(0, 256, (views, side, side, 3), np.uint8)
