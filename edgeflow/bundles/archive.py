@@ -6,7 +6,6 @@ No name in it ever becomes a path and nothing is written to the disk, so links, 
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 import struct
@@ -33,6 +32,7 @@ _INCOMPRESSIBLE = {".bin", ".jpg", ".npz", ".onnx", ".png"}
 """Weights would lose a tenth of their size, and inflating them would take most of a box's start."""
 
 _END = struct.Struct("<4s4H2LH")  # end of the central directory, without comment
+_LOCAL = struct.Struct("<4s22x2H")  # before an entry: mark, lengths of its name and of more fields
 _ZIP64_LOCATOR_BYTES = 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can carry
 # zipfile has no common base class for what a damaged file makes it raise.
@@ -75,6 +75,8 @@ class Archive:
         self.names = [info.filename for info in infos]
         self._infos = {info.filename: info for info in infos}
         problems = _unusual(infos)
+        if sum(info.compress_size for info in infos) > self._file.seek(0, os.SEEK_END):
+            problems.append("entries that lie on each other")
         if problems:
             self.close()
             raise IntegrityError(f"{path}: not made by edgeflow; do not use it", problems=problems)
@@ -95,11 +97,39 @@ class Archive:
             IntegrityError: damaged.
         """
         try:
+            begin = self._begin(name)
+            if begin is not None:
+                yield from _pieces(self._file.fileno(), begin, self.size(name))
+                return
             with self._zip.open(name) as file:
                 while chunk := file.read(_CHUNK):
                     yield chunk
         except (KeyError, *_DAMAGE) as cause:
             raise IntegrityError(f"{self.path}: {name} is damaged: {cause}; copy the bundle again") from cause
+
+    def _begin_of(self, name: str) -> int | None:
+        """As :meth:`_begin`; None also where that fails, which reading it in pieces will say."""
+        try:
+            return self._begin(name)
+        except (KeyError, *_DAMAGE):
+            return None
+
+    def _begin(self, name: str) -> int | None:
+        """Where a large entry begins that lies in the file as it is; None of those that do not.
+
+        Only weights are so large. The manifest's hash says whether they are right, so that nothing has to be
+        added up for the zip file's own check: it would take half as long again.
+        """
+        info = self._infos[name]
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size <= _CHUNK:
+            return None
+        header = os.pread(self._file.fileno(), _LOCAL.size, info.header_offset)
+        mark, name_bytes, more_bytes = _LOCAL.unpack(header)
+        begin = info.header_offset + _LOCAL.size
+        known = os.pread(self._file.fileno(), name_bytes, begin)
+        if mark != b"PK\3\4" or known != name.encode() or info.compress_size != info.file_size:
+            raise zipfile.BadZipFile("another entry lies where the directory says")
+        return begin + int(name_bytes) + int(more_bytes)
 
     def read(self, name: str, *, limit: int) -> bytes:
         """All bytes of an entry that declares no more than ``limit`` of them.
@@ -119,10 +149,23 @@ class Archive:
         Raises:
             IntegrityError: damaged.
         """
-        buffer = io.BytesIO()
-        for chunk in self.chunks(name):
-            buffer.write(chunk)
-        return buffer.getvalue()
+        begin = self._begin_of(name)
+        if begin is not None:
+            data = os.pread(self._file.fileno(), self.size(name), begin)
+            if len(data) == self.size(name):
+                return data
+        return b"".join(self.chunks(name))
+
+
+def _pieces(file: int, begin: int, size: int) -> Iterator[bytes]:
+    """So many bytes of a file from a place on."""
+    end = begin + size
+    while begin < end:
+        piece = os.pread(file, min(_CHUNK, end - begin), begin)
+        if not piece:
+            raise EOFError("the file ends within it")
+        begin += len(piece)
+        yield piece
 
 
 def write_archive(path: Path, entries: Iterable[tuple[str, bytes]]) -> None:

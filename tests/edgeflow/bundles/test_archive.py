@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeflow.bundles.archive import Archive, write_archive
@@ -171,6 +172,47 @@ def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match="none is damaged"):
         archive.whole("none")
     archive.close()
+
+
+def test_large_entries_are_read_where_they_lie(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).bytes(2_500_000)
+    write_archive(tmp_path / "a", [("small.json", b"{}"), ("large.bin", weights), ("after.json", b"[]")])
+    archive = Archive(tmp_path / "a")
+    assert archive.whole("large.bin") == weights
+    assert b"".join(archive.chunks("large.bin")) == weights
+    assert [archive.whole(name) for name in ("small.json", "after.json")] == [b"{}", b"[]"]
+    archive.close()
+
+
+def test_a_large_entry_lies_where_the_directory_says(tmp_path: Path) -> None:
+    def rename(data: bytearray) -> None:
+        place = data.index(b"large.bin")  # before the entry; the directory has its own
+        data[place : place + 5] = b"other"
+
+    write_archive(tmp_path / "a", [("large.bin", bytes(2_500_000))])
+    archive = Archive(patched(tmp_path / "a", rename))
+    for read in (archive.whole, lambda name: list(archive.chunks(name))):
+        with pytest.raises(IntegrityError, match=r"large.bin is damaged: .*copy the bundle again"):
+            read("large.bin")
+    archive.close()
+
+
+def test_entries_on_each_other_are_refused(tmp_path: Path) -> None:
+    write_archive(tmp_path / "a", [("one.bin", bytes(2_500_000)), ("two.bin", bytes(2_500_000))])
+    data = bytearray((tmp_path / "a").read_bytes())
+    begin = data.rindex(b"PK\1\2")  # the directory's record of the second one
+    end = data.rindex(b"PK\5\6")
+    first = data.index(b"PK\1\2")
+    # The second entry's bytes are cut out; both records then tell of the first one's.
+    cut = 2_500_000 + 30 + 7
+    data[begin + 42 : begin + 46] = bytes(4)
+    offset = int.from_bytes(data[end + 16 : end + 20], "little") - cut
+    data[end + 16 : end + 20] = offset.to_bytes(4, "little")
+    del data[first - cut : first]
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(IntegrityError, match="not made by edgeflow") as refused:
+        Archive(tmp_path / "a")
+    assert "entries that lie on each other" in refused.value.problems
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
