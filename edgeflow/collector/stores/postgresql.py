@@ -16,6 +16,7 @@ from psycopg.rows import tuple_row
 from edgeflow.collector.records import COLUMNS, DropRow, Received, ResultRow, Row, SetAside
 from edgeflow.collector.settings import PostgresqlConfig
 from edgeflow.collector.stores.partitions import MonthlyPartitions
+from edgeflow.collector.stores.postgresql_errors import explained, first_line
 from edgeflow.collector.stores.store import (
     BoxSeen,
     KeptAside,
@@ -273,10 +274,10 @@ class PostgresqlStore:
             yield self._connection
         except (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded) as cause:
             self.close()
-            raise RowRefusedError(f"the database refuses a value: {_first_line(cause)}") from cause
+            raise RowRefusedError(f"the database refuses a value: {first_line(cause)}") from cause
         except psycopg.Error as cause:
             self.close()
-            raise StoreUnavailableError(f"PostgreSQL ({self._where()}): {_explained(cause)}") from cause
+            raise StoreUnavailableError(f"PostgreSQL ({self._where()}): {explained(cause)}") from cause
         except BaseException:
             self.close()
             raise
@@ -304,7 +305,7 @@ class PostgresqlStore:
         try:
             given = conninfo_to_dict(self._config.connection)
         except psycopg.Error as cause:
-            raise ConfigError(f"store.connection: {_first_line(cause)}") from cause
+            raise ConfigError(f"store.connection: {first_line(cause)}") from cause
         password: dict[str, str] = {}
         if self._config.password_file is not None:
             try:
@@ -374,23 +375,3 @@ def _row(connection: psycopg.Connection[Any], query: Any, values: Sequence[Any] 
         raise psycopg.DatabaseError("the database answers with nothing")
     row: tuple[Any, ...] = found
     return row
-
-
-def _explained(cause: psycopg.Error) -> str:
-    said = _first_line(cause)
-    if isinstance(cause, errors.DiskFull):
-        return f"its disk is full: {said}; make room there"
-    if isinstance(cause, errors.ReadOnlySqlTransaction):
-        return f"it is read-only: {said}; connect to the server that takes writes"
-    if isinstance(cause, errors.InsufficientPrivilege):
-        return f"{said}; give the user the right"
-    if isinstance(cause, errors.QueryCanceled | errors.LockNotAvailable):
-        return f"it is too slow, or locked: {said}; see what else runs there"
-    if isinstance(cause, errors.UndefinedTable | errors.UndefinedColumn):
-        return f"its tables are not what they should be: {said}; has somebody changed them?"
-    return said
-
-
-def _first_line(cause: psycopg.Error) -> str:
-    lines = str(cause).strip().splitlines()
-    return " ".join(line.strip() for line in lines[:2]) or type(cause).__name__

@@ -148,7 +148,7 @@ def test_a_locked_table_is_told_and_waited_for(
 
 def test_a_server_that_is_away_is_told(tmp_path: object) -> None:
     config = PostgresqlConfig(kind="postgresql", connection="host=127.0.0.1 port=1 dbname=q")
-    with pytest.raises(StoreUnavailableError, match="Connection refused"):
+    with pytest.raises(StoreUnavailableError, match=r"Connection refused.*check store\.connection"):
         PostgresqlStore(config, name="c", keep=None).identity()
 
 
