@@ -115,7 +115,7 @@ class Archive:
             return None
 
     def _begin(self, name: str) -> int | None:
-        """Where a large entry begins that lies in the file as it is; None of those that do not.
+        """Return where a large entry begins that lies in the file as it is; None of those that do not.
 
         Only weights are so large. The manifest's hash says whether they are right, so that nothing has to be
         added up for the zip file's own check: it would take half as long again.

@@ -26,6 +26,9 @@ _SOURCES = Path(__file__).parent / "debian"
 _FIRMWARE = REPOSITORY / "firmware_configs"
 _FILES = {
     "systemd/edgeflow.service": "usr/lib/systemd/system",
+    "systemd/edgeflow-fleet.service": "usr/lib/systemd/system",
+    "systemd/edgeflow-modbus.service": "usr/lib/systemd/system",
+    "systemd/edgeflow-opcua.service": "usr/lib/systemd/system",
     "systemd/edgeflow-web.service": "usr/lib/systemd/system",
     "udev/60-edgeflow-usb3-vision.rules": "usr/lib/udev/rules.d",
 }

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-EXTRAS = "journal,openvino,streams,web"
+EXTRAS = "fleet,journal,modbus,opcua,openvino,streams,web"
 _MANYLINUX = ("2_34", "2_31", "2_28", "2_27", "2_17", "2014")
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 _WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)-")

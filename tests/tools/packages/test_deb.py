@@ -107,7 +107,8 @@ def test_a_box_is_installed_run_updated_removed_and_purged(
         == 2
     )
     if shutil.which("systemd-analyze"):
-        units = ("edgeflow.service", "edgeflow-web.service")
+        beside = ("fleet", "modbus", "opcua", "web")
+        units = ("edgeflow.service", *(f"edgeflow-{name}.service" for name in beside))
         assert root.run("systemd-analyze", "verify", "--man=no", *units).stderr == ""
         root.run("systemd-analyze", "security", "--offline=true", "--threshold=20", *units)  # of 100
 
