@@ -2,7 +2,7 @@
 
 In: an ONNX graph in float and normal parts. Out: a ``Calibration`` (ranges of activations, rounded weights)
 and, for any choice of layers in float, the quantized ONNX graph that OpenVINO and ONNX Runtime read.
-Starts no threads. Read ``calibration.py`` first; the rounding itself is in ``second_order.py``.
+Starts no threads. Read ``calibration.py`` first; the rounding itself is in ``rounding/``.
 """
 
 from edgeflow_export.conversion.int8.calibration import calibrate

@@ -13,13 +13,13 @@ import onnx
 from edgeflow_export.conversion.int8.activation_ranges import Range, find_ranges
 from edgeflow_export.conversion.int8.batch_norm import fold_batch_norms
 from edgeflow_export.conversion.int8.equalisation import equalise
-from edgeflow_export.conversion.int8.input_moments import InputMoments, Window
 from edgeflow_export.conversion.int8.layers import Layer, find_layers
 from edgeflow_export.conversion.int8.onnx_graph import OnnxGraph
 from edgeflow_export.conversion.int8.options import Int8Options
 from edgeflow_export.conversion.int8.passes import HELD_BYTES, Passes
 from edgeflow_export.conversion.int8.quantized_graph import Calibration, GridWeights, write_quantized
-from edgeflow_export.conversion.int8.second_order import (
+from edgeflow_export.conversion.int8.rounding.input_moments import InputMoments, Window
+from edgeflow_export.conversion.int8.rounding.second_order import (
     Floats,
     grid_scales,
     round_nearest,

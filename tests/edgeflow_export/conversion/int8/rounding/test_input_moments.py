@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from edgeflow_export.conversion.int8.activation_ranges import Range
-from edgeflow_export.conversion.int8.input_moments import InputMoments, Window
+from edgeflow_export.conversion.int8.rounding.input_moments import InputMoments, Window
 
 UNIT = Range(low=0.0, high=255.0)  # each integer stands for itself
 

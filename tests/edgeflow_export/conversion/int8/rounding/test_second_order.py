@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeflow_export.conversion.int8.options import Int8Options
-from edgeflow_export.conversion.int8.second_order import (
+from edgeflow_export.conversion.int8.rounding.second_order import (
     grid_scales,
     output_error,
     round_nearest,

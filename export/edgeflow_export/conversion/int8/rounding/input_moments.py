@@ -17,7 +17,7 @@ from torch import Tensor
 
 from edgeflow_export.conversion.int8.activation_ranges import Range
 from edgeflow_export.conversion.int8.onnx_graph import attribute
-from edgeflow_export.conversion.int8.second_order import Floats
+from edgeflow_export.conversion.int8.rounding.second_order import Floats
 
 __all__ = ["MOST_POSITIONS", "InputMoments", "Window"]
 
