@@ -62,7 +62,13 @@ def _with_broker(command: F) -> F:
 _SHARE = click.FloatRange(0, 1)
 _BOUNDS = (
     ("--parts", "parts", click.IntRange(min=1), 200, "First parts that are watched."),
-    ("--prove", "prove_parts", click.IntRange(min=0), 0, "Parts in the shadow before it is taken."),
+    (
+        "--prove",
+        "prove_parts",
+        click.IntRange(min=0),
+        100,
+        "Parts in the shadow before it is taken; 0: none.",
+    ),
     ("--undecided", "undecided_share", _SHARE, 0.05, "Share of the parts."),
     ("--disagreement", "disagreement_share", _SHARE, 0.1, "Share of the parts that both bundles judge."),
     ("--ng", "ng_share", _SHARE, 0.2, "Share above the bundle before; more pauses."),
