@@ -14,6 +14,7 @@ _INSTALLED = _PACKAGE / "firmware_configs"
 _CONTROLLER = "line_controller"
 _NO_COMMENT = {
     "grafana/edgeflow-dashboard.json": "A dashboard of all boxes for Grafana: Dashboards, New, Import.",
+    "grafana/edgeflow-results.json": "A dashboard of the collector's database for Grafana.",
     "plc/node-red-flow.json": "The rules of plc/README.md as a flow for Node-RED.",
 }
 _OPENING = re.compile(r'^(?:"""|#)\s*')
