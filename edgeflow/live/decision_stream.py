@@ -102,7 +102,7 @@ class DecisionStream:
         beat_due_s = 0.0
         while not self._closed:
             item = follower.take(_LOOK_S)
-            lines = [] if item is None else [_line_of(item)]
+            lines = [] if item is None else [_line_of(*item)]
             if dropped := follower.dropped():
                 lines.append(_line("dropped", {"count": dropped}))
             state = self._state()
@@ -118,7 +118,7 @@ class _Follower:
     """One follower's queue: bounded, the oldest dropped first."""
 
     def __init__(self) -> None:
-        self._items: deque[Item] = deque()
+        self._items: deque[tuple[Item, int]] = deque()
         self._changed = threading.Condition()
         self._dropped = 0
         self._closed = False
@@ -128,11 +128,11 @@ class _Follower:
             if len(self._items) >= _MOST:
                 self._items.popleft()
                 self._dropped += 1
-            self._items.append(item)
+            self._items.append((item, time.monotonic_ns()))
             self._changed.notify()
 
-    def take(self, patience_s: float) -> Item | None:
-        """Return the next item; None where none came in time, or at the end."""
+    def take(self, patience_s: float) -> tuple[Item, int] | None:
+        """Return the next item and its monotonic time in ns; None where none came in time, or at the end."""
         with self._changed:
             if not self._items and not self._closed:
                 self._changed.wait(patience_s)
@@ -150,9 +150,9 @@ class _Follower:
             self._changed.notify()
 
 
-def _line_of(item: Item) -> bytes:
+def _line_of(item: Item, at_ns: int) -> bytes:
     kind = "decision" if isinstance(item, Decision) else "result"
-    return _line(kind, {kind: _plain(item)})
+    return _line(kind, {kind: _plain(item), "at_ns": at_ns})
 
 
 def _plain(message: Decision | Result | State) -> dict[str, Any]:

@@ -61,7 +61,9 @@ class Registers:
             self._state = item["state"]
             self._begin(str(self._state["session"]))
         elif kind == "decision":
-            self._decision, self._decided_s = item["decision"], now_s
+            # The box's moment, not this one: a decision that lay in a queue is no younger for that.
+            self._decided_s = min(now_s, item.get("at_ns", now_s * 1e9) / 1e9)
+            self._decision = item["decision"]
             self._begin(str(self._decision["session"]))
             self._counts[str(self._decision["verdict"])] += 1
 

@@ -49,6 +49,17 @@ def test_a_good_part_opens_the_gate_until_its_decision_is_no_longer_valid() -> N
     assert registers.words(100.0)[AGE] == 0xFFFF
 
 
+def test_a_good_part_that_was_told_late_opens_nothing() -> None:
+    registers = made()
+    registers.take(state(), 10.0)
+    registers.take(decision() | {"at_ns": 7_000_000_000}, 10.0)
+    words = registers.words(10.0)
+    assert (words[GATE], words[VERDICT], words[AGE]) == (0, 1, 3000)
+    registers.take(decision() | {"at_ns": 9_900_000_000}, 10.0)
+    assert registers.words(10.0)[GATE] == 1
+    assert registers.words(10.95)[GATE] == 0
+
+
 def test_the_time_of_the_parts_own_product_counts() -> None:
     registers = made()
     registers.take(state(), 0.0)

@@ -245,7 +245,7 @@ def test_with_issuers_only_what_they_sealed_is_carried_out(
 def test_a_product_is_chosen_over_mqtt_only_by_whoever_may_and_only_once(
     tmp_path: Path, broker: Broker, client: Clients, box: Boxes
 ) -> None:
-    """What would let parts of one product be judged as another's: forged, changed, replayed, retained."""
+    """Refuse commands that would let parts of one product be judged as another's."""
     secret, private = b"a secret of this line", Ed25519PrivateKey.generate()
     (tmp_path / "mes.secret").write_bytes(secret)
     (tmp_path / "plc.pub.pem").write_bytes(

@@ -18,7 +18,7 @@ from edgeflow_export.conversion.int8.onnx_graph import OnnxGraph
 __all__ = ["HELD_BYTES", "Observed", "Passes"]
 
 HELD_BYTES = 1 << 30
-"""What kept values may take for all parts together; where they would take more, a run starts earlier."""
+"""Bytes of kept values for all parts together; where they would take more, a run starts earlier."""
 
 Observed = Mapping[str, npt.NDArray[np.float32]]
 _Feeds = list[dict[str, npt.NDArray[np.generic]]]
@@ -45,7 +45,7 @@ class Passes:
         return cls([{name: sample} for sample in samples], held_bytes)
 
     def copy(self) -> Passes:
-        """The same parts, for runs of their own."""
+        """Copy these parts, for runs of their own."""
         return Passes(self._feeds, self._held_bytes)
 
     def __len__(self) -> int:

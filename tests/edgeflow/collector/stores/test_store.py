@@ -1,4 +1,4 @@
-"""What every kind of database does alike."""
+"""Every kind of database: rows once, refusals told, migrations, retention."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ __all__ = ["MOST_POSITIONS", "InputMoments", "Window"]
 MOST_POSITIONS = 32_768
 """Positions of a layer's kernel that are looked at, spread evenly over all images."""
 _GROUPED_POSITIONS = 8_192
-"""The same for a layer of several groups, whose kernels see few inputs each."""
+"""Positions that are looked at in a layer of several groups, whose kernels see few inputs each."""
 _MIDDLE = 128
 _EXACT_ROWS = 1024  # so many products of integers between -128 and 128 add up exactly in float32
 
