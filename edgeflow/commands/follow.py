@@ -25,8 +25,8 @@ async def follow(path: Path, silent_s: float = SILENT_S) -> AsyncIterator[dict[s
 
     Each item has a ``kind``: ``hello`` with the state and the latest results, then ``decision``, ``result``,
     ``state`` at least every 250 ms, ``dropped`` where this follower was too slow, and ``lost`` with the
-    ``problem`` as long as there is no box, once for each new problem. Decisions and results have ``at_ns``, the
-    monotonic time at which the box gave them.
+    ``problem`` as long as there is no box, once for each new problem. Decisions and results have ``at_ns``,
+    the monotonic time at which the box gave them.
     """
     told = ""
     while True:
