@@ -66,10 +66,11 @@ class MjpegHandler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
-        for picture, pause_s in zip(self.server.pictures, self.server.pauses_s, strict=False):  # type: ignore[attr-defined]
-            header = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
-            self.wfile.write(header.encode() + picture + b"\r\n")
-            time.sleep(pause_s)
+        with suppress(ConnectionError):  # whoever looks may go at any time
+            for picture, pause_s in zip(self.server.pictures, self.server.pauses_s, strict=False):  # type: ignore[attr-defined]
+                header = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                self.wfile.write(header.encode() + picture + b"\r\n")
+                time.sleep(pause_s)
         self.server.silence.wait(15)  # type: ignore[attr-defined]
 
 
