@@ -22,6 +22,9 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+SYSTEM = Path(__file__).parent / "system"
+"""Its ``conftest.py`` marks its tests."""
+
 LONGEST_FIRST = (
     "system/workstation/test_official",
     "system/box/test_fault",
@@ -30,6 +33,15 @@ LONGEST_FIRST = (
     "edgeflow_export",
 )
 """Folders and files in the order in which they begin; a worker must not be left alone with a long one."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import none of the files that hold no test of ``-m alone``: importing all takes most of a minute."""
+    if config.option.markexpr != "alone" or collection_path.suffix != ".py":
+        return None
+    if SYSTEM in collection_path.parents or b"pytest.mark.alone" in collection_path.read_bytes():
+        return None
+    return True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from edgeflow.right_of_way import RightOfWay
+from tests.support.waiting import PATIENCE_S
 
 
 def test_work_waits_until_the_part_is_decided() -> None:
@@ -20,9 +21,9 @@ def test_work_waits_until_the_part_is_decided() -> None:
     with right_of_way:
         thread = threading.Thread(target=work)
         thread.start()
-        assert waits.wait(10)
+        assert waits.wait(PATIENCE_S)
         order.append("decision")
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert order == ["decision", "work"]
 
 

@@ -47,16 +47,28 @@ BESIDE_OTHERS = (
 """Of the long ones, those in which no time matters."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import none of the files that hold no test of ``-m alone``."""
+    if config.option.markexpr != "alone" or collection_path.suffix != ".py":
+        return None
+    return None if _is_alone(collection_path) else True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder as long, and as alone where times matter in them."""
     for item in items:
-        if not item.path.is_relative_to(HERE):
-            continue
-        place = item.path.relative_to(HERE).as_posix()
-        if not place.startswith(SHORT):
+        if item.path.is_relative_to(HERE) and not _place(item.path).startswith(SHORT):
             item.add_marker(pytest.mark.long)
-            if not place.startswith(BESIDE_OTHERS):
+            if _is_alone(item.path):
                 item.add_marker(pytest.mark.alone)
+
+
+def _place(path: Path) -> str:
+    return path.relative_to(HERE).as_posix()
+
+
+def _is_alone(path: Path) -> bool:
+    return not _place(path).startswith((*SHORT, *BESIDE_OTHERS))
 
 
 class Client:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -23,10 +23,9 @@ from edgeflow.config.box import FileConfig, GenicamConfig
 from edgeflow.contracts.images import RgbImage
 from edgeflow.errors import CameraError
 from tests.support.fake_cameras import FakeCamera, fake_cameras
+from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.xdist_group("cameras")  # they have fixed addresses
-
-SOON_S = 10.0  # a limit, never a wait
 
 
 @pytest.fixture
@@ -49,13 +48,13 @@ def camera(video: Path) -> Iterator[ProcessCamera]:
 
 
 def next_frame(camera: ProcessCamera) -> Frame:
-    frame = camera.read(SOON_S)
+    frame = camera.read(PATIENCE_S)
     assert frame is not None
     return frame
 
 
 def read_until_it_ends(camera: ProcessCamera) -> None:
-    deadline = time.monotonic() + SOON_S
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         camera.read(0.1)
 
@@ -65,13 +64,6 @@ def is_gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SOON_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_frames_of_a_child_are_what_its_driver_gave(camera: ProcessCamera) -> None:
@@ -147,7 +139,7 @@ def test_triggers_for_a_driver_that_hangs_are_told_as_missed_and_never_wait(came
     for number in range(1000):
         camera.trigger(f"t{number}")
     waited_s = time.monotonic() - begun
-    reader.join(SOON_S)
+    reader.join(PATIENCE_S)
     assert not reader.is_alive()
     assert missed[-1].trigger_id == "t999"
     assert "takes no triggers" in str(missed[-1])
@@ -197,7 +189,7 @@ def test_a_child_ends_with_its_parent_even_where_both_are_stuck(video: Path) -> 
         pid = int(parent.stdout.readline())
         os.kill(pid, signal.SIGSTOP)
         parent.kill()
-    wait_for(lambda: is_gone(pid))
+    wait_until(lambda: is_gone(pid))
 
 
 def test_slots_are_used_again_only_when_the_last_view_of_them_is_gone() -> None:
@@ -216,7 +208,7 @@ def test_slots_are_used_again_only_when_the_last_view_of_them_is_gone() -> None:
 
 
 def hold_up(camera: ProcessCamera) -> None:
-    wait_for(lambda: camera.pid is not None)
+    wait_until(lambda: camera.pid is not None)
     pid = camera.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)

@@ -13,8 +13,7 @@ from edgeflow.cameras.camera import EndOfStream, Frame, FrameLost
 from edgeflow.cameras.worker import CameraWorker
 from edgeflow.clock import monotonic_ns
 from edgeflow.errors import CameraError
-
-SOON_S = 10.0  # a limit, never a wait
+from tests.support.waiting import PATIENCE_S
 
 
 class StagedCamera:
@@ -79,7 +78,7 @@ class Bench:
         self.worker.start()
 
     def wait_open(self) -> CameraError | None:
-        return self.worker.wait_open(monotonic_ns() + round(SOON_S * 1e9))
+        return self.worker.wait_open(monotonic_ns() + round(PATIENCE_S * 1e9))
 
 
 @pytest.fixture
@@ -91,7 +90,7 @@ def camera() -> Iterator[StagedCamera]:
 
 def ended(bench: Bench) -> None:
     bench.worker.stop()
-    assert bench.worker.join(SOON_S)
+    assert bench.worker.join(PATIENCE_S)
 
 
 def test_frames_come_as_they_are_read_and_health_says_online(camera: StagedCamera) -> None:
@@ -99,7 +98,7 @@ def test_frames_come_as_they_are_read_and_health_says_online(camera: StagedCamer
     assert bench.wait_open() is None
     for number in range(3):
         camera.give(number)
-    assert [bench.frames.get(timeout=SOON_S).frame_id for _ in range(3)] == [0, 1, 2]
+    assert [bench.frames.get(timeout=PATIENCE_S).frame_id for _ in range(3)] == [0, 1, 2]
     health = bench.worker.health()
     assert (health.status, health.detail, health.reconnects) == ("online", "", 0)
     assert health.fps is not None
@@ -112,11 +111,11 @@ def test_frames_come_as_they_are_read_and_health_says_online(camera: StagedCamer
 def test_a_camera_that_fails_is_reopened(camera: StagedCamera) -> None:
     bench = Bench(camera)
     camera.acts.put(CameraError("camera 'top': connection lost; check its cable"))
-    assert camera.closed.wait(SOON_S)
+    assert camera.closed.wait(PATIENCE_S)
     assert bench.worker.health().status == "offline"
     assert bench.worker.health().detail == "camera 'top': connection lost; check its cable"
     camera.give(0)
-    assert bench.frames.get(timeout=SOON_S).frame_id == 0
+    assert bench.frames.get(timeout=PATIENCE_S).frame_id == 0
     assert (bench.worker.health().status, bench.worker.health().reconnects) == ("online", 1)
     ended(bench)
 
@@ -124,20 +123,20 @@ def test_a_camera_that_fails_is_reopened(camera: StagedCamera) -> None:
 def test_a_driver_with_an_unforeseen_failure_is_reopened_too(camera: StagedCamera) -> None:
     bench = Bench(camera)
     camera.acts.put(RuntimeError("inside the driver"))
-    assert camera.closed.wait(SOON_S)
+    assert camera.closed.wait(PATIENCE_S)
     assert "inside the driver" in bench.worker.health().detail
     camera.give(0)
-    assert bench.frames.get(timeout=SOON_S).frame_id == 0
+    assert bench.frames.get(timeout=PATIENCE_S).frame_id == 0
     ended(bench)
 
 
 def test_a_lost_frame_is_reported_and_the_camera_stays_open(camera: StagedCamera) -> None:
     bench = Bench(camera)
     camera.acts.put(FrameLost("camera 'top': frame 3 is incomplete", trigger_id="t3"))
-    assert bench.lost.get(timeout=SOON_S) == ("top", "t3")
+    assert bench.lost.get(timeout=PATIENCE_S) == ("top", "t3")
     assert bench.worker.health().detail == "camera 'top': frame 3 is incomplete"
     camera.give(4)
-    assert bench.frames.get(timeout=SOON_S).frame_id == 4
+    assert bench.frames.get(timeout=PATIENCE_S).frame_id == 4
     assert (bench.worker.health().reconnects, bench.worker.health().detail) == (0, "")
     ended(bench)
 
@@ -146,7 +145,7 @@ def test_lost_frames_are_counted_and_a_camera_that_gives_nothing_else_is_stale(c
     bench = Bench(camera, overdue_ms=50)
     for _ in range(3):
         camera.acts.put(FrameLost("camera 'top': pictures come late; check the network"))
-        assert bench.lost.get(timeout=SOON_S) == ("top", None)
+        assert bench.lost.get(timeout=PATIENCE_S) == ("top", None)
     while bench.worker.health().status == "online":
         camera.acts.put(FrameLost("camera 'top': pictures come late; check the network"))
         camera.closed.wait(0.01)
@@ -156,7 +155,7 @@ def test_lost_frames_are_counted_and_a_camera_that_gives_nothing_else_is_stale(c
     assert health.detail.endswith("pictures come late; check the network")
     assert health.unusable == "camera 'top': pictures come late; check the network"
     camera.give(0)
-    bench.frames.get(timeout=SOON_S)
+    bench.frames.get(timeout=PATIENCE_S)
     assert bench.worker.health().unusable == ""
     ended(bench)
 
@@ -166,7 +165,7 @@ def test_a_lost_frame_of_a_trigger_is_its_answer(camera: StagedCamera) -> None:
     assert bench.wait_open() is None
     assert bench.worker.trigger("t0")
     camera.acts.put(FrameLost("camera 'top': frame 0 is incomplete", trigger_id="t0"))
-    bench.lost.get(timeout=SOON_S)
+    bench.lost.get(timeout=PATIENCE_S)
     assert bench.worker.health().status == "online"
     ended(bench)
 
@@ -174,8 +173,8 @@ def test_a_lost_frame_of_a_trigger_is_its_answer(camera: StagedCamera) -> None:
 def test_the_end_of_a_recording_ends_the_thread(camera: StagedCamera) -> None:
     bench = Bench(camera)
     camera.acts.put(EndOfStream())
-    assert bench.ended.get(timeout=SOON_S) == "top"
-    assert bench.worker.join(SOON_S)
+    assert bench.ended.get(timeout=PATIENCE_S) == "top"
+    assert bench.worker.join(PATIENCE_S)
     assert (bench.worker.health().status, bench.worker.health().detail) == (
         "offline",
         "the recording is over",
@@ -203,7 +202,7 @@ def test_a_read_that_hangs_makes_the_camera_stale_and_holds_up_nobody(camera: St
     bench.worker.stop()
     assert not bench.worker.join(0.01)
     camera.hang.set()
-    assert bench.worker.join(SOON_S)
+    assert bench.worker.join(PATIENCE_S)
 
 
 def test_a_triggered_camera_is_stale_only_while_a_triggered_frame_is_overdue(camera: StagedCamera) -> None:
@@ -211,10 +210,10 @@ def test_a_triggered_camera_is_stale_only_while_a_triggered_frame_is_overdue(cam
     assert bench.wait_open() is None
     assert bench.worker.health().status == "online"
     assert bench.worker.trigger("t0")
-    assert camera.triggers.get(timeout=SOON_S) == "t0"
+    assert camera.triggers.get(timeout=PATIENCE_S) == "t0"
     while bench.worker.health().status == "online":
         camera.closed.wait(0.002)
     camera.give(0)
-    bench.frames.get(timeout=SOON_S)
+    bench.frames.get(timeout=PATIENCE_S)
     assert bench.worker.health().status == "online"
     ended(bench)

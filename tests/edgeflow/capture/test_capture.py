@@ -7,7 +7,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from edgeflow.config.capture import SyncConfig
 from edgeflow.contracts.messages import Alarm
 from edgeflow.errors import CameraError, ConfigError
 from edgeflow.mqtt.subscriptions import Incoming
+from tests.support.waiting import PATIENCE_S, wait_until
 
 VIEWS = ("top", "left", "right")
 PART_COUNT = 6
@@ -119,7 +120,7 @@ def test_a_slow_consumer_gets_overruns_in_order_and_never_a_gap(parts: Path) -> 
     with Capture(box(parts, period_ms=5.0), VIEWS, "s") as capture:
         view_sets = capture.view_sets()
         first = next(view_sets)
-        capture._thread.join(10)  # every other set is waiting now
+        capture._thread.join(PATIENCE_S)  # every other set is waiting now
         sets = [first, *view_sets]
     assert [s.trigger_id for s in sets] == [f"s-{n:06d}" for n in range(1, PART_COUNT + 1)]
     assert [s.part_id for s in sets] == PARTS
@@ -231,13 +232,6 @@ def line_message(**fields: object) -> Incoming:
     )
 
 
-def wait_for(happened: Callable[[], bool]) -> None:
-    deadline_ns = monotonic_ns() + 10 * 10**9
-    while not happened():
-        assert monotonic_ns() < deadline_ns, "did not happen in time"
-        time.sleep(0.001)
-
-
 def test_part_ids_travel_from_the_lines_trigger_to_the_view_set(parts: Path) -> None:
     triggers = MqttTriggers()
     config = box(parts, period_ms=None, source="mqtt")
@@ -248,14 +242,14 @@ def test_part_ids_travel_from_the_lines_trigger_to_the_view_set(parts: Path) -> 
         triggers.handle(line_message(trigger_id="t0", part_id="p0", encoder=0))  # before anybody takes one
         waiter = threading.Thread(target=lambda: sets.extend(view_sets))
         waiter.start()
-        wait_for(lambda: len(sets) == 1)
+        wait_until(lambda: len(sets) == 1)
         for number, expected in ((1, 2), (2, 3), (2, 3), (4, 4), (3, 5)):
             triggers.handle(line_message(trigger_id=f"t{number}", part_id=f"p{number}", encoder=number))
-            wait_for(lambda expected=expected: len(sets) == expected)
+            wait_until(lambda expected=expected: len(sets) == expected)
         triggers.handle(line_message(trigger_id="t9", part_id="p1"))
         triggers.handle(line_message(nonsense=True))
         capture.stop()
-        waiter.join(10)
+        waiter.join(PATIENCE_S)
         tally = capture.tally()
     assert [(s.trigger_id, s.part_id, s.encoder) for s in sets] == [
         ("t0", "p0", 0), ("t1", "p1", 1), ("t2", "p2", 2), ("t4", "p4", 4), ("t3", "p3", 3),
@@ -279,9 +273,9 @@ def test_a_decided_part_is_under_way_no_more(parts: Path) -> None:
         waiter.start()
         for number in range(130):  # more than may be under way
             triggers.handle(line_message(trigger_id=str(number)))
-            wait_for(lambda number=number: len(sets) > number)
+            wait_until(lambda number=number: len(sets) > number)
         capture.stop()
-        waiter.join(10)
+        waiter.join(PATIENCE_S)
     assert "crowded" not in triggers.counts
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edgeflow.capture.triggers import IntervalPacer, IntervalSource, Trigger
 from edgeflow.clock import monotonic_ns
+from tests.support.waiting import PATIENCE_S
 
 MS = 1_000_000
 
@@ -54,7 +55,7 @@ def test_the_source_gives_triggers_until_it_is_stopped() -> None:
     source = IntervalSource(period_ms=2, session="s", on_trigger=given_triggers.put)
     start_ns = monotonic_ns()
     source.start()
-    triggers = [given_triggers.get(timeout=5) for _ in range(3)]
+    triggers = [given_triggers.get(timeout=PATIENCE_S) for _ in range(3)]
     source.stop()
     stamps = [trigger.at_ns for trigger in triggers]
     assert start_ns <= stamps[0] < stamps[1] < stamps[2] <= monotonic_ns()
@@ -69,5 +70,5 @@ def test_a_source_stopped_before_its_start_gives_nothing() -> None:
     source = IntervalSource(period_ms=1, session="s", on_trigger=given_triggers.put)
     source.stop()
     source.start()
-    source._thread.join(5)
+    source._thread.join(PATIENCE_S)
     assert given_triggers.empty()

@@ -10,6 +10,7 @@ import numpy as np
 from edgeflow.cameras.camera import Frame
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.capture.view_set_queue import OVERRUN, ViewSetQueue
+from tests.support.waiting import PATIENCE_S
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 
@@ -56,7 +57,7 @@ def test_what_comes_at_once_to_a_consumer_that_waits_is_kept() -> None:
     with ready._changed:  # it cannot run before all are there
         for number in range(5):
             ready.put(a_set(number))
-    consumer.join(10)
+    consumer.join(PATIENCE_S)
     assert found == [(f"t{number}", "") for number in range(5)]
 
 

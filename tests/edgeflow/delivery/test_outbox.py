@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from edgeflow.delivery.outbox import Outbox
 from edgeflow.delivery.store.records import DROPPED, Limits
 from edgeflow.errors import StorageError
 from tests.support.outboxes import made_room
+from tests.support.waiting import wait_until
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "result.json"
 
@@ -50,13 +50,6 @@ def told_drops(outbox: Outbox) -> list[Dropped]:
     outbox.close_drop_records()
     assert outbox.flush()
     return [from_json(Dropped, row.payload) for row in outbox.pending(0, 10_000) if row.verdict == DROPPED]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline_s, "did not happen in time"
-        time.sleep(0.01)
 
 
 class Panel:
@@ -199,7 +192,7 @@ def test_the_consumer_is_told_exactly_what_was_given_up(tmp_path: Path) -> None:
     put(outbox, result(6), result(7))
     assert [r.result_ids for r in told_drops(outbox)] == [("r-1", "r-3", "r-4"), ("r-5", "r-6")]
     delete(outbox, *(row.result_id for row in outbox.pending(0, 100) if row.verdict == DROPPED))
-    until(lambda: "results_dropped" not in panel.standing)
+    wait_until(lambda: "results_dropped" not in panel.standing)
     outbox.close()
 
 
@@ -294,10 +287,10 @@ def test_damage_while_running_costs_what_cannot_be_read_and_nothing_else(tmp_pat
     outbox = Outbox(path, Limits(rows=10_000), Alarms("s", panel))
     put(outbox, *(result(number) for number in range(400)))
     last = outbox.last_id()
-    until(lambda: made_room(outbox))
+    wait_until(lambda: made_room(outbox))
     damage(path, keep=path.stat().st_size * 3 // 4)
     outbox._check()  # what is done every ten minutes
-    until(lambda: "outbox.damaged" in panel.standing)
+    wait_until(lambda: "outbox.damaged" in panel.standing)
     put(outbox, result(1000, "NG"))
     saved = ids(outbox)
     assert len(saved) > 100
@@ -411,7 +404,7 @@ def test_a_row_that_cannot_be_read_is_set_aside_and_the_others_go_out(
     (found,) = again.aside()
     assert found.result_id == "r-2"
     assert "unreadable" in found.why
-    until(lambda: "results_set_aside" in panel.standing)
+    wait_until(lambda: "results_set_aside" in panel.standing)
     assert again.read(found.id) is None
     delete(again, *ids(again))
     assert again.count() == 0
@@ -448,7 +441,7 @@ def test_what_the_sender_sets_aside_waits_until_it_is_restored_and_then_goes_las
     ]
     assert found[0].size == len(rows[1].payload)
     assert found[0].since.endswith("Z")
-    until(lambda: "results_set_aside" in panel.standing)
+    wait_until(lambda: "results_set_aside" in panel.standing)
     text = panel.standing["results_set_aside"].text
     assert f"{found[0].size} bytes" in text
     assert "edgeflow outbox restore" in text
@@ -462,7 +455,7 @@ def test_what_the_sender_sets_aside_waits_until_it_is_restored_and_then_goes_las
     assert [each.result_id for each in again.aside()] == ["r-2"]
     again.restore([found[1].id])
     assert again.flush()
-    until(lambda: "results_set_aside" not in panel.standing)
+    wait_until(lambda: "results_set_aside" not in panel.standing)
     assert ids(again) == ["r-0", "r-3", "r-1", "r-2"]
     assert {row.payload for row in again.pending(0, 9)} == {row.payload for row in rows}
     again.close()

@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from edgeflow.evidence.record import read_record
 from edgeflow.evidence.writer import QUEUE_SIZE, Evidence, EvidenceJob, evidence_path, write_evidence
 from edgeflow.right_of_way import RightOfWay
 from edgeflow.run_time import Boot
+from tests.support.waiting import wait_until
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "result.json"
 
@@ -41,15 +41,6 @@ def job(folder: str | None, number: int = 1) -> EvidenceJob:
         maps={"top": np.full((6, 8), 3.0, np.float32)},
         scales={"top": Scale(centre=0.0, threshold=4.0)},
     )
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    waiter = threading.Event()
-    for _ in range(1000):
-        if condition():
-            return
-        waiter.wait(0.01)
-    pytest.fail("did not happen within 10 s")
 
 
 class Told:

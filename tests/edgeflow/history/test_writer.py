@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from edgeflow.history.records import AlarmSpan, HistoryEntry
 from edgeflow.history.writer import QUEUE_SIZE, History
 from simulators.results import simulated_result
 from tests.edgeflow.history.test_reader import label
+from tests.support.waiting import wait_until
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 LIMITS = Retention(days=400, bytes=2**40)
@@ -61,23 +61,16 @@ def recorded(path: Path) -> list[str]:
     return []
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
-
-
 def test_results_are_recorded_once_the_outbox_has_them(tmp_path: Path) -> None:
     path, told = tmp_path / "state" / "history.db", Told()
     history = started(path, told)
     feed(history, 1, 2)
     history.offer(entry(3))  # the outbox has not told of this one
-    until(lambda: recorded(path) == ["P-1", "P-2"])
+    wait_until(lambda: recorded(path) == ["P-1", "P-2"])
     time.sleep(0.6)
     assert recorded(path) == ["P-1", "P-2"]
     history.stored(["session-000003"])
-    until(lambda: len(recorded(path)) == 3)
+    wait_until(lambda: len(recorded(path)) == 3)
     feed(history, 3)  # again
     history.offer(entry(4))
     history.close()
@@ -89,11 +82,11 @@ def test_a_locked_database_holds_nobody_up_and_loses_nothing_that_fits(tmp_path:
     path, told = tmp_path / "history.db", Told()
     history = started(path, told)
     feed(history, 1)
-    until(lambda: recorded(path) == ["P-1"])
+    wait_until(lambda: recorded(path) == ["P-1"])
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     feed(history, 2)
-    until(lambda: "history" in told.standing)
+    wait_until(lambda: "history" in told.standing)
     assert "locked" in told.standing["history"]
     begun_s = time.monotonic()
     for number in range(3, QUEUE_SIZE + 203):
@@ -101,7 +94,7 @@ def test_a_locked_database_holds_nobody_up_and_loses_nothing_that_fits(tmp_path:
     assert time.monotonic() - begun_s < 60  # building the results takes most of it
     blocker.execute("ROLLBACK")
     blocker.close()
-    until(lambda: "history" not in told.standing)
+    wait_until(lambda: "history" not in told.standing)
     history.close(30)
     with HistoryReader(path) as reader:
         (gap,) = reader.gaps()
@@ -113,7 +106,7 @@ def test_a_full_disk_is_an_alarm_and_the_outbox_keeps_its_room(tmp_path: Path) -
     told = Told()
     history = started(tmp_path / "history.db", told, min_free_bytes=2**62)
     feed(history, 1)
-    until(lambda: "history" in told.standing)
+    wait_until(lambda: "history" in told.standing)
     assert "less than history.min_free_mb" in told.standing["history"]
     history.close()
 
@@ -134,7 +127,7 @@ def test_a_damaged_database_is_set_aside_and_begun_anew_with_its_labels(tmp_path
     path.write_bytes(content)
     history = started(path, told)
     feed(history, 300)
-    until(lambda: recorded(path) == ["P-300"])
+    wait_until(lambda: recorded(path) == ["P-300"])
     history.close()
     assert "1 labels saved" in told.standing["history.damaged"]
     (kept,) = tmp_path.glob("history.db.damaged-*[0-9Z]")
@@ -152,7 +145,7 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     before = path.read_bytes()
     history = started(path, told)
     feed(history, 1)
-    until(lambda: "history" in told.standing)
+    wait_until(lambda: "history" in told.standing)
     assert "written by a newer edgeflow (format 99" in told.standing["history"]
     history.close()
     assert path.read_bytes()[100:] == before[100:]  # the header names the journal's kind
@@ -163,10 +156,10 @@ def test_a_removed_database_is_begun_anew_while_the_box_runs(tmp_path: Path) -> 
     path, told = tmp_path / "history.db", Told()
     history = started(path, told)
     feed(history, 1)
-    until(lambda: recorded(path) == ["P-1"])
+    wait_until(lambda: recorded(path) == ["P-1"])
     path.unlink()
     feed(history, 2)
-    until(lambda: recorded(path) == ["P-2"])
+    wait_until(lambda: recorded(path) == ["P-2"])
     history.close()
     assert "somebody removed the file" in told.standing["history.removed"]
 
@@ -175,7 +168,7 @@ def test_results_wait_for_the_outbox_only_so_long(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     history = started(path, Told(), patience_s=0.3)
     history.offer(entry(1))
-    until(lambda: recorded(path) == ["P-1"])
+    wait_until(lambda: recorded(path) == ["P-1"])
     history.close()
 
 
@@ -185,10 +178,10 @@ def test_alarms_are_recorded_from_when_to_when_they_stood(tmp_path: Path) -> Non
     history.start()
     alarms.raise_("camera_stale", "error", "camera 'C1' is offline", subject="C1")
     alarms.raise_("outbox", "warning", "nearly full")
-    until(lambda: len(spans(path)) == 2)
+    wait_until(lambda: len(spans(path)) == 2)
     alarms.raise_("camera_stale", "error", "camera 'C1' is offline: unplugged", subject="C1")
     alarms.clear("outbox")
-    until(lambda: spans(path)[1].ended_at is not None)
+    wait_until(lambda: spans(path)[1].ended_at is not None)
     history.close()
     stale, outbox = spans(path)
     assert (stale.code, stale.subject, stale.severity) == ("camera_stale", "C1", "error")
@@ -197,7 +190,7 @@ def test_alarms_are_recorded_from_when_to_when_they_stood(tmp_path: Path) -> Non
     assert outbox.ended_at is not None
     assert outbox.raised_at <= outbox.ended_at
     again = started(path, Told())  # the box before ended without a word
-    until(lambda: spans(path)[0].ended_at is not None)
+    wait_until(lambda: spans(path)[0].ended_at is not None)
     again.close()
 
 
@@ -205,7 +198,7 @@ def test_a_history_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> 
     path = tmp_path / "history.db"
     history = started(path, Told())
     feed(history, 1)
-    until(lambda: recorded(path) == ["P-1"])
+    wait_until(lambda: recorded(path) == ["P-1"])
     history.close()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE alarms")

@@ -16,6 +16,7 @@ import pytest
 from edgeflow.contracts.messages import Decision, Result, State, from_json
 from edgeflow.errors import UsageError
 from edgeflow.live.decision_stream import BEAT_S, DecisionStream
+from tests.support.waiting import PATIENCE_S
 
 SAMPLE = from_json(Result, Path(__file__).parents[2].joinpath("samples/result.json").read_bytes())
 AT = "2026-03-04T10:11:12.123Z"
@@ -60,7 +61,7 @@ def followed(stream: DecisionStream) -> Iterator[socket.socket]:
         with suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
         end.close()
-        thread.join(20)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 

@@ -24,6 +24,7 @@ from edgeflow.live.previews import LivePart, previews
 from edgeflow.live.stream import LiveStream
 from edgeflow.live.subscriber import Line, Subscriber
 from edgeflow.right_of_way import RightOfWay
+from tests.support.waiting import PATIENCE_S
 
 SAMPLE = from_json(Result, Path(__file__).parents[2].joinpath("samples/result.json").read_bytes())
 Until = Callable[[Callable[[], bool]], None]
@@ -58,7 +59,7 @@ def watched(stream: LiveStream) -> Iterator[socket.socket]:
     finally:
         end.shutdown(socket.SHUT_RDWR)
         end.close()
-        thread.join(20)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
@@ -18,6 +17,7 @@ from edgeflow.contracts.messages import Alarm
 from edgeflow.errors import UsageError
 from edgeflow.metrics.server import MetricsServer, bound_socket
 from edgeflow.right_of_way import RightOfWay
+from tests.support.waiting import wait_until
 
 
 class Silent:
@@ -68,13 +68,6 @@ def get(port: int, path: str = "/metrics", **headers: str) -> tuple[int, str, st
         return answer.status, answer.read().decode(), answer.headers.get("content-type", "")
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end_s, "did not happen in time"
-        time.sleep(0.02)
-
-
 def test_prometheus_text_and_openmetrics_are_answered_and_nothing_else_is_here(port: int) -> None:
     status, page, kind = get(port)
     assert (status, kind.partition(";")[0]) == (200, "text/plain")
@@ -103,8 +96,10 @@ def test_readers_that_say_nothing_are_few_and_the_others_go_on(port: int) -> Non
         silent = [
             stack.enter_context(closing(socket.create_connection(("127.0.0.1", port)))) for _ in range(12)
         ]
-        until(lambda: sum(is_closed(end) for end in silent) == 8)  # beyond four they are turned away at once
-    until(lambda: get_or_none(port) == 200)
+        wait_until(
+            lambda: sum(is_closed(end) for end in silent) == 8
+        )  # beyond four they are turned away at once
+    wait_until(lambda: get_or_none(port) == 200)
 
 
 def is_closed(end: socket.socket) -> bool:

@@ -18,6 +18,7 @@ from edgeflow.station.loop_watchdog import LoopWatchdog
 from edgeflow.station.process.service_manager import ServiceManager
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.thread_activity import overdue_threads, waiting, working
+from tests.support.waiting import PATIENCE_S
 
 S = 1_000_000_000
 
@@ -195,7 +196,7 @@ def test_a_turn_feeds_the_watchdog_but_not_while_scoring_hangs(at_rest: None) ->
     assert manager.fed == 2
 
     def hang() -> Scores:
-        go_on.wait(30)
+        go_on.wait(PATIENCE_S)
         raise KeyError
 
     with pytest.raises(NotScoredInTime):
@@ -217,11 +218,11 @@ def test_a_vital_thread_that_hangs_keeps_the_watchdog_hungry(at_rest: None, name
     def hang() -> None:
         working(5)
         said.set()
-        go_on.wait(30)
+        go_on.wait(PATIENCE_S)
 
     thread = threading.Thread(target=hang, name=name)
     thread.start()
-    assert said.wait(10)
+    assert said.wait(PATIENCE_S)
     clock.now_ns = time.monotonic_ns() + 6 * S
     turn = LoopWatchdog(
         scoring=ScoringThread(),

@@ -12,6 +12,7 @@ from edgeflow.alarms import Alarms
 from edgeflow.contracts.messages import Alarm
 from edgeflow.monitoring.supervision import Supervisor
 from edgeflow.thread_activity import at_work, busy_threads, overdue_threads, waiting, working
+from tests.support.waiting import PATIENCE_S
 
 
 class Told:
@@ -69,16 +70,16 @@ class Worker:
         self._said, self.go_on = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
-        assert self._said.wait(10)
+        assert self._said.wait(PATIENCE_S)
 
     def _run(self) -> None:
         self._say()
         self._said.set()
-        self.go_on.wait(10)
+        self.go_on.wait(PATIENCE_S)
 
     def end(self) -> None:
         self.go_on.set()
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.waiting import wait_until
+
 # A calculation takes what is left of the processor, and beside other tests nothing is.
 pytestmark = [pytest.mark.long, pytest.mark.alone]
-PATIENCE_S = 240.0  # it takes what other tests leave of the processor
 
 
 def job(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -32,13 +32,6 @@ def job(folder: Path, **changes: Any) -> dict[str, Any]:
         "by": "eva",
         **changes,
     }
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.05)
 
 
 @contextmanager

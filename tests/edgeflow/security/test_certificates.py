@@ -14,6 +14,7 @@ import pytest
 
 from edgeflow.errors import UsageError
 from edgeflow.security.certificates import open_authority
+from tests.support.waiting import PATIENCE_S
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -55,7 +56,7 @@ def handshake(folder: Path, *, server: str, client: str, name: str) -> str:
             assert connection.recv(1) == b"."
     finally:
         ours.close()
-        thread.join(10)
+        thread.join(PATIENCE_S)
     return seen[0]
 
 

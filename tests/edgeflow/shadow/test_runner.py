@@ -24,9 +24,9 @@ from edgeflow.shadow.page import as_data, as_html
 from edgeflow.shadow.report import shadow_report
 from edgeflow.shadow.runner import FinishedPart, ShadowRunner
 from simulators.small_bundle import SIDE, VIEWS, small_bundle
+from tests.support.waiting import PATIENCE_S
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "result.json"
-PATIENCE_S = 120.0
 
 
 class Sink:

@@ -40,6 +40,7 @@ from edgeflow.station.active_bundle import ActiveBundle, LoadedBundle
 from edgeflow.station.line import InspectionLine
 from edgeflow.station.scoring_thread import ScoringThread
 from simulators.small_bundle import SIDE, VIEWS, small_bundle
+from tests.support.waiting import PATIENCE_S
 
 NEVER_LATE_MS = 600_000.0
 SOON_MS = 150.0
@@ -277,7 +278,7 @@ def test_a_part_whose_scoring_hangs_is_undecided_and_its_late_answer_is_never_to
 ) -> None:
     go_on = threading.Event()
     turns: list[int] = []
-    runner = Runner(before={1: lambda: go_on.wait(30) and None})
+    runner = Runner(before={1: lambda: go_on.wait(PATIENCE_S) and None})
     hanging = line(loaded(runner, deadline_ms=SOON_MS), hang_ns=0, turn=lambda: turns.append(1))
 
     def sets() -> Iterator[ViewSet]:
@@ -350,7 +351,7 @@ def test_another_bundle_takes_over_between_two_parts_and_the_old_one_is_released
     line(slot).run(sets())
     assert verdicts(told) == ["OK", "NG"]
     assert [result.bundle.name for result in told.results] == ["bracket", "bracket-2"]
-    assert old.closed.wait(10)
+    assert old.closed.wait(PATIENCE_S)
     assert [decision.seq for decision in told.decisions] == [1, 2]
 
 
@@ -361,7 +362,7 @@ def test_a_bundle_that_hangs_is_replaced_without_waiting_for_it(
     scoring: ScoringThread,
 ) -> None:
     go_on = threading.Event()
-    old, new = Runner(before={0: lambda: go_on.wait(30) and None}), Runner()
+    old, new = Runner(before={0: lambda: go_on.wait(PATIENCE_S) and None}), Runner()
     slot = ActiveBundle(loaded(old, deadline_ms=SOON_MS), release=scoring.release)
 
     def sets() -> Iterator[ViewSet]:
@@ -370,7 +371,7 @@ def test_a_bundle_that_hangs_is_replaced_without_waiting_for_it(
         yield part(1)
         assert not old.closed.is_set(), "its call is still under way"
         go_on.set()
-        assert old.closed.wait(10)
+        assert old.closed.wait(PATIENCE_S)
         yield part(2)
 
     line(slot, hang_ns=0).run(sets())

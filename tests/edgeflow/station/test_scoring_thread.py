@@ -12,6 +12,7 @@ from edgeflow.clock import monotonic_ns
 from edgeflow.scoring.scorer import Scores
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.thread_activity import busy_threads
+from tests.support.waiting import PATIENCE_S
 
 MINUTE_NS = 60_000_000_000
 MAPS = np.zeros((1, 2, 2), np.float32)
@@ -89,7 +90,7 @@ def test_no_answer_in_time_is_given_up_and_the_late_one_is_discarded(
     thread: ScoringThread, gate: threading.Event
 ) -> None:
     def slow() -> Scores:
-        gate.wait(30)
+        gate.wait(PATIENCE_S)
         return scores(1)
 
     with pytest.raises(NotScoredInTime, match=r"has not answered for \d+\.\d s"):
@@ -106,7 +107,7 @@ def test_a_call_hangs_once_it_is_over_its_limit_until_it_answers(gate: threading
     thread = ScoringThread(clock)
 
     def slow() -> Scores:
-        gate.wait(30)
+        gate.wait(PATIENCE_S)
         return scores(1)
 
     with pytest.raises(NotScoredInTime):
@@ -131,7 +132,7 @@ def test_whoever_waits_has_a_turn_every_second(thread: ScoringThread, gate: thre
             gate.set()
 
     def slow() -> Scores:
-        gate.wait(30)
+        gate.wait(PATIENCE_S)
         return scores(4)
 
     answer = thread.call(slow, until_ns=monotonic_ns() + MINUTE_NS, limit_ns=MINUTE_NS, turn=turn)
@@ -152,7 +153,7 @@ def test_what_a_call_uses_is_closed_after_it_and_before_the_end(
     device = Device()
 
     def slow() -> Scores:
-        gate.wait(30)
+        gate.wait(PATIENCE_S)
         return scores(1)
 
     with pytest.raises(NotScoredInTime):

@@ -7,8 +7,7 @@ import os
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,11 +27,11 @@ from edgeflow.web.box_link import BoxLink
 from edgeflow.web.settings import page_settings
 from simulators.results import simulated_result
 from simulators.small_box import start_box, write_box
+from tests.support.waiting import wait_until
 
 NAMES = ["=cmd|' /C calc'!A0", "Größe 7", "../../etc/passwd", "<script>alert(1)</script>", "x" * 4096, "P 5"]
 SCORES = [0.3, 1.05, 1.6, 0.4, 0.95, 0.2]
 
-PATIENCE_S = 90.0
 CSRF = "x-csrf-token"
 
 
@@ -59,7 +58,7 @@ class Page:
     def close(self) -> None:
         self.client.close()
         self.process.terminate()
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=120)
 
 
 @contextmanager
@@ -69,13 +68,6 @@ def served(box: Path, *options: str, trusted: Path | None = None) -> Iterator[Pa
         yield page
     finally:
         page.close()
-
-
-def wait_until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    end_s = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < end_s, "nothing happened for a long time"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +82,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             yield path
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from simulators.small_box import start_box
-from tests.edgeflow.web.conftest import Page, served, wait_until
+from tests.edgeflow.web.conftest import Page, served
 from tests.support.demo_history import DEMO, demo_box, inspected, labelled, replayed
+from tests.support.waiting import wait_until
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 SIZE = (1024, 768)  # of a panel
@@ -56,7 +57,7 @@ def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
                 yield page
         finally:
             box.terminate()
-            box.wait(timeout=30)
+            box.wait(timeout=120)
 
 
 class Browser:

@@ -20,8 +20,9 @@ from edgeflow.security.users import add_user, remove_user
 from edgeflow.web.pages.line import PacedParts
 from edgeflow.web.settings import page_settings
 from simulators.small_box import write_box
-from tests.edgeflow.web.conftest import PATIENCE_S, Page, served, wait_until
+from tests.edgeflow.web.conftest import Page, served
 from tests.support.certificates import Authority
+from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.xdist_group("page")
 

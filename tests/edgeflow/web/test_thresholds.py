@@ -32,7 +32,8 @@ from edgeflow.web.settings import page_settings
 from simulators.results import simulated_result
 from simulators.small_box import write_box
 from simulators.small_bundle import SIDE, VIEWS, small_bundle
-from tests.edgeflow.web.conftest import token, wait_until
+from tests.edgeflow.web.conftest import token
+from tests.support.waiting import wait_until
 
 GOOD, FALSE_REJECTS, REJECTS = 110, 8, 4
 LIMIT = 120.0

@@ -626,4 +626,4 @@ def test_a_running_box_and_check_name_why_there_is_no_connection(tmp_path: Path)
             assert done.returncode == 2
         finally:
             box.terminate()
-            box.wait(30)
+            box.wait(120)

@@ -67,7 +67,7 @@ def test_a_wrong_password_fails_and_names_the_settings(
     if program is None:
         pytest.skip("no mosquitto_passwd here")
     users, secret = tmp_path / "users", tmp_path / "secret"
-    subprocess.run([program, "-c", "-b", str(users), "box7", "right-word"], check=True, timeout=30)
+    subprocess.run([program, "-c", "-b", str(users), "box7", "right-word"], check=True, timeout=120)
     secret.write_text("wrong-word")
     restart(broker, f"allow_anonymous false\npassword_file {users}")
     config = box_config(version=version, username="box7", password_file=str(secret))
@@ -157,7 +157,7 @@ def test_a_running_box_is_asked_and_never_thrown_out(
     if program is None:
         pytest.skip("no mosquitto_passwd here")
     users, secret = tmp_path / "users", tmp_path / "secret"
-    subprocess.run([program, "-c", "-b", str(users), "box7", "word"], check=True, timeout=30)
+    subprocess.run([program, "-c", "-b", str(users), "box7", "word"], check=True, timeout=120)
     secret.write_text("word")
     more = "\nuse_username_as_clientid true" if ids_by_user else ""
     restart(broker, f"allow_anonymous false\npassword_file {users}{more}")

@@ -51,7 +51,7 @@ def box(tmp_path: Path, until: Until) -> Iterator[Boxes]:
     yield run
     for process in started:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
 
 
 def done(path: Path, *words: str) -> str:
@@ -91,7 +91,7 @@ def test_a_box_without_any_broker_is_commanded_from_its_own_computer(tmp_path: P
     assert "another process uses it" in second.stderr
     assert status(path)["state"] == "ContinuousExecution"
     process.terminate()
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=120)
     kept = [json.loads(line) for line in out.splitlines() if '"evidence"' in line]
     assert len([record for record in kept if record["evidence"] and record["verdict"] == "OK"]) == 1
     seqs = [record["seq"] for record in kept]
@@ -237,7 +237,7 @@ def test_with_issuers_only_what_they_sealed_is_carried_out(
     assert [reply["outcome"] for reply in replies] == ["refused", "done", "refused"]
     assert "not allowed" in replies[2]["text"]
     process.terminate()
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     written = out + err + "".join(p.read_text("utf-8", "replace") for p in (tmp_path / "state").iterdir())
     assert "a secret of this line" not in written
 
@@ -342,7 +342,7 @@ def test_no_secret_is_written_or_told_anywhere(tmp_path: Path, broker: Broker, c
     send(watcher, document)
     watcher.wait(lambda: bool(watcher.payloads("/rsp/stop")))
     process.terminate()
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     told = b"".join(message.payload + message.topic.encode() for message in watcher.messages)
     kept = b"".join(
         file.read_bytes()

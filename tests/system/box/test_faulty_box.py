@@ -120,7 +120,7 @@ def wait_for_alarm(client: Client, code: str, *, stands: bool = True) -> str:
 
 def end(process: subprocess.Popen[str]) -> int:
     process.send_signal(signal.SIGTERM)
-    return process.wait(30)
+    return process.wait(120)
 
 
 def last_state(client: Client) -> dict[str, Any]:
@@ -254,7 +254,7 @@ def test_the_watchdog_waits_longer_while_a_bundle_is_verified_beside_the_line(
     systemd.wait_for("WATCHDOG=1")
     process.send_signal(signal.SIGTERM)
     systemd.wait_for("STOPPING=1")
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
 
 
 def test_a_line_without_parts_and_a_flapping_connection_are_alarms(

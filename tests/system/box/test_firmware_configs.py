@@ -11,8 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from edgeflow.config.box import BoxConfig, GenicamConfig, RtspConfig, V4l2Config
 from edgeflow.diagnostics.bandwidth import box_loads
 from edgeflow.diagnostics.cameras.check_cameras import source_findings
 from edgeflow.station.process.shutdown import STOP_LIMIT_S
+from tests.support.waiting import PATIENCE_S, wait_until
 
 FIRMWARE = Path(__file__).resolve().parents[3] / "firmware_configs"
 BOXES = {
@@ -86,7 +86,6 @@ LOADED = {
     *DASHBOARD,
 }
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-PATIENCE_S = 10.0
 
 
 def text(name: str) -> str:
@@ -286,13 +285,6 @@ class Client:
     received: list[str]
 
 
-def wait_for(happened: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline_s, what
-        time.sleep(0.01)
-
-
 @contextmanager
 def mosquitto(folder: Path, content: str) -> Iterator[int]:
     """Mosquitto with the directives of ``content``, on a free loopback port."""
@@ -310,7 +302,7 @@ def mosquitto(folder: Path, content: str) -> Iterator[int]:
     with log.open("wb") as output:
         process = subprocess.Popen([server, "-c", str(file)], stdout=output, stderr=output)
     try:
-        wait_for(lambda: listens(port) or process.poll() is not None, "mosquitto does not start")
+        wait_until(lambda: listens(port) or process.poll() is not None, what="mosquitto does not start")
         assert process.poll() is None, log.read_text()
         yield port
     finally:
@@ -348,7 +340,7 @@ def client(
     handle.connect("127.0.0.1" if ca is None else "localhost", port)
     handle.loop_start()
     try:
-        wait_for(lambda: bool(answers), "the broker does not answer")
+        wait_until(lambda: bool(answers), what="the broker does not answer")
         yield Client(paho=handle, received=received) if answers[0] else None
     finally:
         handle.disconnect()
@@ -359,7 +351,7 @@ def subscribe(subscriber: Client, topic: str) -> None:
     done: list[bool] = []
     subscriber.paho.on_subscribe = lambda *_: done.append(True)
     subscriber.paho.subscribe(topic, qos=1)
-    wait_for(lambda: bool(done), "no answer to subscribe")
+    wait_until(lambda: bool(done), what="no answer to subscribe")
 
 
 def publish(publisher: Client, topic: str) -> None:
@@ -373,7 +365,9 @@ def test_the_boxs_own_broker_carries_messages_on_loopback_only(tmp_path: Path) -
         assert other is not None
         subscribe(one, "edgeflow/v1/#")
         publish(other, "edgeflow/v1/plant1/l3/s2/decision")
-        wait_for(lambda: one.received == ["edgeflow/v1/plant1/l3/s2/decision"], "the message did not come")
+        wait_until(
+            lambda: one.received == ["edgeflow/v1/plant1/l3/s2/decision"], what="the message did not come"
+        )
 
 
 def test_both_brokers_agree_on_everything_but_who_gets_in() -> None:
@@ -445,8 +439,8 @@ def test_on_the_plants_broker_only_the_box_itself_decides(lan: tuple[str, Path],
         publish(station, f"{own}/result")
         for topic in (f"{own}/trigger", f"{own}/result/ack", f"{own}/cmd/stop"):
             publish(line, topic)
-        wait_for(lambda: len(station.received) == 3, "the box did not hear the line")
-        wait_for(lambda: len(line.received) == 5, "the line did not hear everything")
+        wait_until(lambda: len(station.received) == 3, what="the box did not hear the line")
+        wait_until(lambda: len(line.received) == 5, what="the line did not hear everything")
         assert station.received == [f"{own}/trigger", f"{own}/result/ack", f"{own}/cmd/stop"]
         assert sorted(line.received) == sorted([f"{own}/decision", f"{own}/result", *station.received])
 
@@ -477,7 +471,7 @@ def test_a_controller_commands_its_own_line_only_and_the_database_none(
             publish(quality, f"{neighbour}/{topic}")
             publish(quality, f"edgeflow/v1/plant1/l3/s2/{topic}")
         publish(quality, f"{neighbour}/result/ack")
-        wait_for(lambda: bool(station.received), "the acknowledgement did not come")
+        wait_until(lambda: bool(station.received), what="the acknowledgement did not come")
         assert station.received == [f"{neighbour}/result/ack"]
         assert controller.received == []
 
@@ -495,7 +489,7 @@ def test_nobody_takes_over_the_boxs_client_id(lan: tuple[str, Path], tmp_path: P
             with client(port, "controller-l3", "controller-l3-secret", ca, client_id=stolen) as intruder:
                 assert intruder is not None
                 publish(intruder, f"{own}/cmd/stop")
-        wait_for(lambda: len(station.received) == 2, "the box lost its connection")
+        wait_until(lambda: len(station.received) == 2, what="the box lost its connection")
         assert station.paho.is_connected()
 
 

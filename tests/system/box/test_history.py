@@ -34,7 +34,7 @@ def test_every_result_is_recorded_and_read_while_the_box_runs_and_afterwards(tmp
         assert time.monotonic() < deadline_s, live.stderr
     box.terminate()
     shown = [
-        json.loads(line) for line in box.communicate(timeout=30)[0].splitlines() if '"result_id"' in line
+        json.loads(line) for line in box.communicate(timeout=120)[0].splitlines() if '"result_id"' in line
     ]
     found = [
         json.loads(line)

@@ -71,7 +71,7 @@ def numbered(make_result: Results, number: int) -> Result:
 
 def ended(process: subprocess.Popen[str]) -> list[dict[str, object]]:
     process.send_signal(signal.SIGTERM)
-    lines, _ = process.communicate(timeout=20)
+    lines, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     return [json.loads(line) for line in lines.splitlines()]
 
@@ -127,7 +127,7 @@ def test_rulings_are_told_and_silence_is_missing(
         trigger_id = json.loads(watcher.messages[seq - 1].payload)["trigger_id"]
         message = decision(seq, verdict).model_copy(update={"trigger_id": trigger_id})  # type: ignore[arg-type]
         assert link.publish_decision(message)
-    lines, _ = process.communicate(timeout=30)
+    lines, _ = process.communicate(timeout=120)
     told = [json.loads(line) for line in lines.splitlines()]
     assert [event["kind"] for event in told] == ["open", "reject", "missing", "missing", "missing", "summary"]
     link.stop()
@@ -139,13 +139,13 @@ def secured(broker: Broker, folder: Path, *, rights: str = "readwrite") -> list[
     if None in programs:
         pytest.skip("no mosquitto_passwd or openssl here")
     users, cert, key, acl = (folder / name for name in ("users", "cert.pem", "key.pem", "acl"))
-    subprocess.run([str(programs[0]), "-c", "-b", str(users), "plc", "word"], check=True, timeout=30)
+    subprocess.run([str(programs[0]), "-c", "-b", str(users), "plc", "word"], check=True, timeout=120)
     options = (
         "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
         "-subj /CN=broker -addext subjectAltName=IP:127.0.0.1"
     )
     command = [str(programs[1]), "req", *options.split(), "-keyout", str(key), "-out", str(cert)]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     acl.write_text(f"user plc\ntopic {rights} #\n")
     (folder / "word").write_text("word\n")
     broker.kill()
@@ -185,7 +185,7 @@ def test_programs_beside_the_box_log_in_as_a_box_does(
         link.publish_decision(decision(number, "OK"))
         link.publish_result(payload, schema="edgeflow/result/1", session="s", seq=1, replayed=False)
         time.sleep(0.05)
-    said, errors = process.communicate(timeout=20)
+    said, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert "OK" in said or "open" in said
     assert "word" not in said + errors

@@ -41,7 +41,7 @@ def box(tmp_path: Path, broker: Broker) -> Iterator[Path]:
         process: subprocess.Popen[str] = start_box(path, out=out)
         yield path
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def opened(schema: Any) -> Any:

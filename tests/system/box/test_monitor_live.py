@@ -48,7 +48,7 @@ def test_lines_of_json_until_the_count_is_reached(
     assert json.loads(first_line(program))["payload"] == "online"
     for number in (1, 2, 3):
         box.publish(f"{BOX}/result", to_json(make_result(number)))
-    rest, _ = program.communicate(timeout=30)
+    rest, _ = program.communicate(timeout=120)
     lines = [json.loads(line) for line in rest.splitlines()]
     assert [line["payload"]["result_id"] for line in lines] == ["r-1", "r-2"]
     assert program.returncode == 0
@@ -62,7 +62,7 @@ def test_a_signal_ends_it_cleanly(number: signal.Signals, broker: Broker, client
     program = watch(f"'mqtt://127.0.0.1:{broker.port}'", "topic='edgeflow/v1/plant1/l3/s2'")
     assert first_line(program) == "availability plant1/l3/s2  online\n"
     program.send_signal(number)
-    rest, _ = program.communicate(timeout=30)
+    rest, _ = program.communicate(timeout=120)
     assert (program.returncode, rest) == (0, "")
 
 
@@ -77,7 +77,7 @@ def test_it_comes_back_after_a_broker_restart(broker: Broker, client: Clients) -
     box.publish(f"{BOX}/availability", b"stopped", retain=True)
     assert first_line(program) == "availability plant1/l3/s2  stopped\n"
     program.terminate()
-    program.communicate(timeout=30)
+    program.communicate(timeout=120)
 
 
 def test_an_unreachable_broker_is_told() -> None:
@@ -93,7 +93,7 @@ def test_an_unreachable_broker_is_told() -> None:
 def test_wrong_credentials_are_told(broker: Broker, tmp_path: Path) -> None:
     program = shutil.which("mosquitto_passwd")
     assert program is not None, "mosquitto_passwd comes with mosquitto"
-    subprocess.run([program, "-c", "-b", str(tmp_path / "users"), "u", "right"], check=True, timeout=30)
+    subprocess.run([program, "-c", "-b", str(tmp_path / "users"), "u", "right"], check=True, timeout=120)
     broker.kill()
     broker.settings = f"allow_anonymous false\npassword_file {tmp_path / 'users'}"
     broker.start()
@@ -124,5 +124,5 @@ def test_on_a_terminal_it_draws_a_table(broker: Broker, client: Clients, make_re
         drawn += os.read(near, 4096)
     assert b"worst view" in drawn
     program.terminate()
-    assert program.wait(timeout=30) == 0
+    assert program.wait(timeout=120) == 0
     os.close(near)

@@ -38,6 +38,7 @@ from edgeflow.mqtt.home_assistant import discovery
 from edgeflow.mqtt.link import MqttLink
 from edgeflow.mqtt.subscriptions import Incoming
 from edgeflow.security.keys import new_key, read_public_key
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker, Client
@@ -401,7 +402,7 @@ def test_a_decision_does_not_wait_for_the_thread_that_listens(
 
     def handle(_incoming: Incoming) -> None:
         busy.set()
-        arrived.wait(20)
+        arrived.wait(PATIENCE_S)
 
     link.subscribe(f"{ROOT}/trigger", handle, max_bytes=100)
     link.start()
@@ -487,7 +488,7 @@ def test_a_wrong_password_is_told_without_it_and_a_corrected_one_is_taken(
     program = shutil.which("mosquitto_passwd")
     assert program is not None, "mosquitto_passwd comes with mosquitto"
     users, secret = tmp_path / "users", tmp_path / "secret"
-    subprocess.run([program, "-c", "-b", str(users), "box7", "right-word"], check=True, timeout=30)
+    subprocess.run([program, "-c", "-b", str(users), "box7", "right-word"], check=True, timeout=120)
     broker.kill()
     broker.settings = f"allow_anonymous false\npassword_file {users}"
     broker.start()
@@ -526,7 +527,7 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
         f"-subj /CN={name} -addext subjectAltName=IP:127.0.0.1"
     )
     command = [program, "req", *options.split(), "-keyout", str(key), "-out", str(cert)]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     return cert, key
 
 

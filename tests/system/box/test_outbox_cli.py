@@ -21,6 +21,7 @@ import pytest
 from edgeflow.contracts.messages import Result, VerdictName
 from edgeflow.delivery.outbox import Outbox
 from edgeflow.delivery.store.records import Limits
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from tests.system.conftest import Broker, Client
@@ -149,7 +150,7 @@ def test_results_set_aside_are_listed_exported_and_sent_again(
     heard = threading.Event()
     running.on_stored(lambda _: heard.set())
     assert json.loads(edgeflow(folder, "restore", "box.yaml", str(first["id"]), "--json")) == {"restored": 1}
-    assert heard.wait(10)  # the box's own process notices
+    assert heard.wait(PATIENCE_S)  # the box's own process notices
     assert running.count() == 3
     assert [row.result_id for row in running.pending(0, 9)] == ["r-4", "r-5", "r-0"]
     assert "not set aside" in edgeflow(folder, "restore", "box.yaml", str(first["id"]), rc=2)

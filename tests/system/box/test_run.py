@@ -156,7 +156,7 @@ def test_triggers_over_mqtt_name_the_parts_from_trigger_to_verdict(
         line.publish(f"{TOPICS}/trigger", trigger(trigger_id, part_id))
     wait_for_results(consumer, 3)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     results = records(consumer, "result")
     assert [(m["trigger_id"], m["part_id"]) for m in results] == [("t1", "a"), ("t2", "b"), ("t4", "c")]
@@ -191,7 +191,7 @@ def test_sigterm_finishes_the_part_in_hand_and_exits_with_0(
     process = start(box(tiny, tmp_path, broker.port, cameras=cameras))
     consumer.wait(lambda: len(consumer.payloads("/result")) >= 5)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     consumer.wait_for("/availability", "stopped")
     decisions, results = records(consumer, "decision"), records(consumer, "result")

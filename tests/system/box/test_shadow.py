@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,7 @@ import yaml
 
 from simulators.small_box import start_box, write_box
 from simulators.small_bundle import small_bundle
-
-PATIENCE_S = 240.0  # a candidate takes what others leave of the processors
+from tests.support.waiting import wait_until
 
 
 def report(box: Path) -> dict[str, Any]:
@@ -27,13 +24,6 @@ def report(box: Path) -> dict[str, Any]:
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {"compared": 0}
     return found
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(3.0)
 
 
 def candidate_of(pid: int) -> int | None:

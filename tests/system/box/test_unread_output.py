@@ -33,11 +33,11 @@ def test_the_line_goes_on_without_a_reader(
     watcher.wait_for_more(25)
     process.terminate()
     if how == "gone":
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
         assert "standard output is not read" in process.stderr.read()
         process.stderr.close()
     else:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         shown = [json.loads(line) for line in out.splitlines()]
         assert shown[-1]["parts"] == len(shown) - 1 >= 25

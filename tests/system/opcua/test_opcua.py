@@ -26,9 +26,9 @@ from edgeflow.opcua.certificates import trust_refused
 from edgeflow.security.users import add_user
 from simulators.opcua_client import CLIENT_URI, NodeOpcUa, client_certificate, install_node_opcua
 from simulators.small_box import ctl, start_box, write_box
+from tests.support.waiting import PATIENCE_S
 
 PASSWORD = "correct-horse-1"  # noqa: S105
-PATIENCE_S = 120.0
 OWN, VISION = "ns=3;s=Inspection", "ns=3;s=VisionSystem"
 AUTOMATIC = f"{VISION}.VisionStateMachine.AutomaticModeStateMachine"
 NONE: dict[str, Any] = {"structure": "ns=2;i=3004"}
@@ -130,9 +130,9 @@ def served(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             yield served
         finally:
             process.kill()
-            process.wait(30)
+            process.wait(120)
             server.terminate()
-            assert server.wait(30) == 0
+            assert server.wait(120) == 0
             if server.stdout is not None:
                 server.stdout.close()
 
@@ -428,7 +428,7 @@ def test_a_box_that_is_killed_has_no_verdict_any_more(served: Served) -> None:
     own = [f"{OWN}.{name}" for name in ("Verdict", "VerdictNumber", "Ready")]
     machine = [f"{node}.CurrentState" for node in (f"{VISION}.VisionStateMachine", AUTOMATIC)]
     os.kill(served.process.pid, signal.SIGKILL)
-    served.process.wait(30)
+    served.process.wait(120)
     (now,) = served.answers(read(*own, *machine))
     assert [(one["value"], one["status"]) for one in now] == [
         (None, "BadNoCommunication"),

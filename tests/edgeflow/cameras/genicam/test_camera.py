@@ -20,10 +20,9 @@ from edgeflow.config.box import GenicamConfig
 from edgeflow.errors import CameraError, ConfigError
 from simulators.gige_cameras import is_one_image
 from tests.support.fake_cameras import FakeCamera, fake_cameras
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.xdist_group("cameras")  # they have fixed addresses
-
-SOON_S = 5.0  # a limit, never a wait
 
 
 def genicam(**settings: object) -> GenicamCamera:
@@ -31,7 +30,7 @@ def genicam(**settings: object) -> GenicamCamera:
 
 
 def next_frame(camera: GenicamCamera) -> Frame:
-    frame = camera.read(SOON_S)
+    frame = camera.read(PATIENCE_S)
     assert frame is not None
     return frame
 
@@ -159,7 +158,7 @@ def test_a_triggered_image_that_was_lost_names_its_trigger() -> None:
         camera.open(0)
         camera.trigger("t1")
         with pytest.raises(FrameLost) as lost:
-            camera.read(SOON_S)
+            camera.read(PATIENCE_S)
         camera.close()
     assert lost.value.trigger_id == "t1"
 

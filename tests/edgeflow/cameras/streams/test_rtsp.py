@@ -28,6 +28,7 @@ from edgeflow.errors import CameraError
 from tests.support.clips import KEY_EVERY, bar_at, write_clip
 from tests.support.fake_cameras import need
 from tests.support.packages import DEBIAN_PACKAGES
+from tests.support.waiting import PATIENCE_S
 
 SUPPORT = Path(__file__).parents[3] / "support"
 SECRET = "s3cret"  # noqa: S105 - of cameras that end with the test
@@ -348,7 +349,7 @@ def test_pictures_that_a_network_held_up_keep_their_moment_or_are_not_used(tmp_p
         reader.start()
         time.sleep(2.5)
         network.hold(1.0)
-        reader.join(30)
+        reader.join(PATIENCE_S)
         network.close()
     assert lost, "some came more than half a second late"
     assert "pictures come late" in lost[0]

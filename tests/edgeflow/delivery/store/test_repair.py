@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from edgeflow.delivery.store.database import OutboxDatabase
 from edgeflow.delivery.store.records import DROPPED, Limits, entry_of
 from edgeflow.delivery.store.repair import repair
 from tests.support.outboxes import made_room
+from tests.support.waiting import wait_until
 
 SAMPLE = from_json(Result, (Path(__file__).parents[3] / "samples" / "result.json").read_bytes())
 PLENTY = Limits(rows=10_000)
@@ -40,13 +39,6 @@ def result(number: int) -> Result:
 
 def ids(outbox: Outbox) -> list[str]:
     return [row.result_id for row in outbox.pending(0, 10_000) if row.verdict != DROPPED]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline_s, "did not happen in time"
-        time.sleep(0.01)
 
 
 def filled(path: Path, count: int = 400) -> Outbox:
@@ -111,12 +103,12 @@ def test_a_step_of_the_repair_that_fails_is_done_again_and_nothing_is_lost(tmp_p
     for number in range(400):
         outbox.put(result(number))
     assert outbox.flush()
-    until(lambda: made_room(outbox))
+    wait_until(lambda: made_room(outbox))
     damage_end(path)
     obstacle = tmp_path / "outbox.db.rebuilt"
     obstacle.mkdir()
     outbox._check()  # what is done every ten minutes
-    until(lambda: "outbox" in panel.standing)
+    wait_until(lambda: "outbox" in panel.standing)
     for number in range(1000, 1010):
         outbox.put(result(number))
     assert not outbox.flush(0.3)
@@ -127,7 +119,7 @@ def test_a_step_of_the_repair_that_fails_is_done_again_and_nothing_is_lost(tmp_p
     assert len(saved) > 200
     assert saved[-10:] == [f"r-{n:04d}" for n in range(1000, 1010)]
     assert "outbox.damaged" in panel.standing
-    until(lambda: "outbox" not in panel.standing)
+    wait_until(lambda: "outbox" not in panel.standing)
     outbox.close()
 
 
@@ -172,7 +164,7 @@ def test_a_file_that_somebody_removes_is_written_anew_with_all_that_it_held(tmp_
     epoch, last_id = outbox.epoch, outbox.last_id()
     for suffix in ("", "-wal", "-shm"):
         (tmp_path / f"outbox.db{suffix}").unlink()
-    until(lambda: "outbox.removed" in panel.standing)
+    wait_until(lambda: "outbox.removed" in panel.standing)
     outbox.put(result(50))
     assert outbox.flush()
     outbox.close()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from edgeflow.station.process.shutdown import TimedShutdown
+from tests.support.waiting import PATIENCE_S
 
 HANGS = """
 import ctypes, signal, sys, threading
@@ -70,7 +71,7 @@ def test_a_hanging_process_says_its_last_words_and_ends_with_6(
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 6
+        assert process.wait(PATIENCE_S) == 6
         assert "ended by force: still running 0.3 s after the signal" in process.stdout.read()
 
 
@@ -97,7 +98,7 @@ def test_whoever_begins_the_end_says_with_which_code() -> None:
 
     with TimedShutdown(said.append, limit_s=0.05, exit_process=end_process) as end:
         end.begin(1)
-        assert over.wait(20)
+        assert over.wait(PATIENCE_S)
     assert (ended, len(said)) == ([1], 1)
 
 
@@ -106,6 +107,6 @@ def test_a_thread_left_at_work_is_not_waited_for(
     begun: Callable[[str], subprocess.Popen[str]], said: str, output: str
 ) -> None:
     with begun(LEFT.replace("{said}", said)) as process:
-        assert process.wait(30) == 6
+        assert process.wait(PATIENCE_S) == 6
         assert process.stdout is not None
         assert process.stdout.read() == output

@@ -18,8 +18,7 @@ from edgeflow.errors import StorageError
 from edgeflow.station.setup.run_setup import run_setup
 from simulators.small_box import write_box
 from simulators.small_bundle import VIEWS
-
-PATIENCE_S = 90.0
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture
