@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import select
 import socket
 import threading
 import time
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 _LAST = 50  # results that a new watcher gets at once
 _WATCHERS = 8
 _STATUS_S = 1.0
+_LOOK_S = 2.0  # between looks for a watcher that has gone, where nothing is told
 _STALLED_S = 10.0  # a watcher that takes nothing for so long is cut
 _SHARE = 0.02  # of one core, for pictures
 _SILENT_S = 30.0
@@ -115,8 +117,11 @@ class LiveStream:
         subscriber = self._subscribed()
         try:
             connection.settimeout(_STALLED_S)
-            while (data := subscriber.take()) is not None:
-                connection.sendall(data)
+            while (data := subscriber.take(_LOOK_S)) is not None:
+                if data:
+                    connection.sendall(data)
+                elif _is_gone(connection):  # nothing is told while the box's status fails and no part comes
+                    return
         finally:
             with self._changed:
                 self._subscribers.remove(subscriber)
@@ -207,6 +212,13 @@ class LiveStream:
             subscribers = list(self._subscribers)
         for subscriber in subscribers:
             subscriber.put(line)
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Return True once the other end is closed; one that only ended its own writing still reads."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    return bool(poll.poll(0))
 
 
 def _plain(result: Result) -> dict[str, Any]:

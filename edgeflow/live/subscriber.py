@@ -48,13 +48,18 @@ class Subscriber:
             self._lines.append(line)
             self._changed.notify()
 
-    def take(self) -> bytes | None:
-        """Wait for the next line, after a line ``dropped`` where lines were dropped; None at the end."""
+    def take(self, timeout_s: float | None = None) -> bytes | None:
+        """Wait for the next line, after a line ``dropped`` where lines were dropped.
+
+        Returns:
+            No bytes after ``timeout_s`` without a line, None at the end.
+        """
         with self._changed:
-            while not self._lines and not self._closed:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._lines or self._closed, timeout_s)
             if self._closed:
                 return None
+            if not self._lines:
+                return b""
             dropped, self._dropped = self._dropped, 0
             data = self._lines.popleft().data
         if not dropped:

@@ -136,6 +136,19 @@ def test_a_status_that_fails_does_not_end_the_stream() -> None:
         assert any(item["kind"] == "result" for item in seen)
 
 
+def test_a_watcher_that_goes_frees_its_place_though_nothing_is_told() -> None:
+    def status() -> dict[str, Any]:
+        raise RuntimeError("as when a disk fails")
+
+    with LiveStream(status) as stream:
+        with watched(stream) as end:
+            assert next(items(end))["kind"] == "hello"
+            end.shutdown(socket.SHUT_WR)  # as programs do that only read
+            time.sleep(2.5)
+            assert stream.watched
+        assert not stream.watched
+
+
 def test_more_than_eight_watchers_are_refused() -> None:
     with ExitStack() as stack, LiveStream(dict) as stream:
         for _ in range(8):
