@@ -24,7 +24,7 @@ _LAST = 50
 
 @click.command()
 @click.argument("box", type=FILE)
-@click.argument("verb", type=click.Choice([*get_args(Verb), "status", "audit"]))
+@click.argument("verb", type=click.Choice([*get_args(Verb), "restart", "status", "audit"]))
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @json_option
 def ctl(box: Path, verb: str, arguments: tuple[str, ...], json_output: bool) -> None:
@@ -33,7 +33,7 @@ def ctl(box: Path, verb: str, arguments: tuple[str, ...], json_output: bool) -> 
     start, stop: whether parts are inspected.  reset: clear alarms.  snapshot: keep the next part's images.
     reload [bundle=NAME]: another bundle, once it is verified.  rollback: the one before.
     product NAME: of the parts to come, on a box with products; reload and rollback then take product=NAME.
-    status: what runs.  audit: who commanded what.
+    restart: begin anew with the box file as it is now.  status: what runs.  audit: who commanded what.
     """
     config = load_config(box)
     if verb == "audit":

@@ -18,8 +18,7 @@ from edgeflow.cli.options import FILE, box_overrides, json_option, passphrase_op
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.clock import utc_now
-from edgeflow.config.box import load_config
-from edgeflow.contracts.message_parts.fleet_status import FleetStatus
+from edgeflow.contracts.message_parts.fleet_status import BoxFileStatus, FleetStatus
 from edgeflow.errors import UsageError
 from edgeflow.fleet.rollout import Bounds, Group, Release
 from edgeflow.log_output import use_format
@@ -27,6 +26,7 @@ from edgeflow.mqtt.broker.login import Login, parse_url
 from edgeflow.security.keys import read_passphrase
 
 if TYPE_CHECKING:
+    from edgeflow.fleet.follow import Follower
     from edgeflow.fleet.metadata import Keys
     from edgeflow.fleet.repository import FleetRepository
 
@@ -134,6 +134,42 @@ def publish(
     """Add BUNDLE to REPOSITORY as a release of its first group, with bounds that roll it back."""
     release = _repository(repository).publish(bundle, Bounds(**bounds), _keys(keys, passphrase_file))
     _say(release, f"published for group '{release.groups[0]}'; upload {repository}", json_output=json_output)
+
+
+@fleet.command("publish-box")
+@click.argument("repository", type=FILE)
+@click.argument("boxes", type=FILE, nargs=-1, required=True, metavar="BOX...")
+@click.option(
+    "--parts", type=click.IntRange(min=1), default=50, show_default=True,
+    help="First parts under the new file that are watched.",
+)  # fmt: skip
+@click.option(
+    "--undecided", type=click.IntRange(min=0), default=5, show_default=True,
+    help="So many of them may be UNDECIDED; more is the way back.",
+)  # fmt: skip
+@click.option(
+    "--wait", "wait_s", type=click.IntRange(min=1), default=300, show_default=True, metavar="S",
+    help="The box has to inspect again within so many seconds.",
+)  # fmt: skip
+@_with_keys
+@json_option
+def publish_box(
+    repository: Path,
+    boxes: tuple[Path, ...],
+    *,
+    keys: Path,
+    passphrase_file: Path | None,
+    json_output: bool,
+    **bounds: Any,
+) -> None:
+    """Give each station its box file: BOX... are whole files, each for the station that it names."""
+    found = _repository(repository).publish_boxes(boxes, bounds, _keys(keys, passphrase_file))
+    if json_output:
+        print_json([one.model_dump(mode="json") for one in found])
+        return
+    for one in found:
+        click.echo(f"{one.id}: for {one.station}")
+    click.echo(f"upload {repository}; 'edgeflow fleet status' shows what the stations make of it")
 
 
 @fleet.command()
@@ -250,39 +286,40 @@ def rotate(
 @json_option
 def follow(box: Path, *, once: bool, overrides: tuple[str, ...], json_output: bool) -> None:
     """Follow the repository of BOX's file until SIGTERM: download, verify, prove, switch, watch, report."""
-    agent_type, sink_type, required = _agent()
-    config = load_config(box, overrides)
-    section = required(config)
-    use_format(config.log.format)
-    logging.getLogger("edgeflow").setLevel(logging.INFO)
-    stick = section.repository if isinstance(section.repository, Path) else None
-    sink = sink_type(config=config, stick=stick)
+    follower_type = _follower()
 
     def tell(found: FleetStatus) -> None:
         if json_output:
             print_json(found.model_dump(mode="json", by_alias=True))
         else:
             click.echo(_line(found))
-        sink.tell(found)
 
     end = threading.Event()
-    agent = agent_type(config=config, fleet=section, tell=tell, end=end)
+    follower = follower_type(path=box, overrides=overrides, tell=tell, end=end)
+    use_format(follower.config.log.format)
+    logging.getLogger("edgeflow").setLevel(logging.INFO)
     if once:
-        agent.look()
+        follower.look()
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
     while not end.is_set():
-        agent.look()
-        sink.again()
-        end.wait(agent.pause_s)
+        follower.look()
+        end.wait(follower.pause_s)
 
 
 def _line(found: FleetStatus) -> str:
     parts = f" {found.parts} of {found.of_parts} parts" if found.of_parts else ""
     why = f": {found.reason}" if found.reason else ""
     problem = f"; {found.problem}" if found.problem else ""
-    return f"{found.release or 'no release'}: {found.phase.replace('_', ' ')}{parts}{why}{problem}"
+    box_file = f"; {_box_file_line(found.box_file)}" if found.box_file is not None else ""
+    return f"{found.release or 'no release'}: {found.phase.replace('_', ' ')}{parts}{why}{box_file}{problem}"
+
+
+def _box_file_line(found: BoxFileStatus) -> str:
+    parts = f" {found.parts} of {found.of_parts} parts" if found.of_parts else ""
+    why = f": {found.reason}" if found.reason else ""
+    return f"{found.id}: {found.phase.replace('_', ' ')}{parts}{why}"
 
 
 def _print_releases(console: Console, releases: Sequence[Release], groups: list[str]) -> None:
@@ -306,7 +343,8 @@ def _print_boxes(console: Console, statuses: Sequence[FleetStatus]) -> None:
         table.add_row(one.group, one.box, one.release or "", one.phase.replace("_", " "), parts)
     print_table(console, table)
     for one in statuses:
-        for text in filter(None, (one.reason, one.problem)):
+        box_file = _box_file_line(one.box_file) if one.box_file is not None else ""
+        for text in filter(None, (one.reason, box_file, one.problem)):
             console.print(f"{one.box}: {text}", soft_wrap=True)
 
 
@@ -345,14 +383,12 @@ def _keys(folder: Path, passphrase_file: Path | None) -> Keys:
     return Keys(folder, read_passphrase(passphrase_file))
 
 
-def _agent() -> tuple[Any, Any, Any]:
+def _follower() -> type[Follower]:
     try:
-        from edgeflow.fleet.agent import FleetAgent, require_fleet  # noqa: PLC0415
+        from edgeflow.fleet.follow import Follower  # noqa: PLC0415
     except ImportError as cause:
         raise _missing() from cause
-    from edgeflow.fleet.statuses import StatusSink  # noqa: PLC0415
-
-    return FleetAgent, StatusSink, require_fleet
+    return Follower
 
 
 def _missing() -> UsageError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -54,7 +56,10 @@ def run(
     if every_ms is not None:
         raise UsageError("--every goes with --setup; a line takes its pictures at its trigger")
     with BackgroundView(make_view(quiet=quiet, json_output=json_output)) as view:
-        run_box(box, overrides=overrides, once=once, view=view)
+        begins_anew = run_box(box, overrides=overrides, once=once, view=view)
+    if begins_anew:
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
 
 
 def make_view(*, quiet: bool, json_output: bool) -> RunView:

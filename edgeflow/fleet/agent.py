@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-
-from pydantic import ValidationError
 
 from edgeflow.clock import utc_now, utc_text
 from edgeflow.config.box import BoxConfig
@@ -25,10 +21,12 @@ from edgeflow.errors import (
     StorageError,
     UsageError,
 )
-from edgeflow.files import replace_atomically
 from edgeflow.fleet.box import Box
+from edgeflow.fleet.box_files.agent import BoxFileAgent
+from edgeflow.fleet.box_files.place import BoxFilePlace
 from edgeflow.fleet.client import FleetClient, Followed
 from edgeflow.fleet.rollout import Release, wanted_release
+from edgeflow.fleet.state_file import read_state, write_state
 from edgeflow.fleet.steps import Action, AgentState, Observed, Proof, World, next_step, refused
 
 __all__ = ["FleetAgent", "require_fleet"]
@@ -38,6 +36,7 @@ logger = logging.getLogger(__name__)
 STATE_FILE, STATUS_FILE = "state.json", "status.json"
 _PERMANENT = (IntegrityError, ParityError, AccuracyError)
 _BUSY_S = 5.0
+_BUSY = ("proving", "switching", "watching", "rolling_back")
 _MOST_STEPS = 8
 
 
@@ -53,6 +52,7 @@ class FleetAgent:
         tell: takes each status that differs from the one before.
         end: set where the agent is to end.
         clock: aware, UTC.
+        place: of the box file; None: the fleet brings none.
     """
 
     config: BoxConfig
@@ -60,11 +60,13 @@ class FleetAgent:
     tell: Callable[[FleetStatus], None] = lambda _: None
     end: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], datetime] = utc_now
+    place: BoxFilePlace | None = None
 
     def __post_init__(self) -> None:
         self.box = Box(config=self.config)
         self._client = FleetClient(self.fleet, self.config.fleet_path, self._turn)
-        self._state = self._read_state()
+        self._state = read_state(self.config.fleet_path / STATE_FILE, AgentState)
+        self._box_file = None if self.place is None else self._made(self.place)
         self._followed: Followed | None = None
         self._seen_at: str | None = None
         self._problem = ""
@@ -74,7 +76,8 @@ class FleetAgent:
     @property
     def pause_s(self) -> float:
         """Seconds until the next look: few while parts are watched."""
-        busy = self._state.phase in ("proving", "switching", "watching", "rolling_back")
+        changing = self._box_file is not None and self._box_file.under_way
+        busy = changing or self._state.phase in _BUSY
         return min(self.fleet.every_s, _BUSY_S) if busy else self.fleet.every_s
 
     def look(self) -> FleetStatus:
@@ -82,9 +85,7 @@ class FleetAgent:
         try:
             self._problem = ""
             self._look()
-            for _ in range(_MOST_STEPS):
-                if not self._step():
-                    break
+            self._take_steps()
         except _EndedError:
             pass
         except EdgeflowError as error:
@@ -94,6 +95,22 @@ class FleetAgent:
             self._problem = f"{error.filename}: {error.strerror}; check space and rights"
             logger.warning("fleet: %s", self._problem)
         return self._publish()
+
+    def _take_steps(self) -> None:
+        """Either the box file or the bundle changes, never both: what the parts say is about one of them."""
+        box_file = self._box_file
+        if box_file is not None and (box_file.under_way or self._state.phase not in _BUSY):
+            box_file.step()
+        if box_file is not None and box_file.under_way:
+            return
+        for _ in range(_MOST_STEPS):
+            if not self._step():
+                break
+
+    def _made(self, place: BoxFilePlace) -> BoxFileAgent:
+        return BoxFileAgent(
+            config=self.config, place=place, box=self.box, client=self._client, tell=self._publish
+        )
 
     def _look(self) -> None:
         """Read the repository; without it, the last roll-out still tells what to watch."""
@@ -202,7 +219,7 @@ class FleetAgent:
             self._told = status
             logger.info("fleet: %s %s %s %s", state.phase, state.release, state.reason, self._problem)
             with suppress(StorageError):  # it is told over MQTT nevertheless
-                self._write(STATUS_FILE, status.model_dump_json(by_alias=True).encode())
+                write_state(self.config.fleet_path / STATUS_FILE, status)
             self.tell(status)
         return status
 
@@ -224,6 +241,7 @@ class FleetAgent:
             bundle_sha256=self._running(),
             parts=parts,
             of_parts=of_parts,
+            box_file=self._box_file.status() if self._box_file is not None else None,
             problem=self._problem,
             repository_version=followed.version if followed else 0,
             seen_at=self._seen_at if self._problem else None,
@@ -242,28 +260,8 @@ class FleetAgent:
             both = self.box.proof(state.previous, state.sha256)
             state = state.model_copy(update={"compared": both.compared, "turned": both.turned})
         if state != self._state:
-            self._write(STATE_FILE, state.model_dump_json(by_alias=True).encode())
+            write_state(self.config.fleet_path / STATE_FILE, state)
             self._state = state
-
-    def _read_state(self) -> AgentState:
-        path = self.config.fleet_path / STATE_FILE
-        try:
-            return AgentState.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return AgentState()
-        except (OSError, ValidationError, json.JSONDecodeError) as cause:
-            raise StorageError(
-                f"{path}: cannot be read; remove it, and the agent begins anew: a release that this box left "
-                "would be tried again"
-            ) from cause
-
-    def _write(self, name: str, data: bytes) -> None:
-        path: Path = self.config.fleet_path / name
-        try:
-            with replace_atomically(path) as file:
-                file.write(data)
-        except OSError as cause:
-            raise StorageError(f"{path}: cannot be written: {cause.strerror}; make room") from cause
 
 
 def require_fleet(config: BoxConfig) -> FleetConfig:

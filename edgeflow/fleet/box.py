@@ -15,6 +15,7 @@ from edgeflow.commands.control_socket import ask
 from edgeflow.config.box import BoxConfig
 from edgeflow.config.products.resolve import only_product, product_named
 from edgeflow.errors import EdgeflowError, HardwareError, IntegrityError, StorageError, UsageError
+from edgeflow.fleet.box_files.steps import Running
 from edgeflow.fleet.rollout import Release
 from edgeflow.fleet.steps import Observed, Proof
 from edgeflow.history.filters import ResultFilter
@@ -28,6 +29,7 @@ _ABOUT_THE_BUNDLE = (2, 3, 4, 5)  # exit codes that no later try changes
 _MOST_PARTS = 20  # times the parts that are watched, read at once
 _BEFORE = 500  # latest parts of the bundle before, for its share of NG
 _USER = "fleet"
+_IN_ORDER = ("Ready", "ContinuousExecution")
 
 
 @dataclass(kw_only=True)
@@ -210,6 +212,41 @@ class Box:
             ng_before=sum(row.verdict == "NG" for row in earlier) / len(earlier) if earlier else 0.0,
         )
 
+    def started(self) -> Running | None:
+        """Return the box that runs now; None where none answers."""
+        try:
+            status = self.ask(self.config.control_socket, "status", {}, _USER).get("status")
+        except EdgeflowError:
+            return None
+        if not isinstance(status, dict):
+            return None
+        return Running(
+            sha256=str(status.get("box_file_sha256", "")),
+            session=str(status["session"]),
+            in_order=status["state"] in _IN_ORDER,
+        )
+
+    def begin_anew(self) -> None:
+        """Let the running box start with its file as it is now.
+
+        Raises:
+            IntegrityError: it refuses.
+            HardwareError: no box runs, or it does not answer.
+        """
+        self._send("restart", {})
+
+    def first_parts(self, baseline: int, parts: int) -> tuple[int, int]:
+        """Return how many of the first parts after a result there are, and how many of them UNDECIDED.
+
+        Raises:
+            StorageError: the history cannot be read.
+        """
+        if not self.config.history_path.exists():
+            return 0, 0
+        with HistoryReader(self.config.history_path) as reader:
+            rows = [row for row in reader.each(count=_MOST_PARTS * parts) if row.number > baseline][-parts:]
+        return len(rows), sum(row.verdict == "UNDECIDED" for row in rows)
+
     def proof(self, candidate: str, running: str) -> Proof:
         """Return what two bundles made of the same parts, one of them beside the other."""
         try:
@@ -227,6 +264,9 @@ class Box:
         fleet = self.config.fleet
         if fleet is not None and fleet.product is not None:
             arguments["product"] = fleet.product
+        self._send(verb, arguments)
+
+    def _send(self, verb: str, arguments: dict[str, str]) -> None:
         answer = self.ask(self.config.control_socket, verb, arguments, _USER)
         reply = answer.get("reply")
         if answer.get("exit_code") == 0 or not isinstance(reply, dict):

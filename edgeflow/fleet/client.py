@@ -26,6 +26,12 @@ from tuf.ngclient.updater import Updater
 
 from edgeflow.config.updates.fleet import FleetConfig
 from edgeflow.errors import EdgeflowError, IntegrityError, StorageError, UsageError
+from edgeflow.fleet.box_files.publication import (
+    MOST_BYTES,
+    BoxFilePublication,
+    parse_publication,
+    target_of,
+)
 from edgeflow.fleet.fetch import RepositoryFetcher, repository_url
 from edgeflow.fleet.rollout import ROLLOUT, Release, Rollout, parse_rollout
 
@@ -95,6 +101,35 @@ class FleetClient:
         _require_clock(rollout, now)
         trusted = json.loads((self._folder / "metadata" / "timestamp.json").read_bytes())
         return Followed(rollout=rollout, version=int(trusted["signed"]["version"]))
+
+    def box_file(self, station: str) -> BoxFilePublication | None:
+        """Return what the repository has for a station, as it was looked at last; None: nothing.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        target = self._box_file_target(station)
+        return None if target is None else parse_publication(target.custom)
+
+    def read_box_file(self, station: str) -> bytes:
+        """Return a station's file, verified.
+
+        Raises:
+            IntegrityError: it is not what was signed, or larger than a box file may be.
+            StorageError: it cannot be fetched.
+        """
+        try:
+            target = self._box_file_target(station)
+            if target is None:
+                raise StorageError("the repository was not looked at")
+            data = b"".join(self._chunks(target, 0, MOST_BYTES))
+            target.verify_length_and_hashes(data)
+        except (RepositoryError, DownloadError, OSError) as cause:
+            raise self._error(cause) from cause
+        return data
+
+    def _box_file_target(self, station: str) -> TargetFile | None:
+        return None if self._updater is None else self._updater.get_targetinfo(target_of(station))
 
     def download(self, release: Release, path: Path) -> None:
         """Bring a bundle to a path, whole; what an earlier try has brought is not fetched again.

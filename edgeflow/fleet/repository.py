@@ -7,18 +7,27 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tuf.api._payload import TargetFile
 
 from edgeflow.bundles.bundle import Bundle
+from edgeflow.config.box import load_config
 from edgeflow.contracts.message_parts.fleet_status import FleetStatus
 from edgeflow.errors import IntegrityError, StorageError, UsageError
 from edgeflow.files import replace_atomically
+from edgeflow.fleet.box_files.publication import (
+    MOST_BYTES,
+    BoxFilePublication,
+    parse_publication,
+    station_name,
+    target_of,
+)
 from edgeflow.fleet.metadata import EXPIRES, Keys, MetadataFolder
 from edgeflow.fleet.rollout import (
     ROLLOUT,
@@ -93,6 +102,56 @@ class FleetRepository:
             after = rollout.model_copy(update={"releases": (*rollout.releases, release)})
             self._write(after, {target: bundle}, keys)
         return release
+
+    def publish_boxes(
+        self, boxes: Sequence[Path], bounds: Mapping[str, Any], keys: Keys
+    ) -> list[BoxFilePublication]:
+        """Give stations their box files, each a whole file for the station that it names.
+
+        Args:
+            bounds: as the fields of ``BoxFilePublication``.
+
+        Raises:
+            UsageError: a file is none, names no fleet, or two are for one station; nothing is published then.
+            StorageError: the repository cannot be written.
+        """
+        parts, undecided = bounds.get("parts", 50), bounds.get("undecided", 5)
+        if undecided >= parts:
+            raise UsageError(f"{undecided} of {parts} parts may be UNDECIDED: then no box ever goes back")
+        made = {path: self._publication(path, bounds) for path in boxes}
+        if len({one.station for one in made.values()}) < len(boxes):
+            raise UsageError(
+                "two of these files are for one station",
+                problems=sorted(f"{p}: {o.station}" for p, o in made.items()),
+            )
+        with self._alone():
+            targets = {target_of(one.station): path for path, one in made.items()}
+            custom = {target_of(one.station): one.model_dump(mode="json") for one in made.values()}
+            self._write(self.rollout(), targets, keys, custom=custom)
+        return list(made.values())
+
+    def box_files(self) -> list[BoxFilePublication]:
+        """Return the latest box file of each station that has one here."""
+        return [
+            parse_publication(target.custom)
+            for path, target in self._metadata.targets().items()
+            if path.startswith("boxes/")
+        ]
+
+    def _publication(self, path: Path, bounds: Mapping[str, Any]) -> BoxFilePublication:
+        config = load_config(path)
+        if config.fleet is None:
+            raise UsageError(f"{path}: has no section 'fleet': its station would leave the fleet for ever")
+        data = path.read_bytes()
+        if len(data) > MOST_BYTES:
+            raise UsageError(f"{path}: {len(data)} bytes; a box file has at most {MOST_BYTES}")
+        sha256 = hashlib.sha256(data).hexdigest()
+        return BoxFilePublication(
+            id=f"box-{self.now:%Y%m%dT%H%M%SZ}-{sha256[:8]}",
+            station=station_name(config),
+            sha256=sha256,
+            **bounds,
+        )
 
     def promote(
         self,
@@ -183,11 +242,20 @@ class FleetRepository:
         self._write(rollout.model_copy(update={"releases": releases}), {}, keys)
         return release
 
-    def _write(self, rollout: Rollout, bundles: dict[str, Path], keys: Keys) -> None:
+    def _write(
+        self,
+        rollout: Rollout,
+        files: Mapping[str, Path],
+        keys: Keys,
+        *,
+        custom: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         """Targets first, then the metadata that names them: a reader finds the old state or the new one."""
         targets = self._metadata.targets()
-        for path, source in bundles.items():
+        for path, source in files.items():
             targets[path] = TargetFile.from_file(path, str(source), ["sha256"])
+            if custom is not None:
+                targets[path].unrecognized_fields["custom"] = dict(custom[path])
             self._put(targets[path], source)
         data = rollout.model_dump_json(by_alias=True, indent=1).encode()
         targets[ROLLOUT] = TargetFile.from_data(ROLLOUT, data, ["sha256"])

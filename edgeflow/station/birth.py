@@ -124,6 +124,7 @@ class StatusReport:
     manager: ServiceManager
     triggers: MqttTriggers | None = None
     cameras: Callable[[], Mapping[str, CameraHealth]] = dict
+    box_file_sha256: str = ""
 
     def __call__(self) -> dict[str, Any]:
         """Return the status, for JSON."""
@@ -131,6 +132,7 @@ class StatusReport:
         return {
             "session": self.session,
             "state": self.state.now,
+            "box_file_sha256": self.box_file_sha256,
             "bundle": {
                 "name": manifest.name,
                 "version": manifest.version,

@@ -33,6 +33,7 @@ class Operations:
     Attributes:
         reset_triggers: forgets what the line's triggers are compared with.
         cameras: of the running box, whose settings may change with the product.
+        restart: ends the box after the part in hand, so that it begins anew; None where it cannot.
         publish_birth: publishes which bundle inspects from the next part on.
     """
 
@@ -46,6 +47,7 @@ class Operations:
     manager: ServiceManager
     reset_triggers: Callable[[], None] = lambda: None
     cameras: Cameras | None = None
+    restart: Callable[[], str] | None = None
 
     def verbs(self) -> dict[str, Operation | AttributedOperation]:
         """Return verb → operation."""
@@ -59,6 +61,7 @@ class Operations:
             "recalibrate": self.recalibrate,
             "label": AttributedOperation(carry_out=self.label),
             "product": self.product,
+            "restart": self.begin_anew,
         }
 
     def start(self, arguments: Mapping[str, str]) -> str:
@@ -112,6 +115,13 @@ class Operations:
         """Go back to the previous bundle, although it may be older than the installed record allows."""
         _only(arguments, "product", "from")
         return self._exchange.rollback(arguments.get("product"), running=arguments.get("from"))
+
+    def begin_anew(self, arguments: Mapping[str, str]) -> str:
+        """Start the box anew with its file as it is now; from this computer alone."""
+        _only(arguments)
+        if self.restart is None:
+            raise UsageError("this box does not start anew by itself; stop it, and start it")
+        return self.restart()
 
     def product(self, arguments: Mapping[str, str]) -> str:
         """Inspect another product from the next trigger on."""

@@ -37,6 +37,7 @@ from edgeflow.station.birth import BirthPublisher, StatusReport, summary
 from edgeflow.station.line import InspectionLine, RunView
 from edgeflow.station.loop_watchdog import LoopWatchdog
 from edgeflow.station.operations import Operations
+from edgeflow.station.process.restart import Restart
 from edgeflow.station.process.service_manager import PROOF_S, ServiceManager
 from edgeflow.station.process.shutdown import TimedShutdown
 from edgeflow.station.process.signals import stopped_by_signals
@@ -78,11 +79,14 @@ def run_box(
     once: bool,
     view: RunView,
     load: Callable[..., LoadedBundle] = load_verified,
-) -> None:
-    """Run a box until SIGTERM, SIGINT or the end of its recorded parts.
+) -> bool:
+    """Run a box until SIGTERM, SIGINT, the command ``restart`` or the end of its recorded parts.
 
     Args:
         load: how an opened bundle becomes one that inspects.
+
+    Returns:
+        True where the process is to begin anew; after ``restart`` under a service manager, that does it.
 
     Raises:
         ConfigError, IntegrityError, ParityError, CameraError, DeviceError, StorageError: the box
@@ -91,6 +95,7 @@ def run_box(
         ThreadError: a thread of the box died.
     """
     manager = ServiceManager.from_environment(os.environ)
+    restart = Restart(path=path, overrides=overrides, supervised=manager.present)
     config = load_config(path, overrides)
     use_format(config.log.format)
     session = new_session()
@@ -136,6 +141,7 @@ def run_box(
             scoring=scoring,
             manager=manager,
             deaths=deaths,
+            restart=restart,
         )
         capture, watch = _opened(box, opening, stack)
         latencies_ms = capture.latencies_ms()
@@ -157,6 +163,7 @@ def run_box(
         _end_scoring(box)
         deaths.raise_first()
     view.finished(counts, waiting)
+    return restart.asked and not restart.supervised
 
 
 @contextmanager
@@ -179,6 +186,7 @@ class _Box:
     scoring: ScoringThread
     manager: ServiceManager
     deaths: DeadThreads
+    restart: Restart
 
     @property
     def first_config(self) -> BoxConfig:
@@ -238,6 +246,7 @@ def _status(box: _Box, capture: Capture) -> StatusReport:
         manager=box.manager,
         triggers=out.triggers,
         cameras=capture.statuses,
+        box_file_sha256=box.restart.read_sha256,
     )
 
 
@@ -282,6 +291,7 @@ def _commanded(
         reset_triggers=out.triggers.reset if out.triggers else lambda: None,
         manager=box.manager,
         cameras=capture,
+        restart=box.restart.ask,
     )
     status, streams = watched
     return commanded(

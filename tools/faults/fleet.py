@@ -36,6 +36,7 @@ __all__ = ["fleet_rolled_out"]
 FAULT = "fleet"
 PORT = 18_883
 BOUNDS = Bounds(parts=PARTS)
+_MANY = 20  # kills; fewer are within one release
 
 
 def fleet_rolled_out(folder: Path, *, boxes: int, kills: int) -> list[Figure]:
@@ -59,6 +60,7 @@ def fleet_rolled_out(folder: Path, *, boxes: int, kills: int) -> list[Figure]:
             made.append(box)
         _start(made, stack)
         fleet = _Fleet(publisher, made, served, kills)
+        fleet.keep_old()
         fleet.roll_out_until_killed_enough()
         fleet.lie()
         fleet.bad_bundle()
@@ -83,6 +85,7 @@ class _Fleet:
         self._random = random.Random(7)  # noqa: S311 - times of kills
         self._not_good = self._wrong_status = self._early = self._accepted_lies = self._untold_lies = 0
         self._spread = self._not_left = self._releases = self._lies = 0
+        self._old = publisher.path
 
     def roll_out_until_killed_enough(self) -> None:
         while self._releases == 0 or sum(box.kills for box in self._boxes) < self._wanted_kills:
@@ -100,20 +103,16 @@ class _Fleet:
                 self._check(members, release)
             self._releases += 1
 
+    def keep_old(self) -> None:
+        """Keep the repository as it is before all releases, for the lie of later."""
+        self._old = self._publisher.copied("old")
+
     def lie(self) -> None:
         """Each box looks at repositories that lie; it keeps what it has, and says why."""
-        publisher, boxes = self._publisher, self._boxes
-        old = publisher.copied("old")
-        release = self._publish(self._version + 1)
+        publisher, boxes, old = self._publisher, self._boxes, self._old
         self._publisher.at().rotate("timestamp", publisher.keys)
         for box in boxes:
-            box.permitted = {self._version - 1, self._version}
-        for box in boxes:
-            if box.group == "canary":
-                box.agent(after_s=None)
-            else:
-                box.look()
-        self._check([box for box in boxes if box.group == "canary"], release)
+            box.look()
         frozen = publisher.copied("frozen")
         _expire(publisher, frozen)
         half = publisher.copied("half")
@@ -195,7 +194,8 @@ class _Fleet:
 
     def _kill_and_finish(self, box: FleetBox) -> None:
         """Kill the agent after times that reach over the whole roll-out, then let it end."""
-        share = -(-self._wanted_kills // (3 * len(self._boxes)))
+        releases = 1 if self._wanted_kills < _MANY else 3
+        share = -(-self._wanted_kills // (releases * len(self._boxes)))
         for number in range(share):
             if not box.agent(after_s=self._random.uniform(0.02, 0.3 + 2.5 * number / share)):
                 break

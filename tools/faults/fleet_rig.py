@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -25,19 +27,23 @@ from edgeflow.contracts.message_parts.fleet_status import FleetStatus
 from edgeflow.contracts.messages import from_json
 from edgeflow.errors import EdgeflowError
 from edgeflow.fleet.agent import FleetAgent, require_fleet
-from edgeflow.fleet.statuses import StatusSink
+from edgeflow.fleet.box import Box
+from edgeflow.fleet.box_files.steps import BoxFileState
+from edgeflow.fleet.follow import Follower
+from edgeflow.fleet.state_file import read_state
 from edgeflow.fleet.steps import AgentState
 from edgeflow.security.keys import trusted_keys
 from simulators.fleet_repository import Publisher
 from simulators.small_bundle import SIDE, VIEWS
 
-__all__ = ["PARTS", "FleetBox", "broker", "write_parts"]
+__all__ = ["PARTS", "FleetBox", "Supervisor", "broker", "wait_for_a_part", "write_parts"]
 
 PARTS = 8
 _ENDS = ("good", "paused", "rolled_back", "refused", "idle")
 _LOOKS = 400
 _LOOK_S = 0.1
 _STARTS_S = 180.0
+_RESTART_S = 2.0  # systemd's unit has five seconds
 
 
 def write_parts(folder: Path, count: int = 20) -> Path:
@@ -59,17 +65,19 @@ class FleetBox:
 
     Attributes:
         permitted: versions that its bundle may have just now.
+        permitted_files: SHA-256 of the box files that it may have; empty: only the one that it has.
     """
 
     folder: Path
     group: str
     publisher: Publisher
     permitted: set[int]
+    permitted_files: set[str] = field(default_factory=set)
     kills: int = 0
     broken: int = 0
     killed_in: set[str] = field(default_factory=set)
 
-    def write(self, name: str, *, parts: Path, repository: str, port: int) -> None:
+    def write(self, name: str, *, parts: Path, repository: str, port: int, period_ms: int = 200) -> None:
         """Write its box file, bundle, link and first root."""
         bundles = self.folder / "bundles"
         bundles.mkdir(parents=True)
@@ -79,7 +87,7 @@ class FleetBox:
         document = {
             "station": {"site": "plant", "line": self.group, "station": name},
             "bundle": "bundles/current.bundle",
-            "trigger": {"source": "interval", "period_ms": 500, "timeout_ms": 2000},
+            "trigger": {"source": "interval", "period_ms": period_ms, "timeout_ms": 2000},
             "cameras": {
                 view: {"kind": "replay", "parts": str(parts), "loop": True} for view in VIEWS
             },
@@ -100,9 +108,31 @@ class FleetBox:
     def config(self) -> BoxConfig:
         return load_config(self.folder / "box.yaml")
 
+    @property
+    def file(self) -> Path:
+        return self.folder / "box.yaml"
+
+    def runs_file(self) -> str:
+        """SHA-256 of the box file that the running box has read; empty where none answers within a minute."""
+        end_s = time.monotonic() + _STARTS_S
+        while time.monotonic() < end_s:
+            started = Box(config=self.config).started()
+            if started is not None:
+                return started.sha256
+            time.sleep(0.2)
+        return ""
+
     @contextmanager
-    def running(self) -> Iterator[Callable[[], None]]:
-        """The box itself; yields what waits for its first part."""
+    def running(self, *, supervised: bool = False) -> Iterator[Callable[[], None]]:
+        """The box itself; yields what waits for its first part.
+
+        Args:
+            supervised: it is started again whenever it ends, and told so, as by systemd.
+        """
+        if supervised:
+            with Supervisor(self.folder) as wait:
+                yield wait
+            return
         command = [sys.executable, "-m", "edgeflow.cli", "run", str(self.folder / "box.yaml"), "--json"]
         with (
             (self.folder / "box.log").open("w") as log,
@@ -114,19 +144,21 @@ class FleetBox:
                 process.terminate()
 
     def _wait_for_a_part(self, process: subprocess.Popen[bytes]) -> None:
-        end_s = time.monotonic() + _STARTS_S
-        while "result_id" not in (self.folder / "box.log").read_text():
-            if process.poll() is not None or time.monotonic() > end_s:
-                raise RuntimeError((self.folder / "box.log").read_text()[-2000:])
-            time.sleep(0.1)
+        wait_for_a_part(self.folder / "box.log", lambda: process.poll() is not None)
 
-    def agent(self, *, after_s: float | None) -> bool:
-        """Run its agent until it has nothing more to do; True where it was killed after a time."""
+    def agent(self, *, after_s: float | None, in_phase: str | None = None) -> bool:
+        """Run its agent until it has nothing more to do; True where it was killed.
+
+        Args:
+            after_s: then it is killed; None: never.
+            in_phase: of the bundle or ``box file NAME``; the time counts from its first moment there.
+        """
         pid = os.fork()
         if pid == 0:
             os._exit(self._follow())
         killed = False
         if after_s is not None:
+            self._wait_for_phase(in_phase, pid)
             time.sleep(after_s)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -134,10 +166,23 @@ class FleetBox:
         _, code = os.waitpid(pid, 0)
         killed = killed and os.WIFSIGNALED(code)
         self.kills += killed
-        if killed and (self.folder / "fleet" / "state.json").exists():
-            self.killed_in.add(str(self._state().phase))
+        if killed:
+            self.killed_in.add(self._phases()[1 if self.permitted_files else 0])
         self.broken += not self.is_whole()
         return killed
+
+    def _phases(self) -> tuple[str, str]:
+        """Phases of the bundle and of the box file, as the agent has written them."""
+        folder = self.folder / "fleet"
+        found = read_state(folder / "state.json", AgentState).phase
+        return found, f"box file {read_state(folder / 'box-file.json', BoxFileState).phase}"
+
+    def _wait_for_phase(self, phase: str | None, pid: int) -> None:
+        """Wait until the agent is there, or has ended."""
+        while phase is not None and phase not in self._phases():
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                return
+            time.sleep(0.002)
 
     def look(self) -> FleetStatus | None:
         """One look in this process; None where it failed."""
@@ -154,14 +199,13 @@ class FleetBox:
                 self.folder / "bundles" / "current.bundle", trusted=trusted_keys([self.publisher.signer])
             ) as bundle:
                 good = bundle.manifest.version in self.permitted
-            if (self.folder / "fleet" / "state.json").exists():
-                self._state()
+            self._phases()
+            if self.permitted_files:
+                load_config(self.file)
+                good = good and hashlib.sha256(self.file.read_bytes()).hexdigest() in self.permitted_files
         except (OSError, ValueError, EdgeflowError):
             return False
         return good
-
-    def _state(self) -> AgentState:
-        return AgentState.model_validate_json((self.folder / "fleet" / "state.json").read_bytes())
 
     @property
     def version(self) -> int:
@@ -174,20 +218,69 @@ class FleetBox:
 
     def _follow(self) -> int:
         try:
-            config = self.config
-            sink = StatusSink(config=config)
-            agent = FleetAgent(config=config, fleet=require_fleet(config), tell=sink.tell)
+            follower = Follower(path=self.file)
             for _ in range(_LOOKS):
-                status = agent.look()
-                if (
-                    status.phase in ("good", "paused", "rolled_back", "refused", "idle")
-                    and not status.problem
-                ):
+                status = follower.look()
+                box_file = status.box_file.phase if status.box_file is not None else "good"
+                if status.phase in _ENDS and box_file in _ENDS and not status.problem:
                     return 0
                 time.sleep(_LOOK_S)
         except BaseException:  # noqa: BLE001 - of a process that must not return
             (self.folder / "agent.log").write_text(traceback.format_exc())
         return 1
+
+
+class Supervisor:
+    """Starts a box again whenever it ends, with the socket of a service manager in its environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._end = folder, threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="supervisor")
+
+    def __enter__(self) -> Callable[[], None]:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._name = f"@edgeflow-{os.getpid()}-{self._folder.name}"
+        self._socket.bind("\0" + self._name[1:])
+        self._thread.start()
+        return lambda: wait_for_a_part(self._folder / "box.log", self._end.is_set)
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        if self._process is not None:
+            self._process.terminate()
+        self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        command = [sys.executable, "-m", "edgeflow.cli", "run", str(self._folder / "box.yaml"), "--json"]
+        environment = {**os.environ, "NOTIFY_SOCKET": self._name}
+        with (self._folder / "box.log").open("w") as log:
+            while not self._end.is_set():
+                with subprocess.Popen(
+                    command, stdout=log, stderr=subprocess.STDOUT, env=environment
+                ) as process:
+                    self._process = process
+                    if self._end.is_set():
+                        process.terminate()
+                    while process.poll() is None:
+                        self._hear()
+                self._end.wait(_RESTART_S)
+
+    def _hear(self) -> None:
+        """Take what the box says, so that it never waits for a full socket."""
+        self._socket.settimeout(0.1)
+        with contextlib.suppress(TimeoutError):
+            self._socket.recv(4096)
+
+
+def wait_for_a_part(log: Path, ended: Callable[[], bool]) -> None:
+    """Wait for a box's first result in its log."""
+    end_s = time.monotonic() + _STARTS_S
+    while not log.exists() or "result_id" not in log.read_text():
+        if ended() or time.monotonic() > end_s:
+            raise RuntimeError(log.read_text()[-2000:])
+        time.sleep(0.1)
 
 
 def _wait_for_port(port: int) -> None:

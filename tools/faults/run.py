@@ -19,6 +19,7 @@ from rich.table import Table
 
 from edgeflow.cli.terminal.output import print_json
 from faults.attacks import attacks
+from faults.box_files import box_files_changed
 from faults.bundle_swaps import swap_killed
 from faults.cameras import camera_stopped, packets_lost
 from faults.changeover import changeover
@@ -74,6 +75,7 @@ LONG: dict[str, Fault] = {
         folder, boxes=20, rate_hz=500, kills=15, outage_s=(2.0, 20.0)
     ),
     "fleet": lambda folder: fleet_rolled_out(folder, boxes=8, kills=100),
+    "box_files": lambda folder: box_files_changed(folder, boxes=2, rounds=8),
 }
 DAY: dict[str, Fault] = {
     "day": lambda folder: conservation(folder, parts=500_000, rate_hz=600, kills=40),
@@ -106,6 +108,7 @@ SHORT: dict[str, Fault] = {
     "changeover": lambda folder: changeover(folder, parts=200, kills=2, rate_hz=25),
     "collectors": lambda folder: collectors_killed(folder, boxes=3, rate_hz=60, kills=1, outage_s=(1.5, 2.5)),
     "fleet": lambda folder: fleet_rolled_out(folder, boxes=2, kills=4),
+    "box_files": lambda folder: box_files_changed(folder, boxes=1, rounds=1, short=True),
 }
 
 

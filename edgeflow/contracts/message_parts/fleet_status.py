@@ -8,7 +8,7 @@ from pydantic import Field
 
 from edgeflow.contracts.message_parts.base import Message, Timestamp
 
-__all__ = ["FleetPhase", "FleetStatus"]
+__all__ = ["BoxFilePhase", "BoxFileStatus", "FleetPhase", "FleetStatus"]
 
 FleetPhase = Literal[
     "idle",
@@ -22,6 +22,32 @@ FleetPhase = Literal[
     "rolled_back",
     "refused",
 ]
+
+BoxFilePhase = Literal[
+    "idle",
+    "checking",
+    "placing",
+    "starting",
+    "watching",
+    "good",
+    "rolling_back",
+    "starting_back",
+    "rolled_back",
+    "refused",
+]
+
+
+class BoxFileStatus(Message):
+    """State of the box file that the repository has for this station."""
+
+    id: str = Field(description="of the publication, as 'edgeflow fleet publish-box' told it")
+    phase: BoxFilePhase = Field(
+        description="good: the box came back with it, and its first parts kept the bounds; refused: never "
+        "put in place; rolled_back: put in place, and left again"
+    )
+    reason: str = Field(default="", description="why it is refused or rolled back")
+    parts: int = Field(default=0, description="watched so far")
+    of_parts: int = 0
 
 
 class FleetStatus(Message):
@@ -41,6 +67,16 @@ class FleetStatus(Message):
     )
     parts: int = Field(default=0, description="watched, or judged beside the running bundle while proving")
     of_parts: int = 0
+    compared: int | None = Field(
+        default=None,
+        description="parts that the release and another bundle judged both, in the shadow; null: not known",
+    )
+    turned: int | None = Field(
+        default=None, description="of these, with another verdict outside the tolerance"
+    )
+    box_file: BoxFileStatus | None = Field(
+        default=None, description="the box file of the fleet; null: the repository has none for this station"
+    )
     problem: str = Field(
         default="", description="why the repository cannot be followed just now; empty: it is followed"
     )

@@ -48,6 +48,11 @@ class ServiceManager:
         wanted = meant and watchdog.isdecimal() and int(watchdog) > 0
         return cls(address, int(watchdog) if wanted else None)
 
+    @property
+    def present(self) -> bool:
+        """True if a service manager started this process, and starts it again after its end."""
+        return bool(self._address)
+
     def ready(self) -> None:
         """Notify that the start is complete."""
         self._send("READY=1", "STATUS=running")

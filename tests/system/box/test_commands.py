@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -97,6 +98,22 @@ def test_a_box_without_any_broker_is_commanded_from_its_own_computer(tmp_path: P
     seqs = [record["seq"] for record in kept]
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs))), "numbers go on over the change of bundles"
     assert not (tmp_path / "state" / "outbox.sock").exists()
+
+
+def test_a_box_begins_anew_with_its_file_as_it_is_then(tmp_path: Path, box: Boxes, until: Until) -> None:
+    path = write_box(tmp_path, 1)
+    process = box(path)
+    before, text = status(path), path.read_text()
+    path.write_text("no box file")
+    assert ctl(path, "restart").returncode != 0
+    path.write_text(text)
+    assert status(path)["session"] == before["session"]
+    path.write_text(text + "# another one\n")
+    assert "begins anew by itself" in ctl(path, "restart").stdout
+    until(lambda: ctl(path, "status").returncode == 0 and status(path)["session"] != before["session"])
+    assert process.poll() is None, "the same process"
+    assert status(path)["box_file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    until(lambda: status(path)["state"] == "ContinuousExecution")
 
 
 def test_after_going_back_the_box_also_starts_with_the_older_bundle(tmp_path: Path, box: Boxes) -> None:

@@ -37,6 +37,7 @@ NAMES = (
     "changeover",
     "collectors",
     "fleet",
+    "box_files",
 )
 
 

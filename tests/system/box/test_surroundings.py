@@ -151,6 +151,7 @@ def command_lines(files: Files) -> dict[str, list[str | Path]]:
         "keys check": [bundle, "--trust", files.root / "line.pub.pem"],
         "fleet init": [out / "fleet", *fleet_keys, "--group", "canary:1", "--group", "line3"],
         "fleet publish": [out / "fleet", bundle, *fleet_keys],
+        "fleet publish-box": [out / "fleet", box, *fleet_keys],
         "fleet promote": [out / "fleet", "bracket", "--to", "line3", *fleet_keys],
         "fleet status": [out / "fleet"],
         "fleet revoke": [out / "fleet", "bracket", *fleet_keys],
