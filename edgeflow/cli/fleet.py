@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from rich.console import Console
 
+from edgeflow.cli.fleet_tables import print_boxes, print_releases, status_line
 from edgeflow.cli.options import FILE, box_overrides, json_option, passphrase_option
 from edgeflow.cli.terminal.output import print_json
-from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.clock import utc_now
-from edgeflow.contracts.message_parts.fleet_status import BoxFileStatus, FleetStatus
+from edgeflow.contracts.message_parts.fleet_status import FleetStatus
 from edgeflow.errors import UsageError
 from edgeflow.fleet.rollout import Bounds, Group, Release
 from edgeflow.log_output import use_format
@@ -177,6 +177,10 @@ def publish_box(
 @click.argument("release")
 @click.option("--to", "group", required=True, metavar="GROUP", help="The group that gets it now.")
 @click.option("--although-paused", is_flag=True, help="Boxes that paused for NG parts count as success.")
+@click.option(
+    "--accept-unproven", metavar="REASON", default="",
+    help="Although no box has compared it in the shadow; the reason is kept with the release.",
+)  # fmt: skip
 @_with_broker
 @_with_keys
 @json_option
@@ -186,15 +190,24 @@ def promote(
     *,
     group: str,
     although_paused: bool,
+    accept_unproven: str,
     keys: Path,
     passphrase_file: Path | None,
     json_output: bool,
     **broker: Any,
 ) -> None:
-    """Give RELEASE of REPOSITORY to the next group, once all groups before have reported success."""
+    """Give RELEASE of REPOSITORY to the next group, once the groups before have proven it and report success.
+
+    Proven: a box of each group before has compared it with its other bundle in the shadow.
+    """
     statuses = _statuses(repository, **broker)
     found = _repository(repository).promote(
-        release, group, statuses, _keys(keys, passphrase_file), although_paused=although_paused
+        release,
+        group,
+        statuses,
+        _keys(keys, passphrase_file),
+        although_paused=although_paused,
+        although_unproven=accept_unproven,
     )
     _say(found, f"given to group '{group}'; upload {repository}", json_output=json_output)
 
@@ -232,8 +245,8 @@ def status(repository: Path, *, json_output: bool, **broker: Any) -> None:
         )
         return
     console = Console(highlight=False, markup=False)
-    _print_releases(console, rollout.releases, [one.name for one in rollout.groups])
-    _print_boxes(console, statuses)
+    print_releases(console, rollout.releases, [one.name for one in rollout.groups])
+    print_boxes(console, statuses)
     for role, end in expiry.items():
         days = (end - utc_now().astimezone(UTC)).days
         over = " – renew it with 'edgeflow fleet refresh'" if days < 3 else ""
@@ -292,7 +305,7 @@ def follow(box: Path, *, once: bool, overrides: tuple[str, ...], json_output: bo
         if json_output:
             print_json(found.model_dump(mode="json", by_alias=True))
         else:
-            click.echo(_line(found))
+            click.echo(status_line(found))
 
     end = threading.Event()
     follower = follower_type(path=box, overrides=overrides, tell=tell, end=end)
@@ -306,46 +319,6 @@ def follow(box: Path, *, once: bool, overrides: tuple[str, ...], json_output: bo
     while not end.is_set():
         follower.look()
         end.wait(follower.pause_s)
-
-
-def _line(found: FleetStatus) -> str:
-    parts = f" {found.parts} of {found.of_parts} parts" if found.of_parts else ""
-    why = f": {found.reason}" if found.reason else ""
-    problem = f"; {found.problem}" if found.problem else ""
-    box_file = f"; {_box_file_line(found.box_file)}" if found.box_file is not None else ""
-    return f"{found.release or 'no release'}: {found.phase.replace('_', ' ')}{parts}{why}{box_file}{problem}"
-
-
-def _box_file_line(found: BoxFileStatus) -> str:
-    parts = f" {found.parts} of {found.of_parts} parts" if found.of_parts else ""
-    why = f": {found.reason}" if found.reason else ""
-    return f"{found.id}: {found.phase.replace('_', ' ')}{parts}{why}"
-
-
-def _print_releases(console: Console, releases: Sequence[Release], groups: list[str]) -> None:
-    if not releases:
-        console.print("no release is published yet")
-        return
-    table = make_table("release", *groups, "")
-    for one in releases:
-        has = ["yes" if group in one.groups else "" for group in groups]
-        table.add_row(one.id, *has, "revoked" if one.revoked else "")
-    print_table(console, table)
-
-
-def _print_boxes(console: Console, statuses: Sequence[FleetStatus]) -> None:
-    if not statuses:
-        console.print("no box has reported; give --broker URL, or bring the stick that boxes wrote to")
-        return
-    table = make_table("group", "box", "release", "phase", "parts")
-    for one in statuses:
-        parts = f"{one.parts}/{one.of_parts}" if one.of_parts else ""
-        table.add_row(one.group, one.box, one.release or "", one.phase.replace("_", " "), parts)
-    print_table(console, table)
-    for one in statuses:
-        box_file = _box_file_line(one.box_file) if one.box_file is not None else ""
-        for text in filter(None, (one.reason, box_file, one.problem)):
-            console.print(f"{one.box}: {text}", soft_wrap=True)
 
 
 def _say(release: Release, text: str, *, json_output: bool) -> None:

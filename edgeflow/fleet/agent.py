@@ -188,7 +188,7 @@ class FleetAgent:
                     "turned": max(0, both.turned - state.turned),
                 }
             )
-        elif release is not None and can_prove:
+        elif release is not None:
             proof = box.proof(release.sha256, running)
         return World(
             release=release,
@@ -241,6 +241,8 @@ class FleetAgent:
             bundle_sha256=self._running(),
             parts=parts,
             of_parts=of_parts,
+            compared=state.proven,
+            turned=state.proven_turned,
             box_file=self._box_file.status() if self._box_file is not None else None,
             problem=self._problem,
             repository_version=followed.version if followed else 0,

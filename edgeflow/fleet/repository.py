@@ -161,8 +161,12 @@ class FleetRepository:
         keys: Keys,
         *,
         although_paused: bool = False,
+        although_unproven: str = "",
     ) -> Release:
         """Give a release to the next group, once the ones before have reported success.
+
+        Args:
+            although_unproven: why no comparison in the shadow is asked for; it is kept with the release.
 
         Raises:
             UsageError: no such release or group, or it may not have it yet; says every reason.
@@ -171,11 +175,20 @@ class FleetRepository:
         with self._alone():
             rollout = self.rollout()
             release = rollout.release(name)
-            problems = promotion_problems(rollout, release, to, statuses, although_paused=although_paused)
+            problems = promotion_problems(
+                rollout,
+                release,
+                to,
+                statuses,
+                although_paused=although_paused,
+                although_unproven=bool(although_unproven),
+            )
             if problems:
                 raise UsageError(f"{release.id} is not given to group '{to}'", problems=problems)
             groups = tuple(dict.fromkeys([*release.groups, to]))
-            return self._replace(rollout, release.model_copy(update={"groups": groups}), keys)
+            unproven = [*release.unproven, f"{to}: {although_unproven}"] if although_unproven else ()
+            after = {"groups": groups, "unproven": tuple(dict.fromkeys([*release.unproven, *unproven]))}
+            return self._replace(rollout, release.model_copy(update=after), keys)
 
     def revoke(self, name: str, keys: Keys) -> Release:
         """Take a release back from all groups: boxes that run it go back to the bundle before.

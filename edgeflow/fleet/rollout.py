@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from edgeflow.config.updates.fleet import GroupName
-from edgeflow.contracts.documents.document import Document
+from edgeflow.contracts.documents.document import Document, parse_document
 from edgeflow.contracts.message_parts.fleet_status import FleetStatus
 from edgeflow.errors import DataError, UsageError
 
@@ -18,6 +19,7 @@ __all__ = [
     "Group",
     "Release",
     "Rollout",
+    "least_compared",
     "parse_rollout",
     "promotion_problems",
     "wanted_release",
@@ -25,6 +27,8 @@ __all__ = [
 
 ROLLOUT = "rollout.json"
 """Name of the target."""
+
+_PROVEN = 100  # parts, where the release itself asks for none before it is taken
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -68,6 +72,7 @@ class Release(Document):
         target: path of the bundle in the repository.
         sha256: of the bundle, as boxes report it: of its manifest, not of its file.
         groups: that have it.
+        unproven: why a group got it although no box had compared it in the shadow, as 'GROUP: REASON'.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}-[0-9]{1,12}-[0-9a-f]{8}$")]
@@ -78,6 +83,7 @@ class Release(Document):
     groups: tuple[str, ...]
     bounds: Bounds = Bounds()
     revoked: bool = False
+    unproven: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
     published_at: str
 
 
@@ -127,11 +133,11 @@ def parse_rollout(data: bytes) -> Rollout:
         DataError: it is none, or of a later version.
     """
     try:
-        return Rollout.model_validate_json(data)
-    except (ValidationError, ValueError, RecursionError) as cause:
-        raise DataError(
-            f"{ROLLOUT}: cannot be read by this version of edgeflow; update it: {cause}"
-        ) from cause
+        plain = json.loads(data)
+    except (ValueError, RecursionError) as cause:
+        raise DataError(f"{ROLLOUT}: is no JSON: {cause}; publish it anew") from cause
+    # Keys of later versions are passed over, so that an office that is updated first holds up no box.
+    return parse_document(Rollout, plain, what=ROLLOUT, error=DataError, unknown="ignore")
 
 
 def wanted_release(rollout: Rollout, group: str) -> Release | None:
@@ -147,11 +153,13 @@ def promotion_problems(
     statuses: Sequence[FleetStatus],
     *,
     although_paused: bool = False,
+    although_unproven: bool = False,
 ) -> list[str]:
     """Return every reason not to give a release to a group.
 
     Args:
         statuses: as boxes reported them.
+        although_unproven: a person takes it without a comparison in the shadow.
         although_paused: a person has looked at the NG parts, and takes boxes that paused for good ones.
     """
     problems = []
@@ -180,4 +188,25 @@ def promotion_problems(
                 f"group '{group.name}': {len(good)} of {group.boxes} boxes have reported success"
                 + (f" ({others})" if others else "")
             )
+        elif not although_unproven:
+            problems += _unproven(release, group.name, [one for one in about if one.box in good])
     return problems
+
+
+def least_compared(bounds: Bounds) -> int:
+    """Return the parts on which a box has to have compared a release, before it goes on to another group."""
+    return bounds.prove_parts or min(_PROVEN, bounds.parts)
+
+
+def _unproven(release: Release, group: str, good: Sequence[FleetStatus]) -> list[str]:
+    """A reason where no box of a group has compared a release in the shadow on enough parts."""
+    wanted = least_compared(release.bounds)
+    most = max(good, key=lambda one: one.compared or 0)
+    if (most.compared or 0) >= wanted:
+        return []
+    found = f"{most.box} on {most.compared}" if most.compared else "none on any"
+    return [
+        f"group '{group}': no box has compared it with another bundle on {wanted} parts in the shadow "
+        f"({found}); give a box of the group a section 'shadow' and publish another version, or promote with "
+        "--accept-unproven REASON, which is recorded"
+    ]

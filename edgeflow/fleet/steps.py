@@ -28,6 +28,8 @@ class AgentState(Document):
         previous: SHA-256 of the bundle that ran before the switch.
         baseline: number of the latest result before the switch.
         compared, turned: parts that the two bundles had compared before that.
+        proven, proven_turned: parts that the release was compared on before the switch, and from the end of
+            its first parts on also after it.
         failed: releases that this box never takes again.
     """
 
@@ -39,6 +41,8 @@ class AgentState(Document):
     baseline: int = 0
     compared: int = 0
     turned: int = 0
+    proven: int = 0
+    proven_turned: int = 0
     reason: str = ""
     failed: tuple[str, ...] = ()
 
@@ -173,8 +177,9 @@ def _towards(state: AgentState, world: World, release: Release) -> tuple[AgentSt
         if proof.compared < wanted:
             return state.model_copy(update={"phase": "proving"}), "prove"
     if state.phase != "switching":
+        proven = {"proven": world.proof.compared, "proven_turned": world.proof.turned}
         state = state.model_copy(
-            update={"phase": "switching", "previous": world.running, "baseline": world.latest}
+            update={"phase": "switching", "previous": world.running, "baseline": world.latest, **proven}
         )
     return state, "switch"
 
@@ -190,7 +195,14 @@ def _runs(state: AgentState, world: World, release: Release) -> tuple[AgentState
         return state.model_copy(update={"phase": "rolling_back", "reason": reason}), "roll_back"
     if state.phase == "paused":
         return state, "none"
-    return state.model_copy(update={"phase": judgement, "reason": reason}), "none"
+    after = {}
+    if judgement != "watching":
+        observed = world.observed
+        after = {
+            "proven": state.proven + observed.compared,
+            "proven_turned": state.proven_turned + observed.turned,
+        }
+    return state.model_copy(update={"phase": judgement, "reason": reason, **after}), "none"
 
 
 def _rolling_back(state: AgentState, world: World) -> tuple[AgentState, Action]:

@@ -35,12 +35,16 @@ __all__ = ["fleet_rolled_out"]
 
 FAULT = "fleet"
 PORT = 18_883
-BOUNDS = Bounds(parts=PARTS)
 _MANY = 20  # kills; fewer are within one release
 
 
-def fleet_rolled_out(folder: Path, *, boxes: int, kills: int) -> list[Figure]:
-    """Releases to two groups with agents killed until that is enough; then each lie, and a bad bundle."""
+def fleet_rolled_out(folder: Path, *, boxes: int, kills: int, prove: bool = False) -> list[Figure]:
+    """Releases to two groups with agents killed until that is enough; then each lie, and a bad bundle.
+
+    Args:
+        prove: boxes prove each release in the shadow first; a process of idle priority, which on a busy
+            machine may wait for minutes. Without it, releases are promoted unproven, with a reason.
+    """
     if shutil.which("nginx", path="/usr/sbin:/usr/bin") is None:
         raise NotPossibleError("no nginx here")
     canaries = max(1, boxes // 4)
@@ -56,10 +60,11 @@ def fleet_rolled_out(folder: Path, *, boxes: int, kills: int) -> list[Figure]:
         for number in range(boxes):
             group = "canary" if number < canaries else "line"
             box = FleetBox(folder=folder / f"box{number}", group=group, publisher=publisher, permitted={1})
-            box.write(f"s{number}", parts=parts, repository=url, port=PORT)
+            box.write(f"s{number}", parts=parts, repository=url, port=PORT, shadow=prove)
             made.append(box)
         _start(made, stack)
-        fleet = _Fleet(publisher, made, served, kills)
+        bounds = Bounds(parts=PARTS, prove_parts=PARTS if prove else 0)
+        fleet = _Fleet(publisher, made, served, kills, bounds)
         fleet.keep_old()
         fleet.roll_out_until_killed_enough()
         fleet.lie()
@@ -78,7 +83,10 @@ def _start(boxes: list[FleetBox], stack: ExitStack) -> None:
 class _Fleet:
     """The course of the fault, and its counts."""
 
-    def __init__(self, publisher: Publisher, boxes: list[FleetBox], served: Path, kills: int) -> None:
+    def __init__(
+        self, publisher: Publisher, boxes: list[FleetBox], served: Path, kills: int, bounds: Bounds
+    ) -> None:
+        self._bounds = bounds
         self._publisher, self._boxes, self._served = publisher, boxes, served
         self._wanted_kills = kills
         self._version = 1
@@ -92,7 +100,7 @@ class _Fleet:
             release = self._publish(self._version + 1)
             for group in ("canary", "line"):
                 if group == "line":
-                    self._publisher.at().promote(release.id, group, self._statuses(), self._publisher.keys)
+                    self._promote(release, group)
                 members = [box for box in self._boxes if box.group == group]
                 for box in members:
                     box.permitted = {self._version - 1, self._version}
@@ -190,7 +198,7 @@ class _Fleet:
 
     def _publish(self, version: int, **changes: Any) -> Release:
         self._version = version
-        return self._publisher.publish(version, BOUNDS, **changes)
+        return self._publisher.publish(version, self._bounds, **changes)
 
     def _kill_and_finish(self, box: FleetBox) -> None:
         """Kill the agent after times that reach over the whole roll-out, then let it end."""
@@ -215,9 +223,15 @@ class _Fleet:
     def _promotes(self, release: Release) -> bool:
         """True if a release was given to the second group, which it must not be."""
         with contextlib.suppress(UsageError):
-            self._publisher.at().promote(release.id, "line", self._statuses(), self._publisher.keys)
+            self._promote(release, "line")
             return True
         return False
+
+    def _promote(self, release: Release, group: str) -> None:
+        why = "" if self._bounds.prove_parts else "these boxes have no section 'shadow'"
+        self._publisher.at().promote(
+            release.id, group, self._statuses(), self._publisher.keys, although_unproven=why
+        )
 
     @contextmanager
     def _serving(self, repository: Path) -> Iterator[None]:

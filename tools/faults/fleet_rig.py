@@ -77,7 +77,7 @@ class FleetBox:
     broken: int = 0
     killed_in: set[str] = field(default_factory=set)
 
-    def write(self, name: str, *, parts: Path, repository: str, port: int, period_ms: int = 200) -> None:
+    def write(self, name: str, *, parts: Path, repository: str, port: int, shadow: bool = False) -> None:
         """Write its box file, bundle, link and first root."""
         bundles = self.folder / "bundles"
         bundles.mkdir(parents=True)
@@ -87,7 +87,7 @@ class FleetBox:
         document = {
             "station": {"site": "plant", "line": self.group, "station": name},
             "bundle": "bundles/current.bundle",
-            "trigger": {"source": "interval", "period_ms": period_ms, "timeout_ms": 2000},
+            "trigger": {"source": "interval", "period_ms": 200, "timeout_ms": 2000},
             "cameras": {
                 view: {"kind": "replay", "parts": str(parts), "loop": True} for view in VIEWS
             },
@@ -102,6 +102,8 @@ class FleetBox:
                 "repository": repository, "root": "root.json", "group": self.group, "every_s": 1,
             },
         }  # fmt: skip
+        if shadow:
+            document["shadow"] = {"bundle": "bundles/next.bundle"}
         (self.folder / "box.yaml").write_text(yaml.safe_dump(document))
 
     @property

@@ -74,7 +74,7 @@ LONG: dict[str, Fault] = {
     "collectors": lambda folder: collectors_killed(
         folder, boxes=20, rate_hz=500, kills=15, outage_s=(2.0, 20.0)
     ),
-    "fleet": lambda folder: fleet_rolled_out(folder, boxes=8, kills=100),
+    "fleet": lambda folder: fleet_rolled_out(folder, boxes=8, kills=100, prove=True),
     "box_files": lambda folder: box_files_changed(folder, boxes=2, rounds=8),
 }
 DAY: dict[str, Fault] = {

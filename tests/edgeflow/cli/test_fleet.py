@@ -45,12 +45,19 @@ def office(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def report(office: Path, box: str, phase: FleetPhase, release: str, group: str = "canary") -> None:
+def report(
+    office: Path,
+    box: str,
+    phase: FleetPhase,
+    release: str,
+    group: str = "canary",
+    compared: int | None = None,
+) -> None:
     folder = office / "repo" / "status"
     folder.mkdir(exist_ok=True)
     status = FleetStatus(
         box=box, group=group, phase=phase, release=release, reason="3 parts could not be scored",
-        at="2026-11-29T10:00:00.000Z",
+        at="2026-11-29T10:00:00.000Z", compared=compared, turned=0,
     )  # fmt: skip
     (folder / f"{box}.json").write_bytes(to_json(status))
 
@@ -66,7 +73,11 @@ def test_a_release_goes_from_group_to_group_and_is_taken_back(office: Path) -> N
     assert refused.exit_code == 2
     assert "0 of 1 boxes have reported success" in refused.output
 
-    report(office, "b1", "good", release["id"])
+    report(office, "b1", "good", release["id"], compared=49)
+    unproven = run("promote", office / "repo", "bracket", "--to", "line3", *keys)
+    assert unproven.exit_code == 2
+    assert "on 50 parts in the shadow (b1 on 49)" in unproven.output
+    report(office, "b1", "good", release["id"], compared=50)
     promoted = run("promote", office / "repo", "bracket", "--to", "line3", *keys)
     assert promoted.exit_code == 0, promoted.output
     shown = run("status", office / "repo")
@@ -79,6 +90,45 @@ def test_a_release_goes_from_group_to_group_and_is_taken_back(office: Path) -> N
 
     assert run("revoke", office / "repo", "bracket", *keys).exit_code == 0
     assert "is revoked" in run("promote", office / "repo", "bracket", "--to", "line3", *keys).output
+
+
+def test_a_release_without_a_proof_goes_on_with_a_reason_that_is_kept(office: Path) -> None:
+    keys = ("--keys", office / "keys")
+    release = json.loads(run("publish", office / "repo", office / "two.bundle", *keys, "--json").output)
+    report(office, "b1", "good", release["id"])
+    words = ("promote", office / "repo", "bracket", "--to", "line3", *keys)
+    assert run(*words).exit_code == 2
+    done = run(*words, "--accept-unproven", "line 3 has no cameras for it yet")
+    assert done.exit_code == 0, done.output
+    shown = " ".join(run("status", office / "repo").output.split())
+    assert "without a proof in the shadow for line3: line 3 has no cameras for it yet" in shown
+
+
+def test_box_files_are_published_for_the_stations_that_they_name(office: Path) -> None:
+    keys = ("--keys", office / "keys")
+    box = office / "s2.yaml"
+    box.write_text(BOX)
+    done = run("publish-box", office / "repo", box, *keys, "--parts", "20", "--undecided", "1", "--json")
+    assert done.exit_code == 0, done.output
+    (made,) = json.loads(done.output)
+    assert (made["station"], made["parts"], made["undecided"]) == ("plant1/l3/s2", 20, 1)
+    assert "for plant1/l3/s2" in run("publish-box", office / "repo", box, *keys).output
+    box.write_text(BOX.replace("fleet:", "fleets:"))
+    assert run("publish-box", office / "repo", box, *keys).exit_code == 2
+
+
+BOX = """
+station: {site: plant1, line: l3, station: s2}
+bundle: current.bundle
+trigger: {source: interval, period_ms: 500, timeout_ms: 200}
+cameras: {top: {kind: replay, parts: parts, loop: true}}
+sync: {max_skew_ms: 500}
+decision: {deadline_ms: 5000}
+runtime: {backend: onnxruntime, precision: fp32}
+mqtt: {host: broker, port: 1883}
+outbox: {path: outbox.db}
+fleet: {repository: "https://updates.plant.example", root: root.json, group: canary}
+"""
 
 
 def test_one_box_that_went_back_stops_the_promotion(office: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
 from edgeflow.contracts.message_parts.fleet_status import FleetPhase, FleetStatus
 from edgeflow.errors import DataError, UsageError
 from edgeflow.fleet.rollout import (
+    Bounds,
     Group,
     Release,
     Rollout,
+    least_compared,
     parse_rollout,
     promotion_problems,
     wanted_release,
@@ -35,8 +39,12 @@ def release(number: int, groups: tuple[str, ...] = ("canary",), *, revoked: bool
 GROUPS = (Group(name="canary", boxes=2), Group(name="line3"), Group(name="line4"))
 
 
-def status(box: str, phase: FleetPhase, about: Release, group: str = "canary") -> FleetStatus:
-    return FleetStatus(box=box, group=group, phase=phase, release=about.id, reason="because", at=AT)
+def status(
+    box: str, phase: FleetPhase, about: Release, group: str = "canary", compared: int | None = 100
+) -> FleetStatus:
+    return FleetStatus(
+        box=box, group=group, phase=phase, release=about.id, reason="because", at=AT, compared=compared
+    )
 
 
 def test_a_group_runs_its_latest_release_that_is_not_revoked() -> None:
@@ -61,6 +69,34 @@ def test_a_release_waits_for_the_success_of_enough_boxes() -> None:
     assert "group 'line3' comes before" in promotion_problems(rollout, wanted, "line4", both)[0]
     of_another = [status("b1", "good", release(1)), status("b2", "good", release(1))]
     assert promotion_problems(rollout, wanted, "line3", of_another)
+
+
+@pytest.mark.parametrize("compared", [(None, None), (0, 99)])
+def test_a_release_that_nobody_compared_in_the_shadow_goes_no_further(
+    compared: tuple[int | None, int | None],
+) -> None:
+    wanted = release(2)
+    rollout = Rollout(groups=GROUPS, releases=(wanted,))
+    statuses = [status(f"b{number}", "good", wanted, compared=parts) for number, parts in enumerate(compared)]
+    (problem,) = promotion_problems(rollout, wanted, "line3", statuses)
+    assert "no box has compared it with another bundle on 100 parts" in problem
+    assert "--accept-unproven REASON" in problem
+    assert promotion_problems(rollout, wanted, "line3", statuses, although_unproven=True) == []
+    one_is_enough = [*statuses, status("b9", "good", wanted, compared=100)]
+    assert promotion_problems(rollout, wanted, "line3", one_is_enough) == []
+
+
+def test_the_parts_to_compare_are_those_that_the_release_asks_for() -> None:
+    assert least_compared(Bounds(prove_parts=30)) == 30
+    assert least_compared(Bounds(parts=20)) == 20
+    assert least_compared(Bounds(parts=500)) == 100
+
+
+def test_a_document_of_a_later_version_with_more_keys_is_read() -> None:
+    plain = Rollout(groups=GROUPS, releases=(release(1),)).model_dump(mode="json", by_alias=True)
+    plain["later"] = 1
+    plain["releases"][0]["later"] = 2
+    assert parse_rollout(json.dumps(plain).encode()).releases == (release(1),)
 
 
 @pytest.mark.parametrize("phase", ["rolled_back", "rolling_back", "refused", "paused"])
