@@ -106,7 +106,7 @@ class BoxFilePlace:
         self._write(self.file, data)
 
     def _checked(self, file: Path) -> list[str]:
-        """What ``edgeflow check`` finds wrong, in a process of its own: it opens devices and libraries."""
+        """Return the faults that ``edgeflow check`` finds, in a process of its own: it loads libraries."""
         words = [word for override in self.overrides for word in ("--set", override)]
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         try:

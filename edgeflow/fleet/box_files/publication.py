@@ -26,7 +26,7 @@ MOST_BYTES = 1_000_000
 
 
 class BoxFilePublication(Document):
-    """What the repository says of one station's file, signed with it; whole numbers, as TUF signs no others.
+    """Description of a station's file, signed with it; whole numbers, since TUF signs no others.
 
     Attributes:
         id: another one for each publication, also of the same file.
