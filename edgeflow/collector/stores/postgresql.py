@@ -17,6 +17,8 @@ from edgeflow.collector.records import COLUMNS, DropRow, Received, ResultRow, Ro
 from edgeflow.collector.settings import PostgresqlConfig
 from edgeflow.collector.stores.partitions import MonthlyPartitions
 from edgeflow.collector.stores.postgresql_errors import explained, first_line
+from edgeflow.collector.stores.postgresql_session import first_row, prepare_session
+from edgeflow.collector.stores.silence import limited
 from edgeflow.collector.stores.store import (
     BoxSeen,
     KeptAside,
@@ -35,13 +37,6 @@ __all__ = ["PostgresqlStore"]
 
 logger = logging.getLogger(__name__)
 
-_SESSION = {
-    "statement_timeout": "30s",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "60s",
-    "timezone": "UTC",
-    "client_encoding": "UTF8",
-}
 _CONNECTION = {
     "connect_timeout": "5",
     "keepalives_idle": "5",
@@ -79,13 +74,24 @@ _BOX = (
     "two_boxes_at = COALESCE(EXCLUDED.two_boxes_at, boxes.two_boxes_at)"
 )
 _TWO_BOXES_FOR = timedelta(hours=1)
+_SILENT_S = 300.0  # one operation has several statements, each of which the server itself limits
 
 
 class PostgresqlStore:
-    """One connection, made when it is needed and again after every failure."""
+    """One connection, made when it is needed and again after every failure.
+
+    Args:
+        silent_s: an operation that takes longer is given up, with its connection.
+    """
 
     def __init__(
-        self, config: PostgresqlConfig, *, name: str, keep: timedelta | None, posted: tuple[str, ...] = ()
+        self,
+        config: PostgresqlConfig,
+        *,
+        name: str,
+        keep: timedelta | None,
+        posted: tuple[str, ...] = (),
+        silent_s: float = _SILENT_S,
     ) -> None:
         self._config = config
         self._name = name
@@ -93,6 +99,8 @@ class PostgresqlStore:
         self._partitions = MonthlyPartitions(months_ahead=config.months_ahead, keep=keep)
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._identity = ""
+        self._silent_s = silent_s
+        self._migrations = migrations("postgresql")
         self._schema = sql.Identifier(config.db_schema)
 
     def identity(self) -> str:
@@ -110,6 +118,7 @@ class PostgresqlStore:
             with connection.transaction(), connection.cursor() as cursor:
                 new = self._copy(cursor, results, collected_at) if results else 0
                 aside = self._others(cursor, rows, collected_at)
+                self._checked_version(connection)  # last: from here on no migration touches those tables
             return Written(new=new, known=len(results) - new, aside=aside)
 
     def note_boxes(self, boxes: Sequence[BoxSeen]) -> None:
@@ -130,8 +139,8 @@ class PostgresqlStore:
     def summary(self) -> StoreSummary:
         """Return what the database holds."""
         with self._connected() as connection, connection.transaction():
-            results, newest = _row(connection, "SELECT count(*), max(decided_at) FROM results")
-            aside, dropped, postings, version = _row(
+            results, newest = first_row(connection, "SELECT count(*), max(decided_at) FROM results")
+            aside, dropped, postings, version = first_row(
                 connection,
                 "SELECT (SELECT count(*) FROM set_aside), (SELECT COALESCE(sum(count), 0) FROM dropped), "
                 "(SELECT count(*) FROM postings), (SELECT max(version) FROM schema_version)",
@@ -181,6 +190,7 @@ class PostgresqlStore:
                 if results:
                     self._copy(cursor, results, collected_at)
                 self._others(cursor, [row], collected_at)
+                self._checked_version(connection)
                 cursor.execute("DELETE FROM set_aside WHERE id = %s", (number,))
 
     def postings(self, now: datetime, count: int) -> list[Posting]:
@@ -268,16 +278,24 @@ class PostgresqlStore:
     @contextlib.contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         """Return a context with a connection; what fails in it is explained, and the connection ends."""
+        silence = None
         try:
             if self._connection is None:
                 self._connection = self._connect()
-            yield self._connection
+            with limited(self._connection.fileno(), self._silent_s) as silence:
+                yield self._connection
         except (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded) as cause:
             self.close()
             raise RowRefusedError(f"the database refuses a value: {first_line(cause)}") from cause
         except psycopg.Error as cause:
             self.close()
-            raise StoreUnavailableError(f"PostgreSQL ({self._where()}): {explained(cause)}") from cause
+            silent = silence is not None and silence.over
+            said = (
+                f"no answer for {self._silent_s:.0f} s; does its server stand still?"
+                if silent
+                else explained(cause)
+            )
+            raise StoreUnavailableError(f"PostgreSQL ({self._where()}): {said}") from cause
         except BaseException:
             self.close()
             raise
@@ -285,21 +303,18 @@ class PostgresqlStore:
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         connection = psycopg.connect(self._conninfo(), autocommit=True, row_factory=tuple_row)
         try:
-            for name, value in _SESSION.items():
-                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-            connection.execute("SELECT set_config('search_path', %s, false)", (self._config.db_schema,))
-            if (
-                _row(connection, "SHOW synchronous_commit")[0] == "off"
-            ):  # else an acknowledged result may be lost
-                connection.execute("SET synchronous_commit TO on")
-            if _row(connection, "SHOW fsync")[0] == "off":
-                logger.warning("PostgreSQL (%s): fsync is off: a power cut loses results", self._where())
-            self._bring_up_to_date(connection)
-            self._identity = str(_row(connection, "SELECT id FROM identity")[0])
+            with limited(connection.fileno(), self._silent_s):
+                self._prepare(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _prepare(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """Give a new connection its settings, and bring the tables up to date."""
+        prepare_session(connection, self._config.db_schema, self._where())
+        self._bring_up_to_date(connection)
+        self._identity = str(first_row(connection, "SELECT id FROM identity")[0])
 
     def _conninfo(self) -> str:
         try:
@@ -324,40 +339,39 @@ class PostgresqlStore:
         Raises:
             NewerSchemaError: a newer edgeflow made them.
         """
-        wanted = migrations("postgresql")
-        if self._checked_version(connection, len(wanted)) == len(wanted):
+        if self._checked_version(connection) == len(self._migrations):
             return
         # One collector of several makes the tables; the others wait here, and find them made.
         connection.execute("SELECT pg_advisory_lock(hashtext('edgeflow collector'))")
         try:
             with connection.transaction():
-                self._migrate(connection, wanted)
+                self._migrate(connection)
         finally:
             if not connection.broken:
                 connection.execute("SELECT pg_advisory_unlock(hashtext('edgeflow collector'))")
 
-    def _migrate(self, connection: psycopg.Connection[Any], wanted: Sequence[str]) -> None:
-        version = self._checked_version(connection, len(wanted))
+    def _migrate(self, connection: psycopg.Connection[Any]) -> None:
+        version = self._checked_version(connection)
         if version == 0:
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(self._schema))
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS schema_version "
                 "(version integer PRIMARY KEY, made_at timestamptz NOT NULL)"
             )
-        for number in range(version + 1, len(wanted) + 1):
-            connection.execute(wanted[number - 1].encode())
+        for number, statements in enumerate(self._migrations[version:], version + 1):
+            connection.execute(statements.encode())
             connection.execute("INSERT INTO schema_version VALUES (%s, now())", (number,))
             logger.info("PostgreSQL (%s): tables are at version %d", self._where(), number)
 
-    def _checked_version(self, connection: psycopg.Connection[Any], newest: int) -> int:
+    def _checked_version(self, connection: psycopg.Connection[Any]) -> int:
         place = f"{self._config.db_schema}.schema_version"
-        if _row(connection, "SELECT to_regclass(%s)", (place,))[0] is None:
+        if first_row(connection, "SELECT to_regclass(%s)", (place,))[0] is None:
             return 0
-        version: int = _row(connection, "SELECT COALESCE(max(version), 0) FROM schema_version")[0]
-        if version > newest:
+        version: int = first_row(connection, "SELECT COALESCE(max(version), 0) FROM schema_version")[0]
+        if version > len(self._migrations):
             raise NewerSchemaError(
                 f"PostgreSQL ({self._where()}): its tables have version {version}, this edgeflow knows "
-                f"{newest}; update edgeflow here"
+                f"{len(self._migrations)}; update edgeflow here"
             )
         return version
 
@@ -367,11 +381,3 @@ class PostgresqlStore:
         except psycopg.Error:
             return "store.connection"
         return f"{given.get('host', 'local')}, database {given.get('dbname', given.get('user', ''))}"
-
-
-def _row(connection: psycopg.Connection[Any], query: Any, values: Sequence[Any] = ()) -> tuple[Any, ...]:
-    found = connection.execute(query, values or None).fetchone()
-    if found is None:
-        raise psycopg.DatabaseError("the database answers with nothing")
-    row: tuple[Any, ...] = found
-    return row

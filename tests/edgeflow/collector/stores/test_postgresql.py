@@ -146,6 +146,52 @@ def test_a_locked_table_is_told_and_waited_for(
     assert store.write([read_row(message(1))], AT).new == 1
 
 
+def test_a_slow_database_is_told_and_gets_its_rows_afterwards(
+    server: Postgresql, postgresql: MakeStore, message: Make
+) -> None:
+    store = postgresql()
+    store.maintain(AT)
+    body = "BEGIN PERFORM pg_sleep(60); RETURN NEW; END"
+    execute(server, store, f"CREATE FUNCTION sleepy() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
+    execute(
+        server, store, "CREATE TRIGGER sleepy BEFORE INSERT ON results FOR EACH ROW EXECUTE FUNCTION sleepy()"
+    )
+    assert store._connection is not None
+    store._connection.execute("SET statement_timeout = '100ms'")
+    with pytest.raises(StoreUnavailableError, match="it is too slow"):
+        store.write([read_row(message(1))], AT)
+    execute(server, store, "DROP TRIGGER sleepy ON results")
+    assert store.write([read_row(message(1))], AT).new == 1
+
+
+def test_a_server_that_stands_still_is_given_up_with_its_connection(
+    server: Postgresql, postgresql: MakeStore, message: Make
+) -> None:
+    store = postgresql(silent_s=1.0)
+    store.maintain(AT)
+    server.freeze()
+    try:
+        with pytest.raises(StoreUnavailableError, match=r"no answer for 1 s; does its server stand still"):
+            store.write([read_row(message(1))], AT)
+        assert store._connection is None
+    finally:
+        server.thaw()
+    assert store.write([read_row(message(1))], AT).new + store.write([read_row(message(1))], AT).known >= 1
+    assert store.summary().results == 1
+
+
+def test_tables_that_become_newer_under_a_connection_get_no_row(
+    server: Postgresql, postgresql: MakeStore, message: Make
+) -> None:
+    store = postgresql()
+    store.maintain(AT)
+    execute(server, store, "INSERT INTO schema_version VALUES (99, now())")
+    with pytest.raises(NewerSchemaError, match="version 99"):
+        store.write([read_row(message(1))], AT)
+    execute(server, store, "DELETE FROM schema_version WHERE version = 99")
+    assert store.write([read_row(message(1))], AT).new == 1
+
+
 def test_a_server_that_is_away_is_told(tmp_path: object) -> None:
     config = PostgresqlConfig(kind="postgresql", connection="host=127.0.0.1 port=1 dbname=q")
     with pytest.raises(StoreUnavailableError, match=r"Connection refused.*check store\.connection"):
