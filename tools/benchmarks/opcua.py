@@ -30,7 +30,7 @@ from rich.console import Console
 from benchmarks.page import cpu_s, results_of, running, write_box
 from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.config.box import load_config
-from edgeflow.opcua.certificates import trust_refused
+from edgeflow.opcua.clients.trust_list import trust_refused
 from edgeflow.security.users import add_user
 from simulators.opcua_client import CLIENT_URI, NodeOpcUa, client_certificate, install_node_opcua
 
@@ -66,7 +66,7 @@ def main(turns: int, seconds: float, period_ms: float) -> None:
     node = install_node_opcua(RUNS)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         box = write_box(Path(folder), period_ms)
-        _prepare(box)
+        prepare_opcua(box)
         process = stack.enter_context(running("run", str(box), "--json"))
         results = results_of(process)
         while results.empty():
@@ -77,7 +77,7 @@ def main(turns: int, seconds: float, period_ms: float) -> None:
     _report(console, found)
 
 
-def _prepare(box: Path) -> None:
+def prepare_opcua(box: Path) -> None:
     """Give the box file its section, a user, and a client that is trusted."""
     document = yaml.safe_load(box.read_text())
     document["opcua"] = {"listen": "127.0.0.1:0"}
@@ -98,9 +98,9 @@ def _phase(
     with ExitStack() as stack:
         server = reader = None
         if node is not None:
-            server, address = stack.enter_context(_server(box))
+            server, address = stack.enter_context(opcua_server(box))
             _stalled(stack, node, box, address)
-            reader = stack.enter_context(_client(node, box, address, SETTLE_S + seconds))
+            reader = stack.enter_context(opcua_client(node, box, address, SETTLE_S + seconds))
         time.sleep(SETTLE_S)
         while not results.empty():
             results.get()
@@ -129,15 +129,21 @@ def _ways_ms(reader: subprocess.Popen[str], decided: dict[int, float]) -> list[f
 
 
 @contextmanager
-def _server(box: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def opcua_server(box: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with running("opcua", str(box), "--json") as process:
         line = process.stdout.readline() if process.stdout else ""
         yield process, json.loads(line or "{}")["address"]
 
 
 @contextmanager
-def _client(node: NodeOpcUa, box: Path, address: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """A client that has subscribed to each part's number, which is written with its verdict."""
+def opcua_client(
+    node: NodeOpcUa, box: Path, address: str, seconds: float, *, stream: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """A client that has subscribed to each part's number, which is written with its verdict.
+
+    Args:
+        stream: it prints each change as it comes; otherwise all of them at the end.
+    """
     job = {
         "endpoint": address,
         "uri": CLIENT_URI,
@@ -146,12 +152,14 @@ def _client(node: NodeOpcUa, box: Path, address: str, seconds: float) -> Iterato
         "folder": str(box.parent / "pki"),
         "user": "plc",
         "password": PASSWORD,
+        "transport_timeout_ms": 60_000,  # benchmarks let it stand still
         "steps": [
             {
                 "do": "subscribe",
                 "nodes": ["ns=3;s=Inspection.Sequence"],
                 "interval_ms": INTERVAL_MS,
                 "seconds": seconds,
+                "stream": stream,
             }
         ],
     }
@@ -168,7 +176,7 @@ def _client(node: NodeOpcUa, box: Path, address: str, seconds: float) -> Iterato
 
 def _stalled(stack: ExitStack, node: NodeOpcUa, box: Path, address: str) -> None:
     """A client that has subscribed and then stands still."""
-    client = stack.enter_context(_client(node, box, address, 3600))
+    client = stack.enter_context(opcua_client(node, box, address, 3600))
     os.kill(client.pid, signal.SIGSTOP)
 
 

@@ -51,20 +51,20 @@ def main(turns: int, seconds: float, period_ms: float, *, json_output: bool) -> 
             process = stack.enter_context(running("run", str(box), "--json"))
             results = results_of(process)
             boxes[name] = (process, results, box)
-            stack.callback(_stand, process, still=False)  # else it could not end
+            stack.callback(stand, process, still=False)  # else it could not end
             _warm(results, box, shadow=name == "with")
-            _stand(process, still=True)
+            stand(process, still=True)
         for turn in range(turns):
             for name in sorted(found, reverse=bool(turn % 2)):
                 process, results, _ = boxes[name]
-                _stand(process, still=False)
+                stand(process, still=False)
                 found[name].append(_phase(results, seconds))
-                _stand(process, still=True)
-        compared = _compared(boxes["with"][2])
+                stand(process, still=True)
+        parts = compared(boxes["with"][2])
     rows = _figures(found)
-    _report(console, found, rows, compared)
+    _report(console, found, rows, parts)
     if json_output:
-        click.echo(json.dumps({**rows, "compared": compared}))
+        click.echo(json.dumps({**rows, "compared": parts}))
     raise SystemExit(not rows["good"])
 
 
@@ -79,14 +79,14 @@ def _box(folder: Path, period_ms: float, *, shadow: bool) -> Path:
 
 def _warm(results: queue.SimpleQueue[dict[str, Any]], box: Path, *, shadow: bool) -> None:
     end_s = time.monotonic() + _READY_S
-    while results.empty() or (shadow and not _compared(box)):
+    while results.empty() or (shadow and not compared(box)):
         if time.monotonic() > end_s:
             raise click.ClickException("the box or its candidate is not ready")
         time.sleep(0.2)
 
 
-def _compared(box: Path) -> int:
-    """Number of parts that the candidate judged."""
+def compared(box: Path) -> int:
+    """Return the number of parts that the candidate judged."""
     done = subprocess.run(
         [sys.executable, "-m", "edgeflow.cli", "shadow", "report", str(box), "--json"],
         capture_output=True,
@@ -96,14 +96,14 @@ def _compared(box: Path) -> int:
     return int(json.loads(done.stdout)["compared"]) if done.returncode == 0 else 0
 
 
-def _stand(process: subprocess.Popen[str], *, still: bool) -> None:
+def stand(process: subprocess.Popen[str], *, still: bool) -> None:
     """Stop a box with all its processes, or let it go on."""
     with suppress(OSError):
-        for pid in (process.pid, *_children(process.pid)):
+        for pid in (process.pid, *children(process.pid)):
             os.kill(pid, signal.SIGSTOP if still else signal.SIGCONT)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 

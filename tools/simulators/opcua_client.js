@@ -54,7 +54,7 @@ const steps = {
     const result = await session.call({ objectId: step.object, methodId: step.method, inputArguments });
     return { status: result.statusCode.name, outputs: (result.outputArguments || []).map((one) => plain(one)) };
   },
-  // Values of nodes as they change, with the second of their arrival, for some seconds.
+  // Values of nodes as they change, with the second of their arrival, for some seconds; with stream, a line for each.
   async subscribe(session, step) {
     const subscription = await session.createSubscription2({
       requestedPublishingInterval: step.interval_ms,
@@ -70,7 +70,11 @@ const steps = {
         { nodeId, attributeId: opcua.AttributeIds.Value },
         { samplingInterval: 0, queueSize: 50, discardOldest: true },
         opcua.TimestampsToReturn.Both);
-      item.on("changed", (one) => changes.push([now(), nodeId, plain(one.value), one.statusCode.name]));
+      item.on("changed", (one) => {
+        const change = [now(), nodeId, plain(one.value), one.statusCode.name];
+        if (step.stream) say({ step: "change", change });
+        else changes.push(change);
+      });
     }
     say({ step: "subscribed", interval_ms: subscription.publishingInterval });
     await pause(1000 * step.seconds);
@@ -126,7 +130,7 @@ async function main() {
     securityPolicy: opcua.SecurityPolicy[job.policy || "Basic256Sha256"],
     endpointMustExist: false,
     connectionStrategy: { maxRetry: 0, initialDelay: 100 },
-    transportTimeout: 10000,
+    transportTimeout: job.transport_timeout_ms || 10000,
   });
   await client.connect(job.endpoint);
   const endpoints = await client.getEndpoints();
