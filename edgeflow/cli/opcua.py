@@ -45,7 +45,7 @@ def opcua(
     --add-user asks for a password, or reads one line of standard input.
     """
     try:
-        from edgeflow.opcua.certificates import trust_refused  # noqa: PLC0415
+        from edgeflow.opcua.clients.trust_list import trust_refused  # noqa: PLC0415
         from edgeflow.opcua.server import serve_opcua  # noqa: PLC0415
         from edgeflow.opcua.settings import server_settings  # noqa: PLC0415
     except ImportError as cause:

@@ -13,10 +13,11 @@ from asyncua import Node, ua
 
 from edgeflow.commands.control_socket import ask
 from edgeflow.config.box import BoxConfig
-from edgeflow.errors import EdgeflowError
+from edgeflow.errors import EdgeflowError, HardwareError, UsageError
 from edgeflow.opcua.address_space import AddressSpace, structure
+from edgeflow.opcua.clients.sessions import CALLER, BoundedServer
 from edgeflow.opcua.results import Results
-from edgeflow.opcua.sessions import CALLER, BoundedServer
+from edgeflow.opcua.soft_triggers import SoftTriggers, TriggerNotGivenError
 from edgeflow.security.users import Role
 
 __all__ = ["BoxMethods"]
@@ -24,6 +25,7 @@ __all__ = ["BoxMethods"]
 logger = logging.getLogger(__name__)
 
 _PATIENCE_S = 20.0
+_TRIGGER_S = 5.0
 _OPERATOR: Role = "operator"
 
 Method = Callable[..., Awaitable[Any]]
@@ -36,6 +38,8 @@ class BoxMethods:
     Attributes:
         product: returns the product that is chosen now; empty where there is none.
         bundle: returns the name of the bundle that inspects now.
+        inspecting: returns the box's session while it inspects parts; empty otherwise.
+        triggers: None where this box's triggers are not given by messages.
     """
 
     config: BoxConfig
@@ -43,6 +47,8 @@ class BoxMethods:
     results: Results
     product: Callable[[], str]
     bundle: Callable[[], str]
+    inspecting: Callable[[], str]
+    triggers: SoftTriggers | None
 
     async def link(self, server: BoundedServer, inspection: Node) -> None:
         """Link all methods, and make those of ``Inspection``."""
@@ -52,7 +58,7 @@ class BoxMethods:
             (*state, "Reset"): (self._commanding("reset"), _OPERATOR),
             (*state, "Halt"): (_not_here, _OPERATOR),
             (*automatic, "StartContinuous"): (self.start_continuous, _OPERATOR),
-            (*automatic, "StartSingleJob"): (_not_here, _OPERATOR),
+            (*automatic, "StartSingleJob"): (self.start_single_job, _OPERATOR),
             (*automatic, "Stop"): (self._commanding("stop"), _OPERATOR),
             (*automatic, "Abort"): (self._commanding("stop"), _OPERATOR),
             (*recipes, "GetRecipeListFiltered"): (self.listed_recipes, "viewer"),
@@ -69,12 +75,54 @@ class BoxMethods:
         for verb in ("start", "stop", "reset"):
             await self._plain(server, inspection, verb.capitalize(), self._plainly(verb), ())
         await self._plain(server, inspection, "SelectProduct", self.select_product, ("Name",))
+        inputs = ("TriggerId", "PartId", "Product")
+        await self._plain(server, inspection, "Trigger", self.trigger, inputs)
 
     async def start_continuous(self, *_: Any) -> list[ua.Variant]:
         """``StartContinuous``: job id and error; recipe and product are chosen by ``PrepareRecipe``."""
         error, _text = await self._command("start", {})
         job = ua.Variant(structure("JobIdDataType")(Id=""), ua.VariantType.ExtensionObject)
         return [job, _error(error)]
+
+    async def start_single_job(
+        self, _: ua.NodeId, *arguments: ua.Variant
+    ) -> list[ua.Variant] | ua.StatusCode:
+        """``StartSingleJob``: one trigger, with the measurement's id as its own."""
+        if self.triggers is None:
+            return ua.StatusCode(ua.StatusCodes.BadNotSupported)
+        ids = [str(getattr(one.Value, "Id", None) or "") for one in arguments[:4]]
+        session, (error, text) = self.inspecting(), await self._trigger(ids[0], ids[1], ids[3] or ids[2])
+        if error:
+            logger.warning("StartSingleJob of user %r: %s", CALLER.get(), text)
+        job = ua.Variant(structure("JobIdDataType")(Id=session), ua.VariantType.ExtensionObject)
+        return [job, _error(error)]
+
+    async def trigger(self, _: ua.NodeId, *arguments: ua.Variant) -> list[ua.Variant] | ua.StatusCode:
+        """``Trigger`` of ``Inspection``: one trigger, answered with its id once the broker has it."""
+        if self.triggers is None:
+            return ua.StatusCode(ua.StatusCodes.BadNotSupported)
+        trigger_id, part_id, product = (str(one.Value or "") for one in arguments[:3])
+        error, text = await self._trigger(trigger_id, part_id, product)
+        return [ua.Variant(error == 0, ua.VariantType.Boolean), ua.Variant(text, ua.VariantType.String)]
+
+    async def _trigger(self, trigger_id: str, part_id: str, product: str) -> tuple[int, str]:
+        """Return an exit code and the trigger's id, or what went wrong."""
+        if self.triggers is None or not self.inspecting():
+            return UsageError.exit_code, "the box inspects no parts now; 'Start' it, and wait for its state"
+        try:
+            given, answered = self.triggers.give(trigger_id, part_id, product, CALLER.get())
+        except TriggerNotGivenError as cause:
+            return HardwareError.exit_code, str(cause)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(answered), _TRIGGER_S)
+        except TimeoutError:
+            text = f"the broker has not confirmed trigger {given!r}; it may still arrive"
+            return HardwareError.exit_code, text
+        except TriggerNotGivenError as cause:
+            return HardwareError.exit_code, str(cause)
+        finally:
+            self.triggers.forget(given)
+        return 0, given
 
     async def prepare_recipe(
         self, _: ua.NodeId, external: ua.Variant, internal: ua.Variant

@@ -20,13 +20,16 @@ from asyncua import Server, ua
 from edgeflow import __version__
 from edgeflow.commands.follow import follow
 from edgeflow.errors import UsageError
-from edgeflow.opcua.access import Access
 from edgeflow.opcua.address_space import AddressSpace, make_address_space
-from edgeflow.opcua.certificates import TrustList, own_certificate
+from edgeflow.opcua.clients.access import Access
+from edgeflow.opcua.clients.certificates import own_certificate
+from edgeflow.opcua.clients.cuts import cut_clients_that_lost_trust, cut_clients_that_never_read
+from edgeflow.opcua.clients.sessions import BoundedServer
+from edgeflow.opcua.clients.trust_list import TrustList
 from edgeflow.opcua.methods import BoxMethods
 from edgeflow.opcua.results import Results
-from edgeflow.opcua.sessions import BoundedServer, cut_clients_that_never_read
 from edgeflow.opcua.settings import ServerSettings
+from edgeflow.opcua.soft_triggers import SoftTriggers
 from edgeflow.opcua.state_machine import StateMachine
 from edgeflow.opcua.variables import Inspection
 
@@ -84,18 +87,27 @@ async def _serve(settings: ServerSettings, ready: Callable[[str], None]) -> None
     await server.load_certificate(own.certificate)
     await server.load_private_key(own.key)
     space = await make_address_space(server)
-    mirror = await _mirror(settings, space, bounded)
+    triggers = SoftTriggers(settings.box) if SoftTriggers.fit(settings.box) else None
+    mirror = await _mirror(settings, space, bounded, triggers)
+    if triggers is not None:
+        triggers.start()
     await server.start()
     try:
         ready(f"opc.tcp://{host}:{server.bserver.port if server.bserver else settings.port}")
         await _until_a_signal(
-            mirror.follow(settings.box.control_socket), cut_clients_that_never_read(bounded)
+            mirror.follow(settings.box.control_socket),
+            cut_clients_that_never_read(bounded),
+            cut_clients_that_lost_trust(server, access),
         )
     finally:
+        if triggers is not None:
+            triggers.stop()
         await server.stop()
 
 
-async def _mirror(settings: ServerSettings, space: AddressSpace, bounded: BoundedServer) -> _Mirror:
+async def _mirror(
+    settings: ServerSettings, space: AddressSpace, bounded: BoundedServer, triggers: SoftTriggers | None
+) -> _Mirror:
     inspection = Inspection(space)
     folder = await inspection.make()
     results = Results(space, settings.section.results)
@@ -108,6 +120,8 @@ async def _mirror(settings: ServerSettings, space: AddressSpace, bounded: Bounde
         results=results,
         product=lambda: str(mirror.state.get("product") or ""),
         bundle=lambda: str(mirror.state.get("recipe") or ""),
+        inspecting=mirror.inspecting,
+        triggers=triggers,
     )
     await methods.link(bounded, folder)
     return mirror
@@ -125,6 +139,11 @@ class _Mirror:
     results: Results
     states: StateMachine
     state: Mapping[str, Any] = field(default_factory=dict)
+
+    def inspecting(self) -> str:
+        """Return the box's session while it inspects parts; empty otherwise."""
+        runs = self.state.get("state") == "ContinuousExecution"
+        return str(self.state["session"]) if runs else ""
 
     async def follow(self, path: Path) -> None:
         """Follow the box behind a socket for ever; an item that is not understood costs only itself."""

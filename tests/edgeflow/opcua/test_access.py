@@ -10,8 +10,8 @@ from asyncua.common.utils import ServiceError
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from edgeflow.opcua.access import Access, may
-from edgeflow.opcua.certificates import TrustList, trust_refused
+from edgeflow.opcua.clients.access import Access, may
+from edgeflow.opcua.clients.trust_list import TrustList, trust_refused
 from edgeflow.security.users import Users, add_user, remove_user
 from simulators.opcua_client import client_certificate
 

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from edgeflow.errors import UsageError
-from edgeflow.opcua.certificates import TrustList, own_certificate, thumbprint, trust_refused
-from simulators.opcua_client import client_certificate
+from edgeflow.opcua.clients.certificates import own_certificate
+from edgeflow.opcua.clients.trust_list import TrustList, thumbprint, trust_refused
+from simulators.opcua_client import Authority, client_certificate
 
 NOW = dt.datetime.now(dt.UTC)
+DAY = dt.timedelta(days=1)
 YEARS = dt.timedelta(days=366 * 10)
 
 
@@ -68,3 +71,38 @@ def test_whoever_signs_for_nobody_makes_nobody_trusted(
     assert TrustList(tmp_path).unfit(certificate, NOW) is None
     with pytest.raises(UsageError, match="is not a certificate"):
         trust_refused(tmp_path, str(tmp_path / "trusted" / "notes.pem"))
+
+
+def test_a_client_that_its_authority_has_revoked_is_refused(tmp_path: Path) -> None:
+    """The list counts once it lies there, if the trusted authority signed it, and also after its own end."""
+    authority, other = Authority("plant"), Authority("plant")
+    first, second = authority.client("first"), authority.client("second")
+    trust = TrustList(tmp_path)
+    for folder in ("trusted", "crl"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "trusted" / "plant.der").write_bytes(authority.certificate.public_bytes(Encoding.DER))
+    (tmp_path / "trusted" / "first.der").write_bytes(first.public_bytes(Encoding.DER))
+    assert [trust.unfit(one, NOW) for one in (first, second)] == [None, None]
+    before = trust.state()
+    (tmp_path / "crl" / "notes.crl").write_text("no list")
+    (tmp_path / "crl" / "forged.crl").write_bytes(other.revoked(first).public_bytes(Encoding.DER))
+    assert trust.unfit(first, NOW) is None
+    (tmp_path / "crl" / "plant.crl").write_bytes(authority.revoked(first).public_bytes(Encoding.PEM))
+    assert trust.state() != before
+    assert [trust.unfit(one, NOW) for one in (first, second)] == ["revoked", None]
+    assert [trust.unfit(one, NOW + 2 * DAY) for one in (first, second)] == ["revoked", None]
+
+
+def test_a_list_of_revoked_clients_that_has_ended_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority("plant")
+    client = authority.client("first")
+    for folder in ("trusted", "crl"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "trusted" / "plant.der").write_bytes(authority.certificate.public_bytes(Encoding.DER))
+    (tmp_path / "crl" / "plant.crl").write_bytes(authority.revoked().public_bytes(Encoding.DER))
+    trust = TrustList(tmp_path)
+    for _ in range(3):
+        assert trust.unfit(client, NOW + 2 * DAY) is None
+    assert caplog.text.count("the revocation list of 'CN=plant' ended on") == 1

@@ -9,83 +9,40 @@ import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from edgeflow.config.box import load_config
-from edgeflow.opcua.certificates import trust_refused
-from edgeflow.security.users import add_user
-from simulators.opcua_client import CLIENT_URI, NodeOpcUa, client_certificate, install_node_opcua
-from simulators.small_box import ctl, start_box, write_box
-from tests.support.waiting import PATIENCE_S
-
-PASSWORD = "correct-horse-1"  # noqa: S105
-OWN, VISION = "ns=3;s=Inspection", "ns=3;s=VisionSystem"
-AUTOMATIC = f"{VISION}.VisionStateMachine.AutomaticModeStateMachine"
-NONE: dict[str, Any] = {"structure": "ns=2;i=3004"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Served:
-    """A running box with its server.
-
-    Attributes:
-        log: of the server.
-    """
-
-    box: Path
-    node: NodeOpcUa
-    address: str
-    log: Path
-    process: subprocess.Popen[str]
-    server: subprocess.Popen[str]
-
-    @property
-    def folder(self) -> Path:
-        return self.box.parent / "state" / "opcua"
-
-    def job(
-        self, *steps: dict[str, Any], user: str = "vera", name: str = "known", **more: Any
-    ) -> dict[str, Any]:
-        return {
-            "endpoint": self.address,
-            "uri": CLIENT_URI,
-            "certificate": str(self.box.parent / f"{name}.pem"),
-            "key": str(self.box.parent / f"{name}.key.pem"),
-            "folder": str(self.box.parent / "pki"),
-            "user": user,
-            "password": PASSWORD,
-            "steps": list(steps),
-        } | more
-
-    def answers(self, *steps: dict[str, Any], **more: Any) -> list[Any]:
-        lines = self.node.run(self.job(*steps, **more))
-        assert [line for line in lines if "error" in line] == []
-        return [line["answer"] for line in lines]
-
-    def refusal(self, *steps: dict[str, Any], **more: Any) -> str:
-        lines = self.node.run(self.job(*steps, **more))
-        assert [line["step"] for line in lines] == ["failed"], lines
-        return str(lines[0]["error"])
-
-
-def edgeflow(*words: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "edgeflow.cli", *words],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from edgeflow.opcua.clients.trust_list import trust_refused
+from simulators.opcua_client import (
+    CLIENT_URI,
+    Authority,
+    client_certificate,
+    install_node_opcua,
+)
+from simulators.small_box import write_box
+from tests.support.opcua import (
+    AUTOMATIC,
+    NONE,
+    OWN,
+    PASSWORD,
+    VISION,
+    Served,
+    call,
+    edgeflow,
+    listing,
+    number,
+    read,
+    serving,
+    until,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -96,76 +53,11 @@ def served(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.skip(str(cause))
     folder = tmp_path_factory.mktemp("opcua")
     box = write_box(folder, 1, opcua={"listen": "127.0.0.1:0", "results": 500})
-    config = load_config(box)
-    add_user(config.web_users_path, "vera", "viewer", PASSWORD)
-    done = edgeflow("opcua", str(box), "--add-user", "olga", "--role", "operator", text=f"{PASSWORD}\n")
-    assert done.returncode == 0, done.stderr
-    client_certificate(folder, "known")
     client_certificate(folder, "stranger")
     client_certificate(folder, "ended", valid=-dt.timedelta(days=1))
-    for name in ("known", "ended"):
-        trust_refused(config.opcua_path, str(folder / f"{name}.pem"))
-    log = folder / "opcua.log"
-    with log.open("a") as errors, (folder / "box.log").open("a") as box_log:
-        process = start_box(box, "--quiet", out=box_log)
-        server = subprocess.Popen(
-            [sys.executable, "-m", "edgeflow.cli", "opcua", str(box), "--json"],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-        try:
-            assert server.stdout is not None
-            line = server.stdout.readline()
-            assert line, log.read_text()
-            served = Served(
-                box=box,
-                node=node,
-                address=json.loads(line)["address"],
-                log=log,
-                process=process,
-                server=server,
-            )
-            wait_for_parts(served)
-            yield served
-        finally:
-            process.kill()
-            process.wait(120)
-            server.terminate()
-            assert server.wait(120) == 0
-            if server.stdout is not None:
-                server.stdout.close()
-
-
-def wait_for_parts(served: Served) -> None:
-    end_s = time.monotonic() + PATIENCE_S
-    while '"ContinuousExecution"' not in ctl(served.box, "status", "--json").stdout:
-        assert time.monotonic() < end_s, (served.box.parent / "box.log").read_text()
-        time.sleep(0.5)
-    time.sleep(1)
-
-
-def call(path: str, method: str, *arguments: dict[str, Any]) -> dict[str, Any]:
-    return {"do": "call", "object": path, "method": f"{path}.{method}", "arguments": list(arguments)}
-
-
-def read(*nodes: str) -> dict[str, Any]:
-    return {"do": "read", "nodes": list(nodes)}
-
-
-def until(state: str) -> dict[str, Any]:
-    """Wait for a state: a loaded computer may keep a box silent for a second."""
-    return {"do": "until", "node": f"{AUTOMATIC}.CurrentState", "value": state}
-
-
-def number(kind: str, value: int) -> dict[str, Any]:
-    return {"type": kind, "value": value}
-
-
-def listing(most: int) -> list[dict[str, Any]]:
-    """Arguments of ``GetResultListFiltered``: no filter, the newest ones."""
-    page = [number("UInt32", most), number("UInt32", 0), number("Int32", 0)]
-    return [number("Int32", 0), *[NONE] * 8, *page]
+    trust_refused(load_config(box).opcua_path, str(folder / "ended.pem"))
+    with serving(box, node) as made:
+        yield made
 
 
 def test_a_viewer_finds_the_vision_system_its_state_and_the_latest_decision(served: Served) -> None:
@@ -421,6 +313,34 @@ def is_cut(flood: socket.socket) -> bool:
         except OSError:
             return True
     return False
+
+
+def test_a_client_that_its_authority_revokes_is_cut_and_refused(served: Served) -> None:
+    authority, folder = Authority("plant"), served.box.parent
+    client = authority.client("signed", folder)
+    trusted = served.folder / "trusted" / "plant.der"
+    trusted.write_bytes(authority.certificate.public_bytes(serialization.Encoding.DER))
+    job = served.job(
+        {"do": "subscribe", "nodes": [f"{OWN}.Sequence"], "interval_ms": 50, "seconds": 300}, name="signed"
+    )
+    connected = served.node.start(job)
+    try:
+        assert connected.stdout is not None
+        while '"subscribed"' not in (line := connected.stdout.readline()):
+            assert line, served.log.read_text()
+        revoked = authority.revoked(client).public_bytes(serialization.Encoding.DER)
+        (served.folder / "crl" / "plant.crl").write_bytes(revoked)
+        end_s = time.monotonic() + 60
+        while "is cut: its certificate is not accepted any more" not in served.log.read_text():
+            assert time.monotonic() < end_s
+            time.sleep(0.2)
+    finally:
+        connected.kill()
+        connected.wait()
+        if connected.stdout is not None:
+            connected.stdout.close()
+    assert "BadCertificateRevoked" in served.refusal(read(f"{OWN}.Verdict"), name="signed")
+    assert served.answers(read(f"{OWN}.Connected"))[0][0]["value"] is True
 
 
 def test_a_box_that_is_killed_has_no_verdict_any_more(served: Served) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from contextvars import ContextVar
@@ -14,10 +13,10 @@ from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession, SessionState
 
-from edgeflow.opcua.access import Access, may
+from edgeflow.opcua.clients.access import Access, may
 from edgeflow.security.users import Role
 
-__all__ = ["CALLER", "SHORTEST_INTERVAL_MS", "BoundedServer", "cut_clients_that_never_read"]
+__all__ = ["CALLER", "SHORTEST_INTERVAL_MS", "BoundedServer"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +29,6 @@ SHORTEST_INTERVAL_MS = 10.0
 _SUBSCRIPTIONS = 5  # of one session
 _ITEMS = 500  # of one session
 _QUEUE = 100  # values of one item, or events, until the client takes them
-_UNREAD_BYTES = 2 * 2**20
-_LOOK_S = 0.5
 _NODES_AT_ONCE = 1000
 
 
@@ -214,15 +211,3 @@ class _Session(InternalSession):
 
 def _unsupported() -> NoReturn:
     raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
-
-
-async def cut_clients_that_never_read(server: InternalServer) -> None:
-    """Cut connections whose answers pile up: asyncua writes without asking whether anybody reads."""
-    while True:
-        for transport in list(server.asyncio_transports):
-            unread = transport.get_write_buffer_size()
-            if unread > _UNREAD_BYTES:
-                peer = transport.get_extra_info("peername")
-                logger.warning("client %s takes no answers (%d bytes wait) and is cut", peer, unread)
-                transport.abort()
-        await asyncio.sleep(_LOOK_S)

@@ -1,44 +1,32 @@
-"""Certificates: the server's own, made at its first start, and the clients that it trusts."""
+"""Clients that are trusted, and those whose authority has revoked them, as files in folders."""
 
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import logging
-import os
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
 from edgeflow.errors import StorageError, UsageError
 from edgeflow.files import replace_atomically
 
-__all__ = ["OwnCertificate", "TrustList", "Unfit", "own_certificate", "thumbprint", "trust_refused"]
+__all__ = ["TrustList", "Unfit", "thumbprint", "trust_refused"]
 
 logger = logging.getLogger(__name__)
 
-_DAYS = 3650
-_EARLIER = dt.timedelta(days=1)  # clocks of boxes and clients differ
-_KEY_BITS = 2048
 _MOST_REFUSED = 20
 _SUFFIXES = (".der", ".pem", ".crt", ".cer")
+_LIST_SUFFIXES = (".crl", ".der", ".pem")
 
-Unfit = Literal["ended", "not yet", "untrusted"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class OwnCertificate:
-    """The server's certificate (DER) and private key (PEM)."""
-
-    certificate: Path
-    key: Path
+Unfit = Literal["ended", "not yet", "revoked", "untrusted"]
+T = TypeVar("T", x509.Certificate, x509.CertificateRevocationList)
 
 
 def thumbprint(certificate: x509.Certificate) -> str:
@@ -46,48 +34,26 @@ def thumbprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303 - a name, no protection
 
 
-def own_certificate(folder: Path, uri: str, names: tuple[str, ...], now: dt.datetime) -> OwnCertificate:
-    """Return the server's certificate; make one, valid for ten years, where the folder has none.
-
-    Raises:
-        UsageError: it has ended.
-        StorageError: it cannot be read or written.
-    """
-    own = OwnCertificate(certificate=folder / "own" / "server.der", key=folder / "own" / "server.key.pem")
-    try:
-        if not own.certificate.exists():
-            for name in ("own", "trusted", "refused"):
-                (folder / name).mkdir(parents=True, exist_ok=True)
-            _write_own(own, uri, names, now)
-        end = x509.load_der_x509_certificate(own.certificate.read_bytes()).not_valid_after_utc
-    except (OSError, ValueError) as cause:
-        raise StorageError(
-            f"{own.certificate.parent}: no certificate to read there: {cause}; check its rights, or remove "
-            "it, so that a new one is made"
-        ) from cause
-    if end <= now:
-        raise UsageError(
-            f"{own.certificate}: ended on {end:%Y-%m-%d}; remove {own.certificate.parent}, so that "
-            "a new one is made, and let the clients trust that"
-        )
-    if end - now < dt.timedelta(days=30):
-        logger.warning(
-            "%s: ends on %s; remove its folder then, and let clients trust the new one",
-            own.certificate,
-            f"{end:%Y-%m-%d}",
-        )
-    return own
-
-
 class TrustList:
     """Clients that are trusted: their certificates, or those of authorities that signed them, in a folder.
 
-    The folder is read at every connection, so that a change needs no restart.
+    The folders are read at every connection, so that a change needs no restart. A certificate that a list in
+    ``crl`` names is refused, also where it lies among the trusted ones itself.
     """
 
     def __init__(self, folder: Path) -> None:
         self._trusted = folder / "trusted"
+        self._lists = folder / "crl"
         self._refused = folder / "refused"
+        self._told: set[str] = set()
+
+    def state(self) -> tuple[object, ...]:
+        """Return what differs once a file of the folders has come, gone or changed."""
+        return tuple(
+            (path.name, _changed_s(path))
+            for folder in (self._trusted, self._lists)
+            for path in sorted(folder.glob("*"))
+        )
 
     def unfit(self, certificate: x509.Certificate, now: dt.datetime) -> Unfit | None:
         """Return why a client's certificate is not accepted; None where it is."""
@@ -95,11 +61,32 @@ class TrustList:
             return "ended"
         if certificate.not_valid_before_utc > now:
             return "not yet"
-        known = _certificates(self._trusted)
-        if certificate in known:
-            return None
+        known = _all(self._trusted, _SUFFIXES, _read)
         issuers = [authority for authority in known if _issued_by(certificate, authority, now)]
-        return None if issuers else "untrusted"
+        if any(self._revoked(certificate, authority, now) for authority in issuers):
+            return "revoked"
+        return None if issuers or certificate in known else "untrusted"
+
+    def _revoked(self, certificate: x509.Certificate, authority: x509.Certificate, now: dt.datetime) -> bool:
+        """Return True if a list that the authority signed names the certificate."""
+        found = False
+        for revoked in _all(self._lists, _LIST_SUFFIXES, _read_list):
+            if revoked.issuer != authority.subject or not _signed_by(revoked, authority):
+                continue
+            end = revoked.next_update_utc
+            if end is not None and end < now:
+                self._tell(
+                    f"the revocation list of {authority.subject.rfc4514_string()!r} ended on "
+                    f"{end:%Y-%m-%d}: who was revoked since then is let in; copy the new one to {self._lists}"
+                )
+            found |= revoked.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
+        return found
+
+    def _tell(self, text: str) -> None:
+        """Log a warning once."""
+        if text not in self._told:
+            self._told.add(text)
+            logger.warning("%s", text)
 
     def keep_refused(self, certificate: x509.Certificate) -> Path | None:
         """Keep an unknown client's certificate, of the latest twenty, so that somebody may trust it."""
@@ -151,9 +138,9 @@ def trust_refused(folder: Path, which: str) -> Path:
     return target
 
 
-def _certificates(folder: Path) -> list[x509.Certificate]:
-    files = [path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES]
-    return [found for path in files if (found := _read(path)) is not None]
+def _all(folder: Path, suffixes: tuple[str, ...], read: Callable[[Path], T | None]) -> list[T]:
+    files = [path for path in folder.glob("*") if path.suffix.lower() in suffixes]
+    return [found for path in files if (found := read(path)) is not None]
 
 
 def _read(path: Path) -> x509.Certificate | None:
@@ -165,6 +152,24 @@ def _read(path: Path) -> x509.Certificate | None:
     except (OSError, ValueError) as cause:
         logger.warning("%s: is not a certificate: %s", path, cause)
         return None
+
+
+def _read_list(path: Path) -> x509.CertificateRevocationList | None:
+    try:
+        content = path.read_bytes()
+        if content.startswith(b"-----"):
+            return x509.load_pem_x509_crl(content)
+        return x509.load_der_x509_crl(content)
+    except (OSError, ValueError) as cause:
+        logger.warning("%s: is not a revocation list: %s", path, cause)
+        return None
+
+
+def _signed_by(revoked: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
+    try:
+        return revoked.is_signature_valid(authority.public_key())  # type: ignore[arg-type]
+    except (ValueError, TypeError, InvalidSignature):
+        return False
 
 
 def _issued_by(certificate: x509.Certificate, authority: x509.Certificate, now: dt.datetime) -> bool:
@@ -188,55 +193,3 @@ def _changed_s(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _write_own(own: OwnCertificate, uri: str, names: tuple[str, ...], now: dt.datetime) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
-    subject = x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, uri.rpartition(":")[2][:64]),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "edgeflow"),
-        ]
-    )
-    usage = dict.fromkeys(("key_agreement", "crl_sign", "encipher_only", "decipher_only"), False)
-    usage |= dict.fromkeys(
-        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_cert_sign"),
-        True,
-    )
-    public = key.public_key()
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(public)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _EARLIER)
-        .not_valid_after(now + dt.timedelta(days=_DAYS))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.KeyUsage(**usage), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.UniformResourceIdentifier(uri), *(_alternative(name) for name in names)]
-            ),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with os.fdopen(os.open(own.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(private)
-    with replace_atomically(own.certificate) as file:
-        file.write(certificate.public_bytes(serialization.Encoding.DER))
-
-
-def _alternative(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)

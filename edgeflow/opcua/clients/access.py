@@ -18,7 +18,7 @@ from asyncua.crypto.permission_rules import UserRole
 from cryptography import x509
 
 from edgeflow.errors import StorageError
-from edgeflow.opcua.certificates import TrustList, Unfit, thumbprint
+from edgeflow.opcua.clients.trust_list import TrustList, Unfit, thumbprint
 from edgeflow.security.attempts import Attempts
 from edgeflow.security.users import ROLES, Role, Users
 
@@ -32,6 +32,7 @@ _SECRET = secrets.token_bytes(32)
 _CODES: Mapping[Unfit, int] = {
     "ended": ua.StatusCodes.BadCertificateTimeInvalid,
     "not yet": ua.StatusCodes.BadCertificateTimeInvalid,
+    "revoked": ua.StatusCodes.BadCertificateRevoked,
     "untrusted": ua.StatusCodes.BadCertificateUntrusted,
 }
 
@@ -65,6 +66,12 @@ class Access:
     anonymous: bool
     _attempts: Attempts = field(default_factory=Attempts)
     _known: dict[str, bytes] = field(default_factory=dict)  # so that a reconnection costs no slow hash
+
+    def may_stay(self, certificate: bytes | None) -> bool:
+        """Return True if a client that is connected would be accepted now, too."""
+        if certificate is None:
+            return True  # it has no session yet, and gets none
+        return self.trust.unfit(x509.load_der_x509_certificate(certificate), dt.datetime.now(dt.UTC)) is None
 
     async def check_certificate(self, certificate: x509.Certificate, _: ua.ApplicationDescription) -> None:
         """Refuse a client whose certificate has ended or is not trusted; for the creation of a session.
@@ -130,6 +137,11 @@ class Access:
             logger.warning(
                 "client %r is not trusted (thumbprint %s, kept as %s); to trust it, run 'edgeflow opcua BOX "
                 "--trust %s'", name, print_, kept, print_[:8],
+            )  # fmt: skip
+        elif unfit == "revoked":
+            logger.warning(
+                "client %r is refused: its authority has revoked its certificate (thumbprint %s); give it a "
+                "new one", name, print_,
             )  # fmt: skip
         else:
             logger.warning(
