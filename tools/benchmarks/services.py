@@ -31,7 +31,7 @@ from rich.console import Console
 from benchmarks.opcua import RUNS, opcua_client, opcua_server, prepare_opcua
 from benchmarks.page import DEMO, cpu_s, results_of, running, write_box
 from benchmarks.shadow import children, compared, stand
-from benchmarks.trigger_to_decision import Turns, report_turns
+from benchmarks.trigger_to_decision import Turns, report_turns, stolen_s
 from edgeflow.cli.terminal.tables import make_table, print_table
 from faults.fleet_rig import broker
 from simulators.fleet_repository import Publisher, nginx
@@ -121,7 +121,9 @@ def main(
         }
         for turn in range(turns):
             for name in sorted(places, reverse=bool(turn % 2)):
-                found.add(places[name].phase(settle_s, seconds), served=name == "with")
+                before_s = stolen_s()
+                results = places[name].phase(settle_s, seconds)
+                found.add(results, stolen_s() - before_s, served=name == "with")
         served = places["with"]
         judged = compared(served.path) if "shadow" in wanted else None
     rows = report_turns(console, "services", found)

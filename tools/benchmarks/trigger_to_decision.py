@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,11 @@ from rich.console import Console
 
 from edgeflow.cli.terminal.tables import make_table, print_table
 
-__all__ = ["MS", "SHARE", "Turns", "report_turns"]
+__all__ = ["MS", "SHARE", "Turns", "report_turns", "stolen_s"]
 
 SHARE, MS = 1.05, 0.3
 _DRAWS = 2000
+_STAGES = ("acquire", "wait", "score", "decide")
 
 
 @dataclass(kw_only=True)
@@ -27,14 +30,20 @@ class Turns:
         without: times in ms, one array a phase.
         served: the same with what is measured.
         decided: part's number → second of its decision, of the box with what is measured.
+        stages: durations of each part by stage, without and with.
+        stolen_s: processor time that the host took away in the phases, without and with.
     """
 
     without: list[NDArray[np.float64]] = field(default_factory=list)
     served: list[NDArray[np.float64]] = field(default_factory=list)
     decided: dict[int, float] = field(default_factory=dict)
+    stages: tuple[list[dict[str, float]], list[dict[str, float]]] = field(default_factory=lambda: ([], []))
+    stolen_s: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
-    def add(self, results: Sequence[dict[str, Any]], *, served: bool) -> None:
+    def add(self, results: Sequence[dict[str, Any]], stolen_s: float, *, served: bool) -> None:
         """Take the results of one phase."""
+        self.stolen_s[served] += stolen_s
+        self.stages[served].extend(result["durations_ms"] for result in results)
         times_ms = np.array([float(result["deadline"]["decided_after_ms"]) for result in results])
         (self.served if served else self.without).append(times_ms)
         if served:
@@ -86,7 +95,28 @@ def report_turns(console: Console, name: str, turns: Turns) -> dict[str, Any]:
         f"p99 of all parts: {on_ms / off_ms:.3f}, {on_ms - off_ms:+.2f} ms; 95 % interval of the ratio "
         f"{low:.3f} to {high:.3f}, drawn by pairs; wanted: {SHARE} or {MS} ms more"
     )
+    _report_stages(console, turns)
     return rows
+
+
+def stolen_s() -> float:
+    """Return the processor time that the host has taken away from this machine so far."""
+    return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / os.sysconf("SC_CLK_TCK")
+
+
+def _report_stages(console: Console, turns: Turns) -> None:
+    """Print what late parts, beyond the p99 of all without, waited for: medians by stage."""
+    limit_ms = turns.all_p99_ms(range(len(turns.pairs)))[0]
+    table = make_table("beyond that p99", "parts", *_STAGES, right=("parts", *_STAGES))
+    for title, stages in zip(("without", "with"), turns.stages, strict=True):
+        late = [one for one in stages if one["total"] > limit_ms]
+        if late:
+            table.add_row(
+                title, str(len(late)), *(f"{np.median([one[name] for one in late]):.1f}" for name in _STAGES)
+            )
+    print_table(console, table)
+    off_s, on_s = turns.stolen_s
+    console.print(f"the host took away {off_s:.2f} s of processor time without, {on_s:.2f} s with")
 
 
 def _interval(turns: Turns) -> tuple[float, float]:
