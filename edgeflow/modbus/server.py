@@ -12,14 +12,17 @@ from collections.abc import Callable
 from typing import Any
 
 from pymodbus.constants import ExcCodes
+from pymodbus.pdu.device import ModbusDeviceIdentification
 from pymodbus.server import ModbusTcpServer
 from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from edgeflow import __version__
 from edgeflow.commands.follow import follow
 from edgeflow.config.box import BoxConfig, ModbusConfig
 from edgeflow.config.units import host_and_port
 from edgeflow.errors import UsageError
+from edgeflow.modbus.connection import IDLE_S, Connection
 from edgeflow.modbus.registers import Registers
 
 __all__ = ["serve_modbus"]
@@ -27,8 +30,6 @@ __all__ = ["serve_modbus"]
 logger = logging.getLogger(__name__)
 
 _READS = (3, 4)
-_IDLE_S = 60.0
-_UNREAD_BYTES = 64 * 1024
 _LOOK_S = 0.5
 
 
@@ -52,6 +53,8 @@ def serve_modbus(config: BoxConfig, listen: str | None, ready: Callable[[str], N
         address = host_and_port(listen or section.listen)
     except ValueError as cause:
         raise UsageError(f"modbus.listen: {cause}") from cause
+    if not logger.isEnabledFor(logging.DEBUG):
+        logging.getLogger("pymodbus.logging").setLevel(logging.ERROR)  # it tells of every odd request
     asyncio.run(_serve(config, section, address, ready))
 
 
@@ -119,55 +122,29 @@ class _Server(ModbusTcpServer):
             return None
 
         data = SimData(0, count=count, values=0, datatype=DataType.REGISTERS)
-        super().__init__(SimDevice(id=0, simdata=[data], action=answer), address=address)
+        about = {"VendorName": "edgeflow", "ProductCode": "edgeflow", "MajorMinorRevision": __version__}
+        super().__init__(
+            SimDevice(id=0, simdata=[data], action=answer),
+            address=address,
+            identity=ModbusDeviceIdentification(info_name=about),
+        )
         self._clients = clients
 
     def callback_new_connection(self) -> ServerRequestHandler:
         full = len(self.active_connections) >= self._clients
         if full:
             logger.warning("a client is refused: %d are connected already (modbus.clients)", self._clients)
-        return _Connection(self, refused=full)
+        return Connection(self, refused=full)
 
     async def cut_idle_clients(self) -> None:
         """Cut clients that ask nothing for a minute, such as those that lost power, or that never read."""
         while True:
             now_s = time.monotonic()
             for connection in list(self.active_connections.values()):
-                if isinstance(connection, _Connection) and connection.hinders(now_s):
-                    logger.warning(
-                        "a client asks nothing for %.0f s or takes no answers, and is cut", _IDLE_S
-                    )
+                if isinstance(connection, Connection) and connection.hinders(now_s):
+                    logger.warning("a client asks nothing for %.0f s or takes no answers, and is cut", IDLE_S)
                     connection.cut()
             await asyncio.sleep(_LOOK_S)
-
-
-class _Connection(ServerRequestHandler):
-    """Connection of one client."""
-
-    def __init__(self, server: _Server, *, refused: bool) -> None:
-        super().__init__(server, None, None, None)
-        self._refused = refused
-        self._heard_s = time.monotonic()
-
-    def callback_connected(self) -> None:
-        super().callback_connected()
-        if self._refused:
-            self.close()
-
-    def callback_data(self, data: bytes, addr: tuple[Any, ...] | None = None) -> int:
-        self._heard_s = time.monotonic()
-        return int(super().callback_data(data, addr))
-
-    def hinders(self, now_s: float) -> bool:
-        """Return True if this client asks nothing, or takes no answers."""
-        unread = self.transport.get_write_buffer_size() if self.transport else 0
-        return now_s - self._heard_s > _IDLE_S or unread > _UNREAD_BYTES
-
-    def cut(self) -> None:
-        """End the connection without waiting for what the client has not taken."""
-        if self.transport:
-            self.transport.abort()
-        self.close()
 
 
 def _require_free(address: tuple[str, int]) -> None:

@@ -69,8 +69,8 @@ class Plant:
         self._ends.append(lambda: (process.kill(), process.wait()))
         return process
 
-    def outbox(self, name: str, session: str) -> Outbox:
-        config = self._box_config(client_id=name)
+    def outbox(self, name: str, session: str, client_id: str = "") -> Outbox:
+        config = self._box_config(client_id=client_id or name)
         link = MqttLink(config, session)
         made = open_outbox(config.outbox.model_copy(update={"path": self._folder / f"{name}.db"}))
         sender = ResultSender(made, link, "consumer")
@@ -202,11 +202,21 @@ def test_a_collector_that_is_killed_between_commit_and_acknowledgement_doubles_n
     assert ids(database) == sorted(f"r-{number}" for number in range(21))
 
 
+@pytest.mark.parametrize("client_id", ["copy", "box"])
 def test_two_boxes_under_one_name_lose_nothing_and_are_told(
-    plant: Plant, database: Postgresql, broker: Broker, make_result: MakeResult, until: Until, tmp_path: Path
+    client_id: str,
+    plant: Plant,
+    database: Postgresql,
+    broker: Broker,
+    make_result: MakeResult,
+    until: Until,
+    tmp_path: Path,
 ) -> None:
-    """A copied box file: the same topics, of which each box takes the other's acknowledgements, too."""
-    first, second = plant.outbox("box", "session-a"), plant.outbox("copy", "session-b")
+    """A copied box file: the same topics, of which each box takes the other's acknowledgements, too.
+
+    With the same client id, the broker lets each connection end the other one.
+    """
+    first, second = plant.outbox("box", "session-a"), plant.outbox("copy", "session-b", client_id)
     plant.collector(broker.port)
     for number in range(0, 20, 2):
         put(first, make_result, number, session="session-a")

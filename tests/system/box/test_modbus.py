@@ -13,9 +13,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -81,6 +82,38 @@ def test_a_plc_reads_the_latest_part_and_writes_nothing(served: Served) -> None:
     for table, value in (("4", "1"), ("0", "1")):
         assert "Illegal function" in served.mbpoll("-t", table, "-r", "1", "127.0.0.1", value)
     assert "Illegal data address" in served.mbpoll("-t", "3", "-r", "15", "-c", "6", "127.0.0.1")
+
+
+def test_requests_that_come_together_are_all_answered_in_order(served: Served) -> None:
+    """A gateway asks for several blocks at once; a request may also come in pieces."""
+
+    def request(number: int, function: int) -> bytes:
+        return struct.pack(">HHHBBHH", number, 0, 6, 1, function, 0, 1)
+
+    with closing(socket.create_connection(("127.0.0.1", served.port))) as plc:
+        plc.settimeout(60)
+        plc.sendall(request(1, 4) + request(2, 3) + request(3, 6) + request(4, 99) + request(5, 4)[:7])
+        plc.sendall(request(5, 4)[7:])
+        with plc.makefile("rb") as answers:
+            found = [(number, *answers.read(length)[1:]) for number, length in _heads(answers, 5)]
+    assert found == [(1, 4, 2, 0, 1), (2, 3, 2, 0, 1), (3, 134, 1), (4, 128, 1), (5, 4, 2, 0, 1)]
+
+
+def test_a_client_that_speaks_something_else_is_cut(served: Served) -> None:
+    for odd in (b"GET / HTTP/1.1\r\n\r\n", struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 0, 1) * 17):
+        with closing(socket.create_connection(("127.0.0.1", served.port))) as other:
+            other.settimeout(60)
+            with suppress(ConnectionResetError):
+                other.sendall(odd)
+                assert other.recv(1) == b""
+    assert len(served.registers()) == 20
+
+
+def _heads(answers: BinaryIO, count: int) -> Iterator[tuple[int, int]]:
+    """Transaction and length of each answer."""
+    for _ in range(count):
+        number, _, length = struct.unpack(">HHH", answers.read(6))
+        yield number, length
 
 
 def test_clients_beyond_the_bound_nonsense_and_floods_cost_the_others_nothing(served: Served) -> None:
