@@ -101,7 +101,8 @@ def _show_status(found: StoreSummary, *, json_output: bool) -> None:
     newest = f", the newest of {found.newest_at:%Y-%m-%d %H:%M:%S} UTC" if found.newest_at else ""
     click.echo(f"{found.kind}, tables of version {found.schema_version}: {found.results:,} results{newest}")
     if found.set_aside:
-        click.echo(f"{found.set_aside:,} messages are set aside; see --set-aside")
+        are = "message is" if found.set_aside == 1 else "messages are"
+        click.echo(f"{found.set_aside:,} {are} set aside; see --set-aside")
     if found.dropped:
         click.echo(f"{found.dropped:,} results were given up by their boxes; see the table dropped")
     if found.postings:

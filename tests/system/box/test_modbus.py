@@ -120,7 +120,7 @@ def test_clients_beyond_the_bound_nonsense_and_floods_cost_the_others_nothing(se
     with ExitStack() as stack:
         flood = stack.enter_context(closing(socket.create_connection(("127.0.0.1", served.port))))
         flood.setblocking(False)
-        request = struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 0)
+        request = struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 0, 20)
         for _ in range(2000):  # asks and asks, and reads nothing
             try:
                 flood.send(request * 20)
