@@ -159,7 +159,7 @@ class Row:
 @click.argument("parts", type=click.Path(exists=True, path_type=Path), required=False)
 @click.option("--calibration-parts", type=click.IntRange(min=2), default=24, show_default=True)
 @click.option("--test-parts", type=int, default=0, help="So many of the test parts, evenly spread; 0: all.")
-@click.option("--only", help="Steps whose name holds this text.", default="")
+@click.option("--only", multiple=True, help="Steps whose name holds this text; may be repeated.")
 @click.option("--rounds", type=int, default=15, show_default=True, help="Of runs in turns; 0: no times.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--json", "json_output", is_flag=True)
@@ -168,7 +168,7 @@ def main(
     parts: Path | None,
     calibration_parts: int,
     test_parts: int,
-    only: str,
+    only: tuple[str, ...],
     rounds: int,
     threads: int,
     json_output: bool,
@@ -182,7 +182,7 @@ def main(
         rows, graphs = [_row("fp32", line, scored, scored)], [reference]
         click.echo(str(rows[0]), err=True)
         for name, make in line.steps():
-            if only in name:
+            if not only or any(text in name for text in only):
                 begun_s = time.monotonic()
                 graphs.append(make())
                 rows.append(_row(name, line, line.scored(graphs[-1]), scored))

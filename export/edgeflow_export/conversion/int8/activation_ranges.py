@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,32 +38,45 @@ class Range:
         return Range(low=self.low * factor, high=self.high * factor)
 
 
-def find_ranges(
-    model: onnx.ModelProto,
-    tensors: Sequence[str],
-    passes: Passes,
-    unsettled: Collection[str] | None = None,
-) -> dict[str, Range]:
+def find_ranges(model: onnx.ModelProto, tensors: Sequence[str], passes: Passes) -> dict[str, Range]:
     """Smallest and largest value of tensors over all parts.
 
-    Both are found inside the graph, so that no tensor leaves it as a whole.
-
-    Args:
-        unsettled: where the next run may start; see :meth:`~Passes.observe`.
+    Both are found inside the graph, as soon as a tensor is computed: none leaves it as a whole, and none is
+    held for longer than the graph itself holds it.
     """
     if not tensors:
         return {}
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    names = {}
-    for place, tensor in enumerate(tensors):
-        names[tensor] = (f"least_{place}", f"largest_{place}")
-        for kind, name in zip(("ReduceMin", "ReduceMax"), names[tensor], strict=True):
-            watched.graph.node.append(onnx.helper.make_node(kind, [tensor], [name], name=name, keepdims=0))
+    names = {tensor: (f"least_{place}", f"largest_{place}") for place, tensor in enumerate(tensors)}
+    watched = _watched(model, names)
     found: dict[str, Range] = {}
-    for values in passes.observe(watched, [name for both in names.values() for name in both], unsettled):
+    for values in passes.observe(watched, [name for both in names.values() for name in both]):
         for tensor, (least, largest) in names.items():
             low, high = float(values[least].min()), float(values[largest].max())
             known = found.get(tensor, Range(low=low, high=high))
             found[tensor] = Range(low=min(low, known.low), high=max(high, known.high))
     return found
+
+
+def _watched(model: onnx.ModelProto, names: Mapping[str, tuple[str, str]]) -> onnx.ModelProto:
+    """A graph that also gives the smallest and largest value of tensors, each right behind its producer.
+
+    Args:
+        names: tensor → names of the two values.
+    """
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    watched.graph.ClearField("node")
+    reductions = {
+        tensor: [
+            onnx.helper.make_node(kind, [tensor], [name], name=name, keepdims=0)
+            for kind, name in zip(("ReduceMin", "ReduceMax"), both, strict=True)
+        ]
+        for tensor, both in names.items()
+    }
+    for port in model.graph.input:
+        watched.graph.node.extend(reductions.pop(port.name, ()))
+    for node in model.graph.node:
+        watched.graph.node.append(node)
+        for output in node.output:
+            watched.graph.node.extend(reductions.pop(output, ()))
+    return watched

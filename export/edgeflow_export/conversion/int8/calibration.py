@@ -96,14 +96,8 @@ class _Rounding:
 
     def find_ranges(self) -> None:
         """Ranges of all layers, of the graph in float."""
-        wanted = list(dict.fromkeys(layer.edge.tensor for layer in self.layers))
-        passes = self.passes.copy()
-        for chunk in np.array_split(np.arange(len(wanted)), min(STAGES, len(wanted))) if wanted else ():
-            # In steps: the library holds every tensor that is watched until a run ends.
-            end = int(chunk[-1]) + 1
-            tensors, later = wanted[int(chunk[0]) : end], set(wanted[end:])
-            unsettled = _nodes(layer for layer in self.layers if layer.edge.tensor in later)
-            self.ranges |= find_ranges(self.graph.model, tensors, passes, unsettled)
+        wanted = dict.fromkeys(layer.edge.tensor for layer in self.layers)
+        self.ranges |= find_ranges(self.graph.model, list(wanted), self.passes)
         for layer in self.layers:
             if layer.reads_image and _is_image(self.ranges[layer.edge.tensor]):
                 self.ranges[layer.edge.tensor] = _IMAGE

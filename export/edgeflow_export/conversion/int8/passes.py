@@ -44,10 +44,6 @@ class Passes:
         name = model.graph.input[0].name
         return cls([{name: sample} for sample in samples], held_bytes)
 
-    def copy(self) -> Passes:
-        """Copy these parts, for runs of their own."""
-        return Passes(self._feeds, self._held_bytes)
-
     def __len__(self) -> int:
         return len(self._feeds)
 
@@ -134,5 +130,7 @@ def _cut(
 def _session(model: onnx.ModelProto) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    # In the graph's order: by default, what nothing else waits for is computed last, and holds what it reads.
+    options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     options.log_severity_level = 3
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
