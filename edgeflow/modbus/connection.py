@@ -26,7 +26,7 @@ _AT_ONCE = 16  # requests that a client may send before it has an answer
 
 
 class _OddBytesError(Exception):
-    """What a client sends is no Modbus TCP."""
+    """A client sends something else than Modbus TCP."""
 
 
 class Connection(ServerRequestHandler):

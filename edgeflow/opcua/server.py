@@ -25,6 +25,7 @@ from edgeflow.opcua.address_space import AddressSpace, make_address_space
 from edgeflow.opcua.clients.access import Access
 from edgeflow.opcua.clients.certificates import own_certificate
 from edgeflow.opcua.clients.cuts import cut_clients_that_lost_trust, cut_clients_that_never_read
+from edgeflow.opcua.clients.log_limit import limit_log
 from edgeflow.opcua.clients.sessions import BoundedServer
 from edgeflow.opcua.clients.trust_list import TrustList
 from edgeflow.opcua.methods import BoxMethods
@@ -60,6 +61,7 @@ def serve_opcua(settings: ServerSettings, ready: Callable[[str], None]) -> None:
     _bound_memory()
     if not logger.isEnabledFor(logging.DEBUG):
         logging.getLogger("asyncua").setLevel(logging.WARNING)  # it tells of every node and request
+        limit_log()
     asyncio.run(_serve(settings, ready))
 
 

@@ -235,7 +235,7 @@ def _wait(happened: Callable[[], bool], problem: str, every_s: float = 0.3) -> N
 def _report_services(console: Console, place: Place, seconds: float, judged: int | None) -> None:
     table = make_table("process", "cores", right=("cores",))
     for name, spent_s in place.worked_s.items():
-        table.add_row(name.split(" 1")[0], f"{spent_s / seconds:.3f}")
+        table.add_row(name.rstrip(" 0123456789"), f"{spent_s / seconds:.3f}")
     print_table(console, table)
     if judged is not None:
         console.print(f"the candidate judged {judged} parts")
