@@ -102,6 +102,6 @@ class Prometheus:
     def _get(self, what: str, **parameters: str) -> Any:
         query = urllib.parse.urlencode(parameters)
         with urllib.request.urlopen(
-            f"http://127.0.0.1:{self._port}/api/v1/{what}?{query}", timeout=30
+            f"http://127.0.0.1:{self._port}/api/v1/{what}?{query}", timeout=TIMEOUT_S
         ) as answer:
             return json.loads(answer.read())["data"]

@@ -27,7 +27,7 @@ from edgeflow.web.box_link import BoxLink
 from edgeflow.web.settings import page_settings
 from simulators.results import simulated_result
 from simulators.small_box import start_box, write_box
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 NAMES = ["=cmd|' /C calc'!A0", "Größe 7", "../../etc/passwd", "<script>alert(1)</script>", "x" * 4096, "P 5"]
 SCORES = [0.3, 1.05, 1.6, 0.4, 0.95, 0.2]
@@ -48,7 +48,7 @@ class Page:
         assert line, "the page did not start"
         self.address: str = json.loads(line)["address"]
         verify = ssl.create_default_context(cafile=trusted) if trusted else True
-        self.client = httpx.Client(base_url=self.address, timeout=30, trust_env=False, verify=verify)
+        self.client = httpx.Client(base_url=self.address, timeout=PATIENCE_S, trust_env=False, verify=verify)
 
     def csrf(self) -> dict[str, str]:
         """The header with the token that a page carries."""

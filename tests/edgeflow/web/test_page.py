@@ -160,7 +160,7 @@ def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(page: Page)
 
 
 def test_german_where_the_browser_wants_it_and_where_somebody_chose_it(page: Page) -> None:
-    with httpx.Client(base_url=page.address, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=page.address, timeout=PATIENCE_S, trust_env=False) as client:
         german = client.get("/line", headers={"accept-language": "de-DE,de;q=0.9"}).text
         assert '<html lang="de">' in german
         assert "Quittieren" in german

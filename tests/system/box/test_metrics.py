@@ -49,7 +49,7 @@ class Site:
     prometheus: Prometheus
 
     def page(self) -> str:
-        return httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=20, trust_env=False).text
+        return httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=120, trust_env=False).text
 
 
 def write_box(folder: Path, broker_port: int, port: int) -> Path:
@@ -247,7 +247,7 @@ def test_the_service_manager_is_fed_and_the_box_and_its_page_know(site: Site) ->
 
 
 def line_page(address: str) -> str:
-    return httpx.get(f"{address}/line", timeout=30, trust_env=False).text
+    return httpx.get(f"{address}/line", timeout=120, trust_env=False).text
 
 
 def test_check_knows_the_address_of_the_box_that_runs(site: Site) -> None:
