@@ -92,6 +92,8 @@ class RepositoryFetcher(FetcherInterface):
                     _skip(answer.read, begun)
                 while chunk := answer.read(_CHUNK):
                     yield chunk
+                if answer.length:  # read() of so many bytes takes an early end for the end
+                    raise DownloadError(f"{url}: cut off, {answer.length} bytes are missing")
         except urllib.error.HTTPError as cause:
             raise DownloadHTTPError(f"{url}: HTTP {cause.code}", cause.code) from cause
         except TimeoutError as cause:

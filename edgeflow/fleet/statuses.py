@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,17 @@ from edgeflow.config.box import BoxConfig, MqttConfig
 from edgeflow.contracts.message_parts.fleet_status import FleetStatus
 from edgeflow.contracts.messages import from_json, to_json
 from edgeflow.contracts.topics import Topics
-from edgeflow.errors import DataError, EdgeflowError, HardwareError
+from edgeflow.errors import DataError, EdgeflowError, HardwareError, IntegrityError
 from edgeflow.files import replace_atomically
 from edgeflow.mqtt.broker.login import LOGIN_SETTINGS, Login
 from edgeflow.mqtt.client import connect_failure, new_client
 
-__all__ = ["FOLDER", "StatusSink", "collect", "merged", "read_folder"]
+__all__ = ["FOLDER", "StatusSink", "collect", "merged", "read_folder", "require_one_topic"]
 
 FOLDER = "status"
 """Folder of a repository on a stick, in which boxes leave their status."""
+
+logger = logging.getLogger(__name__)
 
 _ANSWER_S = 5.0
 _QUIET_S = 1.0  # no further status has come for so long
@@ -40,6 +43,7 @@ class StatusSink:
     config: BoxConfig
     stick: Path | None = None
     _waiting: FleetStatus | None = None
+    _problem: str = ""
 
     def tell(self, status: FleetStatus) -> None:
         """Publish a status, now or with the next one."""
@@ -57,14 +61,29 @@ class StatusSink:
         status = self._waiting
         if status is None:
             return
-        with contextlib.suppress(OSError, ValueError, RuntimeError, EdgeflowError):
-            self._publish(self.config.mqtt, Topics(root=self.config.topic_root).fleet, to_json(status))
+        try:
+            self._publish(self._login(), Topics(root=self.config.topic_root).fleet, to_json(status))
             self._waiting = None
+        except (OSError, ValueError, RuntimeError, EdgeflowError) as cause:
+            if str(cause) != self._problem:
+                logger.warning("fleet: the status is not published: %s", cause)
+            self._problem = str(cause)
+
+    def _login(self) -> MqttConfig:
+        """The box's broker; the agent's own user where it has one."""
+        fleet, mqtt = self.config.fleet, self.config.mqtt
+        if fleet is None or fleet.username is None:
+            return mqtt
+        own = {"username": fleet.username, "password_file": fleet.password_file, "password_env": None}
+        return mqtt.model_copy(update=own)
 
     def _publish(self, mqtt: MqttConfig, topic: str, payload: bytes) -> None:
         client = new_client(mqtt, f"{self.config.device_name}-fleet", reconnects=True)
-        accepted = threading.Event()
+        accepted, refused = threading.Event(), threading.Event()
         client.on_connect = lambda *_: accepted.set()
+        client.on_publish = lambda _client, _userdata, _mid, reason, _properties: (
+            refused.set() if reason.is_failure else None
+        )
         client.connect(mqtt.host, mqtt.port, keepalive=10)
         client.loop_start()
         try:
@@ -74,6 +93,10 @@ class StatusSink:
             sent.wait_for_publish(_ANSWER_S)
             if not sent.is_published():
                 raise HardwareError("the broker does not confirm")
+            if refused.is_set():
+                raise HardwareError(
+                    f"{topic}: the broker refuses it; give this user the right to write there"
+                )
         finally:
             client.disconnect()
             client.loop_stop()
@@ -102,6 +125,7 @@ def collect(login: Login, topic: str) -> list[FleetStatus]:
     """Return every box's retained status at a broker.
 
     Raises:
+        IntegrityError: two stations report under one name; nobody can tell who is right.
         HardwareError: the broker cannot be reached, or does not let this user read there.
         ConfigError: its settings cannot be used.
     """
@@ -124,7 +148,26 @@ def collect(login: Login, topic: str) -> list[FleetStatus]:
     finally:
         client.disconnect()
         client.loop_stop()
+    require_one_topic(collector.found)
     return sorted(collector.found.values(), key=lambda one: (one.group, one.box))
+
+
+def require_one_topic(found: Mapping[str, FleetStatus]) -> None:
+    """Refuse statuses of one box on several topics: the broker's rights are by topic, names are only said.
+
+    Raises:
+        IntegrityError: names the topics.
+    """
+    topics: dict[str, list[str]] = {}
+    for topic, status in found.items():
+        topics.setdefault(status.box, []).append(topic)
+    twice = [f"{box}: {', '.join(sorted(at))}" for box, at in topics.items() if len(at) > 1]
+    if twice:
+        raise IntegrityError(
+            "two stations report as one box: one of them is forged, or left over from a station that was "
+            "renamed; clear that topic (an empty retained message)",
+            problems=twice,
+        )
 
 
 def read_folder(folder: Path) -> list[FleetStatus]:

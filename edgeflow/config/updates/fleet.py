@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgeflow.config.products.section import ProductName
 from edgeflow.contracts.documents.document import Document, Text
@@ -34,6 +34,15 @@ class FleetConfig(Document):
         description="root.json of the repository, brought to the box with its installation: what it trusts"
     )
     group: GroupName = Field(description="group of boxes that this one belongs to")
+    username: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the agent's own user at the broker, for brokers that let in each user once; default: "
+        "the box's",
+    )
+    password_file: Path | None = Field(
+        default=None, description="file that holds that user's password alone; goes with username"
+    )
     product: ProductName | None = Field(
         default=None, description="product whose bundle the fleet brings, on a box with several"
     )
@@ -45,3 +54,9 @@ class FleetConfig(Document):
     rate_kb_s: float | None = Field(
         default=None, gt=0, description="kilobytes a second that a download takes at most; default: no limit"
     )
+
+    @model_validator(mode="after")
+    def _user_and_password(self) -> FleetConfig:
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file goes with username")
+        return self

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from edgeflow.clock import utc_now
 from edgeflow.config.updates.fleet import FleetConfig
 from edgeflow.errors import EdgeflowError, IntegrityError, StorageError, UsageError
 from edgeflow.fleet.client import FleetClient
-from edgeflow.fleet.rollout import wanted_release
+from edgeflow.fleet.rollout import Release, wanted_release
 from edgeflow.security.keys import read_private_key
 from simulators.fleet_repository import Publisher, nginx
 from simulators.small_bundle import small_bundle
@@ -249,3 +251,77 @@ def test_the_document_is_plain_for_other_programs(publisher: Publisher) -> None:
         if json.loads(one.read_text())["releases"]
     ]
     assert json.loads(file.read_text())["schema"] == "edgeflow/rollout/1"
+
+
+class LyingServer(ThreadingHTTPServer):
+    """Serves a folder, but lies about the size of files whose path holds a word.
+
+    Attributes:
+        kind: ``endless``: it never stops sending; ``cut``: it ends in the middle of what it has promised.
+        sent: bytes of the lies.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path, word: str, kind: str) -> None:
+        super().__init__(("127.0.0.1", 0), _LyingHandler)
+        self.folder, self.word, self.kind, self.sent = folder, word, kind, 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, *_: object) -> None:
+        """A client that goes is what is asked for."""
+
+
+class _LyingHandler(BaseHTTPRequestHandler):
+    server: LyingServer
+
+    def do_GET(self) -> None:
+        path = self.server.folder / self.path.lstrip("/")
+        if not path.is_file():
+            self.send_error(404)
+            return
+        data = path.read_bytes()
+        lies = self.server.word in self.path
+        kind = self.server.kind if lies else ""
+        self.send_response(200)
+        if kind != "endless":
+            self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2] if kind == "cut" else data)
+        while kind == "endless" and self.server.sent < 100_000_000:
+            self.wfile.write(b" " * 65_536)
+            self.server.sent += 65_536
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is printed."""
+
+
+def look_and_download(box: FleetClient, release: Release, path: Path) -> None:
+    box.look(utc_now())
+    box.download(release, path)
+
+
+@pytest.mark.parametrize("kind", ["endless", "cut"])
+@pytest.mark.parametrize("word", ["timestamp.json", "snapshot.json", "rollout.json", ".bundle"])
+def test_a_server_that_lies_about_size_is_left_at_the_size_that_was_signed(
+    publisher: Publisher, root: Path, tmp_path: Path, word: str, kind: str
+) -> None:
+    release = publisher.publish(2)
+    whole = (publisher.root / "bracket-2.bundle").read_bytes()
+    with LyingServer(publisher.path, word, kind) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        box = client(tmp_path, server.url)
+        with pytest.raises(EdgeflowError) as told:
+            look_and_download(box, release, tmp_path / "taken.bundle")
+        assert not (tmp_path / "taken.bundle").exists()
+        if kind == "cut":
+            assert "cut off" in str(told.value)
+            assert (tmp_path / ".taken.bundle.part").exists() == (word == ".bundle"), "it goes on there"
+        assert server.sent < 20_000_000, "what is in the buffers on the way, and not what it goes on sending"
+        server.kind = ""
+        look_and_download(client(tmp_path, server.url), release, tmp_path / "taken.bundle")
+        server.shutdown()
+    assert (tmp_path / "taken.bundle").read_bytes() == whole

@@ -18,13 +18,17 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
+import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgeflow.cameras.genicam.features import read_features
 from edgeflow.collector.settings import load_collector_config
 from edgeflow.config.box import BoxConfig, GenicamConfig, RtspConfig, V4l2Config, load_config
+from edgeflow.contracts.message_parts.fleet_status import FleetStatus
 from edgeflow.diagnostics.bandwidth import box_loads
 from edgeflow.diagnostics.cameras.check_cameras import source_findings
+from edgeflow.fleet.statuses import StatusSink, collect
+from edgeflow.mqtt.broker.login import Login, parse_url
 from edgeflow.station.process.shutdown import STOP_LIMIT_S
 from tests.support.waiting import PATIENCE_S, wait_until
 
@@ -395,7 +399,7 @@ def lan(tmp_path: Path) -> tuple[str, Path]:
         check=True, capture_output=True,
     )  # fmt: skip
     users.touch()
-    for user in ("box-l3-s2", "box-l3-s3", "controller-l3", "quality"):
+    for user in ("box-l3-s2", "box-l3-s3", "controller-l3", "quality", "fleet-l3-s2", "fleet-office"):
         add = [str(tools["mosquitto_passwd"]), "-b", str(users), user, f"{user}-secret"]
         subprocess.run(add, check=True, capture_output=True)
     content = text(BROKER_LAN)
@@ -491,6 +495,42 @@ def test_nobody_takes_over_the_boxs_client_id(lan: tuple[str, Path], tmp_path: P
                 publish(intruder, f"{own}/cmd/stop")
         wait_until(lambda: len(station.received) == 2, what="the box lost its connection")
         assert station.paho.is_connected()
+
+
+def test_a_fleets_agent_reports_for_its_own_station_and_no_other(
+    lan: tuple[str, Path], tmp_path: Path
+) -> None:
+    content, ca = lan
+    for user in ("fleet-l3-s2", "fleet-office"):
+        (tmp_path / user).write_text(f"{user}-secret")
+
+    def agent(port: int, station: str) -> StatusSink:
+        """An agent with the user of s2, which says that it is at a station."""
+        plain = yaml.safe_load((FIRMWARE / "boxes" / "replay.yaml").read_text())
+        plain["station"] = {"site": "plant1", "line": "l3", "station": station}
+        plain["mqtt"] = {"host": "localhost", "port": port, "tls": {"ca": str(ca)}, "username": "box-l3-s2"}
+        plain["fleet"] = {
+            "repository": "https://updates.plant.example", "root": "root.json", "group": "canary",
+            "username": "fleet-l3-s2", "password_file": str(tmp_path / "fleet-l3-s2"),
+        }  # fmt: skip
+        file = tmp_path / f"{station}.yaml"
+        file.write_text(yaml.safe_dump(plain))
+        return StatusSink(config=load_config(file))
+
+    def told(box: str) -> FleetStatus:
+        return FleetStatus(box=box, group="canary", phase="good", at="2026-11-29T10:00:00.000Z")
+
+    with (
+        mosquitto(tmp_path, content) as port,
+        client(port, "box-l3-s2", "box-l3-s2-secret", ca) as station,
+    ):
+        assert station is not None
+        agent(port, "s3").tell(told("forged"))
+        agent(port, "s2").tell(told("own"))
+        url = parse_url(f"mqtts://fleet-office:fleet-office-secret@localhost:{port}")
+        found = collect(Login(url=url, ca=ca), "edgeflow/v1/+/+/+/fleet")
+        assert [one.box for one in found] == ["own"]
+        assert station.paho.is_connected(), "the agent has not taken the box's place at the broker"
 
 
 def test_the_boxs_user_may_use_every_topic_of_the_box_that_it_is_made_for() -> None:
