@@ -141,9 +141,13 @@ class Box:
 
     @property
     def can_prove(self) -> bool:
-        """True if the box file has a section ``shadow`` whose bundle is a link, or not there: the agent's."""
-        shadow = self.config.shadow
-        return shadow is not None and (shadow.bundle.is_symlink() or not shadow.bundle.exists())
+        """True if the box file's section ``shadow`` is the agent's: for its product, and with a free link."""
+        shadow, fleet = self.config.shadow, self.config.fleet
+        if shadow is None:
+            return False
+        if fleet is not None and fleet.product and shadow.product not in (None, fleet.product):
+            return False
+        return shadow.bundle.is_symlink() or not shadow.bundle.exists()
 
     def shadow(self, target: Path | None) -> None:
         """Let the candidate's link name a bundle, where the box has a section ``shadow``; None: none.

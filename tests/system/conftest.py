@@ -30,6 +30,7 @@ BESIDE_OTHERS = (
     "box/test_fault_suite.py",
     "box/test_feedback.py",
     "box/test_firmware_configs.py",
+    "box/test_fleet_products.py",
     "box/test_imported_network.py",
     "box/test_keys_cli.py",
     "box/test_line_controller.py",
