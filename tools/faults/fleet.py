@@ -150,7 +150,7 @@ class _Fleet:
         for box in canaries:
             box.permitted = {before[id(box)], self._version}
         for box in canaries:
-            self._kill_and_finish(box)
+            self._kill_and_finish(box, most=1 if self._wanted_kills < _MANY else self._wanted_kills)
         self._not_left += sum(box.version != before[id(box)] for box in canaries)
         self._wrong_status += sum(box.status.phase != "rolled_back" for box in canaries)
         self._early += self._promotes(release)
@@ -200,10 +200,11 @@ class _Fleet:
         self._version = version
         return self._publisher.publish(version, self._bounds, **changes)
 
-    def _kill_and_finish(self, box: FleetBox) -> None:
+    def _kill_and_finish(self, box: FleetBox, *, most: int | None = None) -> None:
         """Kill the agent after times that reach over the whole roll-out, then let it end."""
         releases = 1 if self._wanted_kills < _MANY else 3
         share = -(-self._wanted_kills // (releases * len(self._boxes)))
+        share = share if most is None else min(share, most)
         for number in range(share):
             if not box.agent(after_s=self._random.uniform(0.02, 0.3 + 2.5 * number / share)):
                 break
