@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from edgeflow.capture.capture import Capture
 from edgeflow.capture.view_set import ViewSet
 from edgeflow.config.box import BoxConfig, load_config
+from edgeflow.config.products.resolve import product_named
 from edgeflow.contracts.datasets.recording import FILE_NAME, RecordedFrame, RecordedSet
 from edgeflow.errors import CameraError, ConfigError, StorageError
 
@@ -33,11 +34,17 @@ class Recorded:
     skew_ms: float | None
 
 
-def recording_config(path: Path, overrides: tuple[str, ...], every_ms: float | None) -> BoxConfig:
+def recording_config(
+    path: Path, overrides: tuple[str, ...], every_ms: float | None, product: str | None = None
+) -> BoxConfig:
     """A box file for recording: its cameras, and its trigger unless ``every_ms`` replaces it.
+
+    Args:
+        product: whose camera settings and bundle count; default: the box file's, if it names one or has one.
 
     Raises:
         ConfigError: wrong file, or the parts' triggers come over MQTT, which only a running box receives.
+        UsageError: no such product.
     """
     if every_ms is not None:
         overrides = (*overrides, f"trigger={{source: interval, period_ms: {every_ms:g}}}")
@@ -47,7 +54,9 @@ def recording_config(path: Path, overrides: tuple[str, ...], every_ms: float | N
             f"{path}: its triggers come over MQTT, which only 'edgeflow run' receives; give --every MS to "
             "take a view set each so many milliseconds"
         )
-    return config
+    name = product or config.product
+    several = len(config.products or ()) > 1
+    return config if name is None and several else product_named(config, name)
 
 
 def record(config: BoxConfig, count: int, folder: Path) -> Iterator[Recorded]:

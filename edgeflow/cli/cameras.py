@@ -15,8 +15,8 @@ from rich.console import Console
 from edgeflow.bundles.trust import open_admitted
 from edgeflow.cameras.discovery import attached_cameras
 from edgeflow.capture.framing.charuco_board import DICTIONARIES, BoardSpec, board_image, calibrate_plane
-from edgeflow.capture.framing.crop_proposal import BORDER, CropProposal, propose_crop
-from edgeflow.capture.framing.foreground_crop import foreground_proposals
+from edgeflow.capture.framing.crop_proposal import BORDER
+from edgeflow.capture.framing.foreground_crop import FramedView, bundle_proposals, plain_proposals
 from edgeflow.capture.recorder import record as record_sets
 from edgeflow.capture.recorder import recording_config
 from edgeflow.capture.recorder import snapshot as take_snapshot
@@ -24,6 +24,7 @@ from edgeflow.cli.options import FILE, box_overrides, json_option
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.clock import utc_now
 from edgeflow.config.box import BoxConfig
+from edgeflow.config.products.resolve import only_product
 from edgeflow.contracts.geometry.view_geometry import MEAN_COLOUR
 from edgeflow.contracts.images import RgbImage, read_image
 from edgeflow.errors import EdgeflowError, StorageError, UsageError
@@ -49,6 +50,12 @@ def _recording_options(command: F) -> F:
             type=click.FloatRange(min=0, min_open=True),
             metavar="MS",
             help="Take a view set each so many milliseconds, instead of at the box's trigger.",
+        ),
+        click.option(
+            "--product",
+            metavar="NAME",
+            help="Take its camera settings, and its bundle for proposals, on a box with several; default: the "
+            "box file's product.",
         ),
         box_overrides,
         json_option,
@@ -89,8 +96,8 @@ def list_(*, json_output: bool) -> None:
 @click.option(
     "--propose-crops",
     is_flag=True,
-    help="Also print a crop round the part of each view, for the recipe's image.geometry: by the foreground "
-    "of the box's bundle where it has one, else by what differs from the image's border.",
+    help="Also print a crop round the part of each view, for the recipe's image.geometry: with the other "
+    "geometry and by the foreground of the box's bundle, else by what differs from the image's border.",
 )
 def snapshot(
     box: Path,
@@ -98,16 +105,17 @@ def snapshot(
     output: Path,
     overrides: tuple[str, ...],
     every_ms: float | None,
+    product: str | None,
     propose_crops: bool,
     json_output: bool,
 ) -> None:
     """Save one view set of BOX's cameras and a contact sheet of it."""
-    config = recording_config(box, overrides, every_ms)
+    config = recording_config(box, overrides, every_ms, product)
     taken = take_snapshot(config, output)
     seen = {view: frame.image for view, frame in taken.frames.items()} if propose_crops else {}
     proposals, note = _proposals(config, seen) if seen else ({}, "")
     if json_output:
-        crops = {"crops": {view: asdict(found) for view, found in proposals.items()}} if propose_crops else {}
+        crops = {"crops": {view: _told(framed) for view, framed in proposals.items()}}
         print_json(
             {
                 "output": str(output),
@@ -115,7 +123,7 @@ def snapshot(
                 "missing": taken.missing,
                 "skew_ms": taken.skew_ms,
                 "fault": taken.fault,
-                **crops,
+                **(crops if propose_crops else {}),
             }
         )
         return
@@ -127,7 +135,7 @@ def snapshot(
     Console(highlight=False, stderr=propose_crops).print(text, markup=False, soft_wrap=True)
     if propose_crops:
         Console(highlight=False, stderr=True).print(note, markup=False, soft_wrap=True)
-        _print_geometry({view: _crop_line(found, seen[view]) for view, found in proposals.items()})
+        _print_geometry({view: _crop_line(framed) for view, framed in proposals.items()})
 
 
 @cameras.command()
@@ -207,29 +215,32 @@ def _board(options: Mapping[str, Any]) -> BoardSpec:
     )
 
 
-def _proposals(config: BoxConfig, images: Mapping[str, RgbImage]) -> tuple[dict[str, CropProposal], str]:
-    """Crops, by the foreground of the box's bundle where that is to be had; a sentence on their source."""
-    if config.products is not None:
-        why = "a box with several products"
+def _proposals(config: BoxConfig, images: Mapping[str, RgbImage]) -> tuple[dict[str, FramedView], str]:
+    """Crops, in the geometry of the box's bundle where that is to be had; a sentence on their source."""
+    product = only_product(config)
+    if config.products is not None and product is None:
+        why = f"name one with --product: {', '.join(config.products)}"
     elif not config.bundle.exists():
-        why = "no bundle yet"
+        why = "no bundle yet" if product is None else f"product {product} has no bundle yet"
     else:
         try:
-            with open_admitted(config.bundle, config.trust, utc_now()) as bundle:
-                found = foreground_proposals(bundle, images, backend=config.runtime.backend)
+            with open_admitted(config.bundle, config.trust, utc_now(), product) as bundle:
+                framed = bundle_proposals(bundle, images, backend=config.runtime.backend)
         except EdgeflowError as error:
-            why = error.message.partition(";")[0]
+            why = f"the bundle's geometry is not followed: {error.message.partition(';')[0]}"
         else:
-            sources = dict.fromkeys(proposal.source for proposal in found.values())
-            return found, f"crops by {' and '.join(sources)}"
-    return {view: propose_crop(image) for view, image in images.items()}, f"crops by {BORDER} ({why})"
+            sources = dict.fromkeys(each.found.source for each in framed.values())
+            return framed, f"crops by {' and '.join(sources)}"
+    return plain_proposals(images), f"crops by {BORDER} ({why})"
 
 
-def _crop_line(found: CropProposal, image: RgbImage) -> str:
-    if found.crop is None:
-        return f"{{}} # {found.reason}"
-    size = json.dumps(list(image.shape[1::-1]))
-    return f"{{crop: {json.dumps(list(found.crop))}, camera_size: {size}}}"
+def _told(framed: FramedView) -> dict[str, object]:
+    return {**asdict(framed.found), "geometry": framed.geometry}
+
+
+def _crop_line(framed: FramedView) -> str:
+    values = ", ".join(f"{key}: {json.dumps(value)}" for key, value in framed.geometry.items())
+    return f"{{{values}}} # {framed.found.reason or f'by {framed.found.source}'}"
 
 
 def _print_geometry(views: Mapping[str, str]) -> None:
@@ -249,10 +260,11 @@ def record(
     output: Path,
     overrides: tuple[str, ...],
     every_ms: float | None,
+    product: str | None,
     json_output: bool,
 ) -> None:
     """Record view sets of BOX's cameras, with their timing, for training, scoring and replay."""
-    config = recording_config(box, overrides, every_ms)
+    config = recording_config(box, overrides, every_ms, product)
     errors = Console(stderr=True, highlight=False)
     kept = 0
     lost = 0

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgeflow.contracts.geometry.view_spec import Crop
 from edgeflow.contracts.images import RgbImage
 
-__all__ = ["BORDER", "MARGIN", "CropProposal", "proposal_of", "propose_crop"]
+__all__ = ["BORDER", "MARGIN", "CropProposal", "border_colour", "proposal_of", "propose_crop"]
 
 MARGIN = 0.05
 """Space left round the part on each side, as a share of the crop's longer side."""
@@ -32,7 +32,7 @@ class CropProposal:
     """A crop, or the reason why there is none.
 
     Attributes:
-        crop: x, y, width, height in pixels of the image.
+        crop: x, y, width, height in pixels of the image that was looked at.
         reason: why not, and what would help; empty where there is a crop.
         source: of what is taken for the part.
     """
@@ -87,13 +87,18 @@ def proposal_of(
     return CropProposal(crop=crop, source=source)
 
 
-def _part(image: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_] | None:
-    """Pixels (h, w) that differ from the border's colour, without specks; None where none do."""
+def border_colour(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    """The median colour (3,) of an image's border, which is taken for the background's."""
     height, width = image.shape[:2]
     deep = max(1, round(_BORDER * min(height, width)))
     frame = np.ones((height, width), np.bool_)
     frame[deep:-deep, deep:-deep] = False
-    difference = np.abs(image - np.median(image[frame], axis=0)).max(axis=2)
+    return np.asarray(np.median(image[frame], axis=0), np.float64)
+
+
+def _part(image: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_] | None:
+    """Pixels (h, w) that differ from the border's colour, without specks; None where none do."""
+    difference = np.abs(image - border_colour(image)).max(axis=2)
     levels = np.rint(difference).astype(np.uint8)
     threshold, over = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     if threshold < _CONTRAST / 2 or not over.any() or difference[over > 0].mean() < _CONTRAST:

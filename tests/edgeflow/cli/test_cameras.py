@@ -54,7 +54,11 @@ def test_calibrate_refuses_a_picture_without_the_board_and_sizes_that_are_none(t
         invoke("calibrate", tmp_path / "top.png", "--squares", "seven")
 
 
-def box_of(tmp_path: Path) -> Path:
+HALF_SIZE = {"homography": [[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]], "width": 72, "height": 48}
+"""A plane at half the camera's resolution; eight columns of it lie beyond the camera's image."""
+
+
+def box_of(tmp_path: Path, **other: object) -> Path:
     """A box whose first view shows a part on grey, and whose second one shows nothing."""
     for view, (x, y) in zip(VIEWS, ((30, 20), (0, 0)), strict=True):
         image = np.full((96, 128, 3), 40, np.uint8)
@@ -75,6 +79,7 @@ def box_of(tmp_path: Path) -> Path:
                 "decision": {"deadline_ms": 500},
                 "runtime": {"backend": "onnxruntime", "precision": "fp32"},
                 "outbox": {"path": "outbox.db"},
+                **other,
             }
         )
     )
@@ -117,6 +122,91 @@ def test_where_the_bundle_has_a_foreground_its_masks_frame_the_part(tmp_path: Pa
     assert {crop["source"] for crop in crops.values()} == {"the foreground of bundle bracket"}
     shown = invoke("snapshot", box, "-o", tmp_path / "again", "--propose-crops")
     assert "crops by the foreground of bundle bracket" in shown.stderr
+
+
+def with_foreground(path: Path, views: list[dict[str, object]], mask: tuple[slice, slice]) -> None:
+    """A bundle whose foreground is one rectangle of every view's map."""
+    masks, file = np.zeros((len(views), SIDE, SIDE), np.uint8), io.BytesIO()
+    masks[:, *mask] = 1
+    np.savez(file, masks=masks)
+    extra, foreground = {"masks.npz": file.getvalue()}, {"kind": "fixed", "masks": "masks.npz"}
+    small_bundle(path, views=views, extra=extra, foreground=foreground)
+
+
+def test_a_rectified_and_turned_view_is_cropped_where_the_recipe_crops_it(tmp_path: Path) -> None:
+    """Crops count in rectified pixels, before the turn; what is pasted keeps the rest of the geometry."""
+    plane = {"rectify": HALF_SIZE, "camera_size": [128, 96]}
+    views = [
+        {"id": VIEWS[0], **plane, "turns": 1, "mirror": True},
+        {"id": VIEWS[1], **plane, "letterbox": [64, 64]},
+    ]
+    with_foreground(tmp_path / "b.bundle", views, (slice(0, SIDE // 2), slice(0, SIDE)))
+    done = invoke("snapshot", box_of(tmp_path), "-o", tmp_path / "seen", "--propose-crops")
+    first, second = (image_section(done.stdout).geometry[view] for view in VIEWS)
+    assert first.rectify is not None
+    assert (first.turns, first.mirror, first.camera_size) == (1, True, (128, 96))
+    # The upper half of what is turned clockwise was the left half: of the rectified image of 72 by 48.
+    assert first.crop is not None
+    np.testing.assert_allclose(first.crop, (0, 0, 36 + 0.05 * 48, 48), atol=1)
+    # 72x48 is padded to 72x72, so its upper half holds the rectified image's first 24 rows.
+    assert (second.rectify, second.fit) == (first.rectify, "letterbox")
+    assert second.crop is not None
+    np.testing.assert_allclose(second.crop, (0, 0, 72, 24 + 0.05 * 72), atol=1)
+    assert done.stdout.count("# by the foreground of bundle bracket") == len(VIEWS)
+
+
+def test_without_a_foreground_a_rectified_view_is_looked_at_in_its_rectified_image(tmp_path: Path) -> None:
+    plane = {"rectify": HALF_SIZE, "camera_size": [128, 96]}
+    small_bundle(tmp_path / "b.bundle", views=[{"id": view, **plane} for view in VIEWS])
+    done = invoke("snapshot", box_of(tmp_path), "-o", tmp_path / "seen", "--propose-crops", "--json")
+    crop = json.loads(done.stdout)["crops"][VIEWS[0]]
+    np.testing.assert_allclose(crop["crop"], with_margin([15, 10, 25, 20]), atol=2)
+    assert crop["geometry"]["rectify"]["width"] == HALF_SIZE["width"]
+    assert crop["source"] == "what differs from the image's border"
+    # Where nothing is found, the rectification is not lost.
+    nothing = json.loads(done.stdout)["crops"][VIEWS[1]]
+    assert (nothing["crop"], sorted(nothing["geometry"])) == (None, ["camera_size", "rectify"])
+
+
+def test_a_geometry_for_other_images_is_not_followed_and_the_reason_is_told(tmp_path: Path) -> None:
+    views = [{"id": VIEWS[0], "crop": [0, 0, 64, 64], "camera_size": [256, 192]}, {"id": VIEWS[1]}]
+    small_bundle(tmp_path / "b.bundle", views=views)
+    done = invoke("snapshot", box_of(tmp_path), "-o", tmp_path / "seen", "--propose-crops")
+    assert image_section(done.stdout).geometry[VIEWS[0]].camera_size == (128, 96)
+    assert "the bundle's geometry is not followed" in done.stderr
+    assert "made for images of 256x192, this one is 128x96" in done.stderr
+
+
+def test_of_several_products_the_named_one_gives_cameras_and_crops(tmp_path: Path) -> None:
+    with_foreground(tmp_path / "a.bundle", [{"id": view} for view in VIEWS], (slice(2, 4), slice(1, 5)))
+    products = {
+        "a": {"bundle": "a.bundle", "cameras": {VIEWS[0]: {"parts": "small"}}},
+        "b": "missing.bundle",
+    }
+    box = box_of(tmp_path, products=products)
+    document = {key: value for key, value in yaml.safe_load(box.read_text()).items() if key != "bundle"}
+    box.write_text(yaml.safe_dump(document))
+    (tmp_path / "small" / "p1").mkdir(parents=True)
+    for view in VIEWS:
+        small = np.full((48, 64, 3), 40, np.uint8)
+        Image.fromarray(small).save(tmp_path / "small" / "p1" / f"{view}.png")
+
+    def crops(*more: object) -> tuple[str, dict[str, tuple[int, int] | None]]:
+        done = invoke("snapshot", box, "-o", tmp_path / "seen", "--propose-crops", *more)
+        geometry = image_section(done.stdout).geometry
+        return done.stderr, {view: geometry[view].camera_size for view in VIEWS}
+
+    note, sizes = crops()
+    assert "what differs from the image's border (name one with --product: a, b)" in note
+    assert sizes == {VIEWS[0]: (128, 96), VIEWS[1]: None}
+    note, sizes = crops("--product", "a")
+    assert "crops by the foreground of bundle bracket" in note
+    assert sizes == {VIEWS[0]: (64, 48), VIEWS[1]: (128, 96)}
+    note, _ = crops("--product", "b")
+    assert "product b has no bundle yet" in note
+    assert crops("--set", "product=a")[0] == crops("--product", "a")[0]
+    with pytest.raises(UsageError, match=r"no product 'c' in this box file; there are: a, b"):
+        crops("--product", "c")
 
 
 def with_margin(box: list[float]) -> list[float]:
