@@ -54,8 +54,8 @@ def _recording_options(command: F) -> F:
         click.option(
             "--product",
             metavar="NAME",
-            help="Take its camera settings, and its bundle for proposals, on a box with several; default: the "
-            "box file's product.",
+            help="On a box with several: its camera settings, and its bundle for crops; default: the box "
+            "file's product.",
         ),
         box_overrides,
         json_option,

@@ -87,7 +87,7 @@ def proposal_of(
     return CropProposal(crop=crop, source=source)
 
 
-def border_colour(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+def border_colour(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The median colour (3,) of an image's border, which is taken for the background's."""
     height, width = image.shape[:2]
     deep = max(1, round(_BORDER * min(height, width)))

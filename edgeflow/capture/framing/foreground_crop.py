@@ -1,4 +1,4 @@
-"""Crops round the part of each view where a bundle knows the product already: its geometry, its foreground."""
+"""Crops round the part of each view for which there is a bundle: in its geometry, by its foreground."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _of_border(view: ViewSpec, image: RgbImage) -> CropProposal:
     if view.rectify is None:
         return propose_crop(image)
     # What no camera saw is taken for background.
-    beyond = tuple(round(value) for value in border_colour(image).tolist())
+    beyond = tuple(round(value) for value in border_colour(np.asarray(image, np.float32)).tolist())
     return propose_crop(view.rectify.image(image, beyond))
 
 
