@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from edgeflow.contracts.geometry.rectification import Homography, Rectification
-from edgeflow.contracts.images import RgbImage
+from edgeflow.contracts.images import MAX_PIXELS, RgbImage
 from edgeflow.errors import DataError
 
 __all__ = ["DICTIONARIES", "BoardSpec", "PlaneCalibration", "board_image", "calibrate_plane"]
@@ -84,10 +84,15 @@ def board_image(spec: BoardSpec, pixels_per_mm: float) -> RgbImage:
     """The board for printing, uint8 (H, W, 3), with a margin of half a square.
 
     Raises:
-        DataError: no such board.
+        DataError: no such board, or more pixels than an image may have.
     """
     margin = round(spec.square_mm * pixels_per_mm / 2)
     size = [round(count * spec.square_mm * pixels_per_mm) + 2 * margin for count in (spec.columns, spec.rows)]
+    if size[0] * size[1] > MAX_PIXELS:
+        raise DataError(
+            f"the board's picture would be {size[0]}x{size[1]}, more than the {MAX_PIXELS} pixels that an "
+            "image may have; use fewer --pixels-per-mm"
+        )
     grey = spec.board().generateImage(tuple(size), marginSize=margin, borderBits=1)
     return np.asarray(Image.fromarray(grey).convert("RGB"))
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from edgeflow.contracts.documents.document import Document
+from edgeflow.contracts.images import MAX_PIXELS
 from edgeflow.contracts.thresholds import Positive
 
 __all__ = ["LARGEST_SIDE", "Homography", "Rectification", "adjugate"]
@@ -25,6 +26,8 @@ Homography: TypeAlias = tuple[Row, Row, Row]
 
 _STEPS = 32
 """Positions between two pixels: OpenCV's table of weights has so many."""
+_BLOCK_PIXELS = 1 << 20
+"""Of the rectified image, whose places are computed at once."""
 
 
 class Rectification(Document):
@@ -45,6 +48,12 @@ class Rectification(Document):
     @model_validator(mode="after")
     def _does_not_fold(self) -> Rectification:
         """Refuse a homography whose horizon crosses the rectified image, or that shows its back."""
+        if self.width * self.height > MAX_PIXELS:
+            raise ValueError(
+                f"a rectified image of {self.width}x{self.height} has more pixels than the {MAX_PIXELS} that "
+                "an image may have; take a smaller one, as with --pixels-per-mm or --area board of 'edgeflow "
+                "cameras calibrate'"
+            )
         back = adjugate(self.homography)
         corners = [(x - 0.5, y - 0.5) for x in (0, self.width) for y in (0, self.height)]
         depths = [back[2][0] * x + back[2][1] * y + back[2][2] for x, y in corners]
@@ -121,13 +130,26 @@ def _table(
 
     The second holds 32 times the row's fraction plus the column's, in steps of 1/32.
     """
+    whole = np.empty((height, width, 2), np.int16)
+    between = np.empty((height, width), np.uint16)
+    block = max(1, _BLOCK_PIXELS // width)
+    for top in range(0, height, block):
+        rows = slice(top, min(height, top + block))
+        whole[rows], between[rows] = _rows_of_table(homography, width, rows)
+    whole.flags.writeable = between.flags.writeable = False
+    return whole, between
+
+
+def _rows_of_table(
+    homography: Homography, width: int, rows: slice
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
+    """Some rows of :func:`_table`: the double precision on the way there is ten times as large."""
     back = adjugate(homography)
     x = np.arange(width, dtype=np.float64)[np.newaxis, :]
-    y = np.arange(height, dtype=np.float64)[:, np.newaxis]
+    y = np.arange(rows.start, rows.stop, dtype=np.float64)[:, np.newaxis]
     across, down, depth = (row[0] * x + (row[1] * y + row[2]) for row in back)
     far = float(LARGEST_SIDE)
     steps = [np.rint(np.clip(place / depth, -far, far) * _STEPS).astype(np.int32) for place in (across, down)]
     whole = np.stack([step // _STEPS for step in steps], axis=-1).astype(np.int16)
     between = (steps[1] % _STEPS * _STEPS + steps[0] % _STEPS).astype(np.uint16)
-    whole.flags.writeable = between.flags.writeable = False
     return whole, between

@@ -12,7 +12,10 @@ from pydantic import Field
 from edgeflow.contracts.documents.document import Document
 from edgeflow.contracts.thresholds import Count, Positive
 
-__all__ = ["Span", "TileGrid", "Tiles"]
+__all__ = ["MOST_IN_A_ROW", "Span", "TileGrid", "Tiles"]
+
+MOST_IN_A_ROW = 32
+"""Tiles along one axis: each tile is cut and joined by operations of its own in the graph."""
 
 
 class Tiles(Document):
@@ -55,8 +58,8 @@ class TileGrid:
         """The grid of an image of this size.
 
         Raises:
-            ValueError: tiles larger than the image, an overlap of half a tile or more, or a border that no
-                tile covers; says what would fit.
+            ValueError: tiles larger than the image, an overlap of half a tile or more, a border that no
+                tile covers, or more than ``MOST_IN_A_ROW``; says what would fit.
         """
         return cls(
             rows=_spans("height", height, tiles.height, tiles.overlap),
@@ -114,6 +117,11 @@ def _spans(axis: str, length: int, tile: int, overlap: int) -> tuple[Span, ...]:
         raise ValueError(
             f"tiles: a {axis} of {tile} and an overlap of {overlap} leave a border of {border} of {length} "
             f"pixels uncovered; take an image {axis} of {less} or {more}"
+        )
+    if count >= MOST_IN_A_ROW:
+        raise ValueError(
+            f"tiles: {count + 1} tiles along the image's {axis} are more than the {MOST_IN_A_ROW} that a "
+            "graph may hold; take larger tiles, or a smaller image"
         )
     starts = [index * step for index in range(count + 1)]
     cuts = [0, *(start + (overlap + 1) // 2 for start in starts[1:]), length]

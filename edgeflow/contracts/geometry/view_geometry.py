@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.contracts.geometry.view_spec import ViewSpec
-from edgeflow.contracts.images import RgbImage
+from edgeflow.contracts.images import MAX_PIXELS, RgbImage
 from edgeflow.errors import DataError
 
 __all__ = ["MEAN_COLOUR", "Box", "ViewGeometry"]
@@ -25,6 +25,8 @@ Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
 
 _ROUNDING = 1e-6
+_MOST_PADDED = 4 * MAX_PIXELS
+"""Of an image with its padding; a manifest may name any proportions."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class ViewGeometry:
         camera: height and width of the camera's image.
 
     Raises:
-        DataError: the crop reaches outside the image, or crop and rectification were made for images of
-            another size.
+        DataError: the crop reaches outside the image, crop and rectification were made for images of
+            another size, or the padding would be far larger than the image.
     """
 
     view: ViewSpec
@@ -59,6 +61,12 @@ class ViewGeometry:
                     f"view '{view.id}': image {width}x{height} is smaller than the crop "
                     f"{view.crop}; check the camera's resolution"
                 )
+        padded_height, padded_width = self.size
+        if padded_height * padded_width > _MOST_PADDED:
+            raise DataError(
+                f"view '{view.id}': the letterbox would pad its image to {padded_width}x{padded_height}; take "
+                "fit: stretch, or a model image of about the view's proportions"
+            )
 
     def image(self, pixels: RgbImage) -> RgbImage:
         """A camera image (H, W, 3) up to the resize, (h, w, 3); may share memory with it."""

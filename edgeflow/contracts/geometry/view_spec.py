@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 from edgeflow.contracts.documents.document import Document, Text
 from edgeflow.contracts.geometry.rectification import Rectification
 from edgeflow.contracts.geometry.tiles import TileGrid, Tiles
+from edgeflow.contracts.images import MAX_PIXELS
 from edgeflow.contracts.thresholds import Count, Positive
 
-__all__ = ["VIEW_NAME", "Crop", "Fit", "Preprocessing", "Turns", "ViewId", "ViewSpec"]
+__all__ = ["VIEW_NAME", "Crop", "Fit", "Preprocessing", "Turns", "ViewId", "ViewSpec", "require_possible_size"]
 
 VIEW_NAME = Text(
     pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
@@ -23,6 +24,19 @@ Crop: TypeAlias = tuple[Count, Count, Positive, Positive]
 """x, y, width, height."""
 Turns: TypeAlias = Literal[0, 1, 2, 3]
 Fit: TypeAlias = Literal["stretch", "letterbox"]
+
+
+def require_possible_size(height: int, width: int) -> None:
+    """Refuse a model image larger than any camera's image.
+
+    Raises:
+        ValueError: it is.
+    """
+    if height * width > MAX_PIXELS:
+        raise ValueError(
+            f"a model image of {width}x{height} has more pixels than the {MAX_PIXELS} that a camera's image "
+            "may have; take a smaller height and width"
+        )
 
 
 class ViewSpec(Document):
@@ -117,6 +131,11 @@ class Preprocessing(Document):
     def grid(self) -> TileGrid | None:
         """The tiles of the model image; None where the network sees it whole."""
         return None if self.tiles is None else TileGrid.of(self.tiles, self.height, self.width)
+
+    @model_validator(mode="after")
+    def _image_is_one_that_can_be(self) -> Preprocessing:
+        require_possible_size(self.height, self.width)
+        return self
 
     @model_validator(mode="after")
     def _tiles_cover_the_image(self) -> Preprocessing:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model
 from edgeflow.contracts.datasets.layouts import LAYOUTS
 from edgeflow.contracts.documents.document import Document
 from edgeflow.contracts.geometry.tiles import TileGrid, Tiles
-from edgeflow.contracts.geometry.view_spec import Fit
+from edgeflow.contracts.geometry.view_spec import Fit, require_possible_size
 from edgeflow.contracts.manifest import ViewId
 from edgeflow.errors import ConfigError
 from edgeflow_export.models.view_graph import GRAPHS, view_graph
@@ -106,6 +106,7 @@ class ImageSpec(Document):
 
     @model_validator(mode="after")
     def _tiles_cover_the_image(self) -> ImageSpec:
+        require_possible_size(self.height, self.width)
         if self.tiles is not None:
             TileGrid.of(self.tiles, self.height, self.width)
         return self

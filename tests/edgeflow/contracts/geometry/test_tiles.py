@@ -69,6 +69,7 @@ def test_tiles_are_cut_row_after_row() -> None:
             Tiles(height=1024, width=20, overlap=10),
             "an overlap of 10 is half of the tiles' width of 20 or more",
         ),
+        (Tiles(height=1024, width=20), "50 tiles along the image's width are more than the 32"),
     ],
 )
 def test_tiles_that_do_not_fit_are_refused(tiles: Tiles, what: str) -> None:

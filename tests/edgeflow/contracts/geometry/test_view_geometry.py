@@ -261,3 +261,35 @@ def test_rectification_is_the_same_within_a_grey_level_without_wide_instructions
     ]
     assert found[0].size == 700 * 500 * 3
     assert np.abs(found[0].astype(int) - found[1].astype(int)).max() <= 1
+
+
+def test_a_rectified_image_larger_than_any_camera_image_is_refused_before_it_takes_memory() -> None:
+    with pytest.raises(ValidationError, match="30000x30000 has more pixels than the 64000000"):
+        Rectification(homography=SQUARE, width=30_000, height=30_000)
+
+
+def test_a_large_rectified_image_is_the_same_as_its_parts() -> None:
+    """Places are computed in blocks of rows, which must not show."""
+    tilted = ((1.1, 0.1, -2.0), (-0.05, 0.95, 1.0), (2e-5, -1e-5, 1.0))
+    large = Rectification(homography=tilted, width=900, height=2_500)
+    x, y = 700, 2_400
+    shifted = tuple(
+        tuple(float(value) for value in row)
+        for row in np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]], np.float64) @ np.array(tilted)
+    )
+    corner = Rectification.model_validate({"homography": shifted, "width": 200, "height": 100})
+    image = np.random.default_rng(1).integers(0, 256, (2_500, 1_000, 3), dtype=np.uint8)
+    whole, part = large.image(image, MEAN_COLOUR), corner.image(image, MEAN_COLOUR)
+    assert part.std() > 0
+    differing = np.abs(whole[y:, x:].astype(int) - part.astype(int)).max(axis=2) > 0
+    assert differing.mean() < 1e-3  # places are rounded to 1/32 pixel, of slightly different numbers
+
+
+def test_a_letterbox_that_would_pad_without_end_is_refused() -> None:
+    with pytest.raises(DataError, match=r"view 'top': the letterbox would pad its image to 31x31000000"):
+        ViewGeometry(ViewSpec(id="top", letterbox=(1, 1_000_000)), (HEIGHT, WIDTH))
+
+
+def test_a_model_image_larger_than_any_camera_image_is_refused() -> None:
+    with pytest.raises(ValidationError, match="a model image of 100000x100000 has more pixels"):
+        Preprocessing(height=100_000, width=100_000)
