@@ -9,7 +9,7 @@ import click
 
 from edgeflow.cli.bench_choice import choose
 from edgeflow.cli.bench_report import bench as measure
-from edgeflow.cli.options import FILE, json_option
+from edgeflow.cli.options import FILE, FiniteRange, json_option
 from edgeflow.cli.workstation import workstation_module
 
 __all__ = ["bench"]
@@ -23,9 +23,7 @@ __all__ = ["bench"]
 @click.option("--graph", "graph_ids", multiple=True, metavar="ID", help="Only this graph; may be repeated.")
 @click.option("--parts", type=FILE, help="Recorded parts to score; default: the bundle's golden parts.")
 @click.option("--turns", type=click.IntRange(min=3), default=50, show_default=True)
-@click.option(
-    "--at-most", "at_most_s", type=click.FloatRange(min=0), default=120, help="Seconds for the turns."
-)
+@click.option("--at-most", "at_most_s", type=FiniteRange(min=0), default=120, help="Seconds for the turns.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="0: one per core.")
 @click.option("--streams", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--starts/--no-starts", default=True, help="Measure starts and memory in fresh processes.")

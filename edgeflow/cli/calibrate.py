@@ -21,7 +21,7 @@ from edgeflow.calibration.next_version import Recalibrated
 from edgeflow.calibration.recalibrate import recalibrate
 from edgeflow.calibration.thresholds import Method
 from edgeflow.cli.calibrate_evidence import is_box_or_export, print_preview, read_evidence, write_page
-from edgeflow.cli.options import FILE, NEW_BUNDLE, box_overrides, device_option, json_option
+from edgeflow.cli.options import FILE, NEW_BUNDLE, FiniteRange, box_overrides, device_option, json_option
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.cli.terminal.tables import make_table, print_table
 from edgeflow.contracts.datasets.find_parts import RecordedPart
@@ -60,7 +60,7 @@ class _Wish:
 @click.option("--class", "class_name", help="Which class of a folder with several.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     help="Share of good parts that may be rejected; default: the bundle's.",
 )
 @click.option("--method", type=click.Choice(["auto", "quantile", "tail"]), default="auto", show_default=True)

@@ -20,7 +20,7 @@ from edgeflow.capture.framing.foreground_crop import FramedView, bundle_proposal
 from edgeflow.capture.recorder import record as record_sets
 from edgeflow.capture.recorder import recording_config
 from edgeflow.capture.recorder import snapshot as take_snapshot
-from edgeflow.cli.options import FILE, box_overrides, json_option
+from edgeflow.cli.options import FILE, FiniteRange, box_overrides, json_option
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.clock import utc_now
 from edgeflow.config.box import BoxConfig
@@ -31,7 +31,7 @@ from edgeflow.errors import EdgeflowError, StorageError, UsageError
 
 __all__ = ["cameras", "record"]
 
-POSITIVE = click.FloatRange(min=0, min_open=True)
+POSITIVE = FiniteRange(min=0, min_open=True)
 PRINTED_PIXELS_PER_MM = 300 / 25.4
 BENT_PX = 1.5
 """From here on, what a lens bends shows in the rectified image."""
@@ -47,7 +47,7 @@ def _recording_options(command: F) -> F:
         click.option(
             "--every",
             "every_ms",
-            type=click.FloatRange(min=0, min_open=True),
+            type=FiniteRange(min=0, min_open=True),
             metavar="MS",
             help="Take a view set each so many milliseconds, instead of at the box's trigger.",
         ),

@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 
 from edgeflow.cli.fleet_tables import print_boxes, print_releases, status_line
-from edgeflow.cli.options import FILE, box_overrides, json_option, passphrase_option
+from edgeflow.cli.options import FILE, FiniteRange, box_overrides, json_option, passphrase_option
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.clock import utc_now
 from edgeflow.contracts.message_parts.fleet_status import FleetStatus
@@ -59,7 +59,7 @@ def _with_broker(command: F) -> F:
     return command
 
 
-_SHARE = click.FloatRange(0, 1)
+_SHARE = FiniteRange(0, 1)
 _BOUNDS = (
     ("--parts", "parts", click.IntRange(min=1), 200, "First parts that are watched."),
     (

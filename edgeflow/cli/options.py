@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ import click
 __all__ = [
     "FILE",
     "NEW_BUNDLE",
+    "FiniteRange",
     "box_overrides",
     "device_option",
     "json_option",
@@ -22,6 +24,18 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
 """A file or folder; the command that opens it says what is wrong with it."""
+
+
+class FiniteRange(click.FloatRange):
+    """A number within a range; neither "nan" nor "inf", which ``float`` reads too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
 
 NEW_BUNDLE = "The bundle file to write; one that is there is never replaced."
 _DEVICES = "where graphs run: CPU, GPU, NPU (OpenVINO); CPU, CUDA (ONNX Runtime)"

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from edgeflow.cli.options import FILE, json_option
+from edgeflow.cli.options import FILE, FiniteRange, json_option
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.config.box import load_config
 from edgeflow.delivery.offline import (
@@ -58,7 +58,7 @@ def status(box: Path, json_output: bool) -> None:
 
 @outbox.command()
 @click.argument("box", type=FILE)
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), default=30.0, show_default=True)
+@click.option("--timeout", "timeout_s", type=FiniteRange(min=0), default=30.0, show_default=True)
 @json_option
 def flush(box: Path, timeout_s: float, json_output: bool) -> None:
     """Deliver what waits now: by the box where it runs, else by this command."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from edgeflow.cli.options import FILE, box_overrides, json_option
+from edgeflow.cli.options import FILE, FiniteRange, box_overrides, json_option
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.cli.terminal.output_thread import BackgroundView
 from edgeflow.contracts.messages import Result, VerdictName
@@ -32,7 +32,7 @@ _COLOURS: dict[VerdictName, str] = {"OK": "green", "NG": "red", "UNDECIDED": "ye
 @click.option(
     "--every",
     "every_ms",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="MS",
     help="With --setup: take pictures so often, instead of at the box's trigger.",
 )

@@ -193,6 +193,10 @@ class Manifest(Document):
         """Names of the views, in the order of the graph's first axis."""
         return tuple(view.id for view in self.views)
 
+    def graph_bytes(self, graph: Graph) -> int:
+        """Return the size of a graph's files."""
+        return sum(self.files[name].size for name in (graph.model, graph.weights) if name in self.files)
+
     def thresholds_of(self, graph: Graph) -> Thresholds:
         """The thresholds that one graph's scores are judged by.
 

@@ -9,6 +9,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from edgeflow.clock import utc_now
 from edgeflow.commands.issuers import read_rules
 from edgeflow.config.box import BoxConfig, EvidenceConfig, RuntimeConfig, load_config
 from edgeflow.config.camera_views import check_views
+from edgeflow.config.cameras import CameraConfig
 from edgeflow.config.products.resolve import only_product, product_config
 from edgeflow.config.units import host_and_port
 from edgeflow.contracts.manifest import Thresholds
@@ -73,6 +76,11 @@ def _checks(path: Path, config: BoxConfig) -> list[_Check]:
     ]
     for view, camera in config.cameras.items():
         checks.append((f"camera {view}", partial(camera_findings, view, camera)))
+    for name, product in (config.products or {}).items():
+        for view, camera in product.cameras.items():
+            checks.append((f"camera {view}", partial(_product_camera, name, view, camera)))
+    if config.runtime.memory_mb is not None:
+        checks.append(("memory", partial(_memory, config, config.runtime.memory_mb)))
     checks.append(("cameras", partial(source_findings, config)))
     checks.append(("bandwidth", partial(load_findings, config)))
     checks.append(("sync", partial(sync_findings, config)))
@@ -137,6 +145,34 @@ def _bundle(config: BoxConfig) -> list[Finding]:
     whose = f"product {product}: " if product is not None else ""
     found = problems or [ok("bundle", f"{whose}{config.bundle}: {name}, views {', '.join(views)}")]
     return found + [warning("bundle", sentence, grave=True) for sentence in weak]
+
+
+def _product_camera(product: str, view: str, camera: CameraConfig) -> list[Finding]:
+    """A camera with the settings that a product has in place of the others."""
+    try:
+        found = camera_findings(view, camera)
+    except EdgeflowError as error:
+        found = failures(f"camera {view}", error)
+    return [replace(finding, text=f"product {product}: {finding.text}") for finding in found]
+
+
+def _memory(config: BoxConfig, memory_mb: float) -> list[Finding]:
+    """What two bundles need at the least is known from their graphs; all of it only once they are loaded."""
+    least_mb: dict[str, float] = {}
+    for name in config.products or ():
+        own = product_config(config, name)
+        # What is wrong with a bundle is told of the bundle itself.
+        with suppress(EdgeflowError), open_admitted(own.bundle, own.trust, utc_now(), name) as bundle:
+            graph = choose_graph(bundle, backend=own.runtime.backend, precision=own.runtime.precision)
+            least_mb[name] = bundle.manifest.graph_bytes(graph) / 1e6
+    largest = sorted(least_mb, key=lambda name: least_mb[name], reverse=True)[:2]
+    need_mb = sum(least_mb[name] for name in largest)
+    names = " and ".join(f"'{name}'" for name in largest)
+    told = f"runtime.memory_mb {memory_mb:g}: the graphs of {names} alone take {need_mb:.1f} MB"
+    if need_mb > memory_mb:
+        return [failed("memory", f"{told}, and both must fit; raise it, or leave it out")]
+    more = "large images and tiles need far more to compute with: see what 'edgeflow ctl BOX status' counts"
+    return [ok("memory", f"{told}; {more}")] if largest else []
 
 
 def _thresholds(bundle: Bundle, runtime: RuntimeConfig) -> Thresholds:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import ValidationError
 
+from edgeflow.contracts.documents.problems import first_problem
 from edgeflow.contracts.geometry.rectification import Homography, Rectification
 from edgeflow.contracts.images import MAX_PIXELS, RgbImage
 from edgeflow.errors import DataError
@@ -21,6 +22,7 @@ DICTIONARIES = ("4X4_50", "5X5_100", "6X6_250", "7X7_1000")
 """ArUco's dictionaries that boards are commonly printed with."""
 
 _LEAST_CORNERS = 8
+_SMALLEST_SIDE = 16
 _LARGEST_AREA = 4.0
 """Rectified image in units of the camera's image: a plane seen flatter than that is mostly interpolation."""
 
@@ -130,13 +132,16 @@ def calibrate_plane(
             f"the rectified image would be {size[0]}x{size[1]} for a camera's image of {width}x{height}: the "
             "plane is seen too flat; use --area board, fewer --pixels-per-mm, or a steeper view"
         )
+    if min(size) < _SMALLEST_SIDE:
+        raise DataError(
+            f"the rectified image would be {size[0]}x{size[1]}, in which nothing can be seen; use more "
+            "--pixels-per-mm"
+        )
     placed = np.array([[scale, 0, -left], [0, scale, -top], [0, 0, 1]]) @ to_plane
     try:
-        rectification = Rectification(
-            homography=_rows(placed / placed[2, 2]), width=max(1, size[0]), height=max(1, size[1])
-        )
+        rectification = Rectification(homography=_rows(placed / placed[2, 2]), width=size[0], height=size[1])
     except ValidationError as cause:
-        raise DataError(f"calibration: {cause.errors()[0]['msg']}") from cause
+        raise DataError(f"calibration: {first_problem(cause)}") from cause
     return PlaneCalibration(
         rectification=rectification,
         camera_size=(width, height),

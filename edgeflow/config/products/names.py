@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -13,6 +14,7 @@ __all__ = ["LONGEST", "alike", "name_problem", "normal_name", "product_text", "s
 LONGEST = 64
 """Characters of a name."""
 _SHOWN = 40
+_DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
 _REFUSED = "/+#$"  # a name is a level of topics
 
 
@@ -35,10 +37,16 @@ def name_problem(name: str) -> str:
 
 
 def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return names that people and controllers would take for one: they differ by case or Unicode form."""
+    """Return names that people and controllers would take for one.
+
+    They differ by case, by Unicode form, or by the zeros of one number: 1 and 1.0.
+    """
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+        key = unicodedata.normalize("NFKC", name).casefold()
+        if _DECIMAL.fullmatch(key):
+            key = key.rstrip("0").removesuffix(".")
+        groups.setdefault(key, []).append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 

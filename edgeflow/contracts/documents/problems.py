@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-__all__ = ["EXPECTED_TEXT", "MOST_PROBLEMS", "ON_COMMAND_LINE", "KeyPath", "problems_of"]
+__all__ = ["EXPECTED_TEXT", "MOST_PROBLEMS", "ON_COMMAND_LINE", "KeyPath", "first_problem", "problems_of"]
 
 KeyPath = tuple[str | int, ...]
 
@@ -68,6 +68,11 @@ def problems_of(cause: ValidationError, model: type[BaseModel], lines: Mapping[K
         sentences.append(f"{_at(path, lines)}expected {_or(allowed)}{_given(details[0]['input'])}")
     more = cause.error_count() - MOST_PROBLEMS
     return [*sentences, f"and {more} more"] if more > 0 else sentences
+
+
+def first_problem(cause: ValidationError) -> str:
+    """Return the first problem without its place, of an object that was made from no file."""
+    return str(cause.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
 
 
 def _expected(detail: ErrorDetails) -> str:

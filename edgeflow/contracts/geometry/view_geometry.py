@@ -64,8 +64,8 @@ class ViewGeometry:
         padded_height, padded_width = self.size
         if padded_height * padded_width > _MOST_PADDED:
             raise DataError(
-                f"view '{view.id}': the letterbox would pad its image to {padded_width}x{padded_height}; take "
-                "fit: stretch, or a model image of about the view's proportions"
+                f"view '{view.id}': the letterbox would pad its image to {padded_width}x{padded_height}; "
+                "take fit: stretch, or a model image of about the view's proportions"
             )
 
     def image(self, pixels: RgbImage) -> RgbImage:

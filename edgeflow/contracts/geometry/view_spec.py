@@ -12,7 +12,16 @@ from edgeflow.contracts.geometry.tiles import TileGrid, Tiles
 from edgeflow.contracts.images import MAX_PIXELS
 from edgeflow.contracts.thresholds import Count, Positive
 
-__all__ = ["VIEW_NAME", "Crop", "Fit", "Preprocessing", "Turns", "ViewId", "ViewSpec", "require_possible_size"]
+__all__ = [
+    "VIEW_NAME",
+    "Crop",
+    "Fit",
+    "Preprocessing",
+    "Turns",
+    "ViewId",
+    "ViewSpec",
+    "require_possible_size",
+]
 
 VIEW_NAME = Text(
     pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",

@@ -28,9 +28,7 @@ def measured_load(load: Callable[[], LoadedBundle]) -> tuple[LoadedBundle, float
     before = resident_bytes()
     loaded = load()
     grown = resident_bytes() - before
-    files = loaded.manifest.files
-    graph = sum(files[name].size for name in (loaded.graph.model, loaded.graph.weights) if name in files)
-    return loaded, max(grown, graph) / 1e6
+    return loaded, max(grown, loaded.manifest.graph_bytes(loaded.graph)) / 1e6
 
 
 def require_room_for_two(products: Sequence[Product], memory_mb: float | None) -> None:

@@ -206,7 +206,11 @@ def _load(part: RecordedPart, dataset: Dataset, kind: CachedKind[X], folder: Pat
         decode_image(content, what=str(part.images[view]), reading=dataset.reading)
         for view, content in zip(dataset.view_ids, contents, strict=True)
     ]
-    return _place(part, dataset, kind, folder, contents), kind.load(images)
+    try:
+        loaded = kind.load(images)
+    except DataError as cause:  # which says the view, and not the part
+        raise DataError(f"part {part.part_id}: {cause.message}") from cause
+    return _place(part, dataset, kind, folder, contents), loaded
 
 
 def _checked(array: Array, part: RecordedPart, dataset: Dataset, kind: CachedKind[X]) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from edgeflow.contracts.image_files.mask_sources import (
     missing_mask_files,
     read_defect_mask,
 )
-from edgeflow.contracts.images import Reading, image_size, read_image
+from edgeflow.contracts.images import Reading, RgbImage, image_size, read_image
 from edgeflow.contracts.manifest import Preprocessing, ViewSpec
 from edgeflow.contracts.preprocess import prepare, prepare_mask, reading_of
 from edgeflow.errors import DataError
@@ -245,10 +245,21 @@ def load_images(part: RecordedPart, dataset: Dataset) -> Images:
     Raises:
         DataError: a file cannot be decoded or is smaller than its crop.
     """
-    spec, reading = dataset.preprocessing, dataset.reading
-    return np.stack(
-        [prepare(read_image(part.images[view.id], reading), view, spec) for view in dataset.views]
-    )
+    images = [read_image(part.images[view.id], dataset.reading) for view in dataset.views]
+    return prepared(part, images, dataset)
+
+
+def prepared(part: RecordedPart, images: Sequence[RgbImage], dataset: Dataset) -> Images:
+    """Model images, uint8 (V, H, W, 3), of a part's images in the order of the views.
+
+    Raises:
+        DataError: an image does not fit its view's geometry; names part and view.
+    """
+    spec = dataset.preprocessing
+    try:
+        return np.stack([prepare(image, v, spec) for image, v in zip(images, dataset.views, strict=True)])
+    except DataError as cause:
+        raise DataError(f"part {part.part_id}: {cause.message}") from cause
 
 
 def iterate_images(parts: Iterable[RecordedPart], dataset: Dataset) -> Iterator[Images]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from edgeflow.contracts.datasets.recorded_part import Crop, RecordedPart
+from edgeflow.contracts.documents.problems import first_problem
 from edgeflow.contracts.images import image_size
 from edgeflow.contracts.manifest import ViewSpec
 from edgeflow.errors import DataError
@@ -47,7 +48,7 @@ def view_specs(parts: Sequence[RecordedPart], data: DataSpec, image: ImageSpec) 
         try:
             views.append(own.view(view, (image.width, image.height), image.fit, size))
         except ValidationError as cause:
-            raise DataError(f"image.geometry.{view}: {cause.errors()[0]['msg']}") from cause
+            raise DataError(f"image.geometry.{view}: {first_problem(cause)}") from cause
     return tuple(views)
 
 

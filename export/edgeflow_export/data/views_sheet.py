@@ -36,7 +36,13 @@ def write_views_sheet(dataset: Dataset, path: Path) -> None:
     rows = []
     for part in parts:
         images = [read_image(part.images[view.id], dataset.reading) for view in dataset.views]
-        cells = [draw_views(i, v, dataset.preprocessing) for i, v in zip(images, dataset.views, strict=True)]
+        try:
+            cells = [
+                draw_views(image, view, dataset.preprocessing)
+                for image, view in zip(images, dataset.views, strict=True)
+            ]
+        except DataError as cause:
+            raise DataError(f"part {part.part_id}: {cause.message}") from cause
         rows.append(_beside(cells))
     sheet = _below(rows, [f"part {part.part_id}" for part in parts])
     try:

@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import yaml
@@ -52,6 +53,21 @@ def test_calibrate_refuses_a_picture_without_the_board_and_sizes_that_are_none(t
         invoke("calibrate", tmp_path / "top.png")
     with pytest.raises(UsageError, match="--squares seven: expected COLUMNSxROWS, such as 7x5"):
         invoke("calibrate", tmp_path / "top.png", "--squares", "seven")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_a_number_that_is_none_is_a_mistake_of_usage(value: str, tmp_path: Path) -> None:
+    with pytest.raises(click.BadParameter):
+        invoke("calibrate", tmp_path / "top.png", "--pixels-per-mm", value)
+
+
+def test_sizes_that_no_picture_can_have_are_refused_with_what_to_change(tmp_path: Path) -> None:
+    board = tmp_path / "top.png"
+    with pytest.raises(DataError, match=r"16000000x12000000, more than the 64000000 .* --pixels-per-mm"):
+        invoke("calibrate", board, "--print-board", "--pixels-per-mm", "100000")
+    invoke("calibrate", board, "--print-board", "--pixels-per-mm", "2")
+    with pytest.raises(DataError, match="would be 2x2, in which nothing can be seen; use more --pixels"):
+        invoke("calibrate", board, "--pixels-per-mm", "0.01")
 
 
 HALF_SIZE = {"homography": [[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]], "width": 72, "height": 48}

@@ -95,6 +95,7 @@ def test_a_product_is_named_where_there_are_several(tmp_path: Path) -> None:
     [
         ("products: {A: a.bundle, a: b.bundle}", "'A' and 'a': people and controllers would take"),
         ("products: {\u00e9: a.bundle, e\u0301: b.bundle}", "would take these names for one"),
+        ("products: {1: a.bundle, 1.0: b.bundle}", "'1' and '1.0': people and controllers would take"),
         ("products: {ss: a.bundle, ß: b.bundle}", "would take these names for one"),
         ("products: {A: a.bundle, A: b.bundle}", "key given twice"),
         ("products: {}", "needs at least 1 entry"),

@@ -162,6 +162,28 @@ def test_the_bundle_of_every_product_is_looked_at_with_its_own_views(box: Path) 
     assert "none.bundle: no such bundle" in found[3].text
 
 
+def test_cameras_with_settings_of_a_product_are_looked_at_too(box: Path) -> None:
+    products = "{A: current.bundle, B: {bundle: current.bundle, cameras: {left: {parts: nowhere}}}}"
+    box.write_text(box.read_text().replace("bundle: current.bundle", f"products: {products}\nproduct: A"))
+    failed = texts(check_box(box), "failed")
+    assert failed[0].startswith(f"camera left: product B: {box.parent}/nowhere: no such folder")
+    assert len(failed) == 1, "those of all products are as they should be"
+
+
+def test_a_memory_in_which_two_graphs_cannot_lie_is_told_before_the_start(box: Path) -> None:
+    products = "{A: current.bundle, B: current.bundle}"
+    box.write_text(box.read_text().replace("bundle: current.bundle", f"products: {products}\nproduct: A"))
+    assert all(each.name != "memory" for each in check_box(box).findings)
+    for memory_mb, state in (("0.00001", "failed"), ("1000", "ok")):
+        found = [
+            each
+            for each in check_box(box, (f"runtime.memory_mb={memory_mb}",)).findings
+            if each.name == "memory"
+        ]
+        assert [each.state for each in found] == [state]
+        assert "the graphs of 'A' and 'B' alone take" in found[0].text
+
+
 def test_looking_leaves_nothing_behind(box: Path) -> None:
     before = sorted(box.parent.rglob("*"))
     check_box(box)
