@@ -29,6 +29,7 @@ def network(
     opset: int = 18,
     extra: tuple[onnx.NodeProto, ...] = (),
     convolutions: bool = True,
+    smoothed: bool = False,
 ) -> Path:
     """Write a network: bright squares on grey give a high map.
 
@@ -38,6 +39,8 @@ def network(
         output: map, score (each image's highest pixel) or part (the part's).
         anomalib: end as anomalib's graphs do: normalised, clamped, chosen by constants; four outputs.
         convolutions: without them, the map is the brightness of the image itself.
+        smoothed: the map goes through a Gaussian filter, and the score is from before it, as PatchCore's;
+            at the end of anomalib's graphs, nothing is chosen by constants then.
         extra: nodes in front of the output ``value``, which they make of ``raw``.
     """
     rng = np.random.default_rng(5)
@@ -71,8 +74,15 @@ def network(
     ]
     nodes += [*(layers if convolutions else ()), *extra]
     value = "value" if extra else "raw"
+    if smoothed:
+        bell = np.exp(-(np.linspace(-2, 2, 5) ** 2))
+        kernel = np.outer(bell, bell) / bell.sum() ** 2
+        weights["bell"] = kernel[np.newaxis, np.newaxis].astype(number)
+        nodes.append(helper.make_node("Conv", [value, "bell"], ["smooth"], pads=[2, 2, 2, 2]))
+        value = "smooth"
     if anomalib:
-        outputs = _anomalib(nodes, weights, value, number)
+        score = "raw" if smoothed else value
+        outputs = _anomalib(nodes, weights, value, number, score=score, choices=not smoothed)
     else:
         outputs = {output: real}
         axes = {"map": None, "score": [1, 2, 3], "part": [0, 1, 2, 3]}[output]
@@ -114,7 +124,13 @@ def as_openvino(file: Path, *, half: bool = False) -> Path:
 
 
 def _anomalib(
-    nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], raw: str, number: type
+    nodes: list[onnx.NodeProto],
+    weights: dict[str, np.ndarray],
+    raw: str,
+    number: type,
+    *,
+    score: str,
+    choices: bool,
 ) -> dict[str, int]:
     """The end of a graph of anomalib 2.7, node for node as its exporter writes it."""
     weights |= {
@@ -126,20 +142,25 @@ def _anomalib(
         "space": np.array([1, 2, 3]),
     }
     make = helper.make_node
-    nodes.append(make("ReduceMax", [raw, "space"], ["amax"], keepdims=0))
+    nodes.append(make("ReduceMax", [score, "space"], ["amax"], keepdims=0))
     for name, source in (("pred_score", "amax"), ("anomaly_map", raw)):
+        # Where torch's exporter has removed the choices that constants make, nothing is behind the clamp.
+        clamped = f"{name}.clamp" if choices else name
         nodes += [
             make("Sub", [source, "threshold"], [f"{name}.sub"]),
             make("Div", [f"{name}.sub", "range"], [f"{name}.div"]),
             make("Add", [f"{name}.div", "half"], [f"{name}.add"]),
-            make("Clip", [f"{name}.add", "low", "high"], [f"{name}.clamp"]),
-            make("Greater", [source, "threshold"], [f"{name}.gt"]),
-            make("Less", [source, "threshold"], [f"{name}.lt"]),
-            make("Where", [f"{name}.lt", "low", "half"], [f"{name}.below"]),
-            make("Where", [f"{name}.gt", "high", f"{name}.below"], [f"{name}.degenerate"]),
-            make("Where", ["no_range", f"{name}.degenerate", f"{name}.clamp"], [f"{name}.known"]),
-            make("Where", ["has_range", f"{name}.known", source], [name]),
+            make("Clip", [f"{name}.add", "low", "high"], [clamped]),
         ]
+        if choices:
+            nodes += [
+                make("Greater", [source, "threshold"], [f"{name}.gt"]),
+                make("Less", [source, "threshold"], [f"{name}.lt"]),
+                make("Where", [f"{name}.lt", "low", "half"], [f"{name}.below"]),
+                make("Where", [f"{name}.gt", "high", f"{name}.below"], [f"{name}.degenerate"]),
+                make("Where", ["no_range", f"{name}.degenerate", f"{name}.clamp"], [f"{name}.known"]),
+                make("Where", ["has_range", f"{name}.known", source], [name]),
+            ]
     nodes += [
         make("Greater", ["pred_score", "half"], ["pred_label"]),
         make("Greater", ["anomaly_map", "half"], ["pred_mask"]),

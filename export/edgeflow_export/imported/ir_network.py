@@ -15,6 +15,7 @@ from edgeflow.backends.openvino.core import openvino_core
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import CheckpointError
 from edgeflow_export.imported.ir_file import IrFile
+from edgeflow_export.imported.ir_folded_factor import unfold_factors
 from edgeflow_export.imported.network_input import InputPort, NetworkInput, read_input
 from edgeflow_export.imported.network_output import ChosenOutput, OutputPort, choose_output
 from edgeflow_export.imported.normalisation import Constant
@@ -138,6 +139,8 @@ def load_ir_network(file: IrFile, recipe: ImportRecipe) -> IrNetwork:
     """
     spec = recipe.network
     network = read_input(_input_port(file), spec, recipe.size)
+    if spec.origin == "anomalib":
+        unfold_factors(file.model)
     ports = [_output_port(port) for port in file.model.outputs]
     output = choose_output(file.path, ports, _Reader(), spec.output, anomalib=spec.origin == "anomalib")
     if not _reads_images(output.value):

@@ -8,13 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeflow.contracts.datasets.find_parts import RecordedPart
 from edgeflow.contracts.images import RgbImage, read_image
+from edgeflow.contracts.manifest import Preprocessing, ViewSpec
+from edgeflow.contracts.preprocess import prepare
 from edgeflow.errors import DataError, StorageError
 from edgeflow_export.data.array_cache import Array, CachedKind, cache_arrays, read_array
 from edgeflow_export.data.dataset import Dataset, load_dataset
@@ -190,6 +194,19 @@ def test_values_that_are_not_finite_name_part_view_and_file(dataset: Dataset, tm
     assert caught.value.message.startswith(f"part {bad.part_id}, view C2: grey are not finite; check")
     assert str(bad.images["C2"]) in caught.value.message
     assert len(files(tmp_path, "*.npy")) == 3  # those before it are kept
+
+
+def test_an_image_that_its_geometry_does_not_fit_is_named_by_its_part(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    odd = dataset.training[2]
+    with Image.open(odd.images["C2"]) as image:
+        image.resize((20, 20)).save(odd.images["C2"])
+    view = ViewSpec(id="C2", crop=(10, 10, 30, 30))
+    size = Preprocessing(height=40, width=40)
+    kind = replace(Grey().kind(), load=lambda images: [prepare(image, view, size) for image in images])
+    with pytest.raises(DataError, match=rf"^part {odd.part_id}: view 'C2': image 20x20 is smaller than the"):
+        cache_arrays(dataset.training, dataset, kind, folder=tmp_path / "cache", progress=False)
 
 
 def test_another_shape_than_expected_is_refused(dataset: Dataset, tmp_path: Path) -> None:

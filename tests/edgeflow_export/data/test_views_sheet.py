@@ -55,5 +55,5 @@ def test_train_show_views_draws_and_does_not_train(tmp_path: Path) -> None:
         assert sheet.size[0] > 3 * 640
     document["image"]["geometry"]["C1"]["camera_size"] = [128, 128]
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(document))
-    with pytest.raises(DataError, match="made for images of 128x128, this one is 64x64"):
+    with pytest.raises(DataError, match=r"^part .*: view 'C1': .* for images of 128x128, this one is 64x64"):
         CliRunner().invoke(cli, arguments, catch_exceptions=False, standalone_mode=False)

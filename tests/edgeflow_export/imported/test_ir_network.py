@@ -81,6 +81,22 @@ def test_the_raw_value_is_taken_and_not_the_clamped_one(
     np.testing.assert_allclose(by_graph(model).ravel(), expected.ravel(), rtol=2e-3 if half else 1e-5)
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_a_factor_that_was_folded_into_the_smoothing_filter_is_taken_out_again(
+    tmp_path: Path, *, half: bool
+) -> None:
+    """As OpenVINO writes PatchCore of anomalib 2.7: multiplied weights, then Add and Clamp alone."""
+    file = network(tmp_path / "model.onnx", anomalib=True, smoothed=True)
+    expected = by_onnx(network(tmp_path / "raw.onnx", smoothed=True), "map")
+    written = as_openvino(file, half=half)
+    clamp = ov.Core().read_model(written).output("anomaly_map").get_node().input_value(0).get_node()
+    before = clamp.input_value(0).get_node().input_value(0).get_node()
+    assert (clamp.get_type_name(), before.get_type_name()) == ("Clamp", "Convolution")
+    model = loaded(written)
+    assert model.output.removed == ("Clip", "Add", "Mul")
+    np.testing.assert_allclose(by_graph(model).ravel(), expected.ravel(), rtol=2e-3 if half else 1e-5)
+
+
 def test_the_memory_of_an_export_is_estimated_alike_in_both_formats(tmp_path: Path) -> None:
     file = network(tmp_path / "model.onnx", anomalib=True)
     by_onnx = loaded(file).volume
