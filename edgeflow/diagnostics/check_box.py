@@ -157,7 +157,7 @@ def _product_camera(product: str, view: str, camera: CameraConfig) -> list[Findi
 
 
 def _memory(config: BoxConfig, memory_mb: float) -> list[Finding]:
-    """What two bundles need at the least is known from their graphs; all of it only once they are loaded."""
+    """Two bundles need at least the size of their graphs; all of it is known only once they are loaded."""
     least_mb: dict[str, float] = {}
     for name in config.products or ():
         own = product_config(config, name)

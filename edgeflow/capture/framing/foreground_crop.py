@@ -41,7 +41,7 @@ class FramedView:
 
     @property
     def geometry(self) -> dict[str, object]:
-        """What the recipe's ``image.geometry`` says of the view, as its document has it."""
+        """The view's entry in the recipe's ``image.geometry``, as its document has it."""
         kept, crop = self.kept, self.found.crop
         rectify = kept.rectify if kept is not None else None
         values: dict[str, object] = {}

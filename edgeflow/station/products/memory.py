@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import ceil
 
 from edgeflow.errors import ConfigError
 from edgeflow.metrics.system import resident_bytes
@@ -44,5 +45,5 @@ def require_room_for_two(products: Sequence[Product], memory_mb: float | None) -
         raise ConfigError(
             f"runtime.memory_mb {memory_mb:g}: the bundles of {names} take {need_mb:.0f} MB together, and "
             "the product before stays loaded until its last part is decided; raise runtime.memory_mb to at "
-            f"least {need_mb:.0f}, or leave it out"
+            f"least {ceil(need_mb)}, or leave it out"
         )
