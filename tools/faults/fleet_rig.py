@@ -40,7 +40,7 @@ __all__ = ["PARTS", "FleetBox", "Supervisor", "broker", "wait_for_a_part", "writ
 
 PARTS = 8
 _ENDS = ("good", "paused", "rolled_back", "refused", "idle")
-_LOOKS = 400
+_AGENT_S = 240.0  # a candidate in the shadow waits for a processor that nobody else wants
 _LOOK_S = 0.1
 _STARTS_S = 180.0
 _RESTART_S = 2.0  # systemd's unit has five seconds
@@ -221,7 +221,8 @@ class FleetBox:
     def _follow(self) -> int:
         try:
             follower = Follower(path=self.file)
-            for _ in range(_LOOKS):
+            end_s = time.monotonic() + _AGENT_S
+            while time.monotonic() < end_s:
                 status = follower.look()
                 box_file = status.box_file.phase if status.box_file is not None else "good"
                 if status.phase in _ENDS and box_file in _ENDS and not status.problem:
