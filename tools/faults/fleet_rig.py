@@ -65,6 +65,7 @@ class FleetBox:
 
     Attributes:
         permitted: versions that its bundle may have just now.
+        end: lets the box end, without waiting for it.
         permitted_files: SHA-256 of the box files that it may have; empty: only the one that it has.
     """
 
@@ -76,6 +77,7 @@ class FleetBox:
     kills: int = 0
     broken: int = 0
     killed_in: set[str] = field(default_factory=set)
+    end: Callable[[], None] = lambda: None
 
     def write(self, name: str, *, parts: Path, repository: str, port: int, shadow: bool = False) -> None:
         """Write its box file, bundle, link and first root."""
@@ -140,6 +142,7 @@ class FleetBox:
             (self.folder / "box.log").open("w") as log,
             subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process,
         ):
+            self.end = process.terminate
             try:
                 yield lambda: self._wait_for_a_part(process)
             finally:

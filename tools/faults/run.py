@@ -109,7 +109,7 @@ SHORT: dict[str, Fault] = {
     "collectors": lambda folder: collectors_killed(
         folder, boxes=3, rate_hz=60, kills=1, outage_s=(1.5, 2.5), calm_s=2, share_s=4
     ),
-    "fleet": lambda folder: fleet_rolled_out(folder, boxes=2, kills=4),
+    "fleet": lambda folder: fleet_rolled_out(folder, boxes=2, kills=2),
     "box_files": lambda folder: box_files_changed(folder, boxes=1, rounds=1, short=True),
 }
 
