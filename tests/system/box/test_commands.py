@@ -110,7 +110,12 @@ def test_a_box_begins_anew_with_its_file_as_it_is_then(tmp_path: Path, box: Boxe
     assert status(path)["session"] == before["session"]
     path.write_text(text + "# another one\n")
     assert "begins anew by itself" in ctl(path, "restart").stdout
-    until(lambda: ctl(path, "status").returncode == 0 and status(path)["session"] != before["session"])
+
+    def of_another_session() -> bool:
+        answer = ctl(path, "status", "--json")
+        return answer.returncode == 0 and json.loads(answer.stdout)["session"] != before["session"]
+
+    until(of_another_session)
     assert process.poll() is None, "the same process"
     assert status(path)["box_file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     until(lambda: status(path)["state"] == "ContinuousExecution")
