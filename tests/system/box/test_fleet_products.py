@@ -37,12 +37,12 @@ def follow_alternating(follower: Follower, *phases: str) -> FleetStatus:
     for product in itertools.cycle("AB"):
         answer = ask(follower.config.control_socket, "product", {"name": product})
         assert answer["exit_code"] == 0, answer
+        time.sleep(1.0)  # parts of this product
         status = follower.look()
         assert not status.problem
         if status.phase in phases:
             return status
         assert time.monotonic() < end_s, status
-        time.sleep(1.0)
     raise AssertionError
 
 
