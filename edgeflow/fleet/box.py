@@ -201,10 +201,11 @@ class Box:
             StorageError: the history cannot be read.
         """
         with HistoryReader(self.config.history_path) as reader:
+            since = _since(reader, baseline)
             rows = [
                 row
                 for row in reader.each(ResultFilter(bundle_sha256=sha256), count=_MOST_PARTS * parts)
-                if row.number > baseline
+                if row.number > since
             ][-parts:]
             earlier = reader.rows(ResultFilter(bundle_sha256=before), count=_BEFORE) if before else []
         undecided = [row for row in rows if row.verdict == "UNDECIDED"]
@@ -248,7 +249,8 @@ class Box:
         if not self.config.history_path.exists():
             return 0, 0
         with HistoryReader(self.config.history_path) as reader:
-            rows = [row for row in reader.each(count=_MOST_PARTS * parts) if row.number > baseline][-parts:]
+            since = _since(reader, baseline)
+            rows = [row for row in reader.each(count=_MOST_PARTS * parts) if row.number > since][-parts:]
         return len(rows), sum(row.verdict == "UNDECIDED" for row in rows)
 
     def proof(self, candidate: str, running: str) -> Proof:
@@ -292,3 +294,8 @@ class Box:
             with Bundle.open(path) as bundle:
                 self._known[path] = known = (identity, bundle.sha256)
         return known[1]
+
+
+def _since(reader: HistoryReader, baseline: int) -> int:
+    """Return the number after which results count: a damaged history begins anew, and counts from 1."""
+    return baseline if reader.newest() >= baseline else 0

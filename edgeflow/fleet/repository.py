@@ -141,7 +141,10 @@ class FleetRepository:
     def _publication(self, path: Path, bounds: Mapping[str, Any]) -> BoxFilePublication:
         config = load_config(path)
         if config.fleet is None:
-            raise UsageError(f"{path}: has no section 'fleet': its station would leave the fleet for ever")
+            raise UsageError(
+                f"{path}: has no section 'fleet', so its station would leave the fleet for ever; add the "
+                "section as the station has it now"
+            )
         data = path.read_bytes()
         if len(data) > MOST_BYTES:
             raise UsageError(f"{path}: {len(data)} bytes; a box file has at most {MOST_BYTES}")

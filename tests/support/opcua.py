@@ -17,6 +17,7 @@ from edgeflow.opcua.clients.trust_list import trust_refused
 from edgeflow.security.users import add_user
 from simulators.opcua_client import CLIENT_URI, NodeOpcUa, client_certificate
 from simulators.small_box import ctl, start_box
+from tests.support.served import end
 from tests.support.waiting import PATIENCE_S
 
 __all__ = [
@@ -118,12 +119,7 @@ def serving(box: Path, node: NodeOpcUa) -> Iterator[Served]:
             wait_for_parts(served)
             yield served
         finally:
-            process.kill()
-            process.wait(120)
-            server.terminate()
-            assert server.wait(120) == 0
-            if server.stdout is not None:
-                server.stdout.close()
+            end(process, server)
 
 
 def wait_for_parts(served: Served) -> None:

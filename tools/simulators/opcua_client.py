@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,19 @@ def install_node_opcua(folder: Path) -> NodeOpcUa:
         if shutil.which(program) is None:
             raise RuntimeError(f"no {program}: install Debian's nodejs and npm")
     modules = folder / "node_modules"
-    if not (modules / "node-opcua-client").is_dir():
+    if not modules.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), PACKAGE]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"npm cannot install {PACKAGE}: {done.stderr[-300:]}")
+        # Beside its place at first: what a broken installation leaves behind is never taken for a whole one.
+        with tempfile.TemporaryDirectory(dir=folder) as partial:
+            command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", partial, PACKAGE]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise RuntimeError(f"npm cannot install {PACKAGE}: {done.stderr[-300:]}")
+            try:
+                (Path(partial) / "node_modules").rename(modules)
+            except OSError:
+                if not modules.is_dir():  # else somebody else has installed it meanwhile
+                    raise
     return NodeOpcUa(modules=modules)
 
 

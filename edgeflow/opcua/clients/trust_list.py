@@ -61,7 +61,7 @@ class TrustList:
             return "ended"
         if certificate.not_valid_before_utc > now:
             return "not yet"
-        known = _all(self._trusted, _SUFFIXES, _read)
+        known = _all(self._trusted, _SUFFIXES, _certificate)
         issuers = [authority for authority in known if _issued_by(certificate, authority, now)]
         if any(self._revoked(certificate, authority, now) for authority in issuers):
             return "revoked"
@@ -70,7 +70,7 @@ class TrustList:
     def _revoked(self, certificate: x509.Certificate, authority: x509.Certificate, now: dt.datetime) -> bool:
         """Return True if a list that the authority signed names the certificate."""
         found = False
-        for revoked in _all(self._lists, _LIST_SUFFIXES, _read_list):
+        for revoked in _all(self._lists, _LIST_SUFFIXES, _revocation_list):
             if revoked.issuer != authority.subject or not _signed_by(revoked, authority):
                 continue
             end = revoked.next_update_utc
@@ -116,7 +116,7 @@ def trust_refused(folder: Path, which: str) -> Path:
         found = {
             path: certificate
             for path in sorted((folder / "refused").glob("*.der"))
-            if (certificate := _read(path)) and wanted and thumbprint(certificate).startswith(wanted)
+            if (certificate := _certificate(path)) and wanted and thumbprint(certificate).startswith(wanted)
         }
         if len(found) != 1:
             names = ", ".join(path.name for path in sorted((folder / "refused").glob("*.der"))) or "none"
@@ -124,7 +124,7 @@ def trust_refused(folder: Path, which: str) -> Path:
                 f"{which}: is no file, and the beginning of {len(found)} refused thumbprints; known: {names}"
             )
         file = next(iter(found))
-    certificate = _read(file)
+    certificate = _certificate(file)
     if certificate is None:
         raise UsageError(f"{file}: is not a certificate (DER or PEM)")
     target = folder / "trusted" / f"{_file_name(certificate)}.der"
@@ -143,25 +143,21 @@ def _all(folder: Path, suffixes: tuple[str, ...], read: Callable[[Path], T | Non
     return [found for path in files if (found := read(path)) is not None]
 
 
-def _read(path: Path) -> x509.Certificate | None:
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"-----"):
-            return x509.load_pem_x509_certificate(content)
-        return x509.load_der_x509_certificate(content)
-    except (OSError, ValueError) as cause:
-        logger.warning("%s: is not a certificate: %s", path, cause)
-        return None
+def _certificate(path: Path) -> x509.Certificate | None:
+    return _read(path, "certificate", x509.load_pem_x509_certificate, x509.load_der_x509_certificate)
 
 
-def _read_list(path: Path) -> x509.CertificateRevocationList | None:
+def _revocation_list(path: Path) -> x509.CertificateRevocationList | None:
+    return _read(path, "revocation list", x509.load_pem_x509_crl, x509.load_der_x509_crl)
+
+
+def _read(path: Path, what: str, pem: Callable[[bytes], T], der: Callable[[bytes], T]) -> T | None:
+    """Return what a file holds in either form; None, with a warning, where it holds something else."""
     try:
         content = path.read_bytes()
-        if content.startswith(b"-----"):
-            return x509.load_pem_x509_crl(content)
-        return x509.load_der_x509_crl(content)
+        return pem(content) if content.startswith(b"-----") else der(content)
     except (OSError, ValueError) as cause:
-        logger.warning("%s: is not a revocation list: %s", path, cause)
+        logger.warning("%s: is not a %s: %s", path, what, cause)
         return None
 
 

@@ -183,7 +183,7 @@ def test_tables_that_a_newer_edgeflow_takes_over_get_no_rows_from_this_one(
 def test_a_collector_that_is_killed_between_commit_and_acknowledgement_doubles_nothing(
     plant: Plant, database: Postgresql, broker: Broker, make_result: MakeResult, until: Until
 ) -> None:
-    """What it sends is held back on its way, so that it has committed, and nobody knows."""
+    """A relay swallows its acknowledgements, so the rows are committed and the box does not know."""
     outbox = plant.outbox("box", "session-a")
     with closing(OneWay(broker.port)) as way:
         victim = plant.collector(way.port)

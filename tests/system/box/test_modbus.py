@@ -21,6 +21,7 @@ from typing import BinaryIO
 import pytest
 
 from simulators.small_box import start_box, write_box
+from tests.support.served import end
 from tests.support.waiting import wait_until
 
 GATE, BEAT, ANSWERS, READY, STATE, VERDICT, SEQUENCE, PART = 1, 2, 3, 4, 5, 6, 9, 11
@@ -61,12 +62,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
             wait_until(lambda: served.registers()[VERDICT] == 1)
             yield served
         finally:
-            process.kill()
-            process.wait(120)
-            server.terminate()
-            assert server.wait(120) == 0
-            if server.stdout is not None:
-                server.stdout.close()
+            end(process, server)
 
 
 def test_a_plc_reads_the_latest_part_and_writes_nothing(served: Served) -> None:
