@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -34,6 +35,8 @@ __all__ = ["fleet"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _TOPIC = "edgeflow/v1/+/+/+/fleet"
+_NICENESS = 19
+"""Of a box's agent: what it does may take as long as it likes, a part may not."""
 
 
 def _with_keys(command: F) -> F:
@@ -300,6 +303,7 @@ def rotate(
 def follow(box: Path, *, once: bool, overrides: tuple[str, ...], json_output: bool) -> None:
     """Follow the repository of BOX's file until SIGTERM: download, verify, prove, switch, watch, report."""
     follower_type = _follower()
+    os.nice(_NICENESS)
 
     def tell(found: FleetStatus) -> None:
         if json_output:
