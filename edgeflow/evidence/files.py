@@ -24,7 +24,7 @@ from edgeflow.errors import StorageError
 from edgeflow.evidence.record import RECORD_FILE, RESULT_FILE, folder_name, record_text
 from edgeflow.scoring.heatmap import heat_overlay
 
-__all__ = ["EvidenceJob", "evidence_path", "write_evidence"]
+__all__ = ["EvidenceJob", "encode_png", "evidence_path", "write_evidence"]
 
 # Noise of a sensor hardly repeats: runs alone give files as small, in less time. To choose a filter row by
 # row takes 1.6 times as long.
@@ -83,13 +83,25 @@ def evidence_path(config: EvidenceConfig, result_id: str, now: datetime) -> Path
     return config.dir / now.astimezone(UTC).strftime("%Y-%m-%d") / folder_name(result_id)
 
 
-def write_evidence(folder: Path, job: EvidenceJob, give_way: Callable[[], None] = lambda: None) -> None:
+def encode_png(image: RgbImage) -> bytes:
+    """An RGB image, uint8 (H, W, 3), as PNG; in memory, since cv2.imwrite says only False on a full disk."""
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _FAST_PNG)
+    return data.tobytes()
+
+
+def write_evidence(
+    folder: Path,
+    job: EvidenceJob,
+    give_way: Callable[[], None] = lambda: None,
+    encode: Callable[[RgbImage], bytes] = encode_png,
+) -> None:
     """Write ``<view>.png``, ``<view>_heat.png``, ``<view>_map.npy``, ``result.json`` and ``evidence.json``.
 
     The folder appears whole or not at all. Maps are float32 (h, w), raw; heat lies on the model image.
 
     Args:
         give_way: called before every picture, which takes milliseconds of a processor.
+        encode: a picture, uint8 (H, W, 3), as the bytes of its file.
 
     Raises:
         StorageError: the disk is full or failed, or the folder exists.
@@ -99,7 +111,7 @@ def write_evidence(folder: Path, job: EvidenceJob, give_way: Callable[[], None] 
         unfinished.mkdir(parents=True)
         # First of all, so that what a crash leaves is known to be ours.
         (unfinished / RECORD_FILE).write_text(record_text(job.result, {}, job.run_s, job.kept), "utf-8")
-        files = _write_files(unfinished, job, give_way)
+        files = _write_files(unfinished, job, give_way, encode)
         (unfinished / RECORD_FILE).write_text(record_text(job.result, files, job.run_s, job.kept), "utf-8")
         unfinished.rename(folder)
     except BaseException as cause:
@@ -112,23 +124,20 @@ def write_evidence(folder: Path, job: EvidenceJob, give_way: Callable[[], None] 
         ) from cause
 
 
-def _write_files(folder: Path, job: EvidenceJob, give_way: Callable[[], None]) -> dict[str, int]:
+def _write_files(
+    folder: Path, job: EvidenceJob, give_way: Callable[[], None], encode: Callable[[RgbImage], bytes]
+) -> dict[str, int]:
     """Write all files but the record; return name → bytes."""
     for view, image in job.originals.items():
         give_way()
-        _write_png(folder / f"{view}.png", image)
+        (folder / f"{view}.png").write_bytes(encode(image))
     for view, anomaly_map in job.maps.items():
         give_way()
         np.save(folder / f"{view}_map.npy", anomaly_map)
-        _write_png(folder / f"{view}_heat.png", heat_overlay(job.images[view], anomaly_map, job.scales[view]))
+        overlay = heat_overlay(job.images[view], anomaly_map, job.scales[view])
+        (folder / f"{view}_heat.png").write_bytes(encode(overlay))
     (folder / RESULT_FILE).write_bytes(to_json(job.result))
     return {file.name: file.stat().st_size for file in folder.iterdir() if file.name != RECORD_FILE}
-
-
-def _write_png(path: Path, image: RgbImage) -> None:
-    # Encoded in memory: cv2.imwrite says only False when the disk is full.
-    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _FAST_PNG)
-    path.write_bytes(data.tobytes())
 
 
 def _owned(array: npt.NDArray[P]) -> npt.NDArray[P]:

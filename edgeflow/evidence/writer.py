@@ -17,9 +17,11 @@ from edgeflow.change_log import ChangeLog
 from edgeflow.clock import utc_now
 from edgeflow.config.box import EvidenceConfig
 from edgeflow.contracts.datasets.part_label import KeptWhy
+from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.errors import StorageError
-from edgeflow.evidence.files import EvidenceJob, evidence_path, write_evidence
+from edgeflow.evidence.files import EvidenceJob, encode_png, evidence_path, write_evidence
+from edgeflow.evidence.patient_thread import PatientThread
 from edgeflow.evidence.retention import EvidenceStore
 from edgeflow.right_of_way import RightOfWay
 from edgeflow.run_time import Boot, read_boot
@@ -87,6 +89,7 @@ class Evidence:
         self._busy_since_s: float | None = None  # the disk was asked then, and has not answered
         max_bytes = None if config.max_gb is None else round(config.max_gb * 1e9)
         self._store = EvidenceStore(config.dir, max_bytes=max_bytes, max_days=config.max_days, boot=boot)
+        self._patient = PatientThread("evidence-files")
         self._begun = threading.Event()
         self._start_error: StorageError | None = None
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
@@ -223,6 +226,7 @@ class Evidence:
             self._update_alarm()
             return True
         if job is _STOP:
+            self._patient.close()
             with suppress(OSError):
                 self._store.keep_clock(at_once=True)
             return False
@@ -242,7 +246,8 @@ class Evidence:
             return
         folder = Path(job.result.evidence)
         try:
-            write_evidence(folder, replace(job, run_s=self._store.run_s), self._give_way)
+            dated = replace(job, run_s=self._store.run_s)
+            self._patient.call(lambda: write_evidence(folder, dated, self._give_way, self._encode))
         except StorageError as cause:
             self._failed += 1
             self._problems.report(str(cause))
@@ -259,6 +264,13 @@ class Evidence:
         if 2 * parts < QUEUE_SIZE and 2 * held < self._config.queue_mb * 1e6:
             self._busy_since_s = None  # it is not the disk that is slow
             self._right_of_way.give_way(_PATIENCE_S)
+            self._busy_since_s = time.monotonic()
+
+    def _encode(self, image: RgbImage) -> bytes:
+        self._busy_since_s = None  # what takes time now is the processor, not the disk
+        try:
+            return encode_png(image)
+        finally:
             self._busy_since_s = time.monotonic()
 
     def _look_at_disk(self) -> bool:
@@ -307,8 +319,8 @@ class Evidence:
 
     def _slow_text(self) -> str:
         return (
-            f"the disk of evidence.dir {self._config.dir} is slower than parts come; keep fewer "
-            "(evidence.save, evidence.ok_sample), or use a faster disk"
+            f"parts come faster than they are written to evidence.dir {self._config.dir}; keep fewer "
+            "(evidence.save, evidence.ok_sample), or use a faster disk or processor"
         )
 
     def _refuse(self, why: str) -> None:

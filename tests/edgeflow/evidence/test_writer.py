@@ -383,7 +383,7 @@ def test_more_parts_than_the_disk_takes_are_an_alarm_that_names_the_settings(tmp
     taken = [evidence.offer(job(str(tmp_path / f"r-{n}"), n)) for n in range(6)]
     assert taken == [True] * 4 + [False] * 2  # of a camera's 16 images, those of four parts at most
     assert evidence.lost == 2
-    assert "slower than parts come" in told.standing["evidence_stopped"]
+    assert "parts come faster than they are written" in told.standing["evidence_stopped"]
     assert "evidence.ok_sample" in told.standing["evidence_stopped"]
     evidence.start()
     wait_until(lambda: "evidence_stopped" not in told.standing)
