@@ -132,5 +132,7 @@ def _session(model: onnx.ModelProto) -> ort.InferenceSession:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     # In the graph's order: by default, what nothing else waits for is computed last, and holds what it reads.
     options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+    # Its arena doubles whenever it is too small, and keeps all of it.
+    options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
