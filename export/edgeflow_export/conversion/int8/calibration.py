@@ -96,7 +96,7 @@ class _Rounding:
 
     def find_ranges(self) -> None:
         """Ranges of all layers, of the graph in float."""
-        wanted = dict.fromkeys(layer.edge.tensor for layer in self.layers)
+        wanted = dict.fromkeys(edge.tensor for layer in self.layers for edge in layer.edges)
         self.ranges |= find_ranges(self.graph.model, list(wanted), self.passes)
         for layer in self.layers:
             if layer.reads_image and _is_image(self.ranges[layer.edge.tensor]):
@@ -172,7 +172,7 @@ class _Rounding:
 
 def _nodes(layers: Iterable[Layer]) -> set[str]:
     """The nodes that have another form once layers are in INT8."""
-    return {name for layer in layers for name in (layer.name, layer.edge.node)}
+    return {name for layer in layers for name in (layer.name, *(edge.node for edge in layer.edges))}
 
 
 def _is_image(bounds: Range) -> bool:

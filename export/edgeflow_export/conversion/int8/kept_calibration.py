@@ -81,9 +81,9 @@ def _packed(calibration: Calibration) -> dict[str, npt.NDArray[Any]]:
 def _unpacked(path: Path, options: Int8Options, arrays: Arrays) -> Calibration:
     model, layers = prepare(path, options)
     ranges = {}
-    for layer in layers:
-        low, high = arrays[f"range {layer.edge.tensor}"].tolist()
-        ranges[layer.edge.tensor] = Range(low=low, high=high)
+    for tensor in dict.fromkeys(edge.tensor for layer in layers for edge in layer.edges):
+        low, high = arrays[f"range {tensor}"].tolist()
+        ranges[tensor] = Range(low=low, high=high)
     weights = {
         layer.name: GridWeights(
             integers=arrays[f"integers {layer.name}"],

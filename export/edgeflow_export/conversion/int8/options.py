@@ -45,5 +45,6 @@ class Int8Options:
 
     @property
     def identity(self) -> str:
-        """All choices in words."""
-        return f"{self.weights} {self.rounding} {self.headroom:g}{' equalised' if self.equalise else ''}"
+        """All choices in words, and what every graph has besides: kept results of before have it not."""
+        chosen = f"{self.weights} {self.rounding} {self.headroom:g}{' equalised' if self.equalise else ''}"
+        return f"{chosen}, squeezes in 8 bits"

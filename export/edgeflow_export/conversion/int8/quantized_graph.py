@@ -11,7 +11,7 @@ import onnx
 from onnxscript import optimizer
 
 from edgeflow_export.conversion.int8.activation_ranges import Range
-from edgeflow_export.conversion.int8.layers import Layer
+from edgeflow_export.conversion.int8.layers import Edge, Layer
 from edgeflow_export.conversion.int8.onnx_graph import OnnxGraph
 
 __all__ = ["Calibration", "GridWeights", "write_quantized"]
@@ -49,7 +49,7 @@ class Calibration:
 
     Attributes:
         model: normalisations folded.
-        ranges: of what each layer reads, by the tensor's name.
+        ranges: of what each layer's edges read, by the tensor's name.
         weights: by the layer's name.
     """
 
@@ -78,7 +78,8 @@ def write_quantized(
             continue
         bounds = calibration.ranges[layer.edge.tensor]
         convolution, weights = nodes[layer.name], calibration.weights[layer.name]
-        added.redirect(nodes[layer.edge.node], layer, bounds)
+        for edge in layer.edges:
+            added.redirect(nodes[edge.node], edge, calibration.ranges[edge.tensor])
         convolution.input[1] = added.weights(convolution.input[1], weights)
         added.shift(convolution, weights.shift)
         if integer_bias and len(convolution.input) > 2:
@@ -98,10 +99,10 @@ class _Added:
         self.nodes: list[onnx.NodeProto] = []
         self._rounded: dict[str, str] = {}
 
-    def redirect(self, reader: onnx.NodeProto, layer: Layer, bounds: Range) -> None:
-        """Let a node read a layer's input in 8 bits."""
-        if reader.input[layer.edge.port] == layer.edge.tensor:
-            reader.input[layer.edge.port] = self._in_eight_bits(layer.edge.tensor, bounds)
+    def redirect(self, reader: onnx.NodeProto, edge: Edge, bounds: Range) -> None:
+        """Let a node read one of its inputs in 8 bits."""
+        if reader.input[edge.port] == edge.tensor:
+            reader.input[edge.port] = self._in_eight_bits(edge.tensor, bounds)
 
     def _in_eight_bits(self, tensor: str, bounds: Range) -> str:
         """The name of a tensor's values, rounded to 8 bits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,16 @@ VIEWS, SIDE, CHANNELS = 3, 32, 8
 class Mobile(nn.Module):
     """Depthwise and grouped convolutions, with normalisations and a squeeze-excite between."""
 
-    def __init__(self) -> None:
+    def __init__(self, activate: Callable[[Tensor], Tensor] = torch.relu) -> None:
         super().__init__()
+        self.activate = activate
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4, padding=1, bias=False), nn.BatchNorm2d(8))
         self.depth = nn.Sequential(nn.Conv2d(8, 8, 5, padding=2, groups=8, bias=False), nn.BatchNorm2d(8))
         self.gate = nn.Conv2d(8, 8, 1)
         self.point = nn.Conv2d(8, CHANNELS, 1, groups=2, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.depth(torch.relu(self.stem(x))))
+        x = self.activate(self.depth(torch.relu(self.stem(x))))
         features: Tensor = self.point(x * torch.sigmoid(self.gate(x.mean((2, 3), keepdim=True))))
         return features
 
@@ -228,3 +230,21 @@ def test_the_extractor_s_layers_are_counted(source: OnnxSource) -> None:
     whole = sum(not layer.in_flow for layer in found.layers)
     assert told[-1] == (whole, whole)
     assert told == sorted(told)
+
+
+@pytest.mark.parametrize("activate", [torch.relu, F.silu, F.hardswish])
+def test_squeeze_and_excitation_reads_eight_bits_where_the_convolution_before_it_is_in_int8(
+    activate: Callable[[Tensor], Tensor], tmp_path: Path
+) -> None:
+    source = exported(Mobile(activate), tmp_path)
+    calibration = calibrate(source.path, SAMPLES, Int8Options())
+    (depth,) = (layer for layer in calibration.layers if layer.squeezed)
+    for kept in (False, True):
+        graph = write_quantized(calibration, {depth.place} if kept else ()).graph
+        readers = {node.name: node for node in graph.node}
+        read = {readers[edge.node].input[edge.port] for edge in depth.squeezed}
+        tensor = depth.squeezed[0].tensor
+        assert read == {tensor if kept else f"{tensor}.rounded"}
+        assert {readers[edge.node].op_type for edge in depth.squeezed} == {"ReduceMean", "Mul"}
+    whole, part = (run(write_quantized(calibration, kept), SAMPLES[0]) for kept in ((), {depth.place}))
+    assert 0 < relative_error(whole, part) < 0.1
