@@ -58,7 +58,7 @@ class _Movement:
 
     Attributes:
         near: the parts lie near the threshold; otherwise too few do, and these are the nearest.
-        chance: by how much the mean of so few parts may miss the true one.
+        chance: by how much the mean may miss the true one for want of parts.
     """
 
     parts: int
@@ -122,7 +122,7 @@ def _report(
     quantized: str,
     steps: tuple[str, ...],
 ) -> tuple[AccuracyReport, _Movement, Loss | None]:
-    moved = _movement(judged.scaled, reference.scaled)
+    moved = _movement(judged.scaled, reference.scaled, reference.scored.held_out)
     near = rounding(reference.scale, budget.tolerance_fp32)
     flips = int(changed_verdicts(judged.scaled, reference.scaled, 1.0, near).sum())
     auroc = _auroc(judged.scored, reference.scored)
@@ -151,7 +151,7 @@ def _report(
     return report, moved, auroc
 
 
-def _movement(scores: FloatArray, reference: FloatArray) -> _Movement:
+def _movement(scores: FloatArray, reference: FloatArray, held_out: int) -> _Movement:
     low, high = NEAR
     near = ((scores > low) & (scores < high)) | ((reference > low) & (reference < high))
     enough = int(near.sum()) >= LEAST_NEAR
@@ -166,8 +166,22 @@ def _movement(scores: FloatArray, reference: FloatArray) -> _Movement:
         near=enough,
         bias=float(moved.mean()),
         deviation=deviation,
-        chance=0.0 if len(moved) >= ENOUGH else 2 * deviation / len(moved) ** 0.5,
+        chance=2 * deviation * _few(len(moved), reference[:held_out], deviation) ** 0.5,
     )
+
+
+def _few(near: int, held_out: FloatArray, deviation: float) -> float:
+    """Variance of the mean movement in units of a single part's.
+
+    The near parts give theirs, where they are few. The threshold gives its own: it follows the held-out parts
+    that score about as it does, often a single one, which moves like any other and takes all scaled scores
+    along.
+
+    Args:
+        held_out: scaled scores of the parts that the thresholds are from; none where they are from elsewhere.
+    """
+    about = int((np.abs(held_out - 1.0) <= deviation).sum())
+    return (0.0 if near >= ENOUGH else 1 / near) + (1 / max(1, about) if len(held_out) else 0.0)
 
 
 def _auroc(scored: Scored, reference: Scored) -> Loss | None:
@@ -199,7 +213,7 @@ def _scores_over(moved: _Movement, budget: ExportSpec) -> list[str]:
     parts = f"{moved.parts} parts {'near' if moved.near else 'nearest to'} the threshold"
     problems = []
     if not abs(moved.bias) <= budget.max_score_bias + moved.chance:
-        few = "" if moved.parts >= ENOUGH else f" and {moved.chance:.3f} for so few parts"
+        few = f" and {moved.chance:.3f} for so few parts" if moved.parts < ENOUGH or moved.chance else ""
         problems.append(
             f"scaled scores of {parts} move by {moved.bias:+.3f}; allowed: export.max_score_bias "
             f"{budget.max_score_bias:g}{few}"

@@ -8,7 +8,10 @@ import numpy as np
 
 from edgeflow_export.conversion.int8 import Group
 
-__all__ = ["bisect_kept_layers", "describe_kept", "most_in_float"]
+__all__ = ["bisect_kept_layers", "describe_kept", "give_back", "most_in_float"]
+
+GIVE_BACK = 4
+"""Groups at most that are tried in INT8 again: each try quantizes and scores all parts."""
 
 
 def bisect_kept_layers(most: int, attempt: Callable[[int], bool]) -> int | None:
@@ -27,6 +30,26 @@ def bisect_kept_layers(most: int, attempt: Callable[[int], bool]) -> int | None:
         else:
             over = middle
     return found
+
+
+def give_back(kept: Sequence[Group], attempt: Callable[[Sequence[Group]], bool]) -> tuple[Group, ...]:
+    """Take groups that stay in float into INT8 again where the budgets hold, first those that multiply most.
+
+    A group comes to float by what it alone does; beside the others it may do no harm, and where it multiplies
+    much it costs the most. The last of ``kept`` is known to be needed.
+
+    Args:
+        kept: groups in float with which the budgets hold.
+
+    Returns:
+        The groups that stay in float.
+    """
+    stays = tuple(kept)
+    for group in sorted(kept[:-1], key=lambda each: -each.macs)[:GIVE_BACK]:
+        others = tuple(each for each in stays if each is not group)
+        if attempt(others):
+            stays = others
+    return stays
 
 
 def most_in_float(order: Sequence[Group]) -> int:

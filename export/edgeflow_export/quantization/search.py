@@ -25,7 +25,12 @@ from edgeflow_export.imported.imported_model import ImportedModel
 from edgeflow_export.quantization.accuracy_guard import Scored
 from edgeflow_export.quantization.budget import Judged, hold_budget
 from edgeflow_export.quantization.graph_thresholds import graph_thresholds
-from edgeflow_export.quantization.kept_layers import bisect_kept_layers, describe_kept, most_in_float
+from edgeflow_export.quantization.kept_layers import (
+    bisect_kept_layers,
+    describe_kept,
+    give_back,
+    most_in_float,
+)
 from edgeflow_export.quantization.ranking_loss import Loss, PixelCurves, aupro_loss
 from edgeflow_export.quantization.trial import GraphTrial
 
@@ -171,7 +176,8 @@ class _Search:
         self._say_calibration()
         if not self._attempt(()) and self._is_searched():
             order = self._by_sensitivity(groups)
-            bisect_kept_layers(most_in_float(order), lambda count: self._attempt(order[:count]))
+            found = bisect_kept_layers(most_in_float(order), lambda count: self._attempt(order[:count]))
+            give_back(order[: found or 0], self._attempt)
         return self._within
 
     def _attempt(self, kept: Sequence[Group]) -> bool:
