@@ -31,8 +31,11 @@ DEMO = Path(__file__).resolve().parents[1] / "demo"
 @click.option("--parts", type=click.Path(path_type=Path, exists=True), default=DEMO / "parts")
 @click.option("--box", type=click.Path(path_type=Path, exists=True), default=DEMO / "box.yaml")
 @click.option("--repeat", type=click.IntRange(min=5), default=60, show_default=True)
+@click.option(
+    "--parts-per-s", "rate", type=click.FloatRange(min=0.1), help="Of the line; default: half of what it can."
+)
 @click.option("--json", "json_output", is_flag=True)
-def main(bundle: Path, parts: Path, box: Path, repeat: int, json_output: bool) -> None:
+def main(bundle: Path, parts: Path, box: Path, repeat: int, rate: float | None, json_output: bool) -> None:
     """Time every graph of the bundle, then the whole line."""
     console = Console(stderr=json_output, highlight=False)
     console.print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
@@ -47,7 +50,8 @@ def main(bundle: Path, parts: Path, box: Path, repeat: int, json_output: bool) -
             f"{figures['overhead']:.1%}",
         )
     console.print(table)
-    line = _time_line(box, parts, graphs[chosen]["p50_ms"])
+    score_ms = graphs[chosen]["p50_ms"]
+    line = _time_line(box, parts, score_ms, 1000 / rate if rate else max(10.0, 2 * score_ms))
     console.print(
         f"edgeflow run, {chosen}: {line['parts_per_s']:.1f} parts/s at one part every "
         f"{line['period_ms']:.0f} ms, p50 trigger to decision {line['total_p50_ms']:.1f} ms, "
@@ -75,9 +79,8 @@ def _time_graphs(path: Path, folder: Path, repeat: int) -> tuple[dict[str, dict[
     return figures, chosen
 
 
-def _time_line(box: Path, parts: Path, score_ms: float) -> dict[str, float]:
+def _time_line(box: Path, parts: Path, score_ms: float, period_ms: float) -> dict[str, float]:
     """The whole line on the recorded parts, without a broker: results wait in the outbox."""
-    period_ms = max(10.0, 2 * score_ms)
     with tempfile.TemporaryDirectory() as folder:
         settings = (
             "mqtt.port=1",
