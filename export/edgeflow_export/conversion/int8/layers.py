@@ -140,7 +140,7 @@ def _squeezed(graph: OnnxGraph, convolution: onnx.NodeProto) -> tuple[Edge, ...]
 
 
 def _activation(graph: OnnxGraph, tensor: str) -> str:
-    """What an activation makes of a convolution's output; the output itself where none is known to follow."""
+    """The name of a convolution's output behind its activation; of the output itself where none is known."""
     readers = graph.consumers[tensor]
     if len(readers) == 1 and readers[0].op_type in _ACTIVATIONS:
         return str(readers[0].output[0])
