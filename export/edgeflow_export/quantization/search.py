@@ -150,7 +150,7 @@ class _Search:
         self._parts = spread(job.data.training, count)
 
     def int8(self) -> Reduced | None:
-        """With the fewest groups in float that hold the budgets, found by halving.
+        """With the fewest groups in float that hold the budgets: found by halving, some taken back.
 
         What is returned was tried. The quantizer may not know the form of a network from elsewhere.
         """
@@ -181,7 +181,7 @@ class _Search:
         return self._within
 
     def _attempt(self, kept: Sequence[Group]) -> bool:
-        """One try; the last that is within budget is the one with the fewest groups in float."""
+        """One try; the last that is within budget has the fewest groups in float."""
         what = describe_kept(kept)
         with self.job.stage(f"quantizing {what} for {self.backend}, calibrated on {len(self._parts)} parts"):
             draft = self._quantized(kept)
