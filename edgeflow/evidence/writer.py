@@ -116,6 +116,7 @@ class Evidence:
         Raises:
             StorageError: the folder cannot be made.
         """
+        self._patient.start()
         self._thread.start()
         self._copier.start()
         if not self._begun.wait(_START_S):
