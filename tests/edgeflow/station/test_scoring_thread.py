@@ -12,7 +12,7 @@ from edgeflow.clock import monotonic_ns
 from edgeflow.scoring.scorer import Scores
 from edgeflow.station.scoring_thread import NotScoredInTime, ScoringThread
 from edgeflow.thread_activity import busy_threads
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, wait_until
 
 MINUTE_NS = 60_000_000_000
 MAPS = np.zeros((1, 2, 2), np.float32)
@@ -97,7 +97,7 @@ def test_no_answer_in_time_is_given_up_and_the_late_one_is_discarded(
         call(thread, slow, wait_ns=1_000_000)
     with pytest.raises(NotScoredInTime):
         call(thread, lambda: scores(2), wait_ns=1_000_000)
-    assert "scoring" in busy_threads()
+    wait_until(lambda: "scoring" in busy_threads())  # it may not have begun yet
     gate.set()
     assert call(thread, lambda: scores(3)) == 3, "neither the late answer nor the part that was given up"
 
