@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edgeflow.metrics.system import resident_bytes, temperatures_c
+from edgeflow.metrics.system import temperatures_c
 
 
 def zone(folder: Path, name: str, kind: str, temp: str) -> None:
