@@ -191,6 +191,12 @@ class Evidence:
 
     def _run(self) -> None:
         try:
+            self._work()
+        finally:
+            self._patient.close()
+
+    def _work(self) -> None:
+        try:
             self._make_folder()
             self._look_at_disk()
         except StorageError as error:
@@ -227,7 +233,6 @@ class Evidence:
             self._update_alarm()
             return True
         if job is _STOP:
-            self._patient.close()
             with suppress(OSError):
                 self._store.keep_clock(at_once=True)
             return False

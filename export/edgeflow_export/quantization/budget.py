@@ -212,8 +212,10 @@ def _counted(labels: npt.NDArray[np.bool_] | None) -> str:
 def _scores_over(moved: _Movement, budget: ExportSpec) -> list[str]:
     parts = f"{moved.parts} parts {'near' if moved.near else 'nearest to'} the threshold"
     problems = []
-    if not abs(moved.bias) <= budget.max_score_bias + moved.chance:
-        few = f" and {moved.chance:.3f} for so few parts" if moved.parts < ENOUGH or moved.chance else ""
+    # However few the parts are, their mean may not move by more than single ones may.
+    chance = max(0.0, min(moved.chance, budget.max_score_deviation - budget.max_score_bias))
+    if not abs(moved.bias) <= budget.max_score_bias + chance:
+        few = f" and {chance:.3f} for so few parts" if moved.parts < ENOUGH or chance else ""
         problems.append(
             f"scaled scores of {parts} move by {moved.bias:+.3f}; allowed: export.max_score_bias "
             f"{budget.max_score_bias:g}{few}"

@@ -172,6 +172,20 @@ def test_the_part_that_sets_the_threshold_may_move_like_any_other() -> None:
     assert np.mean([refused(seed, 38, wobble=0.02, shift=0.4) for seed in range(200)]) >= 0.95
 
 
+def test_chance_of_few_parts_never_explains_more_than_single_parts_may_move() -> None:
+    """Two standard deviations of the one part that sets the threshold would be 0.18."""
+    reference = np.linspace(0.5, 1.4, 40).astype(np.float32)
+    wobble = np.tile([-0.08, 0.08], 20)
+    loose = SPEC.model_copy(update={"max_flip_rate": 1.0})
+    for shift, held in ((-0.07, True), (-0.12, False)):
+        found = judged(np.asarray(reference + wobble + shift, np.float32), held_out=1)
+        if held:
+            hold_budget("g", found, judged(reference, held_out=1), loose)
+            continue
+        (problem,) = problems(found, judged(reference, held_out=1), loose)
+        assert problem.startswith("scaled scores of")
+
+
 def test_lost_auroc_counts_where_chance_does_not_explain_it() -> None:
     """Twenty defective parts; five fall among the normal ones, then one by one place."""
     labels = [False] * 40 + [True] * 20
