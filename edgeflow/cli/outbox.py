@@ -13,6 +13,7 @@ from edgeflow.cli.options import FILE, FiniteRange, json_option
 from edgeflow.cli.terminal.output import print_json
 from edgeflow.config.box import load_config
 from edgeflow.delivery.offline import (
+    count_undelivered,
     deliver,
     read_set_aside,
     restore_results,
@@ -64,7 +65,7 @@ def flush(box: Path, timeout_s: float, json_output: bool) -> None:
     """Deliver what waits now: by the box where it runs, else by this command."""
     config = load_config(box)
     path = config.outbox.path
-    before = sum(summarise(path)["waiting"].values())
+    before = count_undelivered(path)
     try:
         left = deliver(config, timeout_s)
     except StorageError as error:
@@ -74,10 +75,10 @@ def flush(box: Path, timeout_s: float, json_output: bool) -> None:
     if json_output:
         print_json({"delivered": before - left, "waiting": left})
     else:
-        print(f"{max(0, before - left)} results delivered, {left} wait")
+        print(f"{max(0, before - left)} messages delivered, {left} wait")
     if left:
         raise HardwareError(
-            f"outbox {path}: {left} results were not confirmed within {timeout_s:g} s; check the broker, and "
+            f"outbox {path}: {left} messages were not confirmed within {timeout_s:g} s; check the broker, and "
             f"that somebody confirms (outbox.confirm: {config.outbox.confirm})"
         )
 

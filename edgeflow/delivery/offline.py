@@ -21,6 +21,7 @@ from edgeflow.mqtt.link import MqttLink
 from edgeflow.run_time import parse_run_time, read_boot
 
 __all__ = [
+    "count_undelivered",
     "deliver",
     "read_set_aside",
     "restore_results",
@@ -98,6 +99,20 @@ def summarise(path: Path) -> dict[str, Any]:
     return found
 
 
+def count_undelivered(path: Path) -> int:
+    """Count what is to be delivered: the rows that wait, and drops that have no record yet as one.
+
+    Raises:
+        StorageError: the outbox cannot be read.
+    """
+    if not path.exists():
+        return 0
+    with mapped(path, "read"), contextlib.closing(_reader(path)) as connection:
+        query = "SELECT (SELECT COUNT(*) FROM results WHERE aside IS NULL) + EXISTS(SELECT 1 FROM drops WHERE open)"
+        (count,) = connection.execute(query).fetchone()
+    return int(count)
+
+
 def stored_payloads(path: Path, *, aside: bool) -> Iterator[bytes]:
     """Yield the stored results as JSON, oldest first: those that wait, or those that are set aside.
 
@@ -137,7 +152,7 @@ def wait_until_empty(path: Path, timeout_s: float) -> int:
     """Wait while a running box empties its outbox; return how many results still wait after ``timeout_s``."""
     deadline_s = time.monotonic() + timeout_s
     while True:
-        left: int = sum(summarise(path)["waiting"].values())
+        left = count_undelivered(path)
         if not left or time.monotonic() >= deadline_s:
             return left
         time.sleep(_LOOK_S)

@@ -193,6 +193,10 @@ class Outbox:
         """Return the number of results that wait, stored or queued to be stored."""
         return self._unstored + self._store.count
 
+    def undelivered(self) -> int:
+        """Return how many messages are to be delivered: what waits, and drops that have no record yet as one."""
+        return self.count() + self._store.tally.open_drops
+
     @property
     def dropped(self) -> int:
         """Number of results that were given up before they were delivered, since this object was made."""

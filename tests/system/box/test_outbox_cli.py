@@ -103,9 +103,21 @@ def test_flush_delivers_where_no_box_runs(folder: Path, client: Callable[[str], 
     consumer.wait(lambda: len(consumer.payloads("/result")) == 4 and bool(consumer.payloads("/dropped")))
 
 
+def test_flush_tells_of_drops_where_no_result_waits(folder: Path, client: Callable[[str], Client]) -> None:
+    outbox = Outbox(folder / "outbox.db", Limits(rows=4))
+    outbox.delete(["r-0", "r-3", "r-4", "r-5"])
+    assert outbox.flush()
+    assert (outbox.count(), outbox.undelivered()) == (0, 1)
+    outbox.close()
+    consumer = client("edgeflow/v1/#")
+    assert json.loads(edgeflow(folder, "flush", "box.yaml", "--json")) == {"delivered": 1, "waiting": 0}
+    consumer.wait(lambda: bool(consumer.payloads("/dropped")))
+    assert not consumer.payloads("/result")
+
+
 def test_flush_says_what_hinders(folder: Path, broker: Broker) -> None:
     broker.kill()
-    assert "4 results were not confirmed" in edgeflow(folder, "flush", "box.yaml", "--timeout", "1", rc=6)
+    assert "5 messages were not confirmed" in edgeflow(folder, "flush", "box.yaml", "--timeout", "1", rc=6)
     running = Outbox(folder / "outbox.db", Limits(rows=4))
     assert "check the broker" in edgeflow(folder, "flush", "box.yaml", "--timeout", "0.5", rc=6)
     running.close()
