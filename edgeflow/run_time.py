@@ -7,6 +7,7 @@ switched off is not known for sure and does not count: nothing is removed too ea
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import time
@@ -55,11 +56,15 @@ def read_boot(boot_id_file: Path = _BOOT_ID) -> Boot:
     Where the computer's starts cannot be told apart (a service may be kept from reading that file), time is
     counted as if there had been one start: too little of it rather than too much.
     """
+    return Boot(id=_boot_id(boot_id_file), up_s=time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+@functools.cache  # it cannot change while this process runs, and is asked for with every result
+def _boot_id(file: Path) -> str:
     try:
-        boot_id = boot_id_file.read_text("ascii").strip()
+        return file.read_text("ascii").strip()
     except (OSError, ValueError):
-        boot_id = ""
-    return Boot(id=boot_id, up_s=time.clock_gettime(time.CLOCK_BOOTTIME))
+        return ""
 
 
 def run_time_text(moment: RunTime) -> str:

@@ -78,8 +78,8 @@ def flush(box: Path, timeout_s: float, json_output: bool) -> None:
         print(f"{max(0, before - left)} messages delivered, {left} wait")
     if left:
         raise HardwareError(
-            f"outbox {path}: {left} messages were not confirmed within {timeout_s:g} s; check the broker, and "
-            f"that somebody confirms (outbox.confirm: {config.outbox.confirm})"
+            f"outbox {path}: {left} messages were not confirmed within {timeout_s:g} s; check the broker, "
+            f"and that somebody confirms (outbox.confirm: {config.outbox.confirm})"
         )
 
 

@@ -25,6 +25,7 @@ class Inbox:
         self._waiting: deque[tuple[float, Received]] = deque()
         self._bytes = 0
         self._refused = 0
+        self._wanted = 1  # messages for which the writer wakes up
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -50,7 +51,8 @@ class Inbox:
                 return False
             self._waiting.append((time.monotonic(), message))
             self._bytes += size
-            self._changed.notify()
+            if len(self._waiting) >= self._wanted:
+                self._changed.notify()
             return True
 
     def take(self, max_rows: int, max_s: float, timeout_s: float) -> list[Received]:
@@ -64,7 +66,9 @@ class Inbox:
                 return []
             left_s = self._waiting[0][0] + max_s - time.monotonic()
             if left_s > 0:
+                self._wanted = max_rows
                 self._changed.wait_for(lambda: len(self._waiting) >= max_rows, left_s)
+                self._wanted = 1
             found = [self._waiting.popleft()[1] for _ in range(min(max_rows, len(self._waiting)))]
             self._bytes -= sum(len(message.payload) + _PER_MESSAGE for message in found)
             return found

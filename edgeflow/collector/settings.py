@@ -98,7 +98,7 @@ class BatchConfig(Document):
 
     max_rows: int = Field(default=2000, ge=1, le=100_000, description="results in one transaction at most")
     max_ms: float = Field(
-        default=100, ge=1, le=10_000, description="milliseconds that a result waits for others at most"
+        default=250, ge=1, le=10_000, description="milliseconds that a result waits for others at most"
     )
 
 

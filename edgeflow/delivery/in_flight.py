@@ -42,9 +42,14 @@ class InFlight:
     awaits_broker: bool = False
 
     @property
+    def was_sent_often(self) -> bool:
+        """True once it was sent so often that it may be overtaken."""
+        return self.attempts >= _OVERTAKEN_AFTER
+
+    @property
     def is_overtaken(self) -> bool:
         """True once it was sent often and never confirmed: it must not hold up those behind it."""
-        return self.attempts >= _OVERTAKEN_AFTER and not self.awaits_broker
+        return self.was_sent_often and not self.awaits_broker
 
     def retry_delay_s(self, usual_s: float) -> float:
         """Return the delay before it is sent again, where ``usual_s`` is the delay of all others."""

@@ -108,7 +108,10 @@ def count_undelivered(path: Path) -> int:
     if not path.exists():
         return 0
     with mapped(path, "read"), contextlib.closing(_reader(path)) as connection:
-        query = "SELECT (SELECT COUNT(*) FROM results WHERE aside IS NULL) + EXISTS(SELECT 1 FROM drops WHERE open)"
+        query = (
+            "SELECT (SELECT COUNT(*) FROM results WHERE aside IS NULL)"
+            " + EXISTS (SELECT 1 FROM drops WHERE open)"
+        )
         (count,) = connection.execute(query).fetchone()
     return int(count)
 

@@ -9,6 +9,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from edgeflow.alarms import Alarms
 from edgeflow.config.delivery import OutboxConfig
 from edgeflow.contracts.messages import Result
 from edgeflow.delivery.alarms import OutboxAlarms
-from edgeflow.delivery.store.backlog import Gone, Item, PendingWrites, Restored, SetAside
+from edgeflow.delivery.store.backlog import Item, PendingWrites, Restored, SetAside
 from edgeflow.delivery.store.database import OutboxDatabase
 from edgeflow.delivery.store.database_file import check_file, claim, is_damage, is_full, mapped
 from edgeflow.delivery.store.opening import open_store
@@ -33,10 +34,9 @@ __all__ = ["Outbox", "open_outbox"]
 
 logger = logging.getLogger(__name__)
 
-_TICK_S = 1.0
+_TICK_S = 0.25
 _SILENT_S = 15.0  # without a sign of life the writer hangs
 _CHECK_S = 600.0
-_DELETE_S = 0.05  # deletions alone wait for more of them
 _AT_ONCE = 1000  # puts, deliveries and marks in one transaction
 _CLOSE_S = 10.0
 
@@ -69,6 +69,7 @@ class Outbox:
         self._alarms = OutboxAlarms(path, alarms)
         self._backlog = PendingWrites()
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._gone: deque[str] = deque()  # delivered; they wait for the next result, or a moment
         self._counting = threading.Lock()  # for one number; never held over anything else
         self._unstored: int = 0
         self._dropped: int = 0
@@ -78,7 +79,7 @@ class Outbox:
         self._quarantined: set[int] = set()
         self._closing_records = False
         self._closing = False
-        self._deleted_s = 0.0
+        self._look_at_s = 0.0
         self._check_at_s = time.monotonic() + _CHECK_S
         self._reserve = ReserveFile(path)
         with mapped(path, "opened"):
@@ -115,8 +116,8 @@ class Outbox:
         self._inbox.put(item)
 
     def delete(self, result_ids: Iterable[str]) -> None:
-        """Queue the deletion of delivered results; unknown ids are ignored. Never blocks."""
-        self._inbox.put(Gone(result_ids=tuple(result_ids)))
+        """Queue the deletion of delivered results, unknown ones ignored, for the next write. Never blocks."""
+        self._gone.extend(result_ids)
 
     def set_aside(self, row_ids: Iterable[int], why: str) -> None:
         """Keep rows that can never be delivered, and do not send them. Never blocks.
@@ -184,6 +185,10 @@ class Outbox:
         rows = [row for row in self._read_rows(row_id - 1, 1) if not self._is_faulty(row)]
         return rows[0] if rows and rows[0].id == row_id else None
 
+    def has_after(self, row_id: int) -> bool:
+        """Return False where nothing was stored after this row, as far as is known; asks no disk."""
+        return self._store.last_known_id > row_id
+
     def last_id(self) -> int:
         """Return the id of the newest result that was ever stored here; 0 when there was none."""
         with mapped(self._path, "read"):
@@ -194,12 +199,12 @@ class Outbox:
         return self._unstored + self._store.count
 
     def undelivered(self) -> int:
-        """Return how many messages are to be delivered: what waits, and drops that have no record yet as one."""
+        """Return how many messages are to be delivered, with one for drops that have no record yet."""
         return self.count() + self._store.tally.open_drops
 
     @property
     def dropped(self) -> int:
-        """Number of results that were given up before they were delivered, since this object was made."""
+        """Number of results that this object has given up before they were delivered."""
         return self._dropped
 
     @property
@@ -253,7 +258,7 @@ class Outbox:
                     self._failed(cause)
                 if self._closing:
                     break
-            if self._closing and self._inbox.empty():
+            if self._closing and self._inbox.empty() and not self._gone:
                 break
         if self._backlog.entries:
             logger.error("outbox %s: %d results were never stored", self._path, len(self._backlog.entries))
@@ -261,12 +266,11 @@ class Outbox:
     def _take_in(self) -> None:
         """Take the queued requests; wait for the first for a moment."""
         wait_s = self._retry.wait_s(time.monotonic()) if self._alarms.in_trouble else _TICK_S
-        if self._backlog.gone:
-            wait_s = min(wait_s, _DELETE_S)
         with contextlib.suppress(queue.Empty):
             self._backlog.add(self._inbox.get(timeout=0.01 if self._closing else wait_s))
             for _ in range(_AT_ONCE - 1):
                 self._backlog.add(self._inbox.get_nowait())
+        self._backlog.gone += [self._gone.popleft() for _ in range(len(self._gone))]
 
     def _work(self) -> None:
         now_s = time.monotonic()
@@ -278,18 +282,19 @@ class Outbox:
 
     def _write(self) -> None:
         log = self._backlog
-        if log.is_pressing or self._delete_now() or self._store.clock_is_due:
+        if log or self._store.clock_is_due:
             dropped = self._store_backlog()
             self._dropped += dropped
             stored = [entry.result_id for entry in log.entries]
+            concerns_sender = bool(stored or log.restored) or not self._store.count
             with self._counting:
                 self._unstored -= len(stored)
             log.clear()
-            self._deleted_s = time.monotonic()
             if dropped or self._store.tally.open_drops:
                 self._alarms.drops(unpublished=True)
             self._recovered()
-            self._notify(stored)
+            if concerns_sender:
+                self._notify(stored)
         if self._closing_records:
             self._closing_records = False
             self._store.close_drop_records(time.time())
@@ -310,12 +315,6 @@ class Outbox:
             with self._counting:
                 self._unstored -= waiting - len(log.entries)
 
-    def _delete_now(self) -> bool:
-        """Return True when deletions are to be written now; alone, they wait for more of them."""
-        log = self._backlog
-        due = self._closing or bool(log.marks) or time.monotonic() - self._deleted_s >= _DELETE_S
-        return bool(log.gone) and (due or len(log.gone) >= _AT_ONCE)
-
     def _notify(self, stored: Sequence[str]) -> None:
         for listener in self._listeners:
             try:
@@ -326,7 +325,10 @@ class Outbox:
     def _failed(self, cause: Exception) -> None:
         """Keep in memory what could not be written, find room, and try again."""
         if is_full(cause):
-            self._squeeze()
+            self._reserve.drop()
+            self._retry.squeeze(self._store.bytes)
+            with contextlib.suppress(sqlite3.Error):
+                self._store.make_room()
         self._retry.failed(cause, time.monotonic(), failed_before=self._alarms.in_trouble)
         lost = self._backlog.shrink("the outbox could not be written, and memory is bounded")
         self._dropped += lost
@@ -334,18 +336,15 @@ class Outbox:
             self._unstored -= lost
         self._alarms.failed(cause)
 
-    def _squeeze(self) -> None:
-        self._reserve.drop()
-        self._retry.squeeze(self._store.bytes)
-        with contextlib.suppress(sqlite3.Error):
-            self._store.make_room()
-
     def _recovered(self) -> None:
         if not self._retry.is_squeezed:
             self._alarms.written_again()
 
     def _look_after(self, now_s: float) -> None:
         """Refill the reserve file, notice other processes, update the alarms, check the file regularly."""
+        if now_s < self._look_at_s:
+            return
+        self._look_at_s = now_s + _TICK_S
         if self._reserve.take() and self._retry.is_squeezed:
             self._retry.release()
             self._recovered()
@@ -390,10 +389,7 @@ class Outbox:
 
 
 def open_outbox(config: OutboxConfig, alarms: Alarms | None = None, *, root: str = "") -> Outbox:
-    """Open the outbox that a box file describes.
-
-    Args:
-        root: topics of the station whose results are put.
+    """Open the outbox that a box file describes; ``root`` as of :class:`Outbox`.
 
     Raises:
         StorageError: see :class:`Outbox`.

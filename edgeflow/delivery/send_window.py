@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgeflow.delivery.ahead_limit import AheadLimit
 from edgeflow.delivery.in_flight import NEVER, InFlight
 from edgeflow.delivery.retry_delay import RetryDelay
 from edgeflow.mqtt.events import Receipt
@@ -11,9 +12,9 @@ from edgeflow.mqtt.events import Receipt
 __all__ = ["SendWindow"]
 
 _RETRY_S = (1.0, 30.0)
-_LOOK_AGAIN_S = 0.05  # between looks for results that are due again
-_AHEAD = 300  # results sent and not confirmed: bounds the load of a slow or absent consumer on the broker
+_LOOK_AGAIN_S = 0.05  # between looks for results that are due again, at least
 _OVERTAKEN_MOST = 1000
+_PROBES = 50  # results that are sent again at once, where a consumer does not confirm in time
 
 
 class SendWindow:
@@ -30,11 +31,14 @@ class SendWindow:
     def __init__(self, last_id: int) -> None:
         self._results: dict[str, InFlight] = {}
         self._receipts: dict[Receipt, str] = {}
+        self._often: dict[str, InFlight] = {}  # sent so often that they may be overtaken
         self._newest_sent = 0
         self._newest_before_connection = self._backlog_end = last_id
         self._delay = RetryDelay()
+        self._ahead = AheadLimit()
         self._retry_s = _RETRY_S[0]
         self._retry_raised_s = NEVER
+        self._late: dict[str, InFlight] = {}  # behind the probes: lost, or the consumer is slow
         self._held_until_s = NEVER
         self._look_again_s = NEVER
         self._taken = 0  # by the broker, without a refusal
@@ -76,9 +80,9 @@ class SendWindow:
 
         Results that were sent often and never confirmed hardly count.
         """
-        ahead = _AHEAD - len(self._results)
+        ahead = self._ahead.limit - len(self._results)
         if ahead <= 0:
-            overtaken = sum(result.is_overtaken for result in self._results.values())
+            overtaken = sum(result.is_overtaken for result in self._often.values())
             ahead += min(overtaken, _OVERTAKEN_MOST)
         return min(broker_window - len(self._receipts), ahead)
 
@@ -90,6 +94,7 @@ class SendWindow:
         """Make everything that an earlier connection carried due at once."""
         self._newest_before_connection = self._backlog_end = last_id
         self._retry_s = _RETRY_S[0]
+        self._ahead.begin_anew()
         self._held_until_s = self._look_again_s = NEVER
         for receipt in [r for r in self._receipts if r.connection < connection]:
             del self._receipts[receipt]
@@ -118,6 +123,8 @@ class SendWindow:
         if result.first_s == NEVER:
             result.first_s = now_s
         self._receipts[receipt] = result_id
+        if result.was_sent_often:
+            self._often[result_id] = result
 
     def answered(self, receipt: Receipt) -> str | None:
         """Record the broker's answer to a message; return its result id, or None for messages of others."""
@@ -142,6 +149,7 @@ class SendWindow:
         if now_s < self._held_until_s:
             return False  # the rest of the same burst
         self._held_until_s = now_s + self._retry_s
+        self._ahead.begin_anew()
         self.backlog_grew = True
         self._raise_retry(now_s)
         return True
@@ -152,37 +160,72 @@ class SendWindow:
         A consumer that confirms anything is there, also one that has just come and confirms what is unknown
         here: what waits goes to it at once, and not when a long delay is over.
         """
-        known = [result for result_id in result_ids if (result := self._results.pop(result_id, None))]
+        known = [result for result_id in result_ids if (result := self._pop(result_id))]
         self._confirmed += len(known)
+        self._judge_late(known)
         for result in known:
             if result.first_s != NEVER:
                 self._delay.add(now_s - result.first_s)
+                self._ahead.confirmed(now_s - result.first_s)
         if result_ids:
             self._retry_s = self._delay.timeout_s()
             self._held_until_s = NEVER
+            self._look_again_s = min(self._look_again_s, now_s + _LOOK_AGAIN_S)
         return bool(known)
 
     def remove(self, result_id: str) -> None:
         """Forget a result that is not sent any more."""
-        self._results.pop(result_id, None)
+        self._pop(result_id)
+
+    def _pop(self, result_id: str) -> InFlight | None:
+        self._often.pop(result_id, None)
+        return self._results.pop(result_id, None)
 
     def due(self, now_s: float) -> list[tuple[str, InFlight]]:
-        """Return what is to be sent again, oldest first; looks only every 50 ms."""
+        """Return what is to be sent again, oldest first; looks only when something may be, and every 50 ms.
+
+        Of what the consumer did not confirm in time, these are the newest few: a consumer with a long queue
+        would get all of it twice, and be slower still. Where it confirms those few before the older ones, the
+        older ones were lost, and are due at once.
+        """
         if now_s < self._look_again_s:
             return []
-        self._look_again_s = now_s + _LOOK_AGAIN_S
-        due = [
-            (result_id, result)
-            for result_id, result in self._results.items()
-            if not result.awaits_broker and now_s - result.sent_s >= result.retry_delay_s(self._retry_s)
-        ]
-        if any(result.sent_s != NEVER for _, result in due):
+        next_s = now_s + self._retry_s
+        due: list[tuple[str, InFlight]] = []
+        late: list[tuple[str, InFlight]] = []
+        again = 0  # sent again, and not late yet
+        for result_id, result in self._results.items():
+            if now_s - result.sent_s < self._retry_s:
+                again += result.attempts > 1
+            due_s = result.sent_s + result.retry_delay_s(self._retry_s)
+            if result.awaits_broker or now_s < due_s:
+                next_s = min(next_s, due_s)
+            else:
+                (due if result.sent_s == NEVER else late).append((result_id, result))
+        self._look_again_s = max(next_s, now_s + _LOOK_AGAIN_S)
+        if late:
             self._raise_retry(now_s)
+            self._ahead.begin_anew()
+            late.sort(key=lambda each: (each[1].attempts, -each[1].sent_s))
+            room = max(0, _PROBES - again)
+            due += sorted(late[:room], key=lambda each: each[1].row_id)
+            self._late.update((name, result) for name, result in late[room:] if result.attempts == 1)
         return due
 
     def look_again(self) -> None:
         """Have the next ``due`` look at once: not everything that was due could be sent."""
         self._look_again_s = NEVER
+
+    def _judge_late(self, known: Sequence[InFlight]) -> None:
+        """Judge by what was confirmed, whether late results wait at the consumer or were lost on the way."""
+        if not self._late or not known:
+            return
+        if all(result.attempts > 1 for result in known):
+            for result in self._late.values():
+                if result.attempts == 1:
+                    result.sent_s = NEVER
+            self._look_again_s = NEVER
+        self._late.clear()
 
     def _raise_retry(self, now_s: float) -> None:
         if now_s - self._retry_raised_s >= self._retry_s:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Literal
 
 from edgeflow.alarms import Alarms
@@ -78,6 +79,8 @@ class ResultSender:
         self._link = link
         self._confirm = confirm
         self._inbox: queue.SimpleQueue[LinkEvent | None] = queue.SimpleQueue()
+        self._answers: deque[Confirmed] = deque()  # of which the thread learns when it wakes up
+        self._waits_for_answers = confirm == "broker"
         self._window = SendWindow(outbox.last_id())
         self._more = False
         self._suspicion = SuspectMessages()
@@ -87,7 +90,7 @@ class ResultSender:
         self._alarms = alarms
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._on_confirmed: Callable[[Sequence[str]], None] = lambda _: None
-        link.listen(self._inbox.put)
+        link.listen(self._hear)
         outbox.on_stored(lambda _: self.wake())
 
     def on_confirmed(self, listener: Callable[[Sequence[str]], None]) -> None:
@@ -120,6 +123,7 @@ class ResultSender:
                 self._digest(self._events())
                 self._more = False
                 self._send()
+                self._waits_for_answers = self._confirm == "broker" or self._is_held_up
                 if self._more:
                     time.sleep(_BACKLOG_PAUSE_S if self._in_backlog else _PAUSE_S)
             except StorageError as cause:
@@ -131,16 +135,25 @@ class ResultSender:
             return False
         return self._outbox.undelivered() == 0 or time.monotonic() >= self._drain_until_s
 
+    def _hear(self, event: LinkEvent) -> None:
+        """Take an event of the link, on its thread; an answer that changes nothing now wakes nobody."""
+        if isinstance(event, Confirmed) and event.reason_code == 0 and not self._waits_for_answers:
+            self._answers.append(event)
+        else:
+            self._inbox.put(event)
+
     def _events(self) -> list[LinkEvent]:
         """Take the queued events; wait for the first for a moment."""
         events: list[LinkEvent | None] = []
+        wait = not (self._more or (self._waits_for_answers and self._answers))
         try:
-            events.append(self._inbox.get(not self._more, _TICK_S))
+            events.append(self._inbox.get(wait, _TICK_S))
             while len(events) < _EVENTS_AT_ONCE:
                 events.append(self._inbox.get_nowait())
         except queue.Empty:
             pass
-        return [event for event in events if event is not None]
+        answers = [self._answers.popleft() for _ in range(len(self._answers))]
+        return [*answers, *(event for event in events if event is not None)]
 
     def _digest(self, events: Sequence[LinkEvent]) -> None:
         done: list[str] = []
@@ -215,6 +228,11 @@ class ResultSender:
         """True while the next result was stored when nobody took it, and decisions are still made."""
         return self._window.in_backlog and self._drain_until_s is None
 
+    @property
+    def _is_held_up(self) -> bool:
+        """True while only an answer of the broker lets the next result go."""
+        return bool(self._suspicion) or self._window.unanswered >= self._link.result_window
+
     def _send(self) -> None:
         if not self._link.connected or self._window.is_held(time.monotonic()):
             return
@@ -242,6 +260,8 @@ class ResultSender:
         self._outbox.close_drop_records()
         if self._window.backlog_grew:
             self._window.extend_backlog(self._outbox.last_id())
+        if not self._outbox.has_after(self._window.newest_sent):
+            return
         room = self._window.room(self._link.result_window)
         if room <= 0:
             return
@@ -249,7 +269,7 @@ class ResultSender:
             room = min(room, _BACKLOG_AT_ONCE)
         rows = self._outbox.pending(self._window.newest_sent, room)
         self._more = len(rows) == room
-        with self._link.together():
+        with self._link.together() if len(rows) > 1 else nullcontext():
             for row in rows:
                 if not self._transmit(row, self._window.add(row.result_id, row.id)):
                     return
@@ -283,7 +303,7 @@ class ResultSender:
         return True
 
     def _publish(self, row: Row, *, replayed: bool, attempt: int) -> Receipt | Oversize | None:
-        record = json.loads(row.payload)
+        record = row.record  # one that can be delivered
         payload = mark_replayed(row.payload, record, replayed=replayed, attempt=attempt)
         if row.verdict == DROPPED:
             return self._link.publish_dropped(

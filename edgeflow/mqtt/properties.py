@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Mapping
 
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties, VariableByteIntegers
 
-from edgeflow.config.box import MqttConfig
+from edgeflow.config.delivery import MqttConfig
 
 __all__ = ["MessageProperties", "PublishProperties"]
 
@@ -74,6 +75,7 @@ def _length(size: int) -> bytes:
     return encoded
 
 
+@functools.lru_cache(maxsize=512)  # names, schemas and sessions come with every message
 def _text(text: str) -> bytes:
     data = text.encode()
     return struct.pack("!H", len(data)) + data

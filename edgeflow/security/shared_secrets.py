@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from edgeflow.config.box import IssuerConfig, SealConfig
+from edgeflow.config.commands import IssuerConfig
+from edgeflow.config.delivery import SealConfig
 from edgeflow.contracts.sealing import Secret
 from edgeflow.errors import ConfigError, UsageError
 from edgeflow.security.keys import read_passphrase, read_private_key, read_public_key

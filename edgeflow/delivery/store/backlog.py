@@ -9,16 +9,9 @@ from dataclasses import dataclass, field
 from edgeflow.delivery.store.drops import DroppedRow
 from edgeflow.delivery.store.records import Entry
 
-__all__ = ["Gone", "Item", "PendingWrites", "Restored", "SetAside"]
+__all__ = ["Item", "PendingWrites", "Restored", "SetAside"]
 
 _MAX_BYTES = 32_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gone:
-    """Results that were delivered and are to be deleted."""
-
-    result_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +29,7 @@ class Restored:
     row_ids: tuple[int, ...]
 
 
-Item = Entry | DroppedRow | Gone | SetAside | Restored | threading.Event | None
+Item = Entry | DroppedRow | SetAside | Restored | threading.Event | None
 """A request to the writer: None only wakes it, an event is set once everything before it is written."""
 
 
@@ -57,8 +50,6 @@ class PendingWrites:
             self.entries.append(item)
         elif isinstance(item, DroppedRow):
             self.dropped.append(item)
-        elif isinstance(item, Gone):
-            self.gone += item.result_ids
         elif isinstance(item, SetAside):
             self.aside.append((item.row_ids, item.why))
         elif isinstance(item, Restored):
@@ -74,10 +65,9 @@ class PendingWrites:
         self.aside.clear()
         self.restored.clear()
 
-    @property
-    def is_pressing(self) -> bool:
-        """True if there is more to write than deletions, which may wait for others."""
-        return bool(self.entries or self.dropped or self.aside or self.restored)
+    def __bool__(self) -> bool:
+        """Return True if there is something to write."""
+        return bool(self.entries or self.gone or self.dropped or self.aside or self.restored)
 
     def pieces(self) -> list[PendingWrites]:
         """Return each request on its own, records of drops left out."""

@@ -26,6 +26,7 @@ _CHUNK = 500  # SQLite allows 999 parameters in its oldest supported builds
 _EXPIRE_AT_ONCE = 200  # per transaction: every put looks for them
 _RECORDS_WAITING = 10  # records that the consumer has not confirmed; more are not sealed: the open ones grow
 _RECORDS_SHARE = 10  # a tenth of the outbox, at most, names dropped results
+_EXPIRE_S = 0.25  # between looks for results that are too old
 _CLOCK_S = 60.0  # how much of the running time a crash may cost
 
 
@@ -48,7 +49,8 @@ class OutboxDatabase:
             self.epoch = str(self._read("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
             kept = self._read("SELECT value FROM meta WHERE key = 'run_time'")
             self._run_time = parse_run_time(kept[0][0] if kept else None, boot())
-            self._clock_kept_s = float("-inf")
+            self._clock_kept_s = self._expire_at_s = float("-inf")
+            self._durability = ""
             self._version = self._data_version()
             self.tally = count_all(self._writer)
         except BaseException:
@@ -106,8 +108,7 @@ class OutboxDatabase:
         Returns:
             How many results were dropped by the limits.
         """
-        durable = "FULL" if entries or dropped or aside or restored else "NORMAL"
-        self._writer.execute(f"PRAGMA synchronous = {durable}")
+        self._set_durability(durable=bool(entries or dropped or aside or restored))
         with self._transaction():
             self._delete(gone)
             # Room first: on a full disk nothing could be inserted before.
@@ -116,8 +117,10 @@ class OutboxDatabase:
             for row_ids, why in aside:
                 count = set_rows_aside(self._writer, row_ids, why)
                 self._add(waiting=-count, aside=count)
-            count = restore_rows(self._writer, restored)
-            self._add(waiting=count, aside=-count)
+            if restored:
+                count = restore_rows(self._writer, restored)
+                self._add(waiting=count, aside=-count)
+                self._last_id += count
             all_dropped += self._excess(limits)
             if all_dropped:
                 room = limits.bytes // _RECORDS_SHARE - self.tally.ids_bytes - self.tally.record_bytes
@@ -133,7 +136,7 @@ class OutboxDatabase:
 
     def close_drop_records(self, now_s: float) -> None:
         """Close the records of what was dropped so far; they are delivered like results."""
-        self._writer.execute("PRAGMA synchronous = FULL")
+        self._set_durability(durable=True)
         with self._transaction():
             self._insert(close_records(self._writer, self.epoch), now_s)
             self.tally = replace(self.tally, open_drops=False, ids_bytes=0)
@@ -143,7 +146,7 @@ class OutboxDatabase:
         if self._data_version() == self._version:
             return False
         with self._transaction():
-            self._last_id = max(self._last_id, self.last_id())
+            pass
         return True
 
     def pending(self, after_id: int, limit: int) -> list[Row]:
@@ -175,8 +178,8 @@ class OutboxDatabase:
 
     def last_id(self) -> int:
         """Return the id of the newest result that was ever stored; 0 when there was none."""
-        found = self._read("SELECT seq FROM sqlite_sequence WHERE name = 'results'")
-        return int(found[0][0]) if found else 0
+        with self._reading:
+            return _sequence(self._reader)
 
     def go_on_after(self, row_id: int) -> None:
         """Continue the row ids of an earlier database."""
@@ -222,6 +225,12 @@ class OutboxDatabase:
         with contextlib.suppress(sqlite3.Error):
             self._writer.close()
 
+    def _set_durability(self, *, durable: bool) -> None:
+        wanted = "FULL" if durable else "NORMAL"
+        if wanted != self._durability:
+            self._writer.execute(f"PRAGMA synchronous = {wanted}")
+            self._durability = wanted
+
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._reading:
             return self._reader.execute(query, values).fetchall()
@@ -238,6 +247,7 @@ class OutboxDatabase:
         try:
             if (version := self._data_version()) != self._version:
                 before = self.tally = count_all(self._writer)
+                self._last_id = max(self._last_id, _sequence(self._writer))
                 self._version = version
             yield
             self._writer.execute("COMMIT")
@@ -313,10 +323,15 @@ class OutboxDatabase:
 
     def _expired(self, limits: Limits) -> list[DroppedRow]:
         """Delete rows that are older than the limit, unconfirmed records of drops included."""
+        run_s = self.run_s
+        if run_s < self._expire_at_s:
+            return []
         found = self._writer.execute(
             "SELECT id, result_id, verdict, root FROM results WHERE run_s < ? ORDER BY run_s, id LIMIT ?",
-            (self.run_s - limits.age_s, _EXPIRE_AT_ONCE),
+            (run_s - limits.age_s, _EXPIRE_AT_ONCE),
         ).fetchall()
+        if len(found) < _EXPIRE_AT_ONCE:
+            self._expire_at_s = run_s + _EXPIRE_S
         why = f"older than {limits.age_s / 3600:g} h; given up"
         dropped = []
         for row_id, result_id, verdict, root in found:
@@ -326,6 +341,12 @@ class OutboxDatabase:
             else:
                 dropped.append(DroppedRow(result_id=str(result_id), why=why, root=str(root)))
         return dropped
+
+
+def _sequence(connection: sqlite3.Connection) -> int:
+    """Return the id of the newest result that was ever stored; 0 when there was none."""
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'results'").fetchone()
+    return int(found[0]) if found else 0
 
 
 def _much(limits: Limits, *, by_rows: bool) -> str:

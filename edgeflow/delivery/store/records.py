@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from edgeflow.contracts.messages import Result, VerdictName, to_json
 
@@ -82,6 +84,15 @@ class Row:
     payload: bytes
     root: str = ""
 
+    @cached_property
+    def record(self) -> Any:
+        """The payload parsed, once.
+
+        Raises:
+            ValueError, RecursionError: it is not JSON.
+        """
+        return json.loads(self.payload)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Aside:
@@ -129,7 +140,7 @@ def record_entry(record_id: str, payload: bytes, root: str = "") -> Entry:
 def fault_of(row: Row) -> str:
     """Return why a stored row can never be delivered and confirmed; empty where it can."""
     try:
-        record = json.loads(row.payload)
+        record = row.record
     except (ValueError, RecursionError):
         return "unreadable: it is not JSON; the file was damaged there"
     if not isinstance(record, dict):

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
 
-from edgeflow.config.box import MqttConfig, TlsConfig
+from edgeflow.config.delivery import MqttConfig, TlsConfig
 from edgeflow.errors import ConfigError
 from edgeflow.mqtt.broker.answers import Settings
 from edgeflow.mqtt.client import check_files, new_client

@@ -92,11 +92,13 @@ def test_results_that_nobody_ever_confirms_make_room_for_others() -> None:
         send(window, number, 0.0)
         answered(window, number)
     assert window.room(2000) == -1100
-    for number in range(1, 301):
-        window[f"r-{number}"].attempts = 4
+    for attempt in range(3):
+        for number in range(1, 301):
+            send_again(window, number, 1.0, 10_000 * attempt + number)
     assert window.room(2000) == -800
-    for number in range(1, 1401):
-        window[f"r-{number}"].attempts = 4
+    for attempt in range(3):
+        for number in range(301, 1401):
+            send_again(window, number, 1.0, 10_000 * attempt + number)
     assert window.room(2000) == -100  # 1000 of them count as overtaken, no more
 
 
@@ -150,14 +152,54 @@ def test_due_results_come_oldest_first_and_exactly_at_their_time() -> None:
 
 def test_a_look_for_due_results_comes_every_50_ms_unless_it_is_wanted_at_once() -> None:
     window = SendWindow(0)
-    assert due(window, 10.0) == []
-    send(window, 1, 0.0)
+    send(window, 1, 9.01)
     answered(window, 1)
+    assert due(window, 10.0) == []
     assert due(window, 10.04) == []
     assert due(window, 10.05) == ["r-1"]
     assert due(window, 10.06) == []
     window.look_again()
-    assert due(window, 10.06) == ["r-1"]
+    assert due(window, 11.02) == ["r-1"]
+
+
+def late_window(count: int) -> SendWindow:
+    """So many results were sent within the first second, and the consumer confirms none."""
+    window = SendWindow(0)
+    for number in range(1, count + 1):
+        send(window, number, number / 1000)
+        answered(window, number)
+    return window
+
+
+def test_a_slow_consumer_does_not_get_everything_twice() -> None:
+    window = late_window(300)
+    probes = due(window, 2.0)
+    assert probes == [f"r-{number}" for number in range(251, 301)]
+    for number in range(251, 301):
+        send_again(window, number, 2.0, 1000 + number)
+    assert due(window, 2.1) == []  # those are on their way
+    window.confirm(["r-1", "r-251"], 2.2)  # it was only slow: nothing more is sent
+    window.look_again()
+    assert due(window, 2.2) == []
+
+
+def test_what_a_consumer_has_lost_comes_at_once_when_it_confirms_what_was_sent_later() -> None:
+    window = late_window(300)
+    for number in [int(each.removeprefix("r-")) for each in due(window, 2.0)]:
+        send_again(window, number, 2.0, 1000 + number)
+    window.confirm(["r-251", "r-252"], 2.1)
+    assert due(window, 2.1) == [f"r-{number}" for number in range(1, 251)]
+
+
+def test_results_that_are_late_take_turns() -> None:
+    window = late_window(120)
+    sent: list[int] = []
+    for now_s, message_id in ((2.0, 1000), (4.0, 2000), (8.0, 3000)):
+        for number in [int(each.removeprefix("r-")) for each in due(window, now_s)]:
+            send_again(window, number, now_s, message_id + number)
+            sent.append(number)
+    assert sent[:100] == [*range(71, 121), *range(21, 71)]
+    assert set(sent) == set(range(1, 121))
 
 
 def test_a_new_connection_makes_everything_of_earlier_ones_due_at_once() -> None:

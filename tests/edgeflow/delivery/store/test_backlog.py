@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from edgeflow.delivery.store.backlog import Gone, PendingWrites, Restored, SetAside
+from edgeflow.delivery.store.backlog import PendingWrites, Restored, SetAside
 from edgeflow.delivery.store.drops import DroppedRow
 from edgeflow.delivery.store.records import ROW_OVERHEAD, Entry
 
@@ -22,13 +22,13 @@ def filled() -> PendingWrites:
     for item in (
         entry("r-1", size=400),
         entry("r-2", size=400),
-        Gone(result_ids=("r-3", "r-4")),
         DroppedRow(result_id="r-5", why="full"),
         SetAside(row_ids=(6, 7), why="large"),
         Restored(row_ids=(8, 9)),
         None,
     ):
         log.add(item)
+    log.gone += ["r-3", "r-4"]
     return log
 
 
@@ -48,21 +48,22 @@ def test_each_request_is_kept_with_its_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "pressing"),
+    ("item", "to_write"),
     [
         (entry("r-1", size=400), True),
         (DroppedRow(result_id="r", why="full"), True),
         (SetAside(row_ids=(1,), why="large"), True),
         (Restored(row_ids=(1,)), True),
-        (Gone(result_ids=("r",)), False),
         (None, False),
         (threading.Event(), False),
     ],
 )
-def test_deletions_alone_may_wait(item: object, pressing: bool) -> None:
+def test_a_wake_up_alone_is_nothing_to_write(item: object, to_write: bool) -> None:
     log = PendingWrites()
     log.add(item)  # type: ignore[arg-type]
-    assert log.is_pressing is pressing
+    assert bool(log) is to_write
+    log.gone.append("r-9")
+    assert log
 
 
 def test_each_piece_is_one_request_and_can_be_removed() -> None:
