@@ -6,7 +6,7 @@ __all__ = ["AheadLimit"]
 
 _MOST = 300  # bounds the load of a slow or absent consumer on the broker
 _FEWEST = 30
-_QUEUE_S = (0.5, 1.0)  # a result waits so long at a consumer that is busy, and no longer
+_QUEUE_S = (1.0, 2.0)  # a result waits so long at a consumer that is busy, and no longer
 _FORGET = 4096  # confirmations after which the quickest of them hardly counts
 
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import psycopg
 import yaml
+from paho.mqtt.enums import CallbackAPIVersion
 
 from faults.rig import TOOLS, Site, wait_for
 from simulators.postgresql import Postgresql
@@ -107,6 +109,26 @@ class CollectorSite:
         if not wait_for(lambda: all(file.exists() and file.stat().st_size for file in made), START_S):
             raise SystemExit(f"a box does not start; see {self.folder}")
         time.sleep(2)
+
+    def wait_for_boxes(self) -> None:
+        """Return once every box has connected to a broker that was started anew."""
+        online: set[str] = set()
+
+        def heard(_client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+            if message.payload == b"online":
+                online.add(message.topic)
+
+        client = paho.Client(CallbackAPIVersion.VERSION2)
+        client.on_message = heard
+        client.connect("127.0.0.1", self.broker.port)
+        client.subscribe("edgeflow/v1/plant1/l3/+/availability", 1)
+        client.loop_start()
+        try:
+            if not wait_for(lambda: len(online) == self.boxes, START_S):
+                raise SystemExit(f"only {len(online)} of {self.boxes} boxes connect again")
+        finally:
+            client.disconnect()
+            client.loop_stop()
 
     def end_boxes(self) -> None:
         """Let boxes make no more; return once each has ended, all delivered or its time over."""

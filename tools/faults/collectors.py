@@ -90,7 +90,10 @@ def collectors_killed(
 
 
 def _outage(place: CollectorSite, victim: str, away_s: float, number: int, calm_s: float) -> Calm:
-    """One outage and the calm after it; return when the lag is held, from and to."""
+    """One outage and the calm after it; return when the lag is held, from and to.
+
+    The calm begins with the restart, of the broker with the moment when the last box has connected again.
+    """
     names = NAMES if number % 3 == 0 else (NAMES[number % 2],)
     if victim == "database":
         place.database.kill()
@@ -104,6 +107,7 @@ def _outage(place: CollectorSite, victim: str, away_s: float, number: int, calm_
         place.database.start()
     elif victim == "broker":
         place.broker.start_broker()
+        place.wait_for_boxes()
     else:
         for name in names:
             place.start_collector(name)

@@ -48,30 +48,37 @@ def make(
     session: str, seq: int, trigger_id: str = "", verdict: VerdictName | None = None
 ) -> tuple[Decision, Result]:
     """A decision and its record, as large as those of a five-view part."""
-    now, valid = utc_text(), utc_text(monotonic_ns() + 500_000_000)
+    result = make_result(session, seq, trigger_id, verdict)
+    decision = Decision(
+        result_id=result.result_id,
+        trigger_id=result.trigger_id,
+        seq=seq,
+        session=session,
+        part_id=result.part_id,
+        verdict=result.verdict,
+        reason="",
+        acquired_at=result.acquired_at,
+        valid_until=utc_text(monotonic_ns() + 500_000_000),
+    )
+    return decision, result
+
+
+def make_result(session: str, seq: int, trigger_id: str = "", verdict: VerdictName | None = None) -> Result:
+    """The record of a five-view part."""
+    now = utc_text()
     verdict = verdict or VERDICTS[seq % len(VERDICTS)]
     name: dict[str, Any] = {
         "result_id": f"{session}-{seq:06d}", "trigger_id": trigger_id or f"{session}-t{seq}", "seq": seq,
     }  # fmt: skip
     part_id = str(monotonic_ns())
-    decision = Decision(
-        **name,
-        session=session,
-        part_id=part_id,
-        verdict=verdict,
-        reason="",
-        acquired_at=now,
-        valid_until=valid,
-    )
     views = tuple(ViewResult(id=view, score=0.5, score_raw=1.25, frame_id=seq, skew_ms=0.1) for view in VIEWS)
-    result = Result(
+    return Result(
         **name, session=session, part_id=part_id, verdict=verdict, reason="", score=0.5, score_raw=1.25,
         views=views, sync=SyncInfo(complete=True, missing=(), skew_ms=0.4, max_skew_ms=5.0),
         bundle=BundleInfo(name="part", sha256="0" * 64, backend="openvino", precision="int8"),
         triggered_at=now, acquired_at=now, decided_at=now, durations_ms={"total": 40.0},
         deadline=Deadline(deadline_ms=250.0, decided_after_ms=40.0, met=True),
     )  # fmt: skip
-    return decision, result
 
 
 def config_of(plan: dict[str, Any]) -> BoxConfig:
@@ -137,9 +144,11 @@ def feed(plan: dict[str, Any], outbox: Outbox, link: MqttLink, ended: threading.
     for seq in range(1, plan["count"] + 1):
         if ended.is_set():
             return
-        decision, result = make(plan["session"], seq)
         if plan.get("decisions", True):
+            decision, result = make(plan["session"], seq)
             link.publish_decision(decision)
+        else:
+            result = make_result(plan["session"], seq)
         if every and seq % every == 0:
             result = result.model_copy(update={"reason": "x" * size})
         outbox.put(result)
