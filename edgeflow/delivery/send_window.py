@@ -205,8 +205,9 @@ class SendWindow:
         self._look_again_s = max(next_s, now_s + _LOOK_AGAIN_S)
         if late:
             self._raise_retry(now_s)
-            self._ahead.begin_anew()
             late.sort(key=lambda each: (each[1].attempts, -each[1].sent_s))
+            if late[0][1].attempts == 1:  # not for those that nobody ever confirms
+                self._ahead.begin_anew()
             room = max(0, _PROBES - again)
             due += sorted(late[:room], key=lambda each: each[1].row_id)
             self._late.update((name, result) for name, result in late[room:] if result.attempts == 1)

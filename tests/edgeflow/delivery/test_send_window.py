@@ -191,6 +191,22 @@ def test_what_a_consumer_has_lost_comes_at_once_when_it_confirms_what_was_sent_l
     assert due(window, 2.1) == [f"r-{number}" for number in range(1, 251)]
 
 
+def test_a_pause_of_the_consumer_leaves_room_for_few_and_one_bad_result_does_not() -> None:
+    window = late_window(2)
+    window.confirm(["r-2"], 0.01)
+    assert window.room(1000) == 299
+    assert due(window, 2.0) == ["r-1"]
+    assert window.room(1000) == 29  # the consumer knows how to confirm, and did not
+    send_again(window, 1, 2.0, 1000)
+    for number in range(3, 303):
+        send(window, number, 2.1)
+        answered(window, number)
+        window.confirm([f"r-{number}"], 2.11)
+    assert window.room(1000) == 299
+    assert due(window, 9.0) == ["r-1"]  # nobody ever confirms that one
+    assert window.room(1000) == 299
+
+
 def test_results_that_are_late_take_turns() -> None:
     window = late_window(120)
     sent: list[int] = []
