@@ -35,7 +35,7 @@ _SETTINGS = Settings(
     version="mqtt.version",
 )
 # At once after a connection that stood for a while; soon after a few that did not, as decisions wait.
-_BACKOFF_S = (0.0, 0.1, 0.1, 0.1, 0.5, 1.0, 2.0, 4.0, 5.0)
+_BACKOFF_S = (0.0, 0.1, 0.1, 0.1, 0.5, 0.5, 1.0, 1.0, 2.0)  # the gate gets no decision meanwhile
 _SHORT_STEP = 4  # after connections that stand, but not for long, the pause grows no further
 _ANSWER_TIMEOUT_S = 5.0
 _JOIN_S = 1.0
