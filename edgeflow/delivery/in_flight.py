@@ -9,7 +9,7 @@ from edgeflow.mqtt.events import Receipt
 __all__ = ["NEVER", "InFlight"]
 
 NEVER = float("-inf")
-_OVERTAKEN_AFTER = 4  # attempts; a result that nobody confirms then must not hold up those behind it
+_OVERTAKEN_AFTER = 4  # attempts, made or put off; a result that nobody confirms then must not hold up those behind it
 _OVERTAKEN_RETRY_S = 60.0
 _PASSED_OVER = 2  # once happens to every waiting result when a consumer comes back
 
@@ -23,6 +23,7 @@ class InFlight:
         first_s: the first of those attempts that may have reached the consumer.
         refused: how often the broker took other results and refused this one.
         refused_at: how many other results had been taken when it was last refused.
+        waited: how often it was late and others were sent again instead.
         passed_over: how often it was sent again although others had been confirmed since.
         confirmed: how many results had been confirmed when it was last sent.
         receipt: names the latest message; None before the first.
@@ -34,6 +35,7 @@ class InFlight:
     attempts: int = 0
     refused: int = 0
     refused_at: int | None = None
+    waited: int = 0
     passed_over: int = 0
     confirmed: int = 0
     first_s: float = NEVER
@@ -42,14 +44,14 @@ class InFlight:
     awaits_broker: bool = False
 
     @property
-    def was_sent_often(self) -> bool:
-        """True once it was sent so often that it may be overtaken."""
-        return self.attempts >= _OVERTAKEN_AFTER
+    def is_old(self) -> bool:
+        """True once it was sent, or could have been, so often that it may be overtaken."""
+        return self.attempts + self.waited >= _OVERTAKEN_AFTER
 
     @property
     def is_overtaken(self) -> bool:
-        """True once it was sent often and never confirmed: it must not hold up those behind it."""
-        return self.was_sent_often and not self.awaits_broker
+        """True once it waits for its confirmation for long: it must not hold up those behind it."""
+        return self.is_old and not self.awaits_broker
 
     def retry_delay_s(self, usual_s: float) -> float:
         """Return the delay before it is sent again, where ``usual_s`` is the delay of all others."""

@@ -31,7 +31,7 @@ class SendWindow:
     def __init__(self, last_id: int) -> None:
         self._results: dict[str, InFlight] = {}
         self._receipts: dict[Receipt, str] = {}
-        self._often: dict[str, InFlight] = {}  # sent so often that they may be overtaken
+        self._old: dict[str, InFlight] = {}  # may be overtaken
         self._newest_sent = 0
         self._newest_before_connection = self._backlog_end = last_id
         self._delay = RetryDelay()
@@ -82,7 +82,7 @@ class SendWindow:
         """
         ahead = self._ahead.limit - len(self._results)
         if ahead <= 0:
-            overtaken = sum(result.is_overtaken for result in self._often.values())
+            overtaken = sum(result.is_overtaken for result in self._old.values())
             ahead += min(overtaken, _OVERTAKEN_MOST)
         return min(broker_window - len(self._receipts), ahead)
 
@@ -95,6 +95,7 @@ class SendWindow:
         self._newest_before_connection = self._backlog_end = last_id
         self._retry_s = _RETRY_S[0]
         self._ahead.begin_anew()
+        self._late.clear()
         self._held_until_s = self._look_again_s = NEVER
         for receipt in [r for r in self._receipts if r.connection < connection]:
             del self._receipts[receipt]
@@ -123,8 +124,8 @@ class SendWindow:
         if result.first_s == NEVER:
             result.first_s = now_s
         self._receipts[receipt] = result_id
-        if result.was_sent_often:
-            self._often[result_id] = result
+        if result.is_old:
+            self._old[result_id] = result
 
     def answered(self, receipt: Receipt) -> str | None:
         """Record the broker's answer to a message; return its result id, or None for messages of others."""
@@ -178,7 +179,7 @@ class SendWindow:
         self._pop(result_id)
 
     def _pop(self, result_id: str) -> InFlight | None:
-        self._often.pop(result_id, None)
+        self._old.pop(result_id, None)
         return self._results.pop(result_id, None)
 
     def due(self, now_s: float) -> list[tuple[str, InFlight]]:
@@ -204,18 +205,27 @@ class SendWindow:
                 (due if result.sent_s == NEVER else late).append((result_id, result))
         self._look_again_s = max(next_s, now_s + _LOOK_AGAIN_S)
         if late:
-            self._raise_retry(now_s)
+            raised = self._raise_retry(now_s)
             late.sort(key=lambda each: (each[1].attempts, -each[1].sent_s))
             if late[0][1].attempts == 1:  # not for those that nobody ever confirms
                 self._ahead.begin_anew()
             room = max(0, _PROBES - again)
             due += sorted(late[:room], key=lambda each: each[1].row_id)
-            self._late.update((name, result) for name, result in late[room:] if result.attempts == 1)
+            for result_id, result in late[room:]:
+                self._put_off(result_id, result, counts=raised)
         return due
 
     def look_again(self) -> None:
         """Have the next ``due`` look at once: not everything that was due could be sent."""
         self._look_again_s = NEVER
+
+    def _put_off(self, result_id: str, result: InFlight, *, counts: bool) -> None:
+        """Leave a late result as it is, since others are sent again; it becomes as old as they do."""
+        if result.attempts == 1:
+            self._late[result_id] = result
+        result.waited += counts
+        if result.is_old:
+            self._old[result_id] = result
 
     def _judge_late(self, known: Sequence[InFlight]) -> None:
         """Judge by what was confirmed, whether late results wait at the consumer or were lost on the way."""
@@ -228,7 +238,10 @@ class SendWindow:
             self._look_again_s = NEVER
         self._late.clear()
 
-    def _raise_retry(self, now_s: float) -> None:
-        if now_s - self._retry_raised_s >= self._retry_s:
+    def _raise_retry(self, now_s: float) -> bool:
+        """Double the delay once in a delay; return True if it was."""
+        raised = now_s - self._retry_raised_s >= self._retry_s
+        if raised:
             self._retry_s = min(2 * self._retry_s, _RETRY_S[1])
             self._retry_raised_s = now_s
+        return raised

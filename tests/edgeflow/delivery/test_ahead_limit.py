@@ -30,8 +30,8 @@ def test_after_a_pause_it_begins_with_few_and_doubles_with_each_round() -> None:
 def test_a_queue_at_the_consumer_makes_it_smaller() -> None:
     ahead = AheadLimit()
     confirm(ahead, 0.2, 10)
-    assert confirm(ahead, 0.9, 100) == 300  # busy, and not too much
-    assert confirm(ahead, 1.5, 100) == 200
+    assert confirm(ahead, 1.5, 100) == 300  # busy, and not too much
+    assert confirm(ahead, 2.5, 100) == 200
     assert confirm(ahead, 5.0, 1000) == 30
     assert confirm(ahead, 0.3, 10) == 40
 
@@ -46,5 +46,5 @@ def test_a_consumer_that_collects_for_seconds_is_slow_by_choice_and_gets_as_many
 def test_the_quickest_confirmation_is_forgotten_in_time() -> None:
     ahead = AheadLimit()
     confirm(ahead, 0.001, 1)
-    assert confirm(ahead, 2.0, 300) == 30
-    assert confirm(ahead, 2.0, 20_000) == 300
+    assert confirm(ahead, 3.0, 300) == 30
+    assert confirm(ahead, 3.0, 20_000) == 300

@@ -191,6 +191,15 @@ def test_what_a_consumer_has_lost_comes_at_once_when_it_confirms_what_was_sent_l
     assert due(window, 2.1) == [f"r-{number}" for number in range(1, 251)]
 
 
+def test_a_window_full_of_results_that_nobody_confirms_makes_room_after_seven_seconds() -> None:
+    window = late_window(300)
+    assert window.room(2000) == 0
+    for now_s, message_id in ((2.0, 1000), (4.0, 2000), (8.0, 3000)):
+        for number in [int(each.removeprefix("r-")) for each in due(window, now_s)]:
+            send_again(window, number, now_s, message_id + number)
+    assert window.room(2000) == 300
+
+
 def test_a_pause_of_the_consumer_leaves_room_for_few_and_one_bad_result_does_not() -> None:
     window = late_window(2)
     window.confirm(["r-2"], 0.01)

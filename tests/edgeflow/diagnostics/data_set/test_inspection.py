@@ -52,7 +52,8 @@ def test_a_whole_data_set_has_counts_and_nothing_odd(tmp_path: Path) -> None:
 def test_masks_that_are_empty_of_another_size_or_missing_are_told(tmp_path: Path) -> None:
     root = mvtec(tmp_path)
     truth = root / "ground_truth" / "crack"
-    draw(*(root / "test" / "crack" / f"{number}.png" for number in (2, 3)))
+    for number in (2, 3):
+        draw(root / "test" / "crack" / f"{number}.png", value=210 + number)
     draw_mask(truth / "0_mask.png", where=None)
     draw_mask(truth / "1_mask.png", size=(8, 16))
     (truth / "2_mask.png").write_bytes(b"no mask")
