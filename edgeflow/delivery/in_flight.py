@@ -9,7 +9,7 @@ from edgeflow.mqtt.events import Receipt
 __all__ = ["NEVER", "InFlight"]
 
 NEVER = float("-inf")
-_OVERTAKEN_AFTER = 4  # attempts, made or put off; a result that nobody confirms then must not hold up those behind it
+_OVERTAKEN_AFTER = 4  # attempts, made or put off; then it must not hold up those behind it
 _OVERTAKEN_RETRY_S = 60.0
 _PASSED_OVER = 2  # once happens to every waiting result when a consumer comes back
 
