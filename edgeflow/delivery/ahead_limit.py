@@ -21,6 +21,7 @@ class AheadLimit:
     def __init__(self) -> None:
         self._limit = _MOST  # until a consumer confirms anything; one that only reads sees as many
         self._quickest_s: float | None = None
+        self._heard = False  # a confirmation since the limit began anew
 
     @property
     def limit(self) -> int:
@@ -29,6 +30,7 @@ class AheadLimit:
 
     def confirmed(self, delay_s: float) -> None:
         """Add the time from the first attempt of a result to its confirmation."""
+        self._heard = True
         if self._quickest_s is None:
             self._quickest_s = delay_s
         self._quickest_s = min(delay_s, self._quickest_s + (delay_s - self._quickest_s) / _FORGET)
@@ -41,4 +43,11 @@ class AheadLimit:
     def begin_anew(self) -> None:
         """Begin with few: results wait since there was no connection, or nobody who took them."""
         if self._quickest_s is not None:
-            self._limit = _FEWEST
+            self._limit, self._heard = _FEWEST, False
+
+    def late(self) -> None:
+        """Begin anew as results are late; double where none was confirmed since: some wait for many."""
+        if self._heard:
+            self.begin_anew()
+        else:
+            self._limit = min(_MOST, 2 * self._limit)

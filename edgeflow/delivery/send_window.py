@@ -207,8 +207,8 @@ class SendWindow:
         if late:
             raised = self._raise_retry(now_s)
             late.sort(key=lambda each: (each[1].attempts, -each[1].sent_s))
-            if late[0][1].attempts == 1:  # not for those that nobody ever confirms
-                self._ahead.begin_anew()
+            if raised and late[0][1].attempts == 1:  # not for those that nobody ever confirms
+                self._ahead.late()
             room = max(0, _PROBES - again)
             due += sorted(late[:room], key=lambda each: each[1].row_id)
             for result_id, result in late[room:]:

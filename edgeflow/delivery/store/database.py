@@ -146,7 +146,7 @@ class OutboxDatabase:
         if self._data_version() == self._version:
             return False
         with self._transaction():
-            pass
+            pass  # it counts anew as it begins
         return True
 
     def pending(self, after_id: int, limit: int) -> list[Row]:

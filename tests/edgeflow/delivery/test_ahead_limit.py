@@ -43,6 +43,16 @@ def test_a_consumer_that_collects_for_seconds_is_slow_by_choice_and_gets_as_many
     assert confirm(ahead, 10.3, 300) == 300
 
 
+def test_a_consumer_that_confirms_a_hundred_at_once_gets_them_after_a_pause() -> None:
+    ahead = AheadLimit()
+    confirm(ahead, 0.2, 100)
+    limits = []
+    for _ in range(6):
+        ahead.late()
+        limits.append(ahead.limit)
+    assert limits == [30, 60, 120, 240, 300, 300]
+
+
 def test_the_quickest_confirmation_is_forgotten_in_time() -> None:
     ahead = AheadLimit()
     confirm(ahead, 0.001, 1)
