@@ -2,7 +2,7 @@
 
 ``export`` needs anomalib, which is no dependency of this program; it gets an environment of its own::
 
-    python3 -m venv fastflow && fastflow/bin/pip install 'anomalib>=2.7' nncf -e .
+    python3 -m venv fastflow && fastflow/bin/pip install 'anomalib>=2.7' nncf -e '.[openvino]'
     PYTHONPATH=tools fastflow/bin/python -m benchmarks.anomalib_fastflow export fastflow.xml
 
 ``compare`` needs the graph alone, and times both in turns in one process::
