@@ -179,7 +179,7 @@ class FleetAgent:
         running, previous = box.running(), box.previous()
         observed, proof, can_prove = Observed(), Proof(), self.box.can_prove
         if release is not None and running == release.sha256 and state.phase in ("watching", "paused"):
-            observed = box.observed(running, state.baseline, release.bounds.parts, state.previous)
+            observed = box.observed(running, state.since, release.bounds.parts, state.previous)
             both = box.proof(state.previous, running)
             observed = Observed(
                 **{

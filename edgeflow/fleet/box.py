@@ -20,6 +20,7 @@ from edgeflow.fleet.rollout import Release
 from edgeflow.fleet.steps import Observed, Proof
 from edgeflow.history.filters import ResultFilter
 from edgeflow.history.reader import HistoryReader
+from edgeflow.history.records import Position
 from edgeflow.shadow.store import ShadowReader
 
 __all__ = ["Box"]
@@ -178,22 +179,22 @@ class Box:
         except EdgeflowError:
             return None
 
-    def latest(self) -> int:
-        """Return the number of the latest result; 0 where there is none.
+    def latest(self) -> Position:
+        """Return the latest result.
 
         Raises:
             StorageError: the history cannot be read.
         """
         if not self.config.history_path.exists():
-            return 0
+            return Position()
         with HistoryReader(self.config.history_path) as reader:
-            return reader.newest()
+            return reader.position()
 
-    def observed(self, sha256: str, baseline: int, parts: int, before: str) -> Observed:
+    def observed(self, sha256: str, baseline: Position, parts: int, before: str) -> Observed:
         """Return what became of the first parts under a bundle.
 
         Args:
-            baseline: only results with a higher number count.
+            baseline: only results after it count.
             parts: so many, from the first on.
             before: SHA-256 of the bundle before.
 
@@ -201,7 +202,7 @@ class Box:
             StorageError: the history cannot be read.
         """
         with HistoryReader(self.config.history_path) as reader:
-            since = _since(reader, baseline)
+            since = reader.after(baseline)
             rows = [
                 row
                 for row in reader.each(ResultFilter(bundle_sha256=sha256), count=_MOST_PARTS * parts)
@@ -240,7 +241,7 @@ class Box:
         """
         self._send("restart", {})
 
-    def first_parts(self, baseline: int, parts: int) -> tuple[int, int]:
+    def first_parts(self, baseline: Position, parts: int) -> tuple[int, int]:
         """Return how many of the first parts after a result there are, and how many of them UNDECIDED.
 
         Raises:
@@ -249,7 +250,7 @@ class Box:
         if not self.config.history_path.exists():
             return 0, 0
         with HistoryReader(self.config.history_path) as reader:
-            since = _since(reader, baseline)
+            since = reader.after(baseline)
             rows = [row for row in reader.each(count=_MOST_PARTS * parts) if row.number > since][-parts:]
         return len(rows), sum(row.verdict == "UNDECIDED" for row in rows)
 
@@ -294,8 +295,3 @@ class Box:
             with Bundle.open(path) as bundle:
                 self._known[path] = known = (identity, bundle.sha256)
         return known[1]
-
-
-def _since(reader: HistoryReader, baseline: int) -> int:
-    """Return the number after which results count: a damaged history begins anew, and counts from 1."""
-    return baseline if reader.newest() >= baseline else 0

@@ -10,6 +10,7 @@ from pydantic import Field
 from edgeflow.contracts.documents.document import Document
 from edgeflow.contracts.message_parts.fleet_status import FleetPhase
 from edgeflow.fleet.rollout import Bounds, Release
+from edgeflow.history.records import Position
 
 __all__ = ["Action", "AgentState", "Observed", "Proof", "World", "judge", "next_step", "refused"]
 
@@ -26,7 +27,7 @@ class AgentState(Document):
         release: id of the one that the phase is about.
         sha256: its bundle.
         previous: SHA-256 of the bundle that ran before the switch.
-        baseline: number of the latest result before the switch.
+        baseline, history: number of the latest result before the switch, and the history it belongs to.
         compared, turned: parts that the two bundles had compared before that.
         proven, proven_turned: parts that the release was compared on before the switch, and from the end of
             its first parts on also after it.
@@ -39,12 +40,18 @@ class AgentState(Document):
     sha256: str = ""
     previous: str = ""
     baseline: int = 0
+    history: str = ""
     compared: int = 0
     turned: int = 0
     proven: int = 0
     proven_turned: int = 0
     reason: str = ""
     failed: tuple[str, ...] = ()
+
+    @property
+    def since(self) -> Position:
+        """The latest result before that; what comes after it counts."""
+        return Position(number=self.baseline, history=self.history)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +93,7 @@ class World:
         revoked: bundles that no box may run.
         downloaded: the release's bundle lies beside the running one, whole.
         can_prove: the box file has a section ``shadow``.
-        latest: number of the latest result.
+        latest: the latest result.
     """
 
     release: Release | None
@@ -95,7 +102,7 @@ class World:
     revoked: frozenset[str] = frozenset()
     downloaded: bool = False
     can_prove: bool = False
-    latest: int = 0
+    latest: Position = field(default_factory=Position)
     observed: Observed = field(default_factory=Observed)
     proof: Proof = field(default_factory=Proof)
 
@@ -178,9 +185,8 @@ def _towards(state: AgentState, world: World, release: Release) -> tuple[AgentSt
             return state.model_copy(update={"phase": "proving"}), "prove"
     if state.phase != "switching":
         proven = {"proven": world.proof.compared, "proven_turned": world.proof.turned}
-        state = state.model_copy(
-            update={"phase": "switching", "previous": world.running, "baseline": world.latest, **proven}
-        )
+        since = {"baseline": world.latest.number, "history": world.latest.history}
+        state = state.model_copy(update={"phase": "switching", "previous": world.running, **since, **proven})
     return state, "switch"
 
 

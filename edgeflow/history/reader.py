@@ -15,7 +15,7 @@ from edgeflow.history.database.alarm_log import alarm_spans
 from edgeflow.history.database.schema import mapped, open_for_reading
 from edgeflow.history.filters import ResultFilter
 from edgeflow.history.labels import labels_of
-from edgeflow.history.records import AlarmSpan, Gap, PartRecord, PartRow, ViewRow, utc_of
+from edgeflow.history.records import AlarmSpan, Gap, PartRecord, PartRow, Position, ViewRow, utc_of
 
 __all__ = ["EVERYTHING", "HistoryReader", "TrendPoint"]
 
@@ -98,6 +98,18 @@ class HistoryReader:
         """Return the number of the latest result; 0 where there is none. Cheap: for polling."""
         with self._errors():
             return int(self._connection.execute("SELECT MAX(id) FROM results").fetchone()[0] or 0)
+
+    def position(self) -> Position:
+        """Return the latest result, from which later ones are counted."""
+        with self._errors():
+            found = self._connection.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
+        return Position(number=self.newest(), history=found[0] if found else "")
+
+    def after(self, position: Position) -> int:
+        """Return the number after which results are newer than a position; 0 where the history began anew."""
+        now = self.position()
+        same = now.history == position.history if position.history else now.number >= position.number
+        return position.number if same else 0
 
     def span(self) -> tuple[datetime, datetime] | None:
         """Return the earliest and the latest decision by the wall clock; None where there is none."""

@@ -10,7 +10,17 @@ from typing import Any
 from edgeflow.contracts.datasets.part_label import KeptWhy, LabelName, PartLabel
 from edgeflow.contracts.messages import Result, VerdictName
 
-__all__ = ["AlarmSpan", "Gap", "HistoryEntry", "PartRecord", "PartRow", "ViewRow", "epoch_ms", "utc_of"]
+__all__ = [
+    "AlarmSpan",
+    "Gap",
+    "HistoryEntry",
+    "PartRecord",
+    "PartRow",
+    "Position",
+    "ViewRow",
+    "epoch_ms",
+    "utc_of",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +44,22 @@ class HistoryEntry:
     ok_share: float = 0.0
     alarms: tuple[str, ...] = ()
     run_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """Latest result of a history, from which later ones are counted.
+
+    A damaged history begins anew, and its numbers with it.
+
+    Attributes:
+        number: of that result; 0 where there is none.
+        history: names the file that the number belongs to; empty where there is none, or it is of an
+            earlier edgeflow.
+    """
+
+    number: int = 0
+    history: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

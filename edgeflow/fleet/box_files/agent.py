@@ -24,6 +24,7 @@ from edgeflow.fleet.box_files.steps import (
 )
 from edgeflow.fleet.client import FleetClient
 from edgeflow.fleet.state_file import read_state, write_state
+from edgeflow.history.records import Position
 
 __all__ = ["BoxFileAgent"]
 
@@ -99,14 +100,14 @@ class BoxFileAgent:
         state, box = self._state, self.box
         parts, undecided = 0, 0
         if state.phase == "watching":
-            parts, undecided = box.first_parts(state.baseline, state.parts)
+            parts, undecided = box.first_parts(state.since, state.parts)
             self._parts = parts
         return BoxFileWorld(
             wanted=self._wanted(),
             present=self.place.present(),
             running=box.started() if state.under_way else None,
             now_s=self.clock_s(),
-            latest=box.latest() if state.phase == "starting" else 0,
+            latest=box.latest() if state.phase == "starting" else Position(),
             parts=parts,
             undecided=undecided,
         )

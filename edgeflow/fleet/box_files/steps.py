@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import Field
@@ -10,6 +10,7 @@ from pydantic import Field
 from edgeflow.contracts.documents.document import Document
 from edgeflow.contracts.message_parts.fleet_status import BoxFilePhase
 from edgeflow.fleet.box_files.publication import BoxFilePublication
+from edgeflow.history.records import Position
 
 __all__ = ["BoxFileAction", "BoxFileState", "BoxFileWorld", "Running", "checked", "next_step", "turned_back"]
 
@@ -28,7 +29,8 @@ class BoxFileState(Document):
         previous: SHA-256 of the file before.
         since_s: when the phase began, by a clock that only a boot sets back.
         parts, undecided, wait_s: of the publication.
-        baseline: number of the latest result before the first one under the new file.
+        baseline, history: number of the latest result before the first one under the new file, and the
+            history it belongs to.
         session: of the box, when it was last seen; ``starts`` counts the others.
         failed: publications that this box never takes again.
     """
@@ -43,10 +45,16 @@ class BoxFileState(Document):
     undecided: int = 5
     wait_s: int = 300
     baseline: int = 0
+    history: str = ""
     session: str = ""
     starts: int = 0
     reason: str = ""
     failed: tuple[str, ...] = ()
+
+    @property
+    def since(self) -> Position:
+        """The latest result before that; what comes after it counts."""
+        return Position(number=self.baseline, history=self.history)
 
     @property
     def under_way(self) -> bool:
@@ -77,7 +85,7 @@ class BoxFileWorld:
         present: SHA-256 of the file in its place.
         running: None: no box answers.
         now_s: as ``BoxFileState.since_s``.
-        latest: number of the latest result.
+        latest: the latest result.
         parts, undecided: of the first parts under the new file.
     """
 
@@ -85,7 +93,7 @@ class BoxFileWorld:
     present: str
     running: Running | None
     now_s: float
-    latest: int = 0
+    latest: Position = field(default_factory=Position)
     parts: int = 0
     undecided: int = 0
 
@@ -141,8 +149,9 @@ def _under_way(state: BoxFileState, world: BoxFileWorld) -> tuple[BoxFileState, 
 def _starting(state: BoxFileState, world: BoxFileWorld) -> tuple[BoxFileState, BoxFileAction]:
     running, late = world.running, world.now_s - state.since_s > state.wait_s
     if running is not None and running.sha256 == state.sha256 and running.in_order:
-        seen = {"since_s": world.now_s, "baseline": world.latest, "session": running.session, "starts": 0}
-        return state.model_copy(update={"phase": "watching", **seen}), "none"
+        seen = {"since_s": world.now_s, "session": running.session, "starts": 0}
+        since = {"baseline": world.latest.number, "history": world.latest.history}
+        return state.model_copy(update={"phase": "watching", **seen, **since}), "none"
     if late:
         return _back(state, f"the box did not inspect again within {state.wait_s} s"), "none"
     if running is not None and running.sha256 != state.sha256:

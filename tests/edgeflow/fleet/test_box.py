@@ -12,7 +12,7 @@ from edgeflow.config.box import load_config
 from edgeflow.contracts.messages import Alarm
 from edgeflow.fleet.box import Box
 from edgeflow.history.database.store import Retention
-from edgeflow.history.records import HistoryEntry
+from edgeflow.history.records import HistoryEntry, Position
 from edgeflow.history.writer import History
 from simulators.results import simulated_result
 from simulators.small_box import write_box
@@ -53,6 +53,20 @@ def test_the_first_parts_count_although_a_damaged_history_begins_anew(box: Box) 
     for file in path.parent.glob(f"{path.name}*"):
         file.unlink()
     record(path, 11, 12, 13)
-    assert box.latest() < baseline
+    assert box.latest().number < baseline.number
     assert box.first_parts(baseline, 4)[0] == 3
     assert box.observed(sha256, baseline, 4, "").parts == 3
+    record(path, *range(14, 26))
+    assert box.latest().number > baseline.number
+    assert box.first_parts(baseline, 20)[0] == 15, (
+        "a history that has passed the old number is another one, too"
+    )
+    assert box.observed(sha256, baseline, 20, "").parts == 15
+
+
+def test_a_position_of_an_earlier_version_knows_no_history(box: Box) -> None:
+    path = box.config.history_path
+    record(path, *range(1, 9))
+    assert box.first_parts(Position(number=5), 10)[0] == 3
+    assert box.first_parts(Position(number=50), 10)[0] == 8
+    assert box.first_parts(Position(), 10)[0] == 8

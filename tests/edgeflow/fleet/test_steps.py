@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edgeflow.fleet.rollout import Bounds, Release
 from edgeflow.fleet.steps import Action, AgentState, Observed, Proof, World, judge, next_step, refused
+from edgeflow.history.records import Position
 
 OLD, NEW, BAD = "a" * 64, "b" * 64, "c" * 64
 BOUNDS = Bounds(parts=100)
@@ -57,9 +58,10 @@ class Box:
 
 
 def test_a_release_is_downloaded_switched_to_watched_and_good() -> None:
-    box = Box(World(release=release(), running=OLD, latest=17))
+    box = Box(World(release=release(), running=OLD, latest=Position(number=17, history="h")))
     assert [box.step() for _ in range(3)] == ["download", "switch", "none"]
-    assert (box.state.phase, box.state.previous, box.state.baseline) == ("watching", OLD, 17)
+    assert (box.state.phase, box.state.previous) == ("watching", OLD)
+    assert box.state.since == Position(number=17, history="h")
     box.world = replace(box.world, observed=Observed(parts=99))
     assert box.step() == "none"
     assert box.state.phase == "watching"

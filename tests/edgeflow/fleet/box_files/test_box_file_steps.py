@@ -19,6 +19,7 @@ from edgeflow.fleet.box_files.steps import (
     next_step,
     turned_back,
 )
+from edgeflow.history.records import Position
 
 OLD, NEW, OTHER = "a" * 64, "b" * 64, "c" * 64
 
@@ -85,7 +86,9 @@ class Box:
 
 
 def box(**changes: object) -> Box:
-    world = BoxFileWorld(wanted=published(), present=OLD, running=runs(OLD), now_s=100.0, latest=7)
+    world = BoxFileWorld(
+        wanted=published(), present=OLD, running=runs(OLD), now_s=100.0, latest=Position(number=7)
+    )
     return Box(world, **changes)  # type: ignore[arg-type]
 
 
