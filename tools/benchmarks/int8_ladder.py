@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import platform
 import sys
@@ -99,6 +100,7 @@ class Line:
             disable_bias_correction=not corrected,
             activations_range_estimator_params=nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX,
         )
+        logging.getLogger("nncf").setLevel(logging.ERROR)  # it writes to the standard output of its import
         with contextlib.redirect_stdout(sys.stderr):
             quantized = nncf.quantize(
                 model,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,9 +63,11 @@ class ViewByView:
         parts.extractor.reshape([1, *parts.extractor.input(0).shape[1:]])
         if list(parts.extractor.output(0).shape) != [1, *features[1:]]:
             raise RuntimeError("the extractor gives other features for one view than for all")
-        self.compiled = compile_model(parts.extractor, {})
+        with ThreadPoolExecutor(1) as beside:  # each takes seconds on one processor
+            compiling = beside.submit(compile_model, parts.flow, {"NUM_STREAMS": 1})
+            self.compiled = compile_model(parts.extractor, {})
+            flow = compiling.result()
         self._requests = [self.compiled.create_infer_request() for _ in range(streams)]
-        flow = compile_model(parts.flow, {"NUM_STREAMS": 1})
         self._flow = flow.create_infer_request()
         self._features = np.empty(list(features), np.float32)
 
