@@ -46,13 +46,15 @@ class Encoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
         self._lock = threading.Lock()  # held for a system call: the line waits for it
+        self._asking = threading.Lock()
         self._here_until_s = float("-inf")
 
     def encode(self, image: npt.NDArray[np.uint8]) -> bytes:
         """Return an RGB image, uint8 (H, W, 3), as PNG."""
         if time.monotonic() >= self._here_until_s:
             try:
-                return self._ask(image)
+                with self._asking:
+                    return self._ask(image)
             except (OSError, EOFError, TimeoutError) as cause:
                 logger.warning("evidence: pictures are encoded by the box itself for a while: %s", cause)
                 self._here_until_s = time.monotonic() + _AGAIN_S
@@ -69,7 +71,7 @@ class Encoder:
         self._signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """End the process; safe to call twice."""
+        """End the process; safe to call twice, and while another thread has a picture encoded."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -78,12 +80,17 @@ class Encoder:
             if self._pidfd is not None:
                 os.close(self._pidfd)
             self._pidfd = None
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_END_S)
+        if not self._asking.acquire(timeout=_END_S):  # whoever reads there would read another file next
+            return
+        try:
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+        finally:
+            self._asking.release()
 
     def _ask(self, image: npt.NDArray[np.uint8]) -> bytes:
         if self._process is None:

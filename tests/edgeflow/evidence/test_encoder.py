@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,18 @@ def test_a_stopped_process_ends_with_its_box() -> None:
         assert Path(f"/proc/{pid}").exists()
         box.kill()
         wait_until(lambda: not Path(f"/proc/{pid}").exists() or state(pid) == "Z")
+
+
+def test_it_ends_while_a_picture_is_encoded(encoder: Encoder) -> None:
+    encoder.encode(IMAGE)
+    os.kill(children()[0], signal.SIGSTOP)
+    large, found = np.tile(IMAGE, (20, 20, 1)), []
+    asking = threading.Thread(target=lambda: found.append(encoder.encode(large)))
+    asking.start()
+    wait_until(encoder._asking.locked)
+    encoder.close()
+    asking.join()
+    assert found == [encode_png(large)]
 
 
 def test_an_interrupt_at_the_terminal_is_the_boxs(encoder: Encoder) -> None:
