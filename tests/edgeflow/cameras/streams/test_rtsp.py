@@ -353,9 +353,11 @@ def test_pictures_that_a_network_held_up_keep_their_moment_or_are_not_used(tmp_p
         network.close()
     assert lost, "some came more than half a second late"
     assert "pictures come late" in lost[0]
-    moments = [frame.captured_ns / 1e6 - 40 * number for number, frame in numbered(frames)]
+    numbers = dict(numbered(frames))
+    moments = [frame.captured_ns / 1e6 - 40 * number for number, frame in numbers.items()]
     assert max(moments) - min(moments) < 100, "each has its own moment, not that of its arrival"
-    assert len(frames) > 60
+    # A busy machine may lose many; the network held up what came from about the 62nd to the 87th picture.
+    assert max(numbers) - min(numbers) > 90, "pictures are used again afterwards"
 
 
 def numbered(frames: list[Frame]) -> Iterator[tuple[int, Frame]]:
