@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -20,11 +21,18 @@ from edgeflow.contracts.manifest import Scale
 from edgeflow.contracts.messages import Result, to_json
 from edgeflow.contracts.scoring import FloatArray
 from edgeflow.errors import StorageError
-from edgeflow.evidence.png import encode_png
 from edgeflow.evidence.record import RECORD_FILE, RESULT_FILE, folder_name, record_text
 from edgeflow.scoring.heatmap import heat_overlay
 
-__all__ = ["EvidenceJob", "evidence_path", "write_evidence"]
+__all__ = ["EvidenceJob", "encode_png", "evidence_path", "write_evidence"]
+
+# Noise of a sensor hardly repeats: runs alone give files as small, in less time. To choose a filter row by
+# row takes 1.6 times as long.
+_FAST_PNG = [
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+]
 
 P = TypeVar("P", bound=np.generic)
 
@@ -73,6 +81,12 @@ def evidence_path(config: EvidenceConfig, result_id: str, now: datetime) -> Path
         now: aware moment of the part.
     """
     return config.dir / now.astimezone(UTC).strftime("%Y-%m-%d") / folder_name(result_id)
+
+
+def encode_png(image: RgbImage) -> bytes:
+    """An RGB image, uint8 (H, W, 3), as PNG; in memory, since cv2.imwrite says only False on a full disk."""
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _FAST_PNG)
+    return data.tobytes()
 
 
 def write_evidence(

@@ -20,8 +20,7 @@ from edgeflow.contracts.datasets.part_label import KeptWhy
 from edgeflow.contracts.images import RgbImage
 from edgeflow.contracts.messages import VerdictName
 from edgeflow.errors import StorageError
-from edgeflow.evidence.encoder import Encoder
-from edgeflow.evidence.files import EvidenceJob, evidence_path, write_evidence
+from edgeflow.evidence.files import EvidenceJob, encode_png, evidence_path, write_evidence
 from edgeflow.evidence.patient_thread import PatientThread
 from edgeflow.evidence.retention import EvidenceStore
 from edgeflow.right_of_way import RightOfWay
@@ -91,8 +90,6 @@ class Evidence:
         max_bytes = None if config.max_gb is None else round(config.max_gb * 1e9)
         self._store = EvidenceStore(config.dir, max_bytes=max_bytes, max_days=config.max_days, boot=boot)
         self._patient = PatientThread("evidence-files")
-        self._encoder = Encoder(self._can_wait)
-        self._right_of_way.pause_for_parts(self._encoder)
         self._begun = threading.Event()
         self._start_error: StorageError | None = None
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
@@ -197,7 +194,6 @@ class Evidence:
             self._work()
         finally:
             self._patient.close()
-            self._encoder.close()
 
     def _work(self) -> None:
         try:
@@ -270,19 +266,16 @@ class Evidence:
 
     def _give_way(self) -> None:
         """Wait while a part is decided, unless so much is waiting that evidence would be lost."""
-        if self._can_wait():
+        parts, held = self._taken - self._done, self._taken_bytes - self._done_bytes
+        if 2 * parts < QUEUE_SIZE and 2 * held < self._config.queue_mb * 1e6:
             self._busy_since_s = None  # it is not the disk that is slow
             self._right_of_way.give_way(_PATIENCE_S)
             self._busy_since_s = time.monotonic()
 
-    def _can_wait(self) -> bool:
-        parts, held = self._taken - self._done, self._taken_bytes - self._done_bytes
-        return 2 * parts < QUEUE_SIZE and 2 * held < self._config.queue_mb * 1e6
-
     def _encode(self, image: RgbImage) -> bytes:
         self._busy_since_s = None  # what takes time now is the processor, not the disk
         try:
-            return self._encoder.encode(image)
+            return encode_png(image)
         finally:
             self._busy_since_s = time.monotonic()
 
