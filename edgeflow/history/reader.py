@@ -108,8 +108,8 @@ class HistoryReader:
     def after(self, position: Position) -> int:
         """Return the number after which results are newer than a position; 0 where the history began anew."""
         now = self.position()
-        same = now.history == position.history if position.history else now.number >= position.number
-        return position.number if same else 0
+        same = position.history in ("", now.history)  # also a copy of it that was put back, and is behind
+        return position.number if same and now.number >= position.number else 0
 
     def span(self) -> tuple[datetime, datetime] | None:
         """Return the earliest and the latest decision by the wall clock; None where there is none."""

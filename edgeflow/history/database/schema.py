@@ -148,7 +148,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         connection.execute("PRAGMA foreign_keys = ON")
         _bring_up_to_date(connection, path)
-        connection.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (uuid.uuid4().hex,))
+        _name(connection)
     except BaseException:
         connection.close()
         raise
@@ -249,6 +249,12 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+
+
+def _name(connection: sqlite3.Connection) -> None:
+    """Name a history that has no name yet; others are not written to."""
+    if connection.execute("SELECT 1 FROM meta WHERE key = 'identity'").fetchone() is None:
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (uuid.uuid4().hex,))
 
 
 def _format(connection: sqlite3.Connection) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,6 +63,22 @@ def test_the_first_parts_count_although_a_damaged_history_begins_anew(box: Box) 
         "a history that has passed the old number is another one, too"
     )
     assert box.observed(sha256, baseline, 20, "").parts == 15
+
+
+def test_the_first_parts_count_although_an_older_copy_of_the_history_is_put_back(
+    box: Box, tmp_path: Path
+) -> None:
+    path, copy = box.config.history_path, tmp_path / "copy.db"
+    record(path, *range(1, 4))
+    shutil.copy(path, copy)
+    record(path, *range(4, 9))
+    baseline = box.latest()
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+    shutil.copy(copy, path)
+    record(path, 9, 10)
+    assert box.latest().history == baseline.history
+    assert box.first_parts(baseline, 10)[0] == 5
 
 
 def test_a_position_of_an_earlier_version_knows_no_history(box: Box) -> None:
